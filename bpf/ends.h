@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Looking at either end of a connection by its address. Every address is read with bpf_probe_read_kernel(), which returns an error
+ * where nothing is mapped; TCP sockets are recycled only as TCP sockets (SLAB_TYPESAFE_BY_RCU), and the cookie says whether it is
+ * still the same one. A stale or failed read must only ever lead to TCP.
+ */
+#ifndef SOCKET_BYPASS_ENDS_H
+#define SOCKET_BYPASS_ENDS_H
+
+#include "socket_bypass.h"
+
+#define MAX_SLEEPERS 4
+#define MAX_STORAGES 8
+
+/* The low bits of sk_user_data are flags: NOCOPY, BPF, PSOCK (include/net/sock.h). */
+#define USER_DATA_FLAGS 7ULL
+
+/* Addresses only; 0 where the loader may not see them (kptr_restrict) or the kernel has none. */
+extern const void woken_wake_function __ksym __weak;
+extern const void tcp_memory_pressure __ksym __weak;
+
+static __always_inline bool is_end(const struct end *end)
+{
+	struct sock *sk = (struct sock *)end->sock;
+	__u64 cookie = 0;
+
+	if (BPF_CORE_READ_INTO(&cookie, sk, __sk_common.skc_cookie.counter))
+		return false;
+	return cookie && cookie == end->cookie;
+}
+
+/* The psock of an end; 0 when it has left the map and the last call that held it is over. */
+SUBPROGRAM struct sk_psock *get_psock(const struct end *end)
+{
+	struct sock *sk = (struct sock *)end->sock;
+	struct sk_psock *psock;
+	struct sock *owner = 0;
+	__u64 data = 0;
+
+	BPF_CORE_READ_INTO(&data, sk, sk_user_data);
+	psock = (struct sk_psock *)(data & ~USER_DATA_FLAGS);
+	if (!psock || BPF_CORE_READ_INTO(&owner, psock, sk) || owner != sk)
+		return 0;
+	return psock;
+}
+
+static __always_inline bool has_redirected_bytes(struct sk_psock *psock)
+{
+	struct list_head *head = (void *)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
+	struct list_head *first = 0;
+
+	if (BPF_CORE_READ_INTO(&first, psock, ingress_msg.next))
+		return true;
+	return first != head;
+}
+
+static __always_inline int count_references(struct sk_psock *psock)
+{
+	int references = 0;
+
+	BPF_CORE_READ_INTO(&references, psock, refcnt.refs.counter);
+	return references;
+}
+
+static __always_inline bool is_owned(const struct end *end)
+{
+	struct sock *sk = (struct sock *)end->sock;
+	int owned = 1;
+
+	BPF_CORE_READ_INTO(&owned, sk, sk_lock.owned);
+	return owned;
+}
+
+/*
+ * Threads asleep in a call on the socket, -1 when that cannot be known. A sleeper of any kind waits by woken_wake_function;
+ * poll and epoll do not. thread is that of the only sleeper.
+ */
+SUBPROGRAM int count_sleepers(const struct end *end, __u32 *thread)
+{
+	struct sock *sk = (struct sock *)end->sock;
+	struct list_head *head, *at = 0;
+	struct socket_wq *queue = 0;
+	int sleepers = 0, i;
+
+	*thread = 0;
+	if (BPF_CORE_READ_INTO(&queue, sk, sk_wq))
+		return -1;
+	if (!queue)
+		return 0; /* not accepted yet */
+	head = (void *)queue + bpf_core_field_offset(struct socket_wq, wait) +
+	       bpf_core_field_offset(struct wait_queue_head, head);
+	if (BPF_CORE_READ_INTO(&at, queue, wait.head.next))
+		return -1;
+
+	for (i = 0; i < MAX_SLEEPERS && at != head; i++) {
+		struct wait_queue_entry *waiter = (void *)at - bpf_core_field_offset(struct wait_queue_entry, entry);
+		void *func = 0;
+
+		if (BPF_CORE_READ_INTO(&func, waiter, func))
+			return -1;
+		if (!&woken_wake_function || func == &woken_wake_function) {
+			struct task_struct *task = 0;
+
+			BPF_CORE_READ_INTO(&task, waiter, private);
+			BPF_CORE_READ_INTO(thread, task, pid);
+			sleepers++;
+		}
+		if (BPF_CORE_READ_INTO(&at, waiter, entry.next))
+			return -1;
+	}
+	return at == head ? sleepers : -1;
+}
+
+/*
+ * Threads inside a send or a receive of an enrolled socket that are not just asleep, -1 when it is not in the map. The map itself
+ * holds one reference to the psock, each call one more.
+ */
+static __always_inline int count_calls(const struct end *end, struct sk_psock *psock)
+{
+	__u32 thread;
+	int sleepers = count_sleepers(end, &thread);
+
+	if (sleepers < 0)
+		return MAX_SLEEPERS;
+	return count_references(psock) - 1 - sleepers;
+}
+
+/*
+ * What is kept for the socket of an end, by way of the socket itself: a program can look up the storage only of the socket that it
+ * runs on. Nothing else that may be stored with a socket begins with the socket's own cookie and address.
+ */
+SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
+{
+	struct sock *sk = (struct sock *)end->sock;
+	struct bpf_local_storage *storage = 0;
+	struct hlist_node *node = 0;
+	int i;
+
+	if (BPF_CORE_READ_INTO(&storage, sk, sk_bpf_storage) || !storage)
+		return false;
+	if (BPF_CORE_READ_INTO(&node, storage, list.first))
+		return false;
+	for (i = 0; i < MAX_STORAGES && node; i++) {
+		struct bpf_local_storage_elem *elem =
+			(void *)node - bpf_core_field_offset(struct bpf_local_storage_elem, snode);
+		void *data = (void *)elem + bpf_core_field_offset(struct bpf_local_storage_elem, sdata) +
+			     bpf_core_field_offset(struct bpf_local_storage_data, data);
+
+		if (bpf_probe_read_kernel(found, sizeof(*found), data))
+			return false;
+		if (found->own.cookie == end->cookie && found->own.sock == end->sock && found->mode != MODE_GONE)
+			return true;
+		if (BPF_CORE_READ_INTO(&node, elem, snode.next))
+			return false;
+	}
+	return false;
+}
+
+/*
+ * Whether the only sleeper of the peer sleeps where redirected bytes wake it. Who sleeps in tcp_bpf_recvmsg() holds a reference
+ * to the psock, and the map holds one; that count is exact only when no other thread can hold another one: this end has one
+ * sender, which is here, and the peer's one sender, if any, is the sleeper.
+ */
+static __always_inline bool is_sleeper_in_bypass(const struct socket_state *own, struct sk_psock *psock, __u32 sleeper)
+{
+	struct socket_state its;
+
+	if ((own->flags & FLAG_SENDERS) || !read_state(&own->peer, &its) || (its.flags & FLAG_SENDERS))
+		return false;
+	if (its.sender && its.sender != sleeper)
+		return false;
+	return count_references(psock) > 1;
+}
+
+SUBPROGRAM bool is_drained_once(const struct socket_state *own)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)own->own.sock, *peer = (struct tcp_sock *)own->peer.sock;
+	__u32 written = 0, copied = 1, thread;
+	struct sk_psock *psock;
+	int sleepers;
+
+	if (BPF_CORE_READ_INTO(&written, tp, write_seq) || BPF_CORE_READ_INTO(&copied, peer, copied_seq))
+		return false;
+	if (written != copied || is_owned(&own->peer))
+		return false;
+	psock = get_psock(&own->peer);
+	if (!psock)
+		return false;
+	sleepers = count_sleepers(&own->peer, &thread);
+	if (sleepers == 0)
+		return true;
+	return sleepers == 1 && is_sleeper_in_bypass(own, psock, thread);
+}
+
+/*
+ * Whether the reader has taken every byte sent by TCP and no call of it sits inside plain tcp_recvmsg(), which redirected bytes
+ * neither wake nor reach. Without this test they overtake or strand.
+ */
+static __always_inline bool is_drained(const struct socket_state *own)
+{
+	__u64 barrier = 0;
+
+	if (!is_end(&own->peer) || !is_drained_once(own))
+		return false;
+	__sync_fetch_and_add(&barrier, 1); /* the two looks must not be merged or reordered */
+	return is_drained_once(own) && is_end(&own->peer);
+}
+
+#endif

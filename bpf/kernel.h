@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The few kernel structures that the programs look into. Only the fields named here are used; CO-RE (preserve_access_index)
+ * finds their places on the running kernel, so the order and the sizes here mean nothing.
+ */
+#ifndef SOCKET_BYPASS_KERNEL_H
+#define SOCKET_BYPASS_KERNEL_H
+
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+/* A function that stays one in the object: called from several places, or too large to repeat. */
+#define SUBPROGRAM static __noinline __attribute__((unused))
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct task_struct {
+	int pid; /* of the thread, in the initial pid namespace */
+};
+
+struct wait_queue_head {
+	struct list_head head;
+};
+
+struct wait_queue_entry {
+	void *private;
+	void *func;
+	struct list_head entry;
+};
+
+struct socket_wq {
+	struct wait_queue_head wait;
+};
+
+struct bpf_local_storage_data {
+	__u8 data[0];
+};
+
+struct bpf_local_storage_elem {
+	struct hlist_node snode;
+	struct bpf_local_storage_data sdata;
+};
+
+struct bpf_local_storage {
+	struct hlist_head list;
+};
+
+struct sock_common {
+	atomic64_t skc_cookie;
+};
+
+typedef struct {
+	int owned;
+} socket_lock_t;
+
+struct sock {
+	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
+	struct socket_wq *sk_wq;
+	void *sk_user_data;
+	struct bpf_local_storage *sk_bpf_storage;
+	__u32 sk_rcvbuf; /* int there; never negative */
+	__u8 sk_kern_sock : 1;
+};
+
+struct tcp_ulp_ops {
+	int unused;
+};
+
+struct inet_connection_sock {
+	const struct tcp_ulp_ops *icsk_ulp_ops;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 write_seq;
+	__u32 copied_seq;
+	__u32 notsent_lowat;
+	__u8 repair : 1;
+	__u8 is_mptcp : 1; /* only with CONFIG_MPTCP */
+};
+
+struct sk_psock {
+	struct sock *sk;
+	struct list_head ingress_msg;
+	__u32 msg_tot_len; /* bytes queued, both redirected and by skb; since "bpf, sockmap: Fix FIONREAD for sockmap" (7.0; 6.12.75, 6.18.14) */
+	refcount_t refcnt;
+};
+
+struct bpf_sock_ops_kern {
+	struct sock *sk;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__sockmap {
+	struct bpf_iter_meta *meta;
+	void *key;
+	struct sock *sk;
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* How a socket gets out of `sockets` while it is in use: an enrolled socket that only passes is slower than one that is not enrolled. */
+#ifndef SOCKET_BYPASS_LEAVE_H
+#define SOCKET_BYPASS_LEAVE_H
+
+#include "ends.h"
+
+#define SOL_TCP 6
+#define TCP_NOTSENT_LOWAT 25
+#define OUR_CALLBACKS (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
+
+static __always_inline __u32 get_lowat(const struct socket_state *own)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)own->own.sock;
+	__u32 lowat = ~0u;
+
+	BPF_CORE_READ_INTO(&lowat, tp, notsent_lowat);
+	return lowat;
+}
+
+/* While a direction spills, the sender must block soon, or TCP's queue grows behind a queue that is full already. */
+static __always_inline void set_lowat(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	int bytes = NOTSENT_LOWAT;
+
+	if (get_lowat(own) == 0 && !bpf_setsockopt(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes)))
+		own->flags |= FLAG_LOWAT;
+}
+
+static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	int none = 0;
+
+	if ((own->flags & FLAG_LOWAT) && get_lowat(own) == NOTSENT_LOWAT)
+		bpf_setsockopt(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, &none, sizeof(none));
+	own->flags &= ~FLAG_LOWAT;
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~OUR_CALLBACKS);
+	own->mode = MODE_GONE;
+	flush_counts(own);
+	count(COUNT_GONE);
+}
+
+/* Takes the peer out. True when it is out and no call that began while it was in can redirect to this end any more. */
+static __always_inline bool is_peer_out(struct socket_state *own)
+{
+	struct sk_psock *psock;
+
+	if (!own->peer.cookie || !is_end(&own->peer))
+		return true; /* it never was, or it has closed */
+	psock = get_psock(&own->peer);
+	if (!psock)
+		return true;
+	if (own->flags & FLAG_PEER_OUT)
+		return false;
+	if (has_redirected_bytes(psock))
+		return false; /* they would vanish */
+	bpf_map_delete_elem(&sockets, &own->peer.cookie);
+	own->flags |= FLAG_PEER_OUT;
+	return !get_psock(&own->peer);
+}
+
+/*
+ * One step of leaving, from an ACK of this end's own TCP bytes. The order matters: this end feeds its peer by TCP only, so once
+ * the peer's queue is empty the peer can go; then nobody feeds this end by redirect, and once its queue is empty it can go too.
+ */
+static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	struct sk_psock *psock = get_psock(&own->own);
+
+	if (!psock) {
+		restore_socket(ctx, own); /* the peer took this end out */
+		return;
+	}
+	if (own->mode != MODE_LEAVE)
+		return;
+	if (is_owned(&own->own) || count_calls(&own->own, psock) > 0)
+		return; /* a second thread may be about to redirect */
+	if (!is_peer_out(own) || has_redirected_bytes(psock))
+		return;
+	bpf_map_delete_elem(&sockets, &own->own.cookie);
+	restore_socket(ctx, own);
+}
+
+#endif

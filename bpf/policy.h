@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which connections may be bypassed. Asked once for each end, when it is established. */
+#ifndef SOCKET_BYPASS_POLICY_H
+#define SOCKET_BYPASS_POLICY_H
+
+#include "socket_bypass.h"
+
+#define AF_INET 2
+#define MAPPED_PREFIX bpf_htonl(0xffff)
+
+struct address {
+	__u32 word[4]; /* network order; IPv4 as ::ffff:a.b.c.d */
+};
+
+/*
+ * The verifier wants each field of the context read at a constant offset; without the barrier clang chooses between two offsets
+ * and reads once.
+ */
+#define READ(field)                                                                                                    \
+	({                                                                                                             \
+		__u32 value = (field);                                                                                 \
+		barrier_var(value);                                                                                    \
+		value;                                                                                                 \
+	})
+
+static __always_inline struct address get_local(const struct bpf_sock_ops *ctx)
+{
+	if (ctx->family == AF_INET)
+		return (struct address){ { 0, 0, MAPPED_PREFIX, READ(ctx->local_ip4) } };
+	return (struct address){ { READ(ctx->local_ip6[0]), READ(ctx->local_ip6[1]), READ(ctx->local_ip6[2]),
+				   READ(ctx->local_ip6[3]) } };
+}
+
+static __always_inline struct address get_remote(const struct bpf_sock_ops *ctx)
+{
+	if (ctx->family == AF_INET)
+		return (struct address){ { 0, 0, MAPPED_PREFIX, READ(ctx->remote_ip4) } };
+	return (struct address){ { READ(ctx->remote_ip6[0]), READ(ctx->remote_ip6[1]), READ(ctx->remote_ip6[2]),
+				   READ(ctx->remote_ip6[3]) } };
+}
+
+/* remote_port is 32 bits in network order on either endianness. */
+static __always_inline __u32 get_remote_port(const struct bpf_sock_ops *ctx)
+{
+	return bpf_ntohl(ctx->remote_port);
+}
+
+static __always_inline bool is_port_in(const struct policy *policy, __u32 port)
+{
+	for (__u32 i = 0; i < MAX_RANGES && i < policy->ranges; i++) {
+		if (port >= policy->range[i].first && port <= policy->range[i].last)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool is_address_in(const struct policy *policy, const struct address *address)
+{
+	for (__u32 i = 0; i < MAX_CIDRS && i < policy->cidrs; i++) {
+		const struct cidr *cidr = &policy->cidr[i];
+		__u32 differs = 0;
+
+		for (__u32 j = 0; j < 4; j++)
+			differs |= (address->word[j] ^ cidr->address[j]) & cidr->mask[j];
+		if (!differs)
+			return true;
+	}
+	return false;
+}
+
+/* Every filter that is given must match: a port of either end, and the addresses of both. */
+static __always_inline bool is_allowed(const struct bpf_sock_ops *ctx)
+{
+	__u32 slot = get_knob(KNOB_POLICY) & 1;
+	const struct policy *policy = bpf_map_lookup_elem(&policies, &slot);
+	struct address local, remote;
+
+	if (!policy)
+		return false;
+	if (policy->everything)
+		return true;
+	if (!policy->ranges && !policy->cidrs)
+		return false;
+	if (policy->ranges && !is_port_in(policy, ctx->local_port) && !is_port_in(policy, get_remote_port(ctx)))
+		return false;
+	if (!policy->cidrs)
+		return true;
+	local = get_local(ctx);
+	remote = get_remote(ctx);
+	return is_address_in(policy, &local) && is_address_in(policy, &remote);
+}
+
+#endif

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sk_msg: for every message of an enrolled socket, redirects it into the peer's receive queue or lets it go by TCP. Always passes:
+ * any other verdict, also that of a redirect that failed, would make send() fail.
+ */
+#include "ends.h"
+
+SUBPROGRAM void enter(struct socket_state *own, __u32 mode)
+{
+	if (mode == MODE_SPILL) {
+		own->spilled = 0;
+		count(COUNT_SPILLS);
+	} else if (mode == MODE_LEAVE) {
+		count(COUNT_LEAVES);
+	}
+	flush_counts(own);
+	own->mode = mode;
+}
+
+static __always_inline void note_sender(struct socket_state *own)
+{
+	__u32 thread = bpf_get_current_pid_tgid();
+
+	if (own->sender == thread)
+		return;
+	if (own->sender)
+		own->flags |= FLAG_SENDERS;
+	own->sender = thread;
+}
+
+/* WAIT: the passive end publishes itself; an active end that waits in vain must first make sure that nobody will. */
+SUBPROGRAM void find_peer(struct socket_state *own)
+{
+	__u64 cookie = own->own.cookie;
+	struct end *found = bpf_map_lookup_elem(&peers, &cookie);
+
+	if (found) {
+		own->peer = *found;
+		bpf_map_delete_elem(&peers, &cookie);
+		enter(own, MODE_SPILL);
+		return;
+	}
+	if (own->sent == ALONE_MESSAGES) {
+		struct claim claim = own->claim;
+
+		if (!bpf_map_delete_elem(&claims, &claim)) {
+			count(COUNT_UNPAIRED);
+			enter(own, MODE_LEAVE);
+		}
+		own->refreshed = bpf_jiffies64();
+		return;
+	}
+	/* Claimed, or pushed out of the LRU, and published by nobody since: a passive end publishes itself before it enrols. */
+	if (own->sent > ALONE_MESSAGES && bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES) {
+		count(COUNT_UNPAIRED);
+		enter(own, MODE_LEAVE);
+	}
+}
+
+SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
+{
+	own->spilled += size;
+	if (own->spilled > SPILL_BYTES) {
+		enter(own, MODE_LEAVE);
+		return;
+	}
+	if (!is_drained(own))
+		return;
+	count(COUNT_RETURNS);
+	enter(own, MODE_BYPASS);
+	own->refreshed = bpf_jiffies64();
+	own->look_messages = own->messages;
+	own->look_bytes = own->bytes;
+	own->queued = 0;
+	own->empty_bytes = own->bytes;
+}
+
+static __always_inline bool is_memory_short(void)
+{
+	unsigned long pressure = 0;
+
+	if (&tcp_memory_pressure)
+		bpf_probe_read_kernel(&pressure, sizeof(pressure), &tcp_memory_pressure);
+	return pressure;
+}
+
+static __always_inline bool is_look_due(const struct socket_state *own)
+{
+	__u64 messages = own->messages - own->look_messages;
+
+	return messages >= LOOK_MESSAGES || own->bytes - own->look_bytes >= LOOK_BYTES || own->messages == LOOK_FIRST;
+}
+
+/* BYPASS: how the reader keeps up, and what follows from it. */
+SUBPROGRAM void look_at_reader(struct socket_state *own)
+{
+	__u64 since = own->bytes - own->look_bytes, messages = own->messages - own->look_messages;
+	__u64 queued, limit = get_knob(KNOB_QUEUE_BYTES);
+	struct sk_psock *psock = get_psock(&own->peer);
+	struct sock *reader = (struct sock *)own->peer.sock;
+	bool is_apart = false;
+	__u32 rcvbuf = 0;
+
+	if (!psock || !is_end(&own->peer)) {
+		enter(own, MODE_LEAVE);
+		return;
+	}
+	if (bpf_core_field_exists(psock->msg_tot_len)) {
+		__u32 unread = 0;
+		__u64 before = own->queued + since;
+
+		BPF_CORE_READ_INTO(&unread, psock, msg_tot_len);
+		queued = unread;
+		/* What it took while this end sent: a reader on the same CPU takes nothing meanwhile. */
+		is_apart = before > queued && before - queued > since / 4;
+	} else {
+		if (!has_redirected_bytes(psock))
+			own->empty_bytes = own->bytes;
+		queued = own->bytes - own->empty_bytes;
+	}
+	flush_counts(own);
+	own->look_messages = own->messages;
+	own->look_bytes = own->bytes;
+	own->queued = queued;
+
+	if (queued && !is_apart && messages && since / messages < SMALL_MESSAGE) {
+		own->strikes += 2;
+		if (own->strikes >= STRIKES) {
+			enter(own, MODE_LEAVE);
+			return;
+		}
+	} else if (own->strikes) {
+		own->strikes--;
+	}
+
+	if (!limit)
+		limit = QUEUE_BYTES;
+	BPF_CORE_READ_INTO(&rcvbuf, reader, sk_rcvbuf);
+	if (limit < rcvbuf / 2)
+		limit = rcvbuf / 2;
+	if (queued > limit || is_memory_short())
+		enter(own, own->flags & FLAG_LOWAT ? MODE_SPILL : MODE_LEAVE);
+	else if (bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)
+		enter(own, MODE_SPILL);
+}
+
+SEC("sk_msg")
+int redirect_msg(struct sk_msg_md *msg)
+{
+	struct bpf_sock *sk = msg->sk;
+	struct socket_state *own;
+
+	if (!sk)
+		return SK_PASS;
+	own = bpf_sk_storage_get(&state, sk, 0, 0);
+	if (!own || own->mode >= MODE_LEAVE)
+		return SK_PASS;
+
+	own->sent++;
+	note_sender(own);
+	if (get_knob(KNOB_DRAIN)) {
+		count(COUNT_DRAINED);
+		enter(own, MODE_LEAVE);
+		return SK_PASS;
+	}
+	if (own->mode == MODE_WAIT)
+		find_peer(own);
+	if (own->mode == MODE_SPILL)
+		return_when_drained(own, msg->size);
+	if (own->mode == MODE_BYPASS && is_look_due(own))
+		look_at_reader(own);
+	if (own->mode != MODE_BYPASS) {
+		count(COUNT_TCP_MESSAGES);
+		return SK_PASS;
+	}
+
+	if (bpf_msg_redirect_hash(msg, &sockets, &own->peer.cookie, BPF_F_INGRESS) != SK_PASS) {
+		count(COUNT_REDIRECT_FAILED);
+		enter(own, MODE_LEAVE);
+		return SK_PASS;
+	}
+	own->messages++;
+	own->bytes += msg->size;
+	return SK_PASS;
+}
+
+char LICENSE[] SEC("license") = "GPL";

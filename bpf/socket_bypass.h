@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the programs share: constants, maps and what is kept for a socket. docs/architecture.md tells the whole story; the one rule
+ * behind it all: a reader takes redirected bytes before TCP bytes, so after a byte was sent by TCP nothing may be redirected in
+ * that direction until the reader has taken every TCP byte (is_drained() in ends.h).
+ */
+#ifndef SOCKET_BYPASS_H
+#define SOCKET_BYPASS_H
+
+#include "kernel.h"
+
+/* --- Thresholds. A test build may set each with -D to force thousands of state changes. --- */
+
+#ifndef LOOK_FIRST
+#define LOOK_FIRST 3 /* the message at which the reader is looked at for the first time */
+#endif
+#ifndef LOOK_MESSAGES
+#define LOOK_MESSAGES 32 /* and then after so many messages */
+#endif
+#ifndef LOOK_BYTES
+#define LOOK_BYTES (64 << 10) /* or so many bytes */
+#endif
+#ifndef QUEUE_BYTES
+#define QUEUE_BYTES (4 << 20) /* default of KNOB_QUEUE_BYTES */
+#endif
+#ifndef SPILL_BYTES
+#define SPILL_BYTES (64 << 20) /* by TCP in one spill, then the direction leaves */
+#endif
+#ifndef SMALL_MESSAGE
+#define SMALL_MESSAGE (16 << 10) /* smaller ones are better coalesced by TCP when the reader shares the sender's CPU */
+#endif
+#ifndef STRIKES
+#define STRIKES 64 /* each bad look adds two, each good one takes one */
+#endif
+#ifndef ALONE_MESSAGES
+#define ALONE_MESSAGES 64 /* sent without having found the peer, then the socket leaves */
+#endif
+#ifndef REFRESH_JIFFIES
+#define REFRESH_JIFFIES 30000 /* 30 to 300 s, by HZ: one message by TCP, or conntrack forgets the connection */
+#endif
+#ifndef SHORT_CONNECTIONS
+#define SHORT_CONNECTIONS 16 /* of one service must have been seen before it may be judged */
+#endif
+#ifndef SHORT_MESSAGES
+#define SHORT_MESSAGES 3 /* mean of a service's client messages below which enrolling costs more than it gains */
+#endif
+#ifndef SHORT_PROBE
+#define SHORT_PROBE 64 /* one connection in so many of a skipped service is enrolled to see whether it changed */
+#endif
+
+#define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
+#define MAX_RANGES 64
+#define MAX_CIDRS 64
+#define MAX_NOTES 16384
+#define MAX_SERVICES 4096
+#define MAX_SOCKETS 65536 /* the host script gives `sockets` and `claims` their real sizes */
+
+/* --- Settings and counters. The host script and docs name them in this order. --- */
+
+enum knob {
+	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message */
+	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
+	KNOB_QUEUE_BYTES, /* that one reader may leave unread before its sender goes by TCP; 0: QUEUE_BYTES */
+	KNOBS,
+};
+
+enum counter {
+	COUNT_PAIRS, /* both ends found each other */
+	COUNT_REDIRECTED_MESSAGES,
+	COUNT_REDIRECTED_BYTES,
+	COUNT_TCP_MESSAGES, /* of enrolled sockets, before a redirect was in order */
+	COUNT_REMOTE_SKIPPED, /* the other end is not on this host, or cannot be known to be */
+	COUNT_POLICY_SKIPPED,
+	COUNT_SPILLS, /* a direction went to TCP for a while */
+	COUNT_RETURNS, /* and came back */
+	COUNT_LEAVES, /* a direction went to TCP for good */
+	COUNT_GONE, /* sockets that left the map before they closed */
+	COUNT_UNPAIRED, /* sockets that never found their peer */
+	COUNT_REFUSED_BUSY, /* another sockmap has the socket */
+	COUNT_REFUSED_FULL, /* `sockets`, `claims` or `peers` is full */
+	COUNT_REFUSED_OTHER, /* ULP, MPTCP, TCP_REPAIR, kernel socket, or the kernel said no */
+	COUNT_REDIRECT_FAILED,
+	COUNT_SHORT_SKIPPED, /* services whose connections are too short to gain */
+	COUNT_REARMED, /* our callback flag had been taken away */
+	COUNT_DRAINED, /* directions that left because of KNOB_DRAIN */
+	COUNTERS,
+};
+
+/* --- Structures --- */
+
+/* One end of a connection. The address is a number for bpf_probe_read_kernel(), good only while the cookie behind it is right. */
+struct end {
+	__u64 cookie;
+	__u64 sock;
+};
+
+/* A connection's name that NAT of the server's address, namespaces and IPv4-mapped addresses leave alone. */
+struct claim {
+	__u32 client_seq;
+	__u32 server_seq;
+	__u32 client_tail; /* last 32 bits of the client's address, network order */
+	__u32 client_port; /* host order */
+};
+
+/* The direction from a socket to its peer; the order matters: from LEAVE on nothing is redirected again. */
+enum mode {
+	MODE_WAIT, /* the peer is not known yet: TCP */
+	MODE_SPILL, /* TCP until the reader has drained it */
+	MODE_BYPASS, /* redirect */
+	MODE_LEAVE, /* TCP; track takes both ends out of the map when nothing can be lost */
+	MODE_GONE, /* an ordinary TCP socket again */
+};
+
+#define FLAG_ACTIVE 1u /* this end connected */
+#define FLAG_LOWAT 2u /* TCP_NOTSENT_LOWAT is ours */
+#define FLAG_SENDERS 4u /* more than one thread has sent */
+#define FLAG_PEER_OUT 8u /* LEAVE: the peer is out of the map */
+
+struct socket_state {
+	struct end own;
+	struct end peer; /* cookie 0: not known */
+	struct claim claim; /* of an active end */
+	__u32 mode;
+	__u32 flags;
+	__u32 sender; /* thread that sends, 0: none has */
+	__u32 strikes;
+	__u64 messages; /* redirected */
+	__u64 bytes; /* redirected */
+	__u64 counted_messages; /* of those, in `counters` already */
+	__u64 counted_bytes;
+	__u64 look_messages; /* `messages` and `bytes` at the last look */
+	__u64 look_bytes;
+	__u64 queued; /* bytes unread by the peer at the last look */
+	__u64 empty_bytes; /* `bytes` when the peer's queue was last seen empty, for kernels that do not count it */
+	__u64 spilled; /* bytes by TCP in this spill */
+	__u64 refreshed; /* jiffies of the last TCP message */
+	__u32 sent; /* messages by any way */
+	__u32 service; /* index into `services` */
+};
+
+struct port_range {
+	__u16 first, last; /* host order, both inclusive */
+};
+
+struct cidr {
+	__u32 address[4], mask[4]; /* network order; IPv4 as ::ffff:a.b.c.d */
+};
+
+struct policy {
+	__u32 everything;
+	__u32 ranges;
+	__u32 cidrs;
+	__u32 unused;
+	struct port_range range[MAX_RANGES];
+	struct cidr cidr[MAX_CIDRS];
+};
+
+struct service {
+	__u32 connections;
+	__u32 messages;
+	__u32 skipped;
+	__u32 unused;
+};
+
+/* --- Maps --- */
+
+struct { /* every enrolled socket, by its cookie; what redirect chooses from */
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, MAX_SOCKETS);
+	__type(key, __u64);
+	__type(value, __u64);
+} sockets SEC(".maps");
+
+struct { /* active ends that wait for their passive end */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct claim);
+	__type(value, struct end);
+} claims SEC(".maps");
+
+struct { /* by the active end's cookie: the passive end that claimed it, until the active end has seen it */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_SOCKETS / 2);
+	__type(key, __u64);
+	__type(value, struct end);
+} peers SEC(".maps");
+
+struct { /* what is kept for an enrolled socket */
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_state);
+} state SEC(".maps");
+
+struct { /* by a hash of it: the client that last sent a SYN to a listener of this host. A hint, never a proof. */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_NOTES);
+	__type(key, __u32);
+	__type(value, __u64);
+} notes SEC(".maps");
+
+struct { /* by a hash of its address and port: how short a service's connections are */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, __u32);
+	__type(value, struct service);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KNOBS);
+	__type(key, __u32);
+	__type(value, __u64);
+} knobs SEC(".maps");
+
+struct { /* two slots, so that a policy is replaced at once (KNOB_POLICY) */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct policy);
+} policies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* --- What every program needs of them --- */
+
+SUBPROGRAM void count_many(__u32 counter, __u64 n)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		__sync_fetch_and_add(value, n); /* a softirq may come between load and store */
+}
+
+static __always_inline void count(__u32 counter)
+{
+	count_many(counter, 1);
+}
+
+static __always_inline __u64 get_knob(__u32 knob)
+{
+	__u64 *value = bpf_map_lookup_elem(&knobs, &knob);
+
+	return value ? *value : 0;
+}
+
+/* Moves what a socket counted for itself into `counters`. */
+SUBPROGRAM void flush_counts(struct socket_state *own)
+{
+	count_many(COUNT_REDIRECTED_MESSAGES, own->messages - own->counted_messages);
+	count_many(COUNT_REDIRECTED_BYTES, own->bytes - own->counted_bytes);
+	own->counted_messages = own->messages;
+	own->counted_bytes = own->bytes;
+}
+
+#endif

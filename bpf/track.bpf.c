@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sock_ops: finds the two sockets of a connection that both live on this host and puts them into `sockets`; takes them out again
+ * when redirect has decided to leave. Returns 1 on every path and never writes a reply: other programs of the cgroup have theirs.
+ */
+#include "leave.h"
+#include "policy.h"
+
+#define TCP_ESTABLISHED 1
+#define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+#define EBUSY 16
+#define E2BIG 7
+#define ENOMEM 12
+
+static __always_inline __u32 hash_client(__u32 tail, __u32 port)
+{
+	__u64 mixed = (((__u64)tail << 16) ^ port) * 0x9e3779b97f4a7c15ULL;
+
+	return mixed >> 32;
+}
+
+static __always_inline __u64 get_note(__u32 tail, __u32 port)
+{
+	return ((__u64)tail << 16) | port;
+}
+
+/* The last 32 bits of an address are the same for IPv4 and IPv4 mapped into IPv6. */
+static __always_inline __u32 get_local_tail(const struct bpf_sock_ops *ctx)
+{
+	return ctx->family == AF_INET ? READ(ctx->local_ip4) : READ(ctx->local_ip6[3]);
+}
+
+static __always_inline __u32 get_remote_tail(const struct bpf_sock_ops *ctx)
+{
+	return ctx->family == AF_INET ? READ(ctx->remote_ip4) : READ(ctx->remote_ip6[3]);
+}
+
+/* A SYN at a listener of this host: its client may be a socket of this host. */
+static __always_inline void note_client(const struct bpf_sock_ops *ctx)
+{
+	__u32 tail = get_remote_tail(ctx), port = get_remote_port(ctx), index;
+	__u64 *note;
+
+	index = hash_client(tail, port) % MAX_NOTES;
+	note = bpf_map_lookup_elem(&notes, &index);
+	if (note)
+		*note = get_note(tail, port);
+}
+
+static __always_inline bool is_noted(const struct bpf_sock_ops *ctx)
+{
+	__u32 tail = get_local_tail(ctx), port = ctx->local_port, index;
+	__u64 *note;
+
+	index = hash_client(tail, port) % MAX_NOTES;
+	note = bpf_map_lookup_elem(&notes, &index);
+	return note && *note == get_note(tail, port);
+}
+
+/* Sockets whose sk_prot or sk_user_data belong to somebody else, or whose sequence numbers a process chose. */
+static __always_inline bool is_ordinary(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	const struct tcp_ulp_ops *ulp = 0;
+
+	if (BPF_CORE_READ_INTO(&ulp, tp, inet_conn.icsk_ulp_ops) || ulp)
+		return false;
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair) || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
+		return false;
+	return !bpf_core_field_exists(tp->is_mptcp) || !BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
+}
+
+/* Skips services whose connections are too short to gain, but for one in SHORT_PROBE. */
+static __always_inline bool is_too_short(const struct bpf_sock_ops *ctx, __u32 *index)
+{
+	struct service *service;
+
+	*index = hash_client(get_remote_tail(ctx), get_remote_port(ctx)) % MAX_SERVICES;
+	service = bpf_map_lookup_elem(&services, index);
+	if (!service || service->connections < SHORT_CONNECTIONS)
+		return false;
+	if (service->messages >= service->connections * SHORT_MESSAGES)
+		return false;
+	return ++service->skipped % SHORT_PROBE;
+}
+
+static __always_inline void learn_length(const struct socket_state *own)
+{
+	__u32 index = own->service;
+	struct service *service;
+
+	if (!(own->flags & FLAG_ACTIVE))
+		return;
+	service = bpf_map_lookup_elem(&services, &index);
+	if (!service)
+		return;
+	if (service->connections >= 1024) { /* what is long ago counts less */
+		service->connections /= 2;
+		service->messages /= 2;
+	}
+	service->connections++;
+	service->messages += own->sent < 1024 ? own->sent : 1024;
+}
+
+static __always_inline struct socket_state *keep_state(struct bpf_sock_ops *ctx, struct bpf_sock *socket, struct sock *sk)
+{
+	struct socket_state *own;
+
+	own = bpf_sk_storage_get(&state, socket, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!own)
+		return 0;
+	__builtin_memset(own, 0, sizeof(*own));
+	own->own.cookie = bpf_get_socket_cookie(ctx);
+	own->own.sock = (__u64)sk;
+	own->refreshed = bpf_jiffies64();
+	return own;
+}
+
+static __always_inline bool enrol(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	__u64 cookie = own->own.cookie;
+	long error = bpf_sock_hash_update(ctx, &sockets, &cookie, BPF_NOEXIST);
+
+	if (!error) {
+		set_lowat(ctx, own);
+		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | OUR_CALLBACKS);
+		return true;
+	}
+	if (error == -EBUSY)
+		count(COUNT_REFUSED_BUSY);
+	else if (error == -E2BIG || error == -ENOMEM)
+		count(COUNT_REFUSED_FULL);
+	else
+		count(COUNT_REFUSED_OTHER);
+	return false;
+}
+
+static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_sock *socket, struct sock *sk)
+{
+	struct claim claim = {
+		.client_seq = ctx->snd_nxt,
+		.server_seq = ctx->rcv_nxt,
+		.client_tail = get_local_tail(ctx),
+		.client_port = ctx->local_port,
+	};
+	struct socket_state *own;
+	__u32 service;
+
+	if (is_too_short(ctx, &service)) {
+		count(COUNT_SHORT_SKIPPED);
+		return;
+	}
+	own = keep_state(ctx, socket, sk);
+	if (!own)
+		return;
+	own->mode = MODE_WAIT;
+	own->flags = FLAG_ACTIVE;
+	own->service = service;
+	own->claim = claim;
+	if (bpf_map_update_elem(&claims, &claim, &own->own, BPF_NOEXIST)) {
+		count(COUNT_REFUSED_FULL);
+		goto forget;
+	}
+	if (enrol(ctx, own))
+		return;
+	bpf_map_delete_elem(&claims, &claim);
+forget:
+	bpf_sk_storage_delete(&state, socket);
+}
+
+static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_sock *socket, struct sock *sk)
+{
+	struct claim claim = {
+		.client_seq = ctx->rcv_nxt,
+		.server_seq = ctx->snd_nxt,
+		.client_tail = get_remote_tail(ctx),
+		.client_port = get_remote_port(ctx),
+	};
+	struct end *found = bpf_map_lookup_elem(&claims, &claim);
+	struct socket_state *own;
+	struct end active;
+
+	if (!found) {
+		count(COUNT_REMOTE_SKIPPED);
+		return;
+	}
+	active = *found;
+	if (bpf_map_delete_elem(&claims, &claim)) /* somebody else, or the active end itself, was first */
+		return;
+	own = keep_state(ctx, socket, sk);
+	if (!own)
+		return;
+	own->mode = MODE_SPILL;
+	own->peer = active;
+	/* The active end must know who feeds it before it is fed: else it would take itself out of the map with bytes unread. */
+	if (bpf_map_update_elem(&peers, &active.cookie, &own->own, BPF_NOEXIST)) {
+		count(COUNT_REFUSED_FULL);
+		goto forget;
+	}
+	if (enrol(ctx, own)) {
+		count(COUNT_PAIRS);
+		return;
+	}
+	bpf_map_delete_elem(&peers, &active.cookie);
+forget:
+	bpf_sk_storage_delete(&state, socket);
+}
+
+static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_active)
+{
+	struct sock *sk = BPF_CORE_READ((struct bpf_sock_ops_kern *)ctx, sk);
+	struct bpf_sock *socket = ctx->sk;
+
+	if (!socket || get_knob(KNOB_DRAIN))
+		return;
+	if (is_active && !is_noted(ctx)) {
+		count(COUNT_REMOTE_SKIPPED);
+		return;
+	}
+	if (!is_allowed(ctx)) {
+		count(COUNT_POLICY_SKIPPED);
+		return;
+	}
+	if (!is_ordinary(sk)) {
+		count(COUNT_REFUSED_OTHER);
+		return;
+	}
+	if (is_active)
+		enrol_active(ctx, socket, sk);
+	else
+		enrol_passive(ctx, socket, sk);
+}
+
+static __always_inline struct socket_state *get_state(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *socket = ctx->sk;
+
+	return socket ? bpf_sk_storage_get(&state, socket, 0, 0) : 0;
+}
+
+static __always_inline void on_state(struct bpf_sock_ops *ctx)
+{
+	struct socket_state *own;
+	__u64 cookie;
+
+	if (ctx->args[1] != TCP_CLOSE)
+		return;
+	own = get_state(ctx);
+	if (!own)
+		return;
+	flush_counts(own);
+	learn_length(own);
+	if ((own->flags & FLAG_ACTIVE) && !own->peer.cookie) {
+		struct claim claim = own->claim;
+
+		cookie = own->own.cookie;
+		bpf_map_delete_elem(&claims, &claim);
+		bpf_map_delete_elem(&peers, &cookie);
+	}
+}
+
+static __always_inline void on_rtt(struct bpf_sock_ops *ctx)
+{
+	struct socket_state *own;
+
+	if (ctx->state != TCP_ESTABLISHED && ctx->state != TCP_CLOSE_WAIT)
+		return; /* the application has closed it, and the kernel takes it out */
+	own = get_state(ctx);
+	if (!own || own->mode == MODE_GONE)
+		return;
+	if ((ctx->bpf_sock_ops_cb_flags & OUR_CALLBACKS) != OUR_CALLBACKS) {
+		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | OUR_CALLBACKS);
+		count(COUNT_REARMED);
+	}
+	leave_map(ctx, own);
+}
+
+SEC("sockops")
+int track_sockets(struct bpf_sock_ops *ctx)
+{
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_RWND_INIT:
+		if (!ctx->is_fullsock) /* the request of a listener */
+			note_client(ctx);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		on_established(ctx, true);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		on_established(ctx, false);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		on_state(ctx);
+		break;
+	case BPF_SOCK_OPS_RTT_CB:
+		on_rtt(ctx);
+		break;
+	}
+	return 1;
+}
+
+char LICENSE[] SEC("license") = "GPL";
