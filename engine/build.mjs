@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, linkSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cacheRoot, makeWhole, newestLike } from "./cache.mjs";
+import { cliEntries, entries, OLDEST_GO } from "./entries.mjs";
+import { EngineError, runLong, say } from "./run.mjs";
+import { atLeast, parseVersion } from "./version.mjs";
+
+const platform = `${process.platform}-${process.arch}`;
+
+/** The built binary of an entry if the cache has it, or undefined. */
+export function findBuilt(name) {
+  const start = `${name}-${sourceKey(name)}`;
+  const version = goVersion();
+  const exact = join(cacheRoot, `${start}-${version}-${platform}`, name);
+  if (existsSync(exact)) return exact;
+  // Nothing can be built without Go, so what another Go built is better than nothing.
+  if (atLeast(parseVersion(version), OLDEST_GO)) return undefined;
+  const folder = newestLike(new RegExp(`^${start}-go[^-]*-${platform}$`));
+  return folder === undefined ? undefined : join(folder, name);
+}
+
+export async function build(name) {
+  const found = findBuilt(name);
+  if (found !== undefined) return found;
+  const version = goVersion();
+  if (!atLeast(parseVersion(version), OLDEST_GO)) {
+    throw new EngineError(
+      `building ${name}: expected Go ${OLDEST_GO.join(".")} or newer on PATH, found ${version || "none"}; install Go (https://go.dev/doc/install) or Pulumi with its plugins (https://www.pulumi.com/docs/install/)`,
+    );
+  }
+  const folder = join(cacheRoot, `${name}-${sourceKey(name)}-${version}-${platform}`);
+  await makeWhole(folder, (part) => compile(name, join(part, name)));
+  return join(folder, name);
+}
+
+/** The CLI with its language host beside it, if both are built already. */
+export function findBuiltCli() {
+  const built = cliEntries.map(findBuilt);
+  const folder = cliFolder(built);
+  return existsSync(folder) ? join(folder, "pulumi") : undefined;
+}
+
+export async function buildCli() {
+  const built = [];
+  for (const name of cliEntries) built.push(await build(name));
+  const folder = await makeWhole(cliFolder(built), (part) => {
+    for (const [i, name] of cliEntries.entries()) place(built[i], join(part, name));
+  });
+  return join(folder, "pulumi");
+}
+
+/** Puts a built binary at `path` without its size again, where the file system can. */
+export function place(binary, path) {
+  try {
+    linkSync(binary, path);
+  } catch {
+    copyFileSync(binary, path);
+  }
+}
+
+function cliFolder(built) {
+  return join(cacheRoot, `cli-${digest(built.join("\n"))}`);
+}
+
+async function compile(name, output) {
+  const { package: target, tags, ldflags, usually } = entries[name];
+  say(`building ${name} from Go modules, which takes about ${usually} the first time and is kept in ${cacheRoot}`);
+  const args = ["build", "-v", "-mod=readonly", "-trimpath", "-tags", tags, "-ldflags", `-s -w ${ldflags}`];
+  const { code, tail, seconds } = await runLong("go", [...args, "-o", output, target], {
+    cwd: join(import.meta.dirname, name),
+    env: goEnv(),
+    what: name,
+  });
+  if (code !== 0) throw new EngineError(`building ${name}: go build ended with ${code}:\n${tail.join("\n")}`);
+  say(`built ${name} in ${seconds} s`);
+}
+
+function sourceKey(name) {
+  const folder = join(import.meta.dirname, name);
+  const sources = ["go.mod", "go.sum", "main.go"].map((file) => join(folder, file)).filter(existsSync);
+  return digest([JSON.stringify(entries[name]), ...sources.map((file) => readFileSync(file))].join("\n"));
+}
+
+function digest(text) {
+  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+}
+
+/** Like `go1.25.11`, or empty. */
+function goVersion() {
+  // Outside our modules, so that their go line does not make Go fetch another Go.
+  const { stdout } = spawnSync("go", ["env", "GOVERSION"], { cwd: tmpdir(), env: goEnv(), encoding: "utf8" });
+  return /^go[\w.]+/.exec(stdout ?? "")?.[0] ?? "";
+}
+
+function goEnv() {
+  const env = { ...process.env, CGO_ENABLED: "0", GOWORK: "off", GOTOOLCHAIN: "local" };
+  // Ours runs on this machine, whatever the user builds for.
+  for (const name of ["GOOS", "GOARCH"]) delete env[name];
+  return env;
+}
