@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, linkSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cacheRoot, makeWhole, newestLike } from "./cache.mjs";
@@ -41,16 +41,18 @@ export async function build(name) {
 export function findBuiltCli() {
   const built = cliEntries.map(findBuilt);
   const folder = cliFolder(built);
-  return existsSync(folder) ? join(folder, "pulumi") : undefined;
+  return existsSync(folder) ? join(folder, "bin", "pulumi") : undefined;
 }
 
 export async function buildCli() {
   const built = [];
   for (const name of cliEntries) built.push(await build(name));
+  // The Automation API takes a folder and looks for bin/pulumi in it.
   const folder = await makeWhole(cliFolder(built), (part) => {
-    for (const [i, name] of cliEntries.entries()) place(built[i], join(part, name));
+    mkdirSync(join(part, "bin"));
+    for (const [i, name] of cliEntries.entries()) place(built[i], join(part, "bin", name));
   });
-  return join(folder, "pulumi");
+  return join(folder, "bin", "pulumi");
 }
 
 /** Puts a built binary at `path` without its size again, where the file system can. */

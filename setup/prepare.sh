@@ -94,7 +94,7 @@ missing_tools() {
 		is_there "$proof" && continue
 		say "$package is missing: $why"
 		printf '%s\n' "$package"
-	done | sort -u | tr '\n' ' '
+	done | sort -u | paste -s -d ' ' -
 }
 
 is_there() {
@@ -222,7 +222,8 @@ need_build() {
 # npm ci removes node_modules first, so two at once break each other.
 take_turn() {
 	has flock || return 0
-	mkdir -p .cache
+	# In a checkout of somebody else nothing will be written either.
+	{ mkdir -p .cache && : >>.cache/prepare.lock; } 2>/dev/null || return 0
 	exec 9>.cache/prepare.lock
 	flock -n 9 && return 0
 	say "waiting for another run of this script"
