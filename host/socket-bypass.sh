@@ -338,6 +338,7 @@ encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reas
 				u16(p[1]); u16(p[2])
 			}
 			pad(272)
+			split("256 128 64 32 16 8 4 2 1", size, " ") # some awks have no ^
 			for (i = 1; i <= nets; i++) {
 				n = split(cidr[i], p, /\//)
 				most = p[1] ~ /:/ ? 128 : 32
@@ -346,7 +347,7 @@ encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reas
 				if (n < 1 || n > 2 || !is(bits, most) || !(most == 32 ? v4(p[1]) : v6(p[1]))) fail("a CIDR such as 10.0.0.0/8 or fd00::/8, found \"" cidr[i] "\"")
 				bits += 128 - most
 				for (j = 0; j < 16; j++) {
-					n = bits - 8 * j; m[j] = 2 ^ (n < 0 ? 8 : n > 8 ? 0 : 8 - n)
+					n = bits - 8 * j; m[j] = size[n < 0 ? 1 : n > 8 ? 9 : n + 1]
 					byte(a[j] - a[j] % m[j])
 				}
 				for (j = 0; j < 16; j++) byte(256 - m[j])
