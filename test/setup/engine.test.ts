@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { copyFileSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
@@ -76,6 +76,20 @@ describe("pulumi on PATH", () => {
       `engine: pulumi on PATH: expected 3.182.0 or newer with pulumi-language-nodejs, found v3.99.0 at ${folder}/pulumi\n`,
     );
   });
+});
+
+test("takes a copy of the command plugin in the user's own folder, and leaves that folder as it was", async () => {
+  const fresh = freshCache();
+  const plugin = "plugins/resource-command-v1.2.1";
+  cpSync(join(built.home, plugin), join(fresh.HOME, ".pulumi", plugin), { recursive: true });
+  const bin = join(fresh.HOME, "bin");
+  cpSync(dirname(built.pulumi), bin, { recursive: true });
+  const env = { ...fresh, SOCKET_BYPASS_ENGINE: "path", PATH: `${bin}:${process.env.PATH}` };
+  const found = parseEngine(await ensure(env));
+  const home = join(fresh.XDG_CACHE_HOME, "socket-bypass/engine/home-official");
+  expect(found).toMatchObject({ commandProvider: "official", home });
+  expect(readdirSync(join(home, plugin))).toEqual(readdirSync(join(fresh.HOME, ".pulumi", plugin)));
+  expect(readdirSync(join(fresh.HOME, ".pulumi"))).toEqual(["plugins"]);
 });
 
 // The real installer is not run here: it may not be reachable. The script served stands for it.
