@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { local, remote } from "@pulumi/command";
 import { fullyQualifiedStackName, LocalWorkspace, PulumiCommand } from "@pulumi/pulumi/automation/index.js";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { begin, type Engine, ensure, parseEngine, root, run, temporaryFolder } from "./ensure.js";
 
 // Of the stand-in for the official provider, also on a machine that has the official one.
@@ -129,6 +129,9 @@ function project(program: (folder: string) => string) {
 
 async function inline(folder: string, env: Record<string, string>, program: () => Promise<Record<string, unknown>>) {
   const envVars = { ...engine.env, ...backend(folder), ...env };
+  // PulumiCommand.get asks for the version in our own environment, and that writes a log into the user's home.
+  vi.stubEnv("PULUMI_HOME", engine.home);
+  onTestFinished(() => void vi.unstubAllEnvs());
   return LocalWorkspace.createOrSelectStack(
     {
       projectName: "tiny",
