@@ -2,11 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Receives a bundle: unpacks it into a fresh folder, compares its digest and runs the script in it with the same arguments.
-# The sender appends the call, with the bundle (tar, gzip, base64) in a here-document, because a shell reads ahead on stdin:
-#
-#   main "$@" <<'__BUNDLE__'
-#   H4sI...
-#   __BUNDLE__
+# The sender puts the bundle (tar, gzip, base64) before the last line: a shell reads ahead, so "the rest of stdin" is not to be had.
 #
 # usage: sh -s -- object install --digest SHA256-OF-THE-TAR ...
 
@@ -74,3 +70,6 @@ main() {
 	child=
 	exit "$code"
 }
+
+main "$@" <<'__BUNDLE__'
+__BUNDLE__
