@@ -68,7 +68,7 @@ main() {
 	wait "$child"
 	code=$?
 	child=
-	exit "$code"
+	return "$code"
 }
 
 main "$@" <<'__BUNDLE__'
