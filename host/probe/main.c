@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe.h"
+
+static const struct {
+	const char *name;
+	int (*run)(char **words);
+} verbs[] = {
+	{ "lock", verb_lock },	       { "grace", verb_grace }, { "cgroup", verb_cgroup },
+	{ "selftest", verb_selftest }, { "bench", verb_bench },
+};
+
+int main(int count, char **words)
+{
+	if (count > 1)
+		for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+			if (same_text(words[1], verbs[i].name))
+				return verbs[i].run(words + 2);
+	say("expected lock, grace, cgroup, selftest or bench, found ",
+	    count > 1 ? words[1] : "nothing");
+	return EXIT_USAGE;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the probe share. It knows sockets, and nothing of BPF. */
+#ifndef PROBE_H
+#define PROBE_H
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum {
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	LARGEST_MESSAGE = 64 * 1024,
+	/* How long one step may make no progress before it counts as failed. */
+	PATIENCE_MS = 2000,
+};
+
+/* text.c: one output buffer, written out by flush_text(). */
+void put_text(const char *text);
+void put_printable(const char *text, size_t length);
+void put_number(uint64_t number);
+void put_tenths(uint64_t tenths);
+void flush_text(int fd);
+void drop_text(void);
+const char *name_error(int code);
+/* In a list of names that end in NUL each. */
+const char *next_name(const char *name);
+/* One line on stderr, of up to six parts. */
+#define say(...) SAY_SIX(__VA_ARGS__, "", "", "", "", "")
+#define SAY_SIX(a, b, c, d, e, f, ...) say_parts(a, b, c, d, e, f)
+void say_parts(const char *a, const char *b, const char *c, const char *d, const char *e,
+	       const char *f);
+bool same_text(const char *a, const char *b);
+/* Plain decimal digits only, otherwise false. */
+bool read_number(const char *text, uint64_t largest, uint64_t *number);
+
+/* json.c: members of one object, with commas where they belong. */
+void open_object(const char *name);
+void close_object(void);
+void put_name(const char *name);
+void put_string_member(const char *name, const char *value);
+void put_number_member(const char *name, uint64_t value);
+void put_tenths_member(const char *name, uint64_t tenths);
+void put_bool_member(const char *name, bool value);
+
+/* process.c */
+uint64_t now_ns(void);
+void sleep_ms(unsigned int ms);
+/* Memory that stays common to this process and the ones it forks. */
+void *share_memory(size_t size);
+/* A child that ends with its parent; 0 in the child, -1 on failure. */
+pid_t spawn(void);
+/* The wait status, or -1 for a child that had to be killed after `ms`. */
+int reap(pid_t child, unsigned int ms);
+/* Runs `expired` on SIGALRM after `seconds`, whatever the caller blocked or ignored. */
+void limit_time(unsigned int seconds, void (*expired)(int signal));
+/* `command` follows a "--"; returns an exit code, and only on failure. */
+int run_command(char **command);
+
+/* sockets.c */
+struct place {
+	int listener;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address;
+	socklen_t length;
+};
+
+enum family { IPV4, IPV6, IPV4_MAPPED };
+
+/* 0 or an errno; EADDRNOTAVAIL and EAFNOSUPPORT mean that the host has no ::1. */
+int open_listener(struct place *place, enum family family, uint16_t port);
+/* A connected socket, or -1 with errno. Both are bounded by PATIENCE_MS. */
+int dial(const struct place *place);
+int answer(const struct place *place);
+bool set_option(int fd, int level, int option, int value);
+/* Closing `fd` will send RST. */
+bool reset_on_close(int fd);
+bool wait_for(int fd, short events, uint64_t deadline_ns);
+uint64_t in_ms(unsigned int ms);
+
+/* stream.c: a pseudo-random stream of bytes that can be made at any offset. */
+struct stream {
+	uint64_t seed;
+	uint64_t offset;
+	/* Where the sizes of its messages come from: both ends draw the same ones. */
+	uint64_t sizes;
+};
+
+void fill_from(const struct stream *stream, uint8_t *bytes, size_t count);
+/* The number of leading bytes that are right. */
+size_t count_right(const struct stream *stream, const uint8_t *bytes, size_t count);
+uint8_t byte_at(const struct stream *stream, uint64_t offset);
+/* The offset at which these bytes stand in the stream, or -1. */
+int64_t find_bytes(const struct stream *stream, const uint8_t *bytes, size_t count);
+uint64_t next_random(uint64_t *state);
+
+#ifdef PROBE_CORRUPT
+/* Only in the build that proves that the self-test finds faults. */
+bool plan_corruption(const char *kind, const char *side, const char *offset);
+bool is_cut(const struct stream *stream);
+#endif
+
+/* end.c: one end of a connection whose content is checked. */
+enum { BLOCKED = -1, FAILED = -2 };
+
+struct end {
+	int fd;
+	bool is_client;
+	unsigned int connection;
+	struct stream out;
+	struct stream in;
+};
+
+struct end make_end(int fd, bool is_client, unsigned int connection);
+/* Bytes moved without waiting, 0 at the end of the stream, BLOCKED or FAILED. */
+ssize_t push(struct end *end, size_t count);
+ssize_t pull(struct end *end, size_t count);
+bool send_bytes(struct end *end, size_t count);
+bool receive_bytes(struct end *end, size_t count);
+bool receive_end(struct end *end);
+bool converse(struct end *end, unsigned int rounds, size_t largest);
+/* From 1 to `largest`, small sizes as often as large ones. */
+size_t draw_size(struct stream *stream, size_t largest);
+bool pump(struct end *end, size_t count);
+
+/* selftest.c: what the running case writes down, visible to both processes. */
+struct result {
+	const char *error;
+	const char *direction;
+	const char *skipped;
+	uint64_t bytes;
+	uint64_t ns;
+	/* What each side's latest connection has handed to the kernel; index 1 is the client's. */
+	uint64_t sent[2];
+	uint64_t offset;
+	int64_t belongs_at;
+	int code;
+	int expected;
+	int found;
+	int is_failed;
+	bool is_to_server;
+};
+
+enum fact {
+	FIONREAD_REDIRECTED,
+	FIONREAD_TCP,
+	MSG_WAITALL_FACT,
+	MSG_PEEK_FACT,
+	SO_RCVLOWAT_FACT,
+	SPLICE,
+	SPLICE_NONBLOCK,
+	OOB,
+	RECV_SIGNAL,
+	RESET_BLOCKED,
+	SEND_AFTER_SHUTDOWN,
+	RESET,
+	CLOSE_UNREAD,
+	FACTS,
+};
+
+enum count {
+	ROUNDS,
+	EPOLL_EDGE_WOKEN,
+	POLL_WOKEN,
+	RECV_WOKEN,
+	SPURIOUS_EAGAIN,
+	COUNTS,
+};
+
+struct facts {
+	const char *words[FACTS];
+	uint32_t counts[COUNTS];
+	/* Not printed: the client of wake_recv has stopped waiting. */
+	uint32_t is_given_up;
+};
+
+extern struct facts *facts;
+extern unsigned int case_number;
+void add_bytes(size_t count);
+void skip_case(const char *reason);
+void note_sent(const struct end *end);
+/* Keeps the first failure of a case; always false. */
+bool fail(const char *error, int code);
+bool fail_in(const struct end *end, const char *error, int code);
+/* Nothing came in time. Both sides time out at once: the one that misses bytes shall be heard. */
+bool fail_silence(const struct end *end, const char *error);
+bool fail_out(const struct end *end, const char *error, int code);
+/* Moves the stream on, or fails with the first wrong byte. */
+bool check_content(struct end *end, const uint8_t *bytes, size_t count);
+
+/* scenes.c, script.c */
+struct scene {
+	const char *name;
+	const char *client;
+	const char *server;
+	/* More of them, one after the other. */
+	uint8_t more_connections;
+	uint8_t family;
+	/* A TCP option that the listener gets, with the value 5. */
+	uint8_t option;
+};
+
+extern const struct scene scenes[];
+extern const unsigned int scene_count;
+bool play(const struct scene *scene, const struct place *place, bool is_client);
+const char *name_ending(ssize_t received, int code);
+
+/* wakeups.c */
+bool poll_rounds(struct end *end);
+bool recv_rounds(struct end *end);
+
+/* facts.c */
+enum { WARM_UP = 8 };
+void measure_facts(void);
+
+/* histogram.c */
+void count_latency(uint64_t ns);
+/* The latency that `per_mille` of all counted ones do not exceed, within 1 %. */
+uint64_t find_latency(unsigned int per_mille);
+
+/* One verb each; `words` are the arguments behind the verb, NULL at the end. */
+int verb_lock(char **words);
+int verb_grace(char **words);
+int verb_cgroup(char **words);
+int verb_selftest(char **words);
+int verb_bench(char **words);
+
+#endif

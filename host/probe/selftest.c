@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+/* selftest [--seconds N]: every case over real sockets, one line of JSON. */
+#include "probe.h"
+
+#include <sys/wait.h>
+
+enum { DEFAULT_SECONDS = 20, MAX_CASES = 24 };
+
+struct report {
+	struct result results[MAX_CASES];
+	struct facts facts;
+};
+
+struct facts *facts;
+unsigned int case_number;
+
+static struct report *report;
+static const char *case_name = "";
+static uint64_t limit_seconds = DEFAULT_SECONDS;
+
+void add_bytes(size_t count)
+{
+	__atomic_fetch_add(&report->results[case_number].bytes, count, __ATOMIC_RELAXED);
+}
+
+void note_sent(const struct end *end)
+{
+	report->results[case_number].sent[end->is_client] = end->out.offset;
+}
+
+void skip_case(const char *reason)
+{
+	report->results[case_number].skipped = reason;
+}
+
+/* Null when another failure of this case came first. */
+static struct result *claim_failure(const char *error, int code)
+{
+	struct result *result = &report->results[case_number];
+
+	if (__atomic_exchange_n(&result->is_failed, 1, __ATOMIC_SEQ_CST))
+		return NULL;
+	result->error = error;
+	result->code = code;
+	result->expected = -1;
+	result->belongs_at = -1;
+	return result;
+}
+
+bool fail(const char *error, int code)
+{
+	claim_failure(error, code);
+	return false;
+}
+
+static struct result *fail_at(bool to_server, uint64_t offset, const char *error, int code)
+{
+	struct result *result = claim_failure(error, code);
+
+	if (result) {
+		result->direction = to_server ? "client to server" : "server to client";
+		result->is_to_server = to_server;
+		result->offset = offset;
+	}
+	return result;
+}
+
+bool fail_in(const struct end *end, const char *error, int code)
+{
+	fail_at(!end->is_client, end->in.offset, error, code);
+	return false;
+}
+
+bool fail_silence(const struct end *end, const char *error)
+{
+	if (report->results[case_number].sent[!end->is_client] <= end->in.offset)
+		sleep_ms(200);
+	return fail_in(end, error, 0);
+}
+
+bool fail_out(const struct end *end, const char *error, int code)
+{
+	fail_at(end->is_client, end->out.offset, error, code);
+	return false;
+}
+
+bool check_content(struct end *end, const uint8_t *bytes, size_t count)
+{
+	size_t right = count_right(&end->in, bytes, count);
+	struct result *result;
+
+	add_bytes(right);
+	end->in.offset += right;
+	if (right == count)
+		return true;
+	result = fail_at(!end->is_client, end->in.offset, "wrong byte", 0);
+	if (result) {
+		result->expected = byte_at(&end->in, end->in.offset);
+		result->found = bytes[right];
+		result->belongs_at = find_bytes(&end->in, bytes + right, count - right);
+	}
+	return false;
+}
+
+static void run_both(const struct scene *scene)
+{
+	struct place place;
+	int code = open_listener(&place, scene->family, 0);
+	bool is_ok;
+	pid_t child;
+	int status;
+
+	if (code == EADDRNOTAVAIL || code == EAFNOSUPPORT) {
+		skip_case(scene->family == IPV4 ? "no 127.0.0.1" : "no ::1");
+		return;
+	}
+	if (code) {
+		fail("no listener", code);
+		return;
+	}
+	if (scene->option)
+		set_option(place.listener, IPPROTO_TCP, scene->option, 5);
+	child = spawn();
+	if (child == 0)
+		_exit(play(scene, &place, false) ? 0 : EXIT_FAILED);
+	close(place.listener);
+	if (child < 0) {
+		fail("no server process", errno);
+		return;
+	}
+	is_ok = play(scene, &place, true);
+	if (report->results[case_number].skipped) {
+		reap(child, 0);
+		return;
+	}
+	/* What a server says that has lost its client is of no interest. */
+	status = reap(child, is_ok ? PATIENCE_MS + PATIENCE_MS / 4 : 100);
+	if (!is_ok)
+		fail("the client failed", 0);
+	else if (status == -1)
+		fail("the server process hung", 0);
+	else if (!WIFEXITED(status))
+		fail("the server process died", 0);
+	else if (status > 0)
+		fail("the server process failed", 0);
+}
+
+static void put_result(const char *name, const struct result *result)
+{
+	open_object(name);
+	put_bool_member("ok", !result->is_failed);
+	if (result->skipped)
+		put_string_member("skipped", result->skipped);
+	put_number_member("bytes", result->bytes);
+	put_number_member("ms", result->ns / 1000000);
+	if (result->is_failed) {
+		put_string_member("error", result->error);
+		if (result->code)
+			put_string_member("errno", name_error(result->code));
+		if (result->direction) {
+			put_string_member("direction", result->direction);
+			put_number_member("offset", result->offset);
+			put_number_member("sent", result->sent[result->is_to_server]);
+		}
+		if (result->expected >= 0) {
+			put_number_member("expected", (uint64_t)result->expected);
+			put_number_member("found", (uint64_t)result->found);
+		}
+		if (result->belongs_at >= 0)
+			put_number_member("belongs_at", (uint64_t)result->belongs_at);
+	}
+	close_object();
+}
+
+static void put_facts(void)
+{
+	/* In the order of enum fact, then of enum count. */
+	const char *name = "fionread_redirected\0fionread_tcp\0msg_waitall\0msg_peek\0so_rcvlowat\0"
+			   "splice\0splice_nonblock\0oob\0recv_signal\0reset_blocked\0"
+			   "send_after_shutdown\0reset\0close_unread\0"
+			   "rounds\0epoll_edge_woken\0poll_woken\0recv_woken\0spurious_eagain\0";
+
+	open_object("facts");
+	for (int i = 0; i < FACTS; i++, name = next_name(name))
+		put_string_member(name, facts->words[i]);
+	for (int i = 0; i < COUNTS; i++, name = next_name(name))
+		put_number_member(name, facts->counts[i]);
+	close_object();
+}
+
+/* The children end with this process. */
+static void give_up(int signal)
+{
+	(void)signal;
+	drop_text();
+	put_text("{\"ok\":false,\"error\":\"no end within ");
+	put_number(limit_seconds);
+	put_text(" s\",\"case\":\"");
+	put_text(case_name);
+	put_text("\"}");
+	flush_text(STDOUT_FILENO);
+	_exit(EXIT_FAILED);
+}
+
+static bool run_all(uint64_t deadline)
+{
+	bool is_ok = true;
+
+	for (unsigned int i = 0; i <= scene_count; i++) {
+		bool is_scene = i < scene_count;
+		uint64_t begin = now_ns();
+
+		case_number = i;
+		case_name = is_scene ? scenes[i].name : "facts";
+		if (begin > deadline)
+			fail("not run: no time left", 0);
+		else if (is_scene)
+			run_both(&scenes[i]);
+		else
+			measure_facts();
+		report->results[i].ns = now_ns() - begin;
+		is_ok &= !report->results[i].is_failed;
+	}
+	return is_ok;
+}
+
+int verb_selftest(char **words)
+{
+	uint64_t begin = now_ns();
+	bool is_ok;
+
+#ifdef PROBE_CORRUPT
+	if (words[0] && same_text(words[0], "--corrupt")) {
+		if (!words[1] || !words[2] || !words[3] ||
+		    !plan_corruption(words[1], words[2], words[3])) {
+			say("selftest: expected --corrupt flip|omit|repeat|swap|cut client|server "
+			    "OFFSET");
+			return EXIT_USAGE;
+		}
+		words += 4;
+	}
+#endif
+	if (words[0] &&
+	    (!same_text(words[0], "--seconds") || !words[1] ||
+	     !read_number(words[1], 3600, &limit_seconds) || !limit_seconds || words[2])) {
+		say("selftest: expected --seconds 1..3600 or nothing, found ", words[0]);
+		return EXIT_USAGE;
+	}
+	report = share_memory(sizeof(*report));
+	facts = &report->facts;
+	limit_time((unsigned int)limit_seconds, give_up);
+	/* What a stuck case takes is left for the answer. */
+	is_ok = run_all(begin + limit_seconds * 800000000);
+
+	open_object(NULL);
+	put_bool_member("ok", is_ok);
+	open_object("cases");
+	for (unsigned int i = 0; i <= scene_count; i++)
+		put_result(i < scene_count ? scenes[i].name : "facts", &report->results[i]);
+	close_object();
+	put_facts();
+	put_number_member("ms", (now_ns() - begin) / 1000000);
+	close_object();
+	flush_text(STDOUT_FILENO);
+	return is_ok ? 0 : EXIT_FAILED;
+}

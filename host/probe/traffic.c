@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The traffic of bench, between two processes. The first tenth of the time is not counted. */
+#include "bench.h"
+
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+
+enum {
+	/* A reader of a stream asks for this much, however small the messages are. */
+	READ_SIZE = 64 * 1024,
+	SPARE_SECONDS = 5,
+	EVENTS = 64,
+};
+
+struct tally *tally;
+
+static int fds[LARGEST_COUNT];
+static int pairs[LARGEST_COUNT][2];
+static uint8_t *bytes;
+
+static bool complain(const char *step)
+{
+	say("bench: ", step, ": ", name_error(errno));
+	return false;
+}
+
+static void give_up(int signal)
+{
+	(void)signal;
+	say("bench: no end in time");
+	_exit(EXIT_FAILED);
+}
+
+static bool pin(uint32_t cpu)
+{
+	unsigned long mask[UNPINNED / 64] = { 0 };
+
+	if (cpu == UNPINNED)
+		return true;
+	mask[cpu / 64] = 1UL << cpu % 64;
+	return sched_setaffinity(0, sizeof(mask), (cpu_set_t *)mask) == 0 || complain("--pin");
+}
+
+/* False at the end of the connection. */
+static bool move_all(int fd, bool is_send)
+{
+	size_t done = 0;
+
+	while (done < options[SIZE]) {
+		size_t left = options[SIZE] - done;
+		ssize_t n = is_send ? send(fd, bytes + done, left, MSG_NOSIGNAL)
+				    : recv(fd, bytes + done, left, 0);
+
+		if (n > 0)
+			done += (size_t)n;
+		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			return false;
+		else
+			tally->spurious_eagain[is_send]++;
+	}
+	return true;
+}
+
+/* Each socket's turn comes when its message is due, so no poll() is needed. */
+static int next_socket(void)
+{
+	static uint32_t next;
+
+	return fds[next++ % options[CONNECTIONS]];
+}
+
+static bool serve_requests(void)
+{
+	int fd;
+
+	do
+		fd = next_socket();
+	while (move_all(fd, false) && move_all(fd, true));
+	return true;
+}
+
+static bool send_requests(void)
+{
+	uint64_t begin = now_ns(), first = 0, end;
+
+	do {
+		int fd = next_socket();
+
+		if (!move_all(fd, true) || !move_all(fd, false))
+			return complain("the connection ended");
+		end = now_ns();
+		if (begin >= tally->count_from) {
+			if (!first)
+				first = begin;
+			count_latency(end - begin);
+			tally->messages++;
+		}
+		begin = end;
+	} while (end < tally->stop_at);
+	tally->bytes = tally->messages * options[SIZE];
+	tally->ns = first ? end - first : 0;
+	return true;
+}
+
+/* The reader looks at the clock: it has fewer messages to do it for. */
+static bool send_stream(void)
+{
+	while (!__atomic_load_n(&tally->is_stopped, __ATOMIC_RELAXED))
+		if (!move_all(next_socket(), true))
+			return complain("the connection ended");
+	return true;
+}
+
+static void count_stream(size_t count)
+{
+	static uint64_t first;
+	uint64_t now = now_ns();
+
+	if (tally->is_stopped)
+		return;
+	if (now >= tally->stop_at) {
+		tally->ns = first ? now - first : 0;
+		tally->messages = tally->bytes / options[SIZE];
+		__atomic_store_n(&tally->is_stopped, 1, __ATOMIC_RELAXED);
+	} else if (first) {
+		tally->bytes += count;
+	} else if (now >= tally->count_from) {
+		first = now;
+	}
+}
+
+static bool receive_stream(void)
+{
+	size_t most = options[SIZE] > READ_SIZE ? options[SIZE] : READ_SIZE;
+	struct epoll_event events[EVENTS];
+	uint32_t open = options[CONNECTIONS];
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+	for (uint32_t i = 0; i < options[CONNECTIONS]; i++) {
+		events->events = EPOLLIN;
+		events->data.fd = fds[i];
+		if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[i], events))
+			return complain("epoll_ctl");
+	}
+	while (open) {
+		/* One connection is read without asking first. */
+		int ready =
+			options[CONNECTIONS] == 1 ? 1 : epoll_wait(epoll_fd, events, EVENTS, -1);
+
+		for (int i = 0; i < ready; i++) {
+			int fd = events[i].data.fd;
+			ssize_t n = recv(fd, bytes, most, 0);
+
+			if (n > 0) {
+				count_stream((size_t)n);
+			} else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+				tally->spurious_eagain[0]++;
+			} else {
+				epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, events);
+				open--;
+			}
+		}
+	}
+	return true;
+}
+
+static bool play_side(const struct place *place, bool is_client)
+{
+	for (uint32_t i = 0; i < options[CONNECTIONS]; i++) {
+		int fd;
+
+		if (options[TRANSPORT] == UNIX) {
+			close(pairs[i][is_client]);
+			fd = pairs[i][!is_client];
+		} else {
+			fd = is_client ? dial(place) : answer(place);
+			/* A stream keeps Nagle's algorithm, as most programs do. */
+			if (options[MODE] == RR)
+				set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		}
+		if (fd < 0)
+			return complain(is_client ? "connect" : "accept");
+		fds[i] = fd;
+	}
+	if (!pin(options[is_client ? CLIENT_CPU : SERVER_CPU]))
+		return false;
+	if (!is_client)
+		return options[MODE] == RR ? serve_requests() : receive_stream();
+	tally->count_from = in_ms(options[SECONDS] * 100);
+	tally->stop_at = in_ms(options[SECONDS] * 1000);
+	return options[MODE] == RR ? send_requests() : send_stream();
+}
+
+static bool open_place(struct place *place)
+{
+	/* Enough for both ends of all connections in one process. */
+	struct rlimit files = { 2 * LARGEST_COUNT + 64, 2 * LARGEST_COUNT + 64 };
+
+	if (options[CONNECTIONS] > 400)
+		setrlimit(RLIMIT_NOFILE, &files);
+	if (options[TRANSPORT] != UNIX) {
+		errno = open_listener(place, options[TRANSPORT] == TCP6 ? IPV6 : IPV4,
+				      (uint16_t)options[PORT]);
+		return !errno || complain("listen");
+	}
+	for (uint32_t i = 0; i < options[CONNECTIONS]; i++)
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]))
+			return complain("socketpair");
+	return true;
+}
+
+bool run_traffic(void)
+{
+	struct place place = { .listener = -1 };
+	pid_t child;
+	bool is_ok;
+
+	bytes = share_memory(LARGEST_SIZE);
+	/* Until the client knows better: it connects first. */
+	tally->count_from = tally->stop_at = UINT64_MAX;
+	if (!open_place(&place))
+		return false;
+	limit_time(options[SECONDS] + SPARE_SECONDS, give_up);
+	child = spawn();
+	if (child == 0) {
+		/* An alarm is not inherited. */
+		limit_time(options[SECONDS] + SPARE_SECONDS, give_up);
+		_exit(play_side(&place, false) ? 0 : EXIT_FAILED);
+	}
+	if (child < 0)
+		return complain("fork");
+	close(place.listener);
+	is_ok = play_side(&place, true);
+	for (uint32_t i = 0; i < options[CONNECTIONS]; i++)
+		close(fds[i]);
+	return (reap(child, PATIENCE_MS) == 0) && is_ok;
+}
