@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createServer } from "node:net";
+import { describe, expect, test } from "vitest";
+import { build, childrenOf, run, start, waitUntil } from "./probe.js";
+
+const probe = build();
+
+async function bench(...args: string[]) {
+  const ended = await run(probe, "bench", "--seconds", "1", ...args);
+  expect(ended).toMatchObject({ code: 0, stderr: "" });
+  return JSON.parse(ended.stdout);
+}
+
+// What these do not prove: that the numbers are right to a percent; they only agree with each other.
+describe.each(["tcp", "tcp6", "unix"])("bench over %s", (transport) => {
+  test("rr tells rate and latency", async () => {
+    const answer = await bench("--transport", transport, "--size", "100");
+    expect(answer).toEqual({
+      ...{ mode: "rr", transport, size: 100, connections: 1, ms: expect.any(Number), messages: expect.any(Number) },
+      ...{ rps: expect.any(Number), mbps: expect.any(Number), p50us: expect.any(Number), p99us: expect.any(Number) },
+      spurious_eagain: 0,
+    });
+    // The first tenth is a warm-up.
+    expect(answer.ms).toBeGreaterThan(850);
+    expect(answer.ms).toBeLessThan(1100);
+    expect(answer.rps / (answer.messages / (answer.ms / 1000))).toBeCloseTo(1, 1);
+    expect(answer.mbps / ((answer.rps * 100 * 8) / 1e6)).toBeCloseTo(1, 1);
+    expect(answer.p50us).toBeGreaterThan(0.5);
+    expect(answer.p99us).toBeGreaterThanOrEqual(answer.p50us);
+  });
+
+  test("stream tells a rate and no latency", async () => {
+    const answer = await bench("--transport", transport, "--mode", "stream", "--size", "16384");
+    expect(answer).toMatchObject({ mode: "stream", transport, size: 16384, p50us: null, p99us: null });
+    expect(answer.mbps / ((answer.rps * 16384 * 8) / 1e6)).toBeCloseTo(1, 1);
+  });
+
+  test.each(["rr", "stream"])("%s goes round many connections", async (mode) => {
+    const answer = await bench("--transport", transport, "--mode", mode, "--connections", "450");
+    expect(answer).toMatchObject({ mode, connections: 450 });
+    expect(answer.messages).toBeGreaterThan(450);
+  });
+});
+
+describe("bench", () => {
+  test("moves messages that are larger than the socket buffers", async () => {
+    expect((await bench("--size", "1048576", "--transport", "unix")).messages).toBeGreaterThan(10);
+  });
+
+  test("listens on the port that is given, and says when it is taken", async () => {
+    const server = createServer();
+    const port = await new Promise<number>((resolve) => {
+      server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
+    });
+    const ended = await run(probe, "bench", "--port", String(port), "--seconds", "1");
+    expect(ended).toEqual({ code: 1, stdout: "", stderr: "probe: bench: listen: EADDRINUSE\n" });
+    await new Promise((resolve) => server.close(resolve));
+    expect((await bench("--port", String(port))).messages).toBeGreaterThan(10);
+  });
+
+  test("pins both processes, and refuses a CPU that is not there", async () => {
+    expect((await bench("--pin", "0,0")).messages).toBeGreaterThan(10);
+    expect(await run(probe, "bench", "--pin", "1023,0", "--seconds", "1")).toEqual({
+      ...{ code: 1, stdout: "" },
+      stderr: "probe: bench: --pin: EINVAL\n",
+    });
+  });
+
+  test("ends with an error when the server process dies", async () => {
+    const { child, ended } = start(probe, "bench", "--seconds", "5");
+    let server = 0;
+    await waitUntil("a server process", () => {
+      server = childrenOf(child.pid)[0] ?? 0;
+      return server > 0;
+    });
+    process.kill(server, "SIGKILL");
+    expect(await ended).toMatchObject({ code: 1, stdout: "" });
+  });
+});

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { build, run } from "./probe.js";
+
+// A build whose senders damage their stream on request; the receivers are those of the real one.
+const probe = build("-DPROBE_CORRUPT");
+const chunk = 32;
+
+async function corrupt(kind: string, side: string, offset: number) {
+  const ended = await run(probe, "selftest", "--corrupt", kind, side, String(offset));
+  expect(ended).toMatchObject({ code: 1, stderr: "" });
+  const answer = JSON.parse(ended.stdout);
+  expect(answer.ok).toBe(false);
+  return answer.cases;
+}
+
+describe.each([
+  ["client", "client to server"],
+  ["server", "server to client"],
+])("a path that damages what the %s sends", (side, direction) => {
+  const wrong = (offset: number) => ({
+    ok: false,
+    bytes: expect.any(Number),
+    ms: expect.any(Number),
+    error: "wrong byte",
+    direction,
+    offset,
+    sent: expect.any(Number),
+    expected: expect.any(Number),
+    found: expect.any(Number),
+  });
+
+  test("one flipped bit is found, at its offset, with both values", async () => {
+    const { ipv4, duplex, half_close } = await corrupt("flip", side, 1234);
+    expect(ipv4).toEqual(wrong(1234));
+    expect(ipv4.expected ^ ipv4.found).toBe(0x10);
+    expect([duplex, half_close]).toEqual([wrong(1234), wrong(1234)]);
+  });
+
+  test("a flipped bit far behind is found in the cases that send that much, and only there", async () => {
+    const { duplex, slow_reader, reset } = await corrupt("flip", side, 3_000_001);
+    expect(duplex).toEqual(wrong(3_000_001));
+    // In this case only the client sends that much.
+    expect(slow_reader.ok).toBe(side === "server");
+    expect(reset.ok).toBe(true);
+  });
+
+  test("lost bytes are found, and it is told that later ones came instead", async () => {
+    expect((await corrupt("omit", side, 100)).ipv4).toEqual({ ...wrong(100), belongs_at: 100 + chunk });
+  });
+
+  test("repeated bytes are found, and it is told that earlier ones came again", async () => {
+    expect((await corrupt("repeat", side, 100)).ipv4).toEqual({ ...wrong(100 + chunk), belongs_at: 100 });
+  });
+
+  test("swapped bytes are found, and it is told where they belong", async () => {
+    expect((await corrupt("swap", side, 100)).ipv4).toEqual({ ...wrong(100), belongs_at: 100 + chunk });
+  });
+
+  test("bytes that never come end the case, not the run, within the time", async () => {
+    const begin = Date.now();
+    const cases = await corrupt("cut", side, 5000);
+    expect(Date.now() - begin).toBeLessThan(20_000);
+    expect(cases.ipv4).toMatchObject({ ok: false, error: "nothing arrived for 2 s", direction });
+    expect(cases.ipv4.sent).toBeGreaterThan(cases.ipv4.offset);
+    expect(cases.early_server.ok).toBe(false);
+  });
+});
+
+test("a run that cannot end in time is ended, and says in which case", async () => {
+  const begin = Date.now();
+  const ended = await run(probe, "selftest", "--corrupt", "cut", "client", "50", "--seconds", "1");
+  expect(Date.now() - begin).toBeLessThan(3000);
+  expect(ended).toEqual({
+    code: 1,
+    stdout: '{"ok":false,"error":"no end within 1 s","case":"ipv4"}\n',
+    stderr: "",
+  });
+});
+
+test("without a fault the damaging build passes, so the faults above are what fails", async () => {
+  expect(await run(probe, "selftest")).toMatchObject({ code: 0, stderr: "" });
+});

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { build, run } from "./probe.js";
+
+const probe = build();
+
+describe("wrong usage ends with 2 and one line that says what was expected", () => {
+  const bench = "--mode, --transport, --size, --seconds, --port, --pin or --connections";
+  test.each([
+    ["", "expected lock, grace, cgroup, selftest or bench, found nothing"],
+    ["serve", "expected lock, grace, cgroup, selftest or bench, found serve"],
+    ["lock", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
+    ["lock /tmp 1 true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
+    ["lock /tmp -1 -- true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
+    ["lock /tmp 1 --", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
+    ["grace now", "grace: expected no argument, found now"],
+    ["cgroup /tmp true", "cgroup: expected DIR -- COMMAND ARGUMENTS..."],
+    ["selftest --seconds 0", "selftest: expected --seconds 1..3600 or nothing, found --seconds"],
+    ["selftest --corrupt flip client 3", "selftest: expected --seconds 1..3600 or nothing, found --corrupt"],
+    ["bench --mode", "bench: --mode: expected rr|stream, found nothing"],
+    ["bench --mode r", "bench: --mode: expected rr|stream, found r"],
+    ["bench --transport udp", "bench: --transport: expected tcp|tcp6|unix, found udp"],
+    ["bench --size 0", "bench: --size: expected 1..1048576, found 0"],
+    ["bench --size 1048577", "bench: --size: expected 1..1048576, found 1048577"],
+    ["bench --seconds 1s", "bench: --seconds: expected 1..3600, found 1s"],
+    ["bench --port 65536", "bench: --port: expected 0..65535, found 65536"],
+    ["bench --connections 5000", "bench: --connections: expected 1..4096, found 5000"],
+    ["bench --pin 0", "bench: --pin: expected CLIENT_CPU,SERVER_CPU, found 0"],
+    ["bench --pin 0,", "bench: --pin: expected CLIENT_CPU,SERVER_CPU, found 0,"],
+    ["bench --pin ,0", "bench: --pin: expected CLIENT_CPU,SERVER_CPU, found "],
+    ["bench --cpu 0", `bench: expected ${bench}, found --cpu`],
+  ])("probe %s", async (words, line) => {
+    const args = words.split(" ").filter(Boolean);
+    expect(await run(probe, ...args)).toEqual({ code: 2, stdout: "", stderr: `probe: ${line}\n` });
+  });
+});
