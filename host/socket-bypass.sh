@@ -180,9 +180,9 @@ unsafe_ancestor() (
 	done
 )
 
-unsafe_pin() { # the first thing of ours in bpffs that is not root's, is writable by others, or is a link but no record
+unsafe_pin() { # the instance's first thing in bpffs that is not root's, is writable by others, or is a link but no record
 	# shellcheck disable=SC2012 # busybox find has no -printf, and names in bpffs are plain
-	ls -lnR "$B" 2>/dev/null | awk '
+	ls -lnR "$B/$instance" 2>/dev/null | awk '
 		/:$/ { folder = $0; sub(/:$/, "", folder) }
 		/^[-bcdlps][-r][-w]/ {
 			bad = /^l/ ? $9 !~ /^(owner|cgroup|serving|verdict)(-new)?$/ : /^.....w/ || /^........w/
@@ -491,7 +491,9 @@ list_hooks() {
 		for (i = 2; i <= n; i++) {
 			end = index(group[i], "\",\"programs\":[")
 			raw = substr(group[i], 1, end - 1); path = ""
-			while (k = index(raw, "\\")) { path = path substr(raw, 1, k - 1) substr(raw, k + 1, 1); raw = substr(raw, k + 2) }
+			while (k = index(raw, "\\")) { # some bpftools write "\\n" for a backslash, and no cgroup has a line feed in its name
+				c = substr(raw, k + 1, 1); path = path substr(raw, 1, k - 1) (c == "n" ? "\\" : c); raw = substr(raw, k + 2)
+			}
 			m = split(substr(group[i], end), program, /[{]/)
 			for (j = 2; j <= m; j++) {
 				if (program[j] !~ /"attach_type":"(cgroup_)?sock_ops"/) continue
@@ -627,6 +629,8 @@ serial_of() { kept "serials/$1" | sed 's/ .*//'; }
 # generation: so all behind a step that really ran runs again. The first one is a time: it grows too when the state was lost.
 step() { # NAME PREDECESSOR FUNCTION...
 	stage=serials/$1 changed=
+	[ -d "$home" ] || undo_with undo_home
+	[ -d "$B/$instance" ] || undo_with undo_pins
 	make_folder "$home/serials"
 	seen="$(serial_of "$2") $generation"
 	[ ! -e "$home/$stage-running" ] || changed=1
@@ -639,6 +643,16 @@ step() { # NAME PREDECESSOR FUNCTION...
 	[ -z "$changed" ] || serial=$((${serial:-$(date +%s)} + 1))
 	keep "$stage" "$serial $seen"
 	ensure rm -f "$home/$stage-running"
+}
+
+undo_home() {
+	ignore rm -rf "$home"
+	ignore rmdir "$state_dir"
+}
+
+undo_pins() {
+	ignore rm -f "$B/$instance/owner"
+	ignore rmdir "$B/$instance" "$B"
 }
 
 install_object() {
@@ -697,7 +711,7 @@ do_build() { claim_owner && build "$1"; }
 set_policy() {
 	claim_owner
 	hex=$(encode_policy "$everything" "$ports" "$cidrs") || exit
-	[ -e "$B/$instance/$generation/verdict" ] || build verdict
+	[ -L "$B/$instance/$generation/verdict" ] || build verdict
 	# Saved for the next boot before it goes live.
 	keep policy "everything=$everything${nl}ports=$ports${nl}cidrs=$cidrs${nl}enabled=$enabled${nl}queue=$queue_bytes"
 	put_policy "$B/$instance/$generation" "$hex" "$queue_bytes" "$(drain_declared)"
@@ -1083,6 +1097,7 @@ preflight() {
 			cleanup="rm -rf '$trial'; $cleanup"
 			examine kernel try_load
 			ignore rm -rf "$trial"
+			ignore rmdir "$B"
 		fi
 	fi
 	[ -z "$refused" ] || exit "$refused"

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { copyOf, Host, isSkipped, root, run, shellFolder, shells, temporaryFolder } from "./host.js";
+
+const unpack = fs.readFileSync(join(root, "host/unpack.sh"), "utf8");
+
+describe.skipIf(isSkipped).each(shells)("the bundle through stdin of %s", (shell) => {
+  const send = (host: Host, script: string, digest: string, env = {}) =>
+    run(
+      join(shellFolder(shell), "sh"),
+      [
+        "-s",
+        "--",
+        "object",
+        "install",
+        ...host.common,
+        "--generation",
+        host.generation,
+        "--cgroup",
+        host.cgroup,
+        "--digest",
+        digest,
+      ],
+      { ...host.env, TMPDIR: temporaryFolder(), ...env },
+      script,
+    );
+
+  test("is unpacked, installed and removed from the temporary folder", async () => {
+    const host = new Host(shell);
+    const { script, digest } = pack(host.bundle);
+    const TMPDIR = temporaryFolder();
+    expect(await send(host, script, digest, { TMPDIR })).toEqual({
+      code: 0,
+      signal: null,
+      stdout: expect.stringMatching(/^\d+\n$/),
+      stderr: "",
+    });
+    expect(fs.readdirSync(TMPDIR)).toEqual([]);
+    const files = ["flows.bpf.o", "probe-x86_64", "redirect.bpf.o", "socket-bypass", "track.bpf.o"];
+    expect(fs.readdirSync(join(host.home, host.generation)).sort()).toEqual(files);
+    for (const file of files) {
+      expect(fs.readFileSync(join(host.home, host.generation, file))).toEqual(fs.readFileSync(join(host.bundle, file)));
+    }
+    expect(fs.statSync(join(host.home, host.generation)).mode & 0o777).toBe(0o700);
+  });
+
+  test("is refused when it was cut or changed on the way", async () => {
+    const host = new Host(shell);
+    const { script, digest } = pack(host.bundle);
+    const lines = script.split("\n");
+    const middle = lines.length - 100;
+    const cut = [...lines.slice(0, middle), "__BUNDLE__", ""].join("\n");
+    const changed = [...lines.slice(0, middle), ...lines.slice(middle + 1)].join("\n");
+    for (const broken of [cut, changed, unpack]) {
+      const TMPDIR = temporaryFolder();
+      const { code, stdout, stderr } = await send(host, broken, digest, { TMPDIR });
+      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+      expect(stderr).toMatch(
+        new RegExp(
+          `bundle: expected digest ${digest}, found [0-9a-f]{64}; it was cut or changed on the way, send it again`,
+        ),
+      );
+      expect(fs.readdirSync(TMPDIR)).toEqual([]);
+    }
+    expect(host.traces()).toEqual([]);
+  });
+
+  test("gives the script's own exit code and error, and takes no folder that forbids execution", async () => {
+    const host = new Host(shell);
+    const { script, digest } = pack(host.bundle);
+    const folder = temporaryFolder();
+    execFileSync("mount", ["-t", "tmpfs", "-o", "noexec", "none", folder]);
+    try {
+      const { code, stderr } = await send(host, script, digest, { TMPDIR: folder });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(fs.readdirSync(folder)).toEqual([]);
+    } finally {
+      execFileSync("umount", [folder]);
+    }
+    const refused = await send(host, script.replace('"$@" --from', '"$@" --cgroup /nowhere --from'), digest);
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toContain("socket-bypass: --cgroup /nowhere: expected the folder");
+  });
+
+  test("leaves no folder behind when it is stopped in the middle", async () => {
+    const host = new Host(shell);
+    host.bundle = copyOf(host.bundle);
+    fs.writeFileSync(
+      join(host.bundle, "socket-bypass"),
+      "#!/bin/sh\ntrap 'echo stopped >&2; exit 143' TERM\necho started\nfor i in 1 2 3 4 5 6 7 8 9; do sleep 1; done\n",
+    );
+    const { script, digest } = pack(host.bundle);
+    const TMPDIR = temporaryFolder();
+    const child = spawn(join(shellFolder(shell), "sh"), ["-s", "--", "object", "install", "--digest", digest], {
+      env: { ...host.env, TMPDIR },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    child.stdin.end(script);
+    await new Promise((done) => child.stdout.once("data", done));
+    expect(fs.readdirSync(TMPDIR).length).toBe(1);
+    child.kill("SIGTERM");
+    expect(await new Promise((done) => child.on("close", done))).toBe(143);
+    expect(fs.readdirSync(TMPDIR)).toEqual([]);
+  });
+});
+
+function pack(folder: string): { script: string; digest: string } {
+  const tar = execFileSync("tar", ["-c", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-C", folder, "."]);
+  const text = gzipSync(tar, { level: 9 })
+    .toString("base64")
+    .replace(/.{1,76}/g, "$&\n");
+  return {
+    script: unpack.replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`),
+    digest: createHash("sha256").update(tar).digest("hex"),
+  };
+}
