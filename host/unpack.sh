@@ -24,13 +24,13 @@ need() {
 
 # The probe runs from here before anything is installed, so the folder must not be on a noexec mount (often /tmp and /run are).
 make_folder() {
-	for parent in "${TMPDIR:-/tmp}" /var/tmp /run /root; do
+	for parent in "${TMPDIR:-/tmp}" /var/tmp /run /var/lib; do
 		folder=$(mktemp -d "$parent/socket-bypass-XXXXXX" 2>/dev/null) || continue
 		printf '#!/bin/sh\nexit 0\n' >"$folder/try" && chmod 0700 "$folder/try" && "$folder/try" 2>/dev/null && return
 		rm -rf "$folder"
 		folder=
 	done
-	err "folder: expected one that allows execution among ${TMPDIR:-/tmp}, /var/tmp, /run and /root, found none; remount one of them without noexec"
+	err "folder: expected one that allows execution among ${TMPDIR:-/tmp}, /var/tmp, /run and /var/lib, found none; remount one of them without noexec"
 }
 
 finish() {
