@@ -23,9 +23,10 @@ main() {
 		[ $# -eq 0 ] && [ -e "$object" ] && [ -z "$(find "$here" -newer "$object" -name '*.[ch]')" ] && continue
 		clang=$(find_tool clang)
 		strip=$(find_tool llvm-strip)
-		# Debian keeps asm/types.h in a folder of the architecture, which clang does not search for the bpf target.
+		# Debian keeps asm/types.h in a folder of the architecture, which clang does not search for the bpf target. The prefix is one that
+		# does not exist: else clang puts every source line into the BTF, and the bytes depend on the folder it runs in.
 		"$clang" -target bpfel -mcpu=v2 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
-			-idirafter "/usr/include/$(uname -m)-linux-gnu" "-ffile-prefix-map=$here=bpf" "$@" -c "$source" -o "$object.new"
+			-idirafter "/usr/include/$(uname -m)-linux-gnu" "-ffile-prefix-map=$here=socket-bypass/bpf" "$@" -c "$source" -o "$object.new"
 		# libbpf reads neither of the two relocation sections, and they are a third of the object.
 		"$strip" -g --remove-section .rel.BTF --remove-section .rel.BTF.ext "$object.new"
 		mv "$object.new" "$object"

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
+import { type LimitArgs, limitSchema } from "./limits";
+import { type ObjectArgs, objectSchema } from "./object";
+import { flag, text } from "./schema";
+import { type SelfTestArgs, selfTestSchema } from "./self-test";
+import { type TrafficArgs, trafficSchema } from "./traffic";
+
+/** What is the same on every host. */
+export interface BypassArgs {
+  /**
+   * Which connections may skip the TCP/IP stack. An explicit choice: ports, cidrs, or everything.
+   */
+  traffic: TrafficArgs;
+  /**
+   * Whether new data takes the bypass. False keeps everything installed but drained: connections stay up and go on by TCP. Default true.
+   */
+  enabled?: pulumi.Input<boolean>;
+  /**
+   * Directory of cgroup v2, relative to its mount, whose processes take part. Not one of a single .service or .scope, which vanishes when that restarts. Default "/", the whole host.
+   */
+  cgroup?: pulumi.Input<string>;
+  /**
+   * Where the BPF objects come from. Default: the package brings them.
+   */
+  object?: ObjectArgs;
+  /**
+   * The proof, on each host, that its kernel behaves. On by default.
+   */
+  selfTest?: SelfTestArgs;
+  /**
+   * Bounds on what the bypass may hold.
+   */
+  limits?: LimitArgs;
+  /**
+   * Take the host over from another owner, such as another stack, instead of refusing. Default false.
+   */
+  takeOver?: pulumi.Input<boolean>;
+}
+
+export const bypassDefaults = { enabled: true, cgroup: "/", takeOver: false };
+
+export const bypassProperties = {
+  traffic: trafficSchema,
+  enabled: flag(),
+  cgroup: text(
+    'a directory of cgroup v2 such as "/" or "/system.slice", and not of a .service or .scope',
+    'begin with "/"; no "..", no double or closing "/", no blank; use the slice above a service',
+    isCgroup,
+  ),
+  object: objectSchema.optional(),
+  selfTest: selfTestSchema.optional(),
+  limits: limitSchema.optional(),
+  takeOver: flag(),
+};
+
+function isCgroup(value: string): boolean {
+  if (value === "/") return true;
+  const [start, ...parts] = value.split("/");
+  const isPart = (part: string) => /^[\x21-\x7e]{1,255}$/.test(part) && !/^\.{1,2}$|\.(service|scope)$/.test(part);
+  return start === "" && parts.every(isPart);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
+import { shape, whole } from "./schema";
+
+/** Bounds on what the bypass may hold. */
+export interface LimitArgs {
+  /**
+   * Bytes that may wait on one receiving socket before its sender goes on by TCP, from 65536 to 1073741824. Default 4194304 (4 MiB). Changes live.
+   */
+  queueBytes?: pulumi.Input<number>;
+  /**
+   * Sockets that may be in the sockhash at once, from 64 to 4194304; more stay plain TCP. Default 65536. Changing it hands over to a new generation.
+   */
+  sockets?: pulumi.Input<number>;
+  /**
+   * Connections of which one end has been seen and the other not yet, from 64 to 1048576. Default 8192. Changing it hands over to a new generation.
+   */
+  pendingPairs?: pulumi.Input<number>;
+}
+
+export const mapDefaults = { sockets: 65536, pendingPairs: 8192 };
+
+export const limitSchema = shape({
+  queueBytes: whole(65536, 1073741824, "bytes"),
+  sockets: whole(64, 4194304, "sockets"),
+  pendingPairs: whole(64, 1048576, "pairs"),
+});

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
+import { leaf, shape } from "./schema";
+
+/** Where the BPF objects are compiled. */
+export const CompileAt = {
+  /** Nowhere: the package brings them. */
+  Prebuilt: "prebuilt",
+  /** On each host, which then needs clang and the headers of libbpf. */
+  Target: "target",
+  /** On the machine that runs Pulumi, which then needs clang and the headers of libbpf. */
+  Deployer: "deployer",
+} as const;
+
+export type CompileAt = (typeof CompileAt)[keyof typeof CompileAt];
+
+/** Where the BPF objects come from. */
+export interface ObjectArgs {
+  /**
+   * Where the BPF objects are compiled: "prebuilt", "target" (each host) or "deployer" (the machine that runs Pulumi); the last two need clang and the headers of libbpf there. Default "prebuilt".
+   */
+  compile?: pulumi.Input<CompileAt>;
+}
+
+const places: readonly unknown[] = Object.values(CompileAt);
+
+export const objectSchema = shape({
+  compile: leaf('"prebuilt", "target" or "deployer"', "choose one of the three", (value) => places.includes(value)),
+});

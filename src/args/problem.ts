@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
+import type { core } from "zod";
+
+/** One thing that is wrong with the arguments. */
+export interface Problem {
+  readonly path: string;
+  readonly expected: string;
+  readonly found: string;
+  readonly fix: string;
+}
+
+/** Puts what zod found into our words, one problem for each fact. */
+export function problemsOf(
+  issues: readonly core.$ZodIssue[],
+  below: readonly PropertyKey[],
+  isSecret: boolean,
+): Problem[] {
+  return issues.flatMap((issue): Problem[] => {
+    const path = [...below, ...issue.path];
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({
+        path: pathText([...path, key]),
+        expected: "a property that exists",
+        found: describe(key),
+        fix: issue.message,
+      }));
+    }
+    const { expected, fix } =
+      issue.code === "custom" ? wordsOf(issue.params) : { expected: "an object", fix: issue.message };
+    return [{ path: pathText(path), expected, found: isSecret ? "a secret value" : describe(issue.input), fix }];
+  });
+}
+
+function wordsOf(params: Record<string, unknown> | undefined): { expected: string; fix: string } {
+  return { expected: `${params?.expected}`, fix: `${params?.fix}` };
+}
+
+/** `hosts["web 1"].stateDir` as a program would write it. */
+export function pathText(path: readonly PropertyKey[]): string {
+  return path
+    .map((key, at) => {
+      if (typeof key === "number") return `[${key}]`;
+      if (!/^[A-Za-z_$][\w$]*$/.test(String(key))) return `[${JSON.stringify(String(key))}]`;
+      return at === 0 ? String(key) : `.${String(key)}`;
+    })
+    .join("");
+}
+
+function describe(value: unknown): string {
+  if (value === undefined || value === null) return "nothing";
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === "object") return Object.keys(value).length === 0 ? "an empty object" : "an object";
+  if (typeof value === "function") return "a function";
+  const text = typeof value === "string" ? JSON.stringify(value) : `${String(value)}`;
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+/**
+ * All problems of one resource. It carries the marks by which the SDK knows its own errors, because one class of
+ * the SDK reads well in a Node program only and another one through other languages only.
+ */
+export class ArgsError extends Error {
+  readonly __pulumResourceError = true;
+  readonly hideStack = true;
+  readonly __pulumiInputPropertiesError = true;
+  readonly errors: { readonly propertyPath: string; readonly reason: string }[];
+
+  /** Leaves secrets out of `errors`: the engine prints the value that stands at the path. */
+  constructor(
+    readonly resource: pulumi.Resource,
+    what: string,
+    readonly problems: readonly Problem[],
+    isSecret = false,
+  ) {
+    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    super(
+      [`${count} in the arguments of ${what}:`, ...problems.map((one) => `  ${one.path}: ${reason(one)}`)].join("\n"),
+    );
+    this.errors = isSecret ? [] : problems.map((one) => ({ propertyPath: one.path, reason: reason(one) }));
+  }
+}
+
+function reason({ expected, found, fix }: Problem): string {
+  return `expected ${expected}, found ${found}; ${fix}`;
+}

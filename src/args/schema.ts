@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+
+/** Not a value yet: it is checked once it is one. */
+export function isPending(value: unknown): boolean {
+  return pulumi.Output.isInstance(value) || value instanceof Promise;
+}
+
+/** A value that may be left out, or pending. Says in words what must hold and how to make it hold. */
+export function leaf(expected: string, fix: string, holds: (value: unknown) => boolean) {
+  return z
+    .custom<unknown>((value) => isPending(value) || holds(value), { error: expected, params: { expected, fix } })
+    .optional();
+}
+
+export function text(expected: string, fix: string, holds: (value: string) => boolean) {
+  return leaf(expected, fix, (value) => typeof value === "string" && holds(value));
+}
+
+export function flag() {
+  return leaf("true or false", "write it without quotes", (value) => typeof value === "boolean");
+}
+
+export function whole(smallest: number, largest: number, unit: string) {
+  const fix = `give a number from ${smallest} to ${largest}, without quotes`;
+  return leaf(`a whole number of ${unit} from ${smallest} to ${largest}`, fix, (value) => {
+    return typeof value === "number" && Number.isInteger(value) && value >= smallest && value <= largest;
+  });
+}
+
+/** A list of 1 to 64 entries, as many as the kernel's policy map holds. */
+export function list(entry: z.ZodType, what: string) {
+  const expected = `a list of 1 to 64 ${what}`;
+  return z
+    .unknown()
+    .check((context) => {
+      const { value } = context;
+      if (isPending(value) || value === undefined) return;
+      const isList = Array.isArray(value) && value.length >= 1 && value.length <= 64;
+      if (!isList)
+        context.issues.push(wrong(value, [], expected, `leave it out for any, or join neighbours to ranges`));
+      if (!Array.isArray(value)) return;
+      for (const [at, one] of value.entries()) {
+        const result = entry.safeParse(one, { reportInput: true });
+        const issues = result.error?.issues ?? [];
+        // The entry itself may be left out nowhere, though a leaf may.
+        if (one === undefined || one === null) context.issues.push(wrong(one, [at], `one of the ${what}`, "remove it"));
+        else
+          for (const issue of issues)
+            context.issues.push({ ...issue, path: [at, ...issue.path], continue: true } as never);
+      }
+    })
+    .optional();
+}
+
+/** An object with these properties and no others. */
+export function shape<T extends z.core.$ZodLooseShape>(properties: T) {
+  const names = Object.keys(properties);
+  return z.strictObject(properties, { error: () => `use ${names.join(", ")}` });
+}
+
+/** A finding that no single value can show. */
+export function wrong(input: unknown, path: PropertyKey[], expected: string, fix: string): z.core.$ZodRawIssue {
+  return { code: "custom", input, path, message: expected, params: { expected, fix }, continue: true };
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as pulumi from "@pulumi/pulumi";
+import { bundleFor, generationOf } from "../host/bundle";
+import type { Identity } from "../host/identity";
+import {
+  attachCgroup,
+  attachVerdict,
+  createMap,
+  type Installation,
+  installObject,
+  loadProgram,
+  runSelfTest,
+  setPolicy,
+} from "../host/lines";
+import { undo } from "../host/undo";
+import type { StepResource, Target } from "../targets/target";
+import type { Settled } from "./settle";
+
+type Words = (on: Installation) => readonly string[];
+
+/** The steps of one host, in the order in which they run. Each begins when the one before it has ended. */
+export function installSteps(
+  name: string,
+  target: Target,
+  identity: Identity,
+  args: Settled,
+  opts: pulumi.CustomResourceOptions,
+): { readonly generation: pulumi.Output<string>; readonly selfTest: StepResource } {
+  const { instance, owner } = identity;
+  const bundle = args.compile.apply((compile) => bundleFor(compile, target.machine));
+  const generation = pulumi
+    .all([args.compile, args.size])
+    .apply(([compile, size]) => generationOf(bundleFor(compile, target.machine), compile, size));
+  const on = pulumi.all([args.stateDir, generation]).apply(([stateDir, id]) => ({
+    ...{ stateDir, instance, owner, generation: id },
+  }));
+  const undoing = (...words: string[]) =>
+    args.stateDir.apply((stateDir) => undo({ stateDir, instance, owner }, ...words));
+  const triggers = [args.id, pulumi.output(instance), args.stateDir];
+
+  /** One link of the chain: runs again when `before` answers something new, is replaced when `before` is. */
+  const link = (
+    step: string,
+    before: StepResource,
+    converge: pulumi.Input<readonly string[]>,
+    undoLine?: pulumi.Output<string>,
+    dependsOn: pulumi.Resource[] = [],
+  ): StepResource =>
+    target.run(
+      `${name}-${step}`,
+      {
+        converge,
+        ...(undoLine === undefined ? {} : { undo: undoLine }),
+        stdin: before.stdout,
+        triggers: [...triggers, before.id],
+        hides: [],
+      },
+      { ...opts, dependsOn: [before, ...dependsOn, ...asList(opts.dependsOn)] },
+    );
+  const words = (make: Words) => on.apply(make);
+
+  const object = target.run(
+    `${name}-object`,
+    {
+      converge: pulumi
+        .all([on, bundle, args.cgroup, args.takeOver])
+        .apply(([installation, sent, cgroup, takeOver]) => installObject(installation, sent, { cgroup, takeOver })),
+      undo: undoing("object", "remove"),
+      stdin: bundle.script,
+      triggers,
+      hides: ["stdin"],
+    },
+    opts,
+  );
+  const map = link(
+    "map-sockets",
+    object,
+    pulumi.all([on, args.size]).apply(([installation, size]) => createMap(installation, size)),
+    undoing("map", "remove"),
+  );
+  const track = link(
+    "program-track",
+    map,
+    words((installation) => loadProgram(installation, "track")),
+    undoing("program", "unload", "track"),
+  );
+  const redirect = link(
+    "program-redirect",
+    track,
+    words((installation) => loadProgram(installation, "redirect")),
+    undoing("program", "unload", "redirect"),
+  );
+  const verdict = link("verdict", redirect, words(attachVerdict), undoing("verdict", "detach"));
+  const selfTest = link(
+    "selftest",
+    verdict,
+    pulumi.all([on, args.selfTest]).apply(([installation, want]) => runSelfTest(installation, want)),
+  );
+  const policy = link(
+    "policy",
+    selfTest,
+    pulumi.all([on, args.policy]).apply(([installation, want]) => setPolicy(installation, want)),
+  );
+  // The chain goes on from the self-test: a changed policy is live at once, and nothing has to be attached again.
+  link(
+    "attachment",
+    selfTest,
+    pulumi
+      .all([on, args.cgroup, args.takeOver])
+      .apply(([installation, cgroup, takeOver]) => attachCgroup(installation, { cgroup, takeOver })),
+    undoing("detach"),
+    [policy],
+  );
+  return { generation, selfTest };
+}
+
+function asList(resources: pulumi.CustomResourceOptions["dependsOn"]): pulumi.Resource[] {
+  return resources === undefined ? [] : ([resources].flat() as pulumi.Resource[]);
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { gzipSync } from "node:zlib";
+import * as pulumi from "@pulumi/pulumi";
+import { createTar } from "nanotar";
+import { compileObjects } from "./compile";
+import { packageRoot } from "./package-root";
+
+/** Where the objects come from. */
+export type ObjectOrigin = "prebuilt" | "target" | "deployer";
+
+/** What the first step sends. */
+export interface Bundle {
+  /** A script for `sh -s`: the header, then the archive as text. */
+  readonly script: string;
+  /** Of the archive, for the host to compare. */
+  readonly digest: string;
+  /** The host has to compile. */
+  readonly isSource: boolean;
+  /** What tells one generation from another; not the objects where a compiler of another version could change them. */
+  readonly identity: Buffer;
+}
+
+type Files = ReadonlyMap<string, Buffer>;
+
+/** Pulumi keeps what is sent twice per host in its state. */
+export const largestBundle = 64 * 1024;
+
+const bundles = new Map<string, Bundle>();
+
+/** Reads (and for "deployer" compiles) the files once per run. machine is what `uname -m` says on the host: one probe is sent. */
+export function bundleFor(origin: ObjectOrigin, machine: string): Bundle {
+  const key = `${origin} ${machine}`;
+  const known = bundles.get(key) ?? pack(origin, machine);
+  bundles.set(key, known);
+  return known;
+}
+
+/** Twelve hex digits that change whenever the host must get a new generation: other content, or maps of another size. */
+export function generationOf(
+  bundle: Bundle,
+  origin: ObjectOrigin,
+  size: { readonly sockets: number; readonly pendingPairs: number },
+): string {
+  const compiled = origin === "prebuilt" ? "" : ` compile=${origin}`;
+  const shape = `sockets=${size.sockets} pending=${size.pendingPairs}${compiled}`;
+  return createHash("sha256").update(bundle.identity).update(shape).digest("hex").slice(0, 12);
+}
+
+function pack(origin: ObjectOrigin, machine: string): Bundle {
+  const isTool = (file: string) => file === "socket-bypass" || file === `probe-${machine}`;
+  const tools = readFolder(path.join(packageRoot(), "dist", "host"), isTool);
+  if (tools.size !== 2) {
+    throw new pulumi.RunError(`socket-bypass: host: expected a machine of type x86_64 or aarch64, found ${machine}`);
+  }
+  const objects = (): Files => readFolder(path.join(packageRoot(), "dist", "host"), (file) => file.endsWith(".bpf.o"));
+  const sources = (): Files => readFolder(path.join(packageRoot(), "bpf"), (file) => /\.([ch]|sh)$/.test(file));
+
+  const identity = archive(new Map([...tools, ...(origin === "prebuilt" ? objects() : sources())]));
+  const sent = origin === "deployer" ? archive(new Map([...tools, ...compileObjects()])) : identity;
+  return {
+    script: asScript(sent),
+    digest: createHash("sha256").update(sent).digest("hex"),
+    isSource: origin === "target",
+    identity,
+  };
+}
+
+/** The same files give the same bytes on every machine and day. Objects stand together: they are alike, and gzip looks back 32 KiB. */
+export function archive(files: Files): Buffer {
+  const place = (name: string) => `${path.extname(name) === ".o" ? 0 : 1}${name}`;
+  const names = [...files.keys()].sort((a, b) => (place(a) < place(b) ? -1 : 1));
+  const entries = names.map((name) => ({ name, data: files.get(name) ?? Buffer.alloc(0) }));
+  const tar = createTar(entries, { attrs: { mode: "600", uid: 0, gid: 0, mtime: 0 } });
+  // The library leaves out the two closing blocks when the entries just fill its last record.
+  return Buffer.concat([tar, Buffer.alloc(1024)]);
+}
+
+/** The archive goes before the last line of the header, which ends the here-document that it is read from. */
+export function asScript(tar: Buffer): string {
+  const packed = gzipSync(tar, { level: 9, memLevel: 8 });
+  // The tenth byte names the operating system that packed it.
+  packed[9] = 255;
+  const text = packed.toString("base64").replace(/.{1,1000}/g, "$&\n");
+  const header = fs.readFileSync(path.join(packageRoot(), "host", "unpack.sh"), "utf8");
+  const script = header.replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`);
+  if (script.length > largestBundle) {
+    throw new pulumi.RunError(
+      `socket-bypass: bundle: expected at most ${largestBundle} bytes as sent, found ${script.length}; ` +
+        `leave something out of dist/host, or use object.compile "prebuilt"`,
+    );
+  }
+  return script;
+}
+
+function readFolder(folder: string, wanted: (file: string) => boolean): Files {
+  const files = fs.existsSync(folder) ? fs.readdirSync(folder).filter(wanted) : [];
+  if (files.length === 0) {
+    throw new pulumi.RunError(
+      `socket-bypass: ${path.relative(packageRoot(), folder)}: expected the files of the bundle, found none; run \`npm run build\``,
+    );
+  }
+  return new Map(files.map((file) => [file, fs.readFileSync(path.join(folder, file))]));
+}

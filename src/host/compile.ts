@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { packageRoot } from "./package-root";
+
+/** Compiles the objects on the machine that runs Pulumi; needs clang and llvm-strip 14 or newer, and raises what they say. */
+export function compileObjects(): Map<string, Buffer> {
+  const out = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-"));
+  try {
+    execFileSync("sh", [path.join(packageRoot(), "bpf", "build.sh"), out], { stdio: ["ignore", "pipe", "pipe"] });
+    const objects = fs.readdirSync(out).filter((file) => file.endsWith(".bpf.o"));
+    return new Map(objects.map((file) => [file, fs.readFileSync(path.join(out, file))]));
+  } catch (error) {
+    const said = error instanceof Error && "stderr" in error ? `${error.stderr}`.trim() : `${error}`;
+    throw new pulumi.RunError(
+      `socket-bypass: object.compile: expected clang to compile bpf/ on this machine, found:\n${said}\n` +
+        `install clang and llvm, or use "prebuilt"`,
+    );
+  } finally {
+    fs.rmSync(out, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from "node:crypto";
+
+/** Project, stack, component and, for a host of a SocketBypass, the host key. */
+export type IdentityParts = readonly string[];
+
+/** What one installation is called on its host, and who may remove it. */
+export interface Identity {
+  readonly instance: string;
+  readonly owner: string;
+}
+
+/** Derives both names from the parts; different parts give different names, whatever characters they hold. */
+export function identify(parts: IdentityParts): Identity {
+  return { instance: instanceName(parts), owner: parts.map(asOwnerPart).join("/") };
+}
+
+/** Lower case letters, digits and dashes: bpffs refuses dots, systemd gives some other characters a meaning. */
+function instanceName(parts: IdentityParts): string {
+  const readable = parts
+    .slice(2)
+    .join("-")
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, 40)
+    .replace(/^-+|-+$/g, "");
+  const hash = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 8);
+  return `${readable || "bypass"}-${hash}`;
+}
+
+/** Through bytes first: encodeURIComponent throws on half of a surrogate pair. */
+function asOwnerPart(part: string): string {
+  return encodeURIComponent(Buffer.from(part).toString());
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The host script's own default; a line names the directory only when it differs. */
+export const defaultStateDir = "/var/lib/socket-bypass";
+
+/** One generation of one installation: what every converge line names. */
+export interface Installation {
+  readonly stateDir: string;
+  readonly instance: string;
+  readonly generation: string;
+  readonly owner: string;
+}
+
+/** What may be bypassed, as the host script takes it. */
+export interface Policy {
+  readonly everything: boolean;
+  readonly ports: readonly string[];
+  readonly cidrs: readonly string[];
+  readonly enabled: boolean;
+  readonly queueBytes: number | undefined;
+}
+
+/** `object install`, read by `sh -s` from the bundle: nothing is on the host yet. */
+export function installObject(
+  on: Installation,
+  bundle: { readonly digest: string; readonly isSource: boolean },
+  want: { readonly cgroup: string; readonly takeOver: boolean },
+): string[] {
+  return [
+    ...["sh", "-s", "--", "object", "install", "--instance", on.instance, "--generation", on.generation],
+    ...["--digest", bundle.digest, "--cgroup", want.cgroup],
+    ...when(bundle.isSource, "--compile"),
+    ...when(want.takeOver, "--take-over"),
+    ...ending(on),
+  ];
+}
+
+/** `map create`: the pinned sockhash and the map of pending pairs. */
+export function createMap(
+  on: Installation,
+  size: { readonly sockets: number; readonly pendingPairs: number },
+): string[] {
+  return [
+    ...verb(on, "map", "create"),
+    "--sockets",
+    `${size.sockets}`,
+    "--pending",
+    `${size.pendingPairs}`,
+    ...ending(on),
+  ];
+}
+
+/** `program load`: one program, pinned. */
+export function loadProgram(on: Installation, program: "track" | "redirect"): string[] {
+  return [...verb(on, "program", "load", program), ...ending(on)];
+}
+
+/** `verdict attach`: the sk_msg program on the sockhash. */
+export function attachVerdict(on: Installation): string[] {
+  return [...verb(on, "verdict", "attach"), ...ending(on)];
+}
+
+/** `selftest`: proof on this kernel; answers with one line of JSON. */
+export function runSelfTest(
+  on: Installation,
+  want: { readonly enabled: boolean; readonly timeoutSeconds: number },
+): string[] {
+  const how = want.enabled ? ["--timeout", `${want.timeoutSeconds}`] : ["--off"];
+  return [...verb(on, "selftest"), ...how, ...ending(on)];
+}
+
+/** `policy set`: what may be bypassed, live. */
+export function setPolicy(on: Installation, policy: Policy): string[] {
+  return [
+    ...verb(on, "policy", "set"),
+    ...when(policy.everything, "--everything"),
+    ...when(policy.ports.length > 0, "--ports", policy.ports.join(",")),
+    ...when(policy.cidrs.length > 0, "--cidrs", policy.cidrs.join(",")),
+    ...["--enabled", `${policy.enabled}`],
+    ...(policy.queueBytes === undefined ? [] : ["--queue-bytes", `${policy.queueBytes}`]),
+    ...ending(on),
+  ];
+}
+
+/** `attach`: hand over the production cgroup to this generation. */
+export function attachCgroup(
+  on: Installation,
+  want: { readonly cgroup: string; readonly takeOver: boolean },
+): string[] {
+  return [...verb(on, "attach"), "--cgroup", want.cgroup, ...when(want.takeOver, "--take-over"), ...ending(on)];
+}
+
+function verb(on: Installation, ...words: string[]): string[] {
+  const script = `${on.stateDir}/${on.instance}/${on.generation}/socket-bypass`;
+  return ["sh", script, ...words, "--instance", on.instance, "--generation", on.generation];
+}
+
+function ending(on: Installation): string[] {
+  return [...when(on.stateDir !== defaultStateDir, "--state-dir", on.stateDir), "--owner", on.owner];
+}
+
+function when(holds: boolean, ...words: string[]): string[] {
+  return holds ? words : [];
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// No "=": an unquoted first word with one would be an assignment. No "~": the shell expands it.
+const bare = /^[A-Za-z0-9_@%+:,./-]+$/;
+
+/** Writes a word so that a POSIX shell reads back exactly this word. Everything that reaches a shell goes through here. */
+export function quote(word: string): string {
+  if (word.includes("\0")) {
+    throw new Error("expected a word for the shell, found a NUL character in it; no argument can hold one");
+  }
+  return bare.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** Writes words as one line of a POSIX shell. */
+export function shellLine(words: readonly string[]): string {
+  return words.map(quote).join(" ");
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
+
+/** One step of an installation: what to type to make it so, and what to type to undo it. */
+export interface Step {
+  /** Idempotent: also what an update types. */
+  readonly converge: pulumi.Input<readonly string[]>;
+  /** Undoes this step and all later ones; absent where there is nothing to undo. */
+  readonly undo?: pulumi.Input<string>;
+  /** The bundle for the first step, the answer of the step before for the others: a change runs the step again. */
+  readonly stdin: pulumi.Input<string>;
+  /** Another value removes everything from the old place and installs it anew. */
+  readonly triggers: pulumi.Input<string>[];
+  /** What to leave out of previews, such as the bundle. */
+  readonly hides: string[];
+}
+
+/** A step as the engine keeps it. */
+export interface StepResource extends pulumi.CustomResource {
+  readonly stdout: pulumi.Output<string>;
+}
+
+/** A place where commands run. */
+export interface Target {
+  /** What `uname -m` says there. */
+  readonly machine: string;
+  run(name: string, step: Step, opts: pulumi.CustomResourceOptions): StepResource;
+}
