@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { Datapath, expectCounters, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
+
+describe.skipIf(isSkipped)("readers that lag", () => {
+  test.each([
+    ["the default limit of 4 MiB", [], 4 << 20],
+    ["a limit of 64 KiB", switching, 65536],
+  ] as const)(
+    "a reader that never reads: its queue stays under %s, and its close ends the sender",
+    async (_, thresholds, limit) => {
+      const path = await Datapath.make(thresholds);
+      const stalled = path.start("backlog.never_reads");
+      await stalled.ready();
+      const unread = path.flows().map((flow) => flow.unread);
+      stalled.go();
+      const { sent } = await stalled.result();
+      expect(unread).toHaveLength(2);
+      // The look that finds it full comes once in 64 KiB or a message.
+      expect(Math.max(...unread)).toBeLessThanOrEqual(Math.max(limit, 65536) + 65536 + 60_000);
+      expect(Math.max(...unread)).toBeGreaterThan(limit / 2);
+      expect(sent).toBeGreaterThan(limit / 2);
+      await expectEmpty(path);
+    },
+  );
+
+  test("--queue-bytes moves the limit", async () => {
+    const path = await Datapath.make([], "--queue-bytes", "1000000");
+    const stalled = path.start("backlog.never_reads");
+    await stalled.ready();
+    const unread = Math.max(...path.flows().map((flow) => flow.unread));
+    stalled.go();
+    await stalled.result();
+    expect(unread).toBeGreaterThan(800_000);
+    expect(unread).toBeLessThan(1_200_000);
+  });
+
+  test.each([
+    ["default thresholds", [], 0],
+    ["thousands of switches", switching, 0],
+    ["a receive buffer of 8 KiB", switching, 8192],
+  ] as const)("a slow reader gets every byte in order: %s", async (_, thresholds, buffer) => {
+    const path = await Datapath.make(thresholds);
+    const slow = path.start("backlog.slow_reader", 20_000_000, buffer);
+    await slow.ready();
+    slow.go();
+    await slow.result();
+    await expectCounters(path, { pairs: 1, redirect_failed: 0 });
+    await expectEmpty(path);
+  });
+});
+
+describe.skipIf(isSkipped)("the end of a connection", () => {
+  test.each([
+    ["half close: a reply of 1 MiB is read late", "half_close", []],
+    ["close() after the last message: it arrives before the end of the stream", "close_at_once", []],
+    ["close() with bytes unread ends the other side", "close_unread", []],
+    ["RST wakes a blocked reader with ECONNRESET", "reset", []],
+    ["SIGKILL of the server under load", "killed", ["server"]],
+    ["SIGKILL of the client under load", "killed", ["client"]],
+    ["a socket shared by parent and child", "forked", []],
+    ["a listener handed over to another process", "hand_over", []],
+  ])("%s", async (_, name, args) => {
+    const path = await Datapath.make(patient);
+    await path.play(`backlog.${name}`, ...args);
+    await expectCounters(path, { redirected_messages: expect.toSatisfy((count: number) => count > 0) });
+    await expectEmpty(path);
+  });
+});

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readers that are slow, that stop, and connections that end with bytes unread."""
+import errno
+import os
+import signal
+import socket
+import struct
+import time
+
+from common import (NOISE, Mailbox, Stream, Thread, connect, equal, exchange, fork, join, listen, pair, receive,
+                    report_line)
+
+
+def fill(sock):
+    """Sends until the socket takes no more for a while."""
+    sent, idle = 0, 0
+    sock.setblocking(False)
+    while idle < 20:
+        try:
+            sent += sock.send(NOISE[sent % 65536 : sent % 65536 + 60000])
+            idle = 0
+        except BlockingIOError:
+            idle += 1
+            time.sleep(0.01)
+    sock.setblocking(True)
+    return sent
+
+
+def never_reads():
+    """The sender stops; the test looks at the queue; the reader closes; the sender hears of it."""
+    client, server = pair()
+    exchange(client, server, 5)
+    sent = fill(client)
+    report_line()
+    server.close()
+    client.settimeout(5)
+    try:
+        while True:
+            client.sendall(NOISE[:60000])
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    return {"sent": sent}
+
+
+def slow_reader(total="20000000", buffer="0"):
+    options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, int(buffer))] if int(buffer) else []
+    client, server = pair(server_options=options)
+    exchange(client, server, 5)
+    sent, received, total = Stream(), Stream(), int(total)
+
+    def send():
+        while sent.length < total:
+            data = NOISE[sent.length % 99991 : sent.length % 99991 + 50000]
+            client.sendall(data)
+            sent.add(data)
+        client.shutdown(socket.SHUT_WR)
+
+    sender = Thread(send)
+    time.sleep(0.3)
+    report_line()
+    while data := server.recv(30000):
+        received.add(data)
+        if received.length < total // 4:
+            time.sleep(0.001)
+    sender.end()
+    equal(received.result(), sent.result(), "stream")
+
+
+def half_close():
+    """The reply of a megabyte comes after the client has closed its direction, and is read late."""
+    for _ in range(10):
+        client, server = pair()
+        exchange(client, server, 5)
+        client.sendall(b"request")
+        client.shutdown(socket.SHUT_WR)
+        equal(receive(server, 7), b"request", "request")
+        equal(server.recv(1), b"", "after the request")
+
+        def reply():
+            for at in range(0, 1 << 20, 1 << 14):
+                server.sendall(NOISE[at : at + (1 << 14)])
+            server.close()
+
+        sender = Thread(reply)
+        time.sleep(0.05)
+        equal(receive(client, 1 << 20), NOISE[: 1 << 20], "reply")
+        equal(client.recv(1), b"", "after the reply")
+        sender.end()
+        client.close()
+
+
+def close_at_once():
+    """What was sent before close() arrives, then the end of the stream."""
+    for size in (1, 100, 20000, 60000):
+        for _ in range(10):
+            client, server = pair()
+            exchange(client, server, 3)
+            client.sendall(NOISE[:size])
+            client.close()
+            time.sleep(0.002)
+            equal(receive(server, size), NOISE[:size], "last message")
+            equal(server.recv(1), b"", "end of the stream")
+            server.close()
+
+
+def close_unread():
+    """The end that closes with bytes unread does not hang, nor does its peer, for which the connection is over."""
+    outcomes = {}
+    for i in range(20):
+        client, server = pair()
+        exchange(client, server, 3)
+        client.sendall(NOISE[:50000])
+        if i % 2:
+            receive(server, 100)
+        server.close()
+        outcome = end_of(client)
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        client.close()
+    return outcomes
+
+
+def end_of(sock):
+    """How a connection ends for a reader that then writes."""
+    sock.settimeout(5)
+    try:
+        if sock.recv(1):
+            raise AssertionError("bytes from nowhere")
+        for _ in range(100):
+            sock.sendall(NOISE[:1000])
+            time.sleep(0.001)
+        raise AssertionError("sends to a closed socket for ever")
+    except ConnectionResetError:
+        return "reset"
+    except BrokenPipeError:
+        return "closed"
+
+
+def reset():
+    for _ in range(20):
+        client, server = pair()
+        exchange(client, server, 3)
+        reader = Thread(read_error, server)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        equal(reader.end(), errno.ECONNRESET, "error of a blocked reader")
+        server.close()
+
+
+def read_error(sock):
+    try:
+        sock.recv(1)
+        return 0
+    except OSError as error:
+        return error.errno
+
+
+def killed(victim):
+    """SIGKILL under load: the other end reads a prefix of what was sent, then an end or a reset, and does not hang."""
+    for _ in range(10):
+        client, server = pair()
+        exchange(client, server, 3)
+        ours, its = (client, server) if victim == "server" else (server, client)
+
+        def load(sock=its, other=ours):
+            other.close()
+            while True:
+                sock.sendall(NOISE[: 1 << 20])
+
+        pid = fork(load)
+        its.close()
+        data = receive(ours, 3 << 20)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        try:
+            while part := ours.recv(1 << 18):
+                data += part
+        except ConnectionResetError:
+            pass
+        equal(data, (NOISE[: 1 << 20] * (len(data) // (1 << 20) + 1))[: len(data)], "prefix")
+        ours.close()
+
+
+def forked():
+    """Parent and child read and write one socket in turns; the connection ends with the last of them."""
+    client, server = pair()
+    exchange(client, server, 5)
+    turn, back = Mailbox(), Mailbox()
+
+    def child():
+        client.close()
+        for i in range(50):
+            turn.get()
+            data = NOISE[i : i + 800]
+            equal(receive(server, 800), data, "what the child reads")
+            server.sendall(data[::-1])
+            back.put()
+
+    pid = fork(child)
+    for i in range(50):
+        data = NOISE[i : i + 800]
+        client.sendall(data)
+        turn.put()
+        equal(receive(client, 800), data[::-1], "what the child wrote")
+        back.get()
+        client.sendall(data)
+        equal(receive(server, 800), data, "what the parent reads")
+        server.sendall(data)
+        equal(receive(client, 800), data, "what the parent wrote")
+    join(pid)
+    exchange(client, server, 20)
+    server.close()
+    equal(client.recv(1), b"", "end of the stream")
+
+
+def hand_over():
+    """Another process gets the listener and accepts; the one that made it is gone."""
+    mine, its = socket.socketpair(socket.AF_UNIX)
+    port = Mailbox()
+
+    def maker():
+        listener = listen()
+        port.put(str(listener.getsockname()[1]))
+        socket.send_fds(mine, [b"x"], [listener.fileno()])
+
+    def taker():
+        _, fds, _, _ = socket.recv_fds(its, 1, 1)
+        listener = socket.socket(fileno=fds[0])
+        port.put("taken")
+        for _ in range(10):
+            server, _ = listener.accept()
+            while data := server.recv(65536):
+                server.sendall(data)
+            server.close()
+
+    makes, takes = fork(maker), fork(taker)
+    number = int(port.get())
+    early = connect(number)
+    join(makes)
+    equal(port.get(), "taken", "listener")
+    for i in range(10):
+        client = early if i == 0 else connect(number)
+        for j in range(20):
+            client.sendall(NOISE[j : j + 500])
+            equal(receive(client, 500), NOISE[j : j + 500], "echo")
+        client.close()
+    join(takes)

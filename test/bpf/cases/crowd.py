@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many threads on one socket, many sockets, sockets that go on while something is attached or drained."""
+import os
+import signal
+import socket
+import struct
+import time
+
+import common
+from common import NOISE, Thread, connect, equal, exchange, fork, join, listen, pair, patiently, receive, report_line
+
+RECORD = struct.Struct(">II")
+BODY = 248
+
+
+def several_senders(senders="4", records="2000"):
+    """Records by several threads on one socket, in both directions at once: each record whole, each thread's in order."""
+    client, server = pair()
+    senders, records = int(senders), int(records)
+
+    def send(sock, thread):
+        for i in range(records):
+            sock.sendall(RECORD.pack(thread, i) + NOISE[i % 5000 : i % 5000 + BODY])
+
+    def read(sock):
+        expected = [0] * senders
+        for _ in range(senders * records):
+            data = receive(sock, RECORD.size + BODY)
+            thread, i = RECORD.unpack_from(data)
+            equal(i, expected[thread], f"number of a record of thread {thread}")
+            equal(data[RECORD.size :], NOISE[i % 5000 : i % 5000 + BODY], "record")
+            expected[thread] += 1
+
+    for sock in (client, server):
+        sock.settimeout(None)
+    readers = [Thread(read, sock) for sock in (client, server)]
+    writers = [Thread(send, sock, i) for sock in (client, server) for i in range(senders)]
+    for thread in readers + writers:
+        thread.end()
+    exchange(client, server, 20)
+    return {"spurious": common.spurious}
+
+
+def several_readers(readers="4", records="2000"):
+    """Each byte reaches exactly one of the readers that sleep on one socket, and they all wake at the end."""
+    client, server = pair()
+    server.settimeout(None)
+    exchange(client, server, 3)
+
+    def read():
+        found = []
+        while data := patiently(server.recv, 8, socket.MSG_WAITALL):
+            found.append(data)
+        return found
+
+    threads = [Thread(read) for _ in range(int(readers))]
+    numbers = [i.to_bytes(8, "big") for i in range(int(records))]
+    for i, number in enumerate(numbers):
+        client.sendall(number)
+        if i % 100 == 0:
+            time.sleep(0.003)
+    client.shutdown(socket.SHUT_WR)
+    found = [data for thread in threads for data in thread.end()]
+    equal(sorted(b"".join(found)), sorted(b"".join(numbers)), "bytes of all readers")
+    return {"spurious": common.spurious}
+
+
+def storm(times="2000", workers="4"):
+    """Connections that carry nothing, one message, or a few; closed from either side, or reset."""
+    with listen() as listener:
+        port = listener.getsockname()[1]
+
+        def serve():
+            while True:
+                server, _ = listener.accept()
+                try:
+                    data = server.recv(1000)
+                    if data:
+                        server.sendall(data)
+                        server.recv(1000)
+                except OSError:
+                    pass
+                server.close()
+
+        def ask(worker):
+            for i in range(worker, int(times), int(workers)):
+                client = connect(port)
+                if i % 3:
+                    data = NOISE[i : i + 100]
+                    client.sendall(data)
+                    if i % 3 == 2:
+                        equal(receive(client, 100), data, "echo")
+                if i % 7 == 0:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+
+        servers = [fork(serve) for _ in range(2)]
+        join(*[fork(ask, worker) for worker in range(int(workers))])
+        for pid in servers:
+            os.kill(pid, signal.SIGKILL)
+
+
+def idle_pairs(count="100"):
+    """Used once, then idle; after the answer of the test all must still work."""
+    pairs = [pair() for _ in range(int(count))]
+    for ends in pairs:
+        exchange(*ends, 3, 200)
+    report_line()
+    for ends in pairs:
+        exchange(*ends, 10, 200)
+    report_line("used")
+
+
+def with_unread():
+    """Unread bytes of both ends while the map is drained under them."""
+    client, server = pair()
+    exchange(client, server, 5)
+    client.sendall(NOISE[:30000])
+    server.sendall(NOISE[500:20500])
+    report_line()
+    equal(receive(server, 30000), NOISE[:30000], "unread bytes of the server")
+    equal(receive(client, 20000), NOISE[500:20500], "unread bytes of the client")
+    exchange(client, server)
+    report_line("read")
+
+
+def established_before():
+    client, server = pair()
+    exchange(client, server, 5)
+    report_line()
+    exchange(client, server)
+    report_line("used")
+    client.close()
+    server.close()
+
+
+def many(count="10"):
+    """More connections than the map has room for."""
+    pairs = [pair() for _ in range(int(count))]
+    for _ in range(3):
+        for ends in pairs:
+            exchange(*ends, 10)
+    report_line()
+
+
+def ulp(name="tls"):
+    client, server = pair()
+    exchange(client, server, 5)
+    client.setsockopt(socket.IPPROTO_TCP, 31, name.encode())
+    exchange(client, server, 50)

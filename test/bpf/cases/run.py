@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python3 run.py MODULE FUNCTION ARGUMENT… : the result as one line of JSON, or a traceback and exit 1."""
+import faulthandler
+import importlib
+import json
+import os
+import sys
+
+# A hang must say where.
+faulthandler.dump_traceback_later(float(os.environ.get("CASE_SECONDS", "9")), exit=True)
+module, function, *arguments = sys.argv[1:]
+result = getattr(importlib.import_module(module), function)(*arguments)
+print(json.dumps(result or {}), flush=True)

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams in both directions at once, hash-checked."""
+import random
+import socket
+import time
+
+import common
+from common import NOISE, Mailbox, Stream, Thread, equal, fork, join, pair, patiently, report_line
+
+
+def send_stream(sock, until, largest, seed, total=None):
+    """Random sizes until a time or a length; gives what was sent."""
+    rng, stream = random.Random(seed), Stream()
+    noise = memoryview(NOISE)
+    while time.monotonic() < until and (total is None or stream.length < total):
+        size = rng.choice((rng.randint(1, 200), rng.randint(1, 8000), rng.randint(1, largest)))
+        start = rng.randrange(len(NOISE) // 2)
+        data = noise[start : start + size]
+        sock.sendall(data)
+        stream.add(data)
+        if rng.random() < 0.0005:
+            time.sleep(rng.random() * 0.02)
+    sock.shutdown(socket.SHUT_WR)
+    return stream.result()
+
+
+def receive_stream(sock, seed):
+    rng, stream = random.Random(seed), Stream()
+    buffer = memoryview(bytearray(1 << 18))
+    while size := patiently(sock.recv_into, buffer, rng.choice((100, 5000, 1 << 16, 1 << 18))):
+        stream.add(buffer[:size])
+        if rng.random() < 0.0005:
+            time.sleep(rng.random() * 0.02)
+    return stream.result()
+
+
+def both_ways(sock, results, until, largest, seed, total):
+    sock.settimeout(None)
+    sender = Thread(send_stream, sock, until, largest, seed, total)
+    received = receive_stream(sock, seed + 1)
+    results.put(f"{sender.end(60)}\n{received}\n{common.spurious}")
+    sock.close()
+
+
+def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buffer="0"):
+    """Each connection has a process at each end. Both must have read exactly what the other end has sent."""
+    connections, seed = int(connections), random.randrange(1 << 30)
+    total = int(megabytes) * 1_000_000 // connections // 2
+    until = time.monotonic() + float(seconds)
+    options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, int(buffer))] if int(buffer) else []
+    pids, ends = [], []
+    for i in range(connections):
+        socks = pair(options=options, server_options=options)
+        for end, sock in enumerate(socks):
+            results = Mailbox()
+            pids.append(fork(both_ways, sock, results, until, int(largest), seed + i * 4 + end * 2, total))
+            ends.append(results)
+        for sock in socks:
+            sock.close()
+    report_line("running")
+    answers = [(end.get(), end.get(), int(end.get())) for end in ends]
+    join(*pids)
+    length = 0
+    for i in range(0, len(answers), 2):
+        (sent, received, _), (its_sent, its_received, _) = answers[i], answers[i + 1]
+        equal(its_received, sent, f"connection {i // 2} of seed {seed}, client to server")
+        equal(received, its_sent, f"connection {i // 2} of seed {seed}, server to client")
+        length += int(sent.split()[0]) + int(its_sent.split()[0])
+    return {"bytes": length, "spurious": sum(answer[2] for answer in answers)}
+
+
+def talk(sock, results, is_client, until, seed):
+    """Requests and replies of random sizes; both ends leave the stop to the client."""
+    rng, sent, received = random.Random(seed), Stream(), Stream()
+    while True:
+        if is_client:
+            size = rng.randint(1, 30000)
+            stop = time.monotonic() > until
+            message = (0 if stop else size).to_bytes(4, "big") + NOISE[: 0 if stop else size]
+            sock.sendall(message)
+            sent.add(message)
+            if stop:
+                break
+        head = sock.recv(4, socket.MSG_WAITALL)
+        size = int.from_bytes(head, "big")
+        body = sock.recv(size, socket.MSG_WAITALL) if size else b""
+        received.add(head + body)
+        equal(len(body), size, "length of a message")
+        equal(body, NOISE[:size], "body of a message")
+        if not size:
+            break
+        if not is_client:
+            sock.sendall(head + body)
+            sent.add(head + body)
+    results.put(f"{sent.result()}\n{received.result()}")
+
+
+def request_reply(connections="10", seconds="4"):
+    pids, ends, until = [], [], time.monotonic() + float(seconds)
+    for i in range(int(connections)):
+        socks = pair()
+        for end, sock in enumerate(socks):
+            sock.settimeout(None)
+            results = Mailbox()
+            pids.append(fork(talk, sock, results, end == 0, until, i))
+            ends.append(results)
+        for sock in socks:
+            sock.close()
+    report_line("running")
+    answers = [(end.get(), end.get()) for end in ends]
+    join(*pids)
+    for i in range(0, len(answers), 2):
+        equal(answers[i], answers[i + 1][::-1], f"connection {i // 2}")
+    return {"bytes": sum(int(a[0].split()[0]) for a in answers)}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Real sockets over a private generation that the host script has installed on a private cgroup; see cases/ for what they do.
+ *
+ * Not proven here: other kernels and machines than the one the tests run on; kernels without msg_tot_len; weakly ordered CPUs; SNAT
+ * and simultaneous open; io_uring, sendfile, splice, MSG_ZEROCOPY, MSG_OOB; FIONREAD and SO_RCVLOWAT (the self-test of the host
+ * measures the first); readers under a memory limit and memory_pressure; conntrack timeouts under a long bypass; eviction from
+ * `claims` and forged keys; another sockmap on the same sockets; 10,000 connections at once; speed.
+ */
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, expect, vi } from "vitest";
+import { Host, lacking as hostLacking, root, temporaryFolder } from "../host/host.js";
+
+const tools = ["python3", "clang-19", "ip", "nft", "nsenter"];
+const lacking = hostLacking ?? tools.find((tool) => spawnSync("which", [tool]).status !== 0);
+/** They fail in CI where something is missing, and are skipped elsewhere. */
+export const isSkipped = lacking !== undefined && !process.env.CI;
+if (lacking !== undefined) console.warn(`test/bpf: expected ${lacking}, found none`);
+
+/** The names of the counters, in the order of enum counter. */
+const names = [...fs.readFileSync(join(root, "bpf/socket_bypass.h"), "utf8").matchAll(/^\tCOUNT_([A-Z_]+),/gm)].map(
+  ([, name]) => name.toLowerCase(),
+);
+
+/** For longer runs of the streams: seconds in all, beyond the usual ones. */
+export const extraSeconds = Number(process.env.SOCKET_BYPASS_TEST_SECONDS ?? 0);
+
+const builds = new Map<string, string>();
+afterAll(() => builds.clear());
+
+/** A bundle whose objects were compiled with these thresholds. */
+function bundleWith(host: Host, flags: readonly string[]): string {
+  const key = flags.join(" ");
+  const found = builds.get(key);
+  if (found !== undefined) return found;
+  const folder = temporaryFolder();
+  fs.cpSync(host.bundle, folder, { recursive: true });
+  if (flags.length > 0) execFileSync("sh", [join(root, "bpf/build.sh"), folder, ...flags]);
+  builds.set(key, folder);
+  return folder;
+}
+
+/** Switches every few messages and never leaves by itself. */
+export const switching = [
+  "-DQUEUE_BYTES=65536",
+  "-DLOOK_MESSAGES=4",
+  "-DLOOK_BYTES=8192",
+  "-DSTRIKES=1000000000",
+  "-DREFRESH_JIFFIES=50",
+];
+/** Leaves soon, in the middle of what is going on. */
+export const leaving = [...switching.slice(0, 3), "-DSTRIKES=40", "-DSPILL_BYTES=3000000", "-DREFRESH_JIFFIES=50"];
+/** Judges no service as too short. */
+export const patient = ["-DSHORT_CONNECTIONS=1000000"];
+
+interface Flow {
+  readonly verdict: string;
+  readonly unread: number;
+  readonly mode: number;
+}
+
+/** One run of a case: `ready()` waits for its next line, `go()` answers it, `result()` is what it returned. */
+export class Case {
+  private text = "";
+  private errors = "";
+  private readonly ended: Promise<number | null>;
+  private read = 0;
+
+  constructor(private readonly child: ChildProcessWithoutNullStreams) {
+    child.stdout.on("data", (data) => {
+      this.text += data;
+    });
+    child.stderr.on("data", (data) => {
+      this.errors += data;
+    });
+    child.stdin.on("error", () => {});
+    this.ended = new Promise((done) => child.on("close", done));
+  }
+
+  private async line(): Promise<string> {
+    let code: number | null | undefined;
+    void this.ended.then((value) => {
+      code = value ?? -1;
+    });
+    for (;;) {
+      const lines = this.text.split("\n");
+      if (lines.length > this.read + 1) return lines[this.read++] ?? "";
+      if (code !== undefined) throw new Error(`the case ended with ${code}\n${this.errors}`);
+      await new Promise((wake) => setTimeout(wake, 5));
+    }
+  }
+
+  async ready(): Promise<string> {
+    return await this.line();
+  }
+
+  go(): void {
+    this.child.stdin.write("go\n");
+  }
+
+  async result(): Promise<Record<string, number>> {
+    const code = await this.ended;
+    if (code !== 0) throw new Error(`the case ended with ${code}\n${this.errors}`);
+    return JSON.parse(this.text.trim().split("\n").at(-1) ?? "");
+  }
+}
+
+const living: Host[] = [];
+// Runs before the hook of the hosts, which removes the cgroup.
+afterEach(async () => {
+  for (const host of living.splice(0)) {
+    for (const end of ["", "-other"]) fs.writeFileSync(`${host.cgroupFolder}${end}/cgroup.kill`, "1");
+    await host.end();
+    expect([host.pins, host.home, host.cgroupFolder].filter((place) => fs.existsSync(place))).toEqual([]);
+  }
+});
+
+function bpftool(...args: string[]): string {
+  return execFileSync("bpftool", args, { encoding: "utf8", maxBuffer: 1 << 28 });
+}
+
+function dump<Row>(pin: string): Row[] {
+  return JSON.parse(bpftool("-j", "map", "dump", "pinned", pin));
+}
+
+export class Datapath {
+  readonly host = new Host();
+
+  private constructor() {
+    living.push(this.host);
+  }
+
+  /** Installed by the script, serving the private cgroup. Without flags for apply: everything is bypassed. */
+  static async make(thresholds: readonly string[] = [], ...flags: string[]): Promise<Datapath> {
+    const path = new Datapath();
+    path.host.bundle = bundleWith(path.host, thresholds);
+    await path.ok(
+      "apply",
+      ...(flags.includes("--ports") || flags.includes("--cidrs") ? [] : ["--everything"]),
+      "--off",
+      ...flags,
+    );
+    return path;
+  }
+
+  async ok(words: string, ...flags: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.host.verb(words, ...flags);
+    if (code !== 0) throw new Error(`${words}: ${stderr}`);
+    return stdout;
+  }
+
+  async drain(): Promise<string> {
+    return await this.ok("drain", "--drain-seconds", "3");
+  }
+
+  /** `start("paths.veth", "server")`. It is bounded by its own clock, which tells where it hung. */
+  start(name: string, ...args: (string | number)[]): Case {
+    const cases = join(__dirname, "cases");
+    const words = ["-B", join(cases, "run.py"), ...name.split("."), ...args.map(String)];
+    const line = 'echo $$ >"$0"/cgroup.procs && exec python3 "$@"';
+    return new Case(
+      spawn("sh", ["-c", line, this.host.cgroupFolder, ...words], {
+        env: {
+          ...process.env,
+          OTHER_CGROUP: `${this.host.cgroupFolder}-other`,
+          CASE_SECONDS: String(9 + extraSeconds),
+        },
+      }),
+    );
+  }
+
+  /** A case that needs no answers. */
+  async play(name: string, ...args: (string | number)[]): Promise<Record<string, number>> {
+    return await this.start(name, ...args).result();
+  }
+
+  private pin(name: string): string {
+    return join(this.host.pins, this.host.generation, name);
+  }
+
+  counters(): Record<string, number> {
+    const rows = dump<{ formatted: { key: number; values: { value: number }[] } }>(this.pin("maps/counters"));
+    return Object.fromEntries(
+      rows.map(({ formatted: { key, values } }) => [names[key], values.reduce((sum, { value }) => sum + value, 0)]),
+    );
+  }
+
+  sockets(): number {
+    return dump(this.pin("sockets")).length;
+  }
+
+  peers(): number {
+    return dump(this.pin("maps/peers")).length;
+  }
+
+  claims(): number {
+    return dump(this.pin("claims")).length;
+  }
+
+  flows(): Flow[] {
+    const pin = `${this.host.pins}/flows-test`;
+    bpftool("iter", "pin", join(this.host.bundle, "flows.bpf.o"), pin, "map", "pinned", this.pin("sockets"));
+    try {
+      const lines = fs.readFileSync(pin, "utf8").trim().split("\n");
+      return lines
+        .filter((line) => line !== "")
+        .map((line) => line.split(" "))
+        .map(([, verdict = "", unread, mode]) => ({ verdict, unread: Number(unread), mode: Number(mode) }));
+    } finally {
+      fs.rmSync(pin);
+    }
+  }
+}
+
+/** The last counts come when the sockets are closed for good, a moment after the case. */
+export async function expectCounters(path: Datapath, expected: Record<string, unknown>): Promise<void> {
+  await vi.waitFor(() => expect(path.counters()).toMatchObject(expected), { timeout: 3000, interval: 100 });
+}
+
+export async function expectEmpty(path: Datapath): Promise<void> {
+  await vi.waitFor(() => expect([path.sockets(), path.peers(), path.claims()]).toEqual([0, 0, 0]), { timeout: 3000 });
+}

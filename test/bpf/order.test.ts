@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { Datapath, expectCounters, expectEmpty, isSkipped, leaving, patient, switching } from "./datapath.js";
+
+const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
+
+describe.skipIf(isSkipped)("order and wake-ups", () => {
+  test.each([
+    ["TCP_DEFER_ACCEPT: MSG_WAITALL gets its first bytes by TCP and the rest by any way", "deferred_waitall"],
+    ["the same beside a thread that sends on the reader's socket", "waitall_beside_a_sender"],
+    ["a server that speaks first", "early_server"],
+    ["a client that speaks before accept()", "early_client"],
+    ["TCP Fast Open: bytes in the SYN come first", "fast_open"],
+    ["MSG_PEEK leaves everything where it is", "peek"],
+    ["poll and epoll, level and edge, sleep and wake", "polling"],
+  ])("%s", async (_, name) => {
+    const path = await Datapath.make(patient);
+    await path.play(`order.${name}`);
+    await expectCounters(path, { pairs: some, redirected_messages: some, redirect_failed: 0 });
+    await expectEmpty(path);
+  });
+
+  test("TCP_NOTSENT_LOWAT of the application is kept, ours is gone after leaving", async () => {
+    const path = await Datapath.make();
+    const lowat = path.start("order.lowat");
+    await lowat.ready();
+    const drained = path.drain();
+    lowat.go();
+    expect(await lowat.result()).toEqual({
+      plain: 131071,
+      kept: 4096,
+      kept_server: 8192,
+      left: 0,
+      left_kept: 4096,
+      left_kept_server: 8192,
+      left_later: 5000,
+    });
+    await drained;
+  });
+
+  test.each([
+    ["default thresholds", [], 4],
+    ["thousands of switches", switching, 4],
+    ["leaving in between", leaving, 4],
+  ] as const)("several threads send records on one socket in both directions: %s", async (_, thresholds, senders) => {
+    const path = await Datapath.make(thresholds);
+    await path.play("crowd.several_senders", senders);
+    await expectCounters(path, { pairs: 1, redirect_failed: 0 });
+    await expectEmpty(path);
+  });
+
+  test.each([
+    ["default thresholds", []],
+    ["thousands of switches", switching],
+  ] as const)("several threads read one socket: each byte once, and all wake at the end: %s", async (_, thresholds) => {
+    const path = await Datapath.make(thresholds);
+    await path.play("crowd.several_readers");
+    await expectEmpty(path);
+  });
+});

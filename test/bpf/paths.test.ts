@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { Datapath, expectCounters, expectEmpty, isSkipped } from "./datapath.js";
+
+describe.skipIf(isSkipped)("which connections are redirected", () => {
+  test.each([
+    ["IPv4", "ipv4"],
+    ["IPv6", "ipv6"],
+    ["IPv4 to a dual-stack listener", "mapped"],
+    ["IPv4-mapped IPv6", "mapped6"],
+  ])("%s: both directions", async (_, kind) => {
+    const path = await Datapath.make();
+    await path.play("paths.family", kind);
+    await expectCounters(path, { pairs: 1, redirected_messages: 100, redirected_bytes: 100_000 });
+    await expectEmpty(path);
+  });
+
+  test("two network namespaces over veth", async () => {
+    const path = await Datapath.make();
+    await path.play("paths.veth");
+    await expectCounters(path, { pairs: 1, redirected_messages: 200, remote_skipped: 0 });
+  });
+
+  test("a client and a backend behind a node that rewrites the service's address", async () => {
+    const path = await Datapath.make();
+    await path.play("paths.dnat");
+    await expectCounters(path, { pairs: 1, redirected_messages: 200 });
+  });
+
+  test.each(["server", "client"])("not with a %s that is not tracked: its peer is never enrolled", async (end) => {
+    const path = await Datapath.make();
+    await path.play("paths.veth", end);
+    await expectCounters(path, { pairs: 0, redirected_messages: 0, tcp_messages: 0, remote_skipped: 1 });
+    expect(path.claims()).toBe(0);
+  });
+
+  test("MPTCP subflows are left alone", async (context) => {
+    const isThere = () => readFileSync("/proc/sys/net/mptcp/enabled", "utf8").trim() === "1";
+    if (!isOk(isThere)) return context.skip("this kernel has no MPTCP");
+    const path = await Datapath.make();
+    await path.play("paths.mptcp");
+    await expectCounters(path, { pairs: 0, redirected_messages: 0 });
+  });
+
+  test("by the server's port, by the client's port, and by a policy that changes live", async () => {
+    const path = await Datapath.make([], "--ports", "17001-17002,18000");
+    const ports = path.start("paths.ports", 17002, 17003);
+    await ports.ready();
+    await expectCounters(path, { pairs: 1, policy_skipped: 0 });
+    ports.go();
+    await ports.ready();
+    await expectCounters(path, { pairs: 1, policy_skipped: 2 });
+    ports.go();
+    await ports.result();
+    await path.play("paths.source", 18000);
+    await expectCounters(path, { pairs: 2, policy_skipped: 2 });
+    await path.ok("policy set", "--ports", "17003");
+    await path.play("paths.source", 18000);
+    await expectCounters(path, { pairs: 2, policy_skipped: 4 });
+  });
+
+  test("by the addresses of both ends", async () => {
+    const path = await Datapath.make([], "--cidrs", "127.1.0.0/16,127.2.0.1/32");
+    await path.play("paths.addresses", "127.1.9.9", "127.2.0.1");
+    await expectCounters(path, { pairs: 1, policy_skipped: 0 });
+    await path.play("paths.addresses", "127.1.9.9", "127.2.0.2");
+    await path.play("paths.addresses", "127.0.0.1", "127.1.0.1");
+    await expectCounters(path, { pairs: 1, policy_skipped: 4 });
+  });
+});
+
+function isOk(test: () => boolean): boolean {
+  try {
+    return test();
+  } catch {
+    return false;
+  }
+}
