@@ -8,6 +8,7 @@ const ports = config.getObject<string[]>("ports") ?? ["6379"];
 
 const bypass = new SocketBypass("edge", {
   hosts: { local: {} },
+  cgroup: config.get("cgroup") ?? "/",
   traffic: { ports },
 });
 
