@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { defineConfig } from "vitest/config";
 
+const alone = ["setup", "probe"].map((part) => `test/${part}/**/*.test.ts`);
 const pure = ["args", "components", "schema", "src-host", "targets"].map((part) => `test/${part}/**/*.test.ts`);
 
 export default defineConfig({
@@ -15,9 +16,19 @@ export default defineConfig({
       },
       {
         test: {
+          // Processes and files of their own only.
+          name: "tools",
+          include: alone,
+          testTimeout: 120_000,
+          hookTimeout: 600_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
           name: "machine",
           include: ["test/**/*.test.ts"],
-          exclude: pure,
+          exclude: [...pure, ...alone],
           testTimeout: 120_000,
           hookTimeout: 600_000,
           // These share one kernel, one bpffs folder and one host lock.
