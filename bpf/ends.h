@@ -46,7 +46,8 @@ SUBPROGRAM struct sk_psock *get_psock(const struct end *end)
 
 static __always_inline bool has_redirected_bytes(struct sk_psock *psock)
 {
-	struct list_head *head = (void *)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
+	struct list_head *head =
+		(void *)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
 	struct list_head *first = 0;
 
 	if (BPF_CORE_READ_INTO(&first, psock, ingress_msg.next))
@@ -93,7 +94,8 @@ SUBPROGRAM int count_sleepers(const struct end *end, __u32 *thread)
 		return -1;
 
 	for (i = 0; i < MAX_SLEEPERS && at != head; i++) {
-		struct wait_queue_entry *waiter = (void *)at - bpf_core_field_offset(struct wait_queue_entry, entry);
+		struct wait_queue_entry *waiter =
+			(void *)at - bpf_core_field_offset(struct wait_queue_entry, entry);
 		void *func = 0;
 
 		if (BPF_CORE_READ_INTO(&func, waiter, func))
@@ -143,12 +145,14 @@ SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
 	for (i = 0; i < MAX_STORAGES && node; i++) {
 		struct bpf_local_storage_elem *elem =
 			(void *)node - bpf_core_field_offset(struct bpf_local_storage_elem, snode);
-		void *data = (void *)elem + bpf_core_field_offset(struct bpf_local_storage_elem, sdata) +
+		void *data = (void *)elem +
+			     bpf_core_field_offset(struct bpf_local_storage_elem, sdata) +
 			     bpf_core_field_offset(struct bpf_local_storage_data, data);
 
 		if (bpf_probe_read_kernel(found, sizeof(*found), data))
 			return false;
-		if (found->own.cookie == end->cookie && found->own.sock == end->sock && found->mode != MODE_GONE)
+		if (found->own.cookie == end->cookie && found->own.sock == end->sock &&
+		    found->mode != MODE_GONE)
 			return true;
 		if (BPF_CORE_READ_INTO(&node, elem, snode.next))
 			return false;
@@ -161,11 +165,13 @@ SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
  * to the psock, and the map holds one; that count is exact only when no other thread can hold another one: this end has one
  * sender, which is here, and the peer's one sender, if any, is the sleeper.
  */
-static __always_inline bool is_sleeper_in_bypass(const struct socket_state *own, struct sk_psock *psock, __u32 sleeper)
+static __always_inline bool is_sleeper_in_bypass(const struct socket_state *own,
+						 struct sk_psock *psock, __u32 sleeper)
 {
 	struct socket_state its;
 
-	if ((own->flags & FLAG_SENDERS) || !read_state(&own->peer, &its) || (its.flags & FLAG_SENDERS))
+	if ((own->flags & FLAG_SENDERS) || !read_state(&own->peer, &its) ||
+	    (its.flags & FLAG_SENDERS))
 		return false;
 	if (its.sender && its.sender != sleeper)
 		return false;
@@ -174,12 +180,14 @@ static __always_inline bool is_sleeper_in_bypass(const struct socket_state *own,
 
 SUBPROGRAM bool is_drained_once(const struct socket_state *own)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)own->own.sock, *peer = (struct tcp_sock *)own->peer.sock;
+	struct tcp_sock *tp = (struct tcp_sock *)own->own.sock,
+			*peer = (struct tcp_sock *)own->peer.sock;
 	__u32 written = 0, copied = 1, thread;
 	struct sk_psock *psock;
 	int sleepers;
 
-	if (BPF_CORE_READ_INTO(&written, tp, write_seq) || BPF_CORE_READ_INTO(&copied, peer, copied_seq))
+	if (BPF_CORE_READ_INTO(&written, tp, write_seq) ||
+	    BPF_CORE_READ_INTO(&copied, peer, copied_seq))
 		return false;
 	if (written != copied || is_owned(&own->peer))
 		return false;

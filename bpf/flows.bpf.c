@@ -10,11 +10,11 @@
  */
 #include "ends.h"
 
-#define PRINT(seq, format, ...)                                                                                        \
-	({                                                                                                             \
-		static const char text[] = format;                                                                     \
-		__u64 values[] = { __VA_ARGS__ };                                                                      \
-		bpf_seq_printf(seq, text, sizeof(text), values, sizeof(values));                                       \
+#define PRINT(seq, format, ...)                                                  \
+	({                                                                       \
+		static const char text[] = format;                               \
+		__u64 values[] = { __VA_ARGS__ };                                \
+		bpf_seq_printf(seq, text, sizeof(text), values, sizeof(values)); \
 	})
 
 enum verdict { IDLE, UNREAD, BUSY };

@@ -23,7 +23,8 @@ static __always_inline void set_lowat(struct bpf_sock_ops *ctx, struct socket_st
 {
 	int bytes = NOTSENT_LOWAT;
 
-	if (get_lowat(own) == 0 && !bpf_setsockopt(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes)))
+	if (get_lowat(own) == 0 &&
+	    !bpf_setsockopt(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes)))
 		own->flags |= FLAG_LOWAT;
 }
 

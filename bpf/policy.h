@@ -16,27 +16,27 @@ struct address {
  * The verifier wants each field of the context read at a constant offset; without the barrier clang chooses between two offsets
  * and reads once.
  */
-#define READ(field)                                                                                                    \
-	({                                                                                                             \
-		__u32 value = (field);                                                                                 \
-		barrier_var(value);                                                                                    \
-		value;                                                                                                 \
+#define READ(field)                    \
+	({                             \
+		__u32 value = (field); \
+		barrier_var(value);    \
+		value;                 \
 	})
 
 static __always_inline struct address get_local(const struct bpf_sock_ops *ctx)
 {
 	if (ctx->family == AF_INET)
 		return (struct address){ { 0, 0, MAPPED_PREFIX, READ(ctx->local_ip4) } };
-	return (struct address){ { READ(ctx->local_ip6[0]), READ(ctx->local_ip6[1]), READ(ctx->local_ip6[2]),
-				   READ(ctx->local_ip6[3]) } };
+	return (struct address){ { READ(ctx->local_ip6[0]), READ(ctx->local_ip6[1]),
+				   READ(ctx->local_ip6[2]), READ(ctx->local_ip6[3]) } };
 }
 
 static __always_inline struct address get_remote(const struct bpf_sock_ops *ctx)
 {
 	if (ctx->family == AF_INET)
 		return (struct address){ { 0, 0, MAPPED_PREFIX, READ(ctx->remote_ip4) } };
-	return (struct address){ { READ(ctx->remote_ip6[0]), READ(ctx->remote_ip6[1]), READ(ctx->remote_ip6[2]),
-				   READ(ctx->remote_ip6[3]) } };
+	return (struct address){ { READ(ctx->remote_ip6[0]), READ(ctx->remote_ip6[1]),
+				   READ(ctx->remote_ip6[2]), READ(ctx->remote_ip6[3]) } };
 }
 
 /* remote_port is 32 bits in network order on either endianness. */
@@ -54,7 +54,8 @@ static __always_inline bool is_port_in(const struct policy *policy, __u32 port)
 	return false;
 }
 
-static __always_inline bool is_address_in(const struct policy *policy, const struct address *address)
+static __always_inline bool is_address_in(const struct policy *policy,
+					  const struct address *address)
 {
 	for (__u32 i = 0; i < MAX_CIDRS && i < policy->cidrs; i++) {
 		const struct cidr *cidr = &policy->cidr[i];
@@ -81,7 +82,8 @@ static __always_inline bool is_allowed(const struct bpf_sock_ops *ctx)
 		return true;
 	if (!policy->ranges && !policy->cidrs)
 		return false;
-	if (policy->ranges && !is_port_in(policy, ctx->local_port) && !is_port_in(policy, get_remote_port(ctx)))
+	if (policy->ranges && !is_port_in(policy, ctx->local_port) &&
+	    !is_port_in(policy, get_remote_port(ctx)))
 		return false;
 	if (!policy->cidrs)
 		return true;

@@ -88,7 +88,8 @@ static __always_inline bool is_look_due(const struct socket_state *own)
 {
 	__u64 messages = own->messages - own->look_messages;
 
-	return messages >= LOOK_MESSAGES || own->bytes - own->look_bytes >= LOOK_BYTES || own->messages == LOOK_FIRST;
+	return messages >= LOOK_MESSAGES || own->bytes - own->look_bytes >= LOOK_BYTES ||
+	       own->messages == LOOK_FIRST;
 }
 
 /* BYPASS: how the reader keeps up, and what follows from it. */

@@ -27,7 +27,9 @@
 #define SPILL_BYTES (64 << 20) /* by TCP in one spill, then the direction leaves */
 #endif
 #ifndef SMALL_MESSAGE
-#define SMALL_MESSAGE (16 << 10) /* smaller ones are better coalesced by TCP when the reader shares the sender's CPU */
+#define SMALL_MESSAGE \
+	(16           \
+	 << 10) /* smaller ones are better coalesced by TCP when the reader shares the sender's CPU */
 #endif
 #ifndef STRIKES
 #define STRIKES 64 /* each bad look adds two, each good one takes one */
@@ -36,16 +38,19 @@
 #define ALONE_MESSAGES 64 /* sent without having found the peer, then the socket leaves */
 #endif
 #ifndef REFRESH_JIFFIES
-#define REFRESH_JIFFIES 30000 /* 30 to 300 s, by HZ: one message by TCP, or conntrack forgets the connection */
+#define REFRESH_JIFFIES \
+	30000 /* 30 to 300 s, by HZ: one message by TCP, or conntrack forgets the connection */
 #endif
 #ifndef SHORT_CONNECTIONS
 #define SHORT_CONNECTIONS 16 /* of one service must have been seen before it may be judged */
 #endif
 #ifndef SHORT_MESSAGES
-#define SHORT_MESSAGES 3 /* mean of a service's client messages below which enrolling costs more than it gains */
+#define SHORT_MESSAGES \
+	3 /* mean of a service's client messages below which enrolling costs more than it gains */
 #endif
 #ifndef SHORT_PROBE
-#define SHORT_PROBE 64 /* one connection in so many of a skipped service is enrolled to see whether it changed */
+#define SHORT_PROBE \
+	64 /* one connection in so many of a skipped service is enrolled to see whether it changed */
 #endif
 
 #define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
@@ -178,7 +183,8 @@ struct { /* active ends that wait for their passive end */
 	__type(value, struct end);
 } claims SEC(".maps");
 
-struct { /* by the active end's cookie: the passive end that claimed it, until the active end has seen it */
+struct
+{ /* by the active end's cookie: the passive end that claimed it, until the active end has seen it */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_SOCKETS / 2);
@@ -193,7 +199,8 @@ struct { /* what is kept for an enrolled socket */
 	__type(value, struct socket_state);
 } state SEC(".maps");
 
-struct { /* by a hash of it: the client that last sent a SYN to a listener of this host. A hint, never a proof. */
+struct
+{ /* by a hash of it: the client that last sent a SYN to a listener of this host. A hint, never a proof. */
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_NOTES);
 	__type(key, __u32);

@@ -66,7 +66,8 @@ static __always_inline bool is_ordinary(struct sock *sk)
 
 	if (BPF_CORE_READ_INTO(&ulp, tp, inet_conn.icsk_ulp_ops) || ulp)
 		return false;
-	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair) || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair) ||
+	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
 		return false;
 	return !bpf_core_field_exists(tp->is_mptcp) || !BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
 }
@@ -103,7 +104,8 @@ static __always_inline void learn_length(const struct socket_state *own)
 	service->messages += own->sent < 1024 ? own->sent : 1024;
 }
 
-static __always_inline struct socket_state *keep_state(struct bpf_sock_ops *ctx, struct bpf_sock *socket, struct sock *sk)
+static __always_inline struct socket_state *keep_state(struct bpf_sock_ops *ctx,
+						       struct bpf_sock *socket, struct sock *sk)
 {
 	struct socket_state *own;
 
@@ -136,7 +138,8 @@ static __always_inline bool enrol(struct bpf_sock_ops *ctx, struct socket_state 
 	return false;
 }
 
-static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_sock *socket, struct sock *sk)
+static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
+					 struct sock *sk)
 {
 	struct claim claim = {
 		.client_seq = ctx->snd_nxt,
@@ -169,7 +172,8 @@ forget:
 	bpf_sk_storage_delete(&state, socket);
 }
 
-static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_sock *socket, struct sock *sk)
+static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
+					  struct sock *sk)
 {
 	struct claim claim = {
 		.client_seq = ctx->rcv_nxt,
@@ -186,7 +190,8 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	}
 	active = *found;
-	if (bpf_map_delete_elem(&claims, &claim)) /* somebody else, or the active end itself, was first */
+	if (bpf_map_delete_elem(&claims,
+				&claim)) /* somebody else, or the active end itself, was first */
 		return;
 	own = keep_state(ctx, socket, sk);
 	if (!own)

@@ -36,13 +36,15 @@ export class SocketBypass extends pulumi.ComponentResource {
 
     const { hosts, ...same } = args;
     const reports: Record<string, pulumi.Output<HostReport>> = {};
+    const generations: pulumi.Output<string>[] = [];
     for (const [key, host] of Object.entries(hosts)) {
       const child = new BypassHost(`${name}-${key}`, { ...same, ...host }, childOptions(this, opts));
       const { generation, selfTest } = child;
+      generations.push(generation);
       reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));
     }
     this.hosts = pulumi.all(reports);
-    this.generation = this.hosts.apply((all) => Object.values(all)[0]?.generation ?? "");
+    this.generation = pulumi.all(generations).apply(([first]) => first ?? "");
     this.registerOutputs({ hosts: this.hosts, generation: this.generation });
   }
 }

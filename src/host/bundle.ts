@@ -73,7 +73,7 @@ export function archive(files: Files): Buffer {
   const place = (name: string) => `${path.extname(name) === ".o" ? 0 : 1}${name}`;
   const names = [...files.keys()].sort((a, b) => (place(a) < place(b) ? -1 : 1));
   const entries = names.map((name) => ({ name, data: files.get(name) ?? Buffer.alloc(0) }));
-  const tar = createTar(entries, { attrs: { mode: "600", uid: 0, gid: 0, mtime: 0 } });
+  const tar = createTar(entries, { attrs: { mode: "700", uid: 0, gid: 0, mtime: 0 } });
   // The library leaves out the two closing blocks when the entries just fill its last record.
   return Buffer.concat([tar, Buffer.alloc(1024)]);
 }
