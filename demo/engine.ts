@@ -18,7 +18,6 @@ export function isStackThere(): boolean {
   return existsSync(join(stateFolder, ".pulumi", "stacks", "socket-bypass", `${stack}.json`));
 }
 
-/** The programs of this machine are of root's only. */
 export function needRoot(command: string): void {
   const user = process.getuid?.();
   if (user !== 0)
@@ -54,15 +53,15 @@ export class Engine {
   }
 
   async preview(): Promise<void> {
-    await this.pulumi(["preview", ...onStack], true);
+    await this.pulumi(["preview", "--suppress-progress", ...onStack], true);
   }
 
   async up(): Promise<void> {
-    await this.pulumi(["up", "--yes", "--skip-preview", ...onStack], true);
+    await this.pulumi(["up", "--yes", "--skip-preview", "--suppress-progress", ...onStack], true);
   }
 
   async destroy(): Promise<void> {
-    await this.pulumi(["destroy", "--yes", "--skip-preview", ...onStack], true);
+    await this.pulumi(["destroy", "--yes", "--skip-preview", "--suppress-progress", ...onStack], true);
     await this.pulumi(["stack", "rm", "--yes", stack, ...aside]);
   }
 
