@@ -7,6 +7,10 @@ main() {
 	cd -- "$(dirname -- "$0")/.."
 	heading "tools, packages, build"
 	sh setup/prepare.sh test
+	if [ -d .state ]; then
+		heading "the demo of this checkout holds the whole host; removing it first"
+		sh setup/down.sh
+	fi
 	heading "engine"
 	node engine/ensure.mjs >/dev/null
 	heading "lint"
