@@ -58,5 +58,5 @@ function isCgroup(value: string): boolean {
   if (value === "/") return true;
   const [start, ...parts] = value.split("/");
   const isPart = (part: string) => /^[\x21-\x7e]{1,255}$/.test(part) && !/^\.{1,2}$|\.(service|scope)$/.test(part);
-  return start === "" && parts.every(isPart);
+  return start === "" && parts.length > 0 && parts.every(isPart);
 }
