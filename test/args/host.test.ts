@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { problemsOfMany, problemsOfOne } from "./report";
+
+const traffic = { everything: true };
+
+describe("one property", () => {
+  const stateDir =
+    'an absolute directory such as "/var/lib/socket-bypass"; use letters, digits and . _ - in each part, and no "..", no double or closing "/"';
+  const cgroup =
+    'a directory of cgroup v2 such as "/" or "/system.slice", and not of a .service or .scope; begin with "/"; no "..", no double or closing "/", no blank; use the slice above a service';
+  const become =
+    'a command and its options, such as "sudo -n"; use letters, digits and . _ / - + : only, one blank between words, no quotes';
+  const id = "a printable text of 1 to 200 characters; use the id of the machine";
+  const flag = "true or false; write it without quotes";
+
+  test.each([
+    ...[
+      "var/lib",
+      "",
+      "/",
+      "/a/",
+      "//a",
+      "/a//b",
+      "/a/..",
+      "/../a",
+      "/a/./b",
+      "/a b",
+      "/a\n",
+      "/a%b",
+      "/$HOME",
+      "/é",
+    ].map((bad) => ["stateDir", bad, stateDir] as const),
+    ...["a", "", "/a/", "//", "/..", "/a/../b", "/a/.", "/a b", "/a\n", "/nginx.service", "/a/s.scope", "/é"].map(
+      (bad) => ["cgroup", bad, cgroup] as const,
+    ),
+    ...["", " sudo", "sudo ", "sudo  -n", "sudo -n; reboot", "$(id)", "`id`", "sudo\n-n", 'sudo "-n"', "A=1 sudo"].map(
+      (bad) => ["become", bad, become] as const,
+    ),
+    ...["", "a\nb", "é", "\0"].map((bad) => ["id", bad, id] as const),
+    ...["true", 1, {}].map((bad) => ["enabled", bad, flag] as const),
+    ...["no", 0].map((bad) => ["takeOver", bad, flag] as const),
+  ])("%s: refuses %j", (name, bad, words) => {
+    const [expected, ...fix] = words.split("; ");
+    const found = typeof bad === "object" ? "an empty object" : JSON.stringify(bad);
+    // Some fixes hold a semicolon themselves.
+    expect(problemsOfOne({ traffic, [name]: bad })).toEqual([`${name}: ${expected}, ${found}; ${fix.join("; ")}`]);
+  });
+
+  test.each([
+    ["stateDir", "/opt/socket-bypass_1.0"],
+    ["cgroup", "/"],
+    ["cgroup", "/system.slice/kube-pods"],
+    ["cgroup", "/a..b"],
+    ["become", "sudo -n"],
+    ["become", "sudo -n -u=root"],
+    ["become", "/usr/bin/doas"],
+    ["id", "i-0abc / zone 'b' $(x)"],
+    ["enabled", false],
+  ])("%s: takes %j", (name, good) => {
+    expect(problemsOfOne({ traffic, [name]: good })).toEqual([]);
+  });
+
+  test.each([
+    ["limits", "queueBytes", 65536, 1073741824, "bytes"],
+    ["limits", "sockets", 64, 4194304, "sockets"],
+    ["limits", "pendingPairs", 64, 1048576, "pairs"],
+    ["selfTest", "timeoutSeconds", 5, 600, "seconds"],
+  ])("%s.%s: takes whole numbers from %d to %d and nothing else", (group, name, low, high, unit) => {
+    const problems = (value: unknown) => problemsOfOne({ traffic, [group]: { [name]: value } });
+    expect([problems(low), problems(high)]).toEqual([[], []]);
+    const wrong = [low - 1, high + 1, low + 0.5, -1, Number.NaN, Number.POSITIVE_INFINITY, `${low}`];
+    expect(wrong.map(problems)).toEqual(
+      wrong.map((value) => [
+        `${group}.${name}: a whole number of ${unit} from ${low} to ${high}, ${
+          typeof value === "string" ? JSON.stringify(value) : value
+        }; give a number from ${low} to ${high}, without quotes`,
+      ]),
+    );
+  });
+
+  test.each(["Prebuilt", "host", "", 1])("object.compile: refuses %j", (bad) => {
+    expect(problemsOfOne({ traffic, object: { compile: bad } })).toEqual([
+      `object.compile: "prebuilt", "target" or "deployer", ${JSON.stringify(bad)}; choose one of the three`,
+    ]);
+  });
+
+  test.each(["prebuilt", "target", "deployer"])("object.compile: takes %j", (compile) => {
+    expect(problemsOfOne({ traffic, object: { compile } })).toEqual([]);
+  });
+});
+
+describe("a wrong name", () => {
+  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver";
+
+  test.each([
+    [{ trafic: {} }, "trafic", `${all}, id, become, stateDir`],
+    [{ statedir: "/a" }, "statedir", `${all}, id, become, stateDir`],
+    [{ limits: { queuebytes: 1 } }, "limits.queuebytes", "queueBytes, sockets, pendingPairs"],
+    [{ selfTest: { timeout: 1 } }, "selfTest.timeout", "enabled, timeoutSeconds"],
+    [{ object: { compiler: "x" } }, "object.compiler", "compile"],
+  ])("is told with the names that exist: %j", (args, path, names) => {
+    const key = path.split(".").at(-1);
+    expect(problemsOfOne({ traffic, ...args })).toEqual([`${path}: a property that exists, "${key}"; use ${names}`]);
+  });
+
+  test("in a host is told under the host's key", () => {
+    expect(problemsOfMany({ traffic, hosts: { "web.1": { statedir: "/a" } } })).toEqual([
+      '1 problem in the arguments of SocketBypass "edge":',
+      'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use id, become, stateDir',
+    ]);
+  });
+});
+
+describe("hosts", () => {
+  test.each([
+    [undefined, "nothing"],
+    [null, "nothing"],
+    [{}, "an empty object"],
+    [[], "a list of 0"],
+    [[{}], "a list of 1"],
+    ["web1", '"web1"'],
+  ])("is a map of at least one host, not %j", (hosts, found) => {
+    expect(problemsOfMany({ traffic, hosts })).toEqual([
+      '1 problem in the arguments of SocketBypass "edge":',
+      `hosts: expected a map of at least one host, found ${found}; name a host, as in { web1: {} }`,
+    ]);
+  });
+
+  test.each(["", "-a", ".a", "a b", "a/b", "a\n", "é", "a::b", "x".repeat(64)])("refuses the key %j", (key) => {
+    const [, ...problems] = problemsOfMany({ traffic, hosts: { [key]: {} } });
+    const path = /^[A-Za-z_]\w*$/.test(key) ? `hosts.${key}` : `hosts[${JSON.stringify(key)}]`;
+    expect(problems).toEqual([
+      `${path}: expected a host name of 1 to 63 letters, digits and . _ -, the first a letter or digit, ` +
+        `found ${JSON.stringify(key)}; rename the host in this map`,
+    ]);
+  });
+
+  test.each(["a", "1", "web-1.example_x", "x".repeat(63), "constructor"])("takes the key %j", (key) => {
+    expect(problemsOfMany({ traffic, hosts: { [key]: {} } })).toEqual([]);
+  });
+
+  test.each([[null], ["10.0.0.1"], [[]]])("refuses %j as a host", (host) => {
+    expect(problemsOfMany({ traffic, hosts: { a: host } })[1]).toMatch(
+      /^hosts\.a: expected an object, found .*; use id, become, stateDir$/,
+    );
+  });
+});
+
+test("all problems come in one error", () => {
+  const args = {
+    hosts: { web1: { stateDir: "lib" }, "web 2": { become: "a;b", Id: "x" } },
+    traffic: { ports: ["0", "80", "9-8"], cidrs: ["10.0.0.1/8"], everything: true },
+    cgroup: "/a/../b",
+    limits: { sockets: 1 },
+    enabld: true,
+  };
+  const [head, ...problems] = problemsOfMany(args);
+  expect(head).toBe('11 problems in the arguments of SocketBypass "edge":');
+  expect(problems.map((line) => line.split(": ")[0]).sort()).toEqual(
+    [
+      "cgroup",
+      "enabld",
+      'hosts["web 2"]',
+      'hosts["web 2"].Id',
+      'hosts["web 2"].become',
+      "hosts.web1.stateDir",
+      "limits.sockets",
+      "traffic.cidrs[0]",
+      "traffic.everything",
+      "traffic.ports[0]",
+      "traffic.ports[2]",
+    ].sort(),
+  );
+});
+
+test("a long value is cut", () => {
+  const [problem] = problemsOfOne({ traffic, stateDir: "x".repeat(1000) });
+  expect(problem?.length).toBeLessThan(400);
+  expect(problem).toContain(`${"x".repeat(79)}…`);
+});
+
+test.each([[undefined], [null], ["x"], [[]]])("%j is no arguments at all", (args) => {
+  expect(problemsOfOne(args)).toHaveLength(1);
+});
