@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { gunzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { archive, asScript, bundleFor, generationOf, largestBundle } from "../../src/host/bundle";
+
+const built = path.join(__dirname, "..", "..", "dist", "host");
+const machines = ["x86_64", "aarch64"];
+const size = { sockets: 65536, pendingPairs: 8192 };
+
+function archiveOf(script: string): Buffer {
+  const text = script.slice(0, -"__BUNDLE__\n".length).split("<<'__BUNDLE__'\n")[1] ?? "";
+  return gunzipSync(Buffer.from(text, "base64"));
+}
+
+function listed(tar: Buffer): string[] {
+  const ended = spawnSync("tar", ["-tvf", "-", "--numeric-owner"], { input: tar });
+  expect([ended.status, ended.stderr.toString()]).toEqual([0, ""]);
+  return ended.stdout.toString().trim().split("\n");
+}
+
+describe.each(machines)("for %s", (machine) => {
+  const objects = ["flows.bpf.o", "redirect.bpf.o", "track.bpf.o"];
+
+  test("prebuilt holds the objects, the script and this machine's probe, as a tar that tar lists", () => {
+    const bundle = bundleFor("prebuilt", machine);
+    const tar = archiveOf(bundle.script);
+    const lines = listed(tar);
+    expect(lines.map((line) => line.split(" ").at(-1))).toEqual([...objects, `probe-${machine}`, "socket-bypass"]);
+    for (const line of lines) expect(line).toMatch(/^-rw(x|-)------ 0\/0 +[0-9]+ 1970-01-01 /);
+    expect(createHash("sha256").update(tar).digest("hex")).toBe(bundle.digest);
+    expect(bundle.isSource).toBe(false);
+  });
+
+  test("target holds the sources instead of the objects", () => {
+    const bundle = bundleFor("target", machine);
+    const names = listed(archiveOf(bundle.script)).map((line) => line.split(" ").at(-1) ?? "");
+    expect(names).toEqual(expect.arrayContaining(["build.sh", "track.bpf.c", "redirect.bpf.c", "socket-bypass"]));
+    expect(names.filter((name) => name.endsWith(".o"))).toEqual([]);
+    expect(bundle.isSource).toBe(true);
+  });
+
+  test.each(["prebuilt", "target"] as const)(
+    "%s is at most 64 KiB as sent, in lines of at most 1000 bytes",
+    (origin) => {
+      const { script } = bundleFor(origin, machine);
+      expect(largestBundle).toBe(65536);
+      expect(Buffer.byteLength(script)).toBeLessThanOrEqual(largestBundle);
+      expect(Math.max(...script.split("\n").map((line) => line.length))).toBeLessThanOrEqual(1000);
+    },
+  );
+});
+
+test("each BPF object is at most 32 KiB, so that gzip finds in it what the one before holds too", () => {
+  const sizes = fs
+    .readdirSync(built)
+    .filter((file) => file.endsWith(".bpf.o"))
+    .map((file) => fs.statSync(path.join(built, file)).size);
+  expect(sizes.length).toBeGreaterThanOrEqual(2);
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(32768);
+});
+
+test("the same files give the same bytes, in whatever order they come", () => {
+  const files: [string, Buffer][] = [
+    ["b", Buffer.from("2")],
+    ["a.o", Buffer.from("1")],
+    ["a", Buffer.alloc(600, 3)],
+  ];
+  const one = archive(new Map(files));
+  expect(archive(new Map([...files].reverse())).equals(one)).toBe(true);
+  expect(asScript(one)).toBe(asScript(archive(new Map(files))));
+  expect(listed(one).map((line) => line.split(" ").at(-1))).toEqual(["a.o", "a", "b"]);
+});
+
+test("a tar ends with its two empty blocks whatever its length", () => {
+  for (const length of [0, 1, 511, 512, 513, 8192, 9216, 9728, 10240]) {
+    const tar = archive(new Map([["a", Buffer.alloc(length, 1)]]));
+    expect(tar.subarray(-1024).equals(Buffer.alloc(1024))).toBe(true);
+    expect(listed(tar)).toHaveLength(1);
+  }
+});
+
+test("a bundle that is too large is refused with the way out", () => {
+  const noise = Buffer.concat(Array.from({ length: 2000 }, (_, at) => createHash("sha256").update(`${at}`).digest()));
+  expect(() => asScript(archive(new Map([["noise", noise]])))).toThrow(
+    /^socket-bypass: bundle: expected at most 65536 bytes as sent, found [0-9]+; leave something out of dist\/host/,
+  );
+});
+
+test("another machine than the two is refused", () => {
+  expect(() => bundleFor("prebuilt", "riscv64")).toThrow(
+    "socket-bypass: host: expected a machine of type x86_64 or aarch64, found riscv64",
+  );
+});
+
+test("the generation changes with content, origin and map size, and with nothing else", () => {
+  const bundle = bundleFor("prebuilt", "x86_64");
+  const first = generationOf(bundle, "prebuilt", size);
+  expect(first).toMatch(/^[0-9a-f]{12}$/);
+  expect(generationOf({ ...bundle, script: "", digest: "", isSource: true }, "prebuilt", { ...size })).toBe(first);
+  const others = [
+    generationOf({ ...bundle, identity: Buffer.concat([bundle.identity, Buffer.from("x")]) }, "prebuilt", size),
+    generationOf(bundle, "target", size),
+    generationOf(bundle, "deployer", size),
+    generationOf(bundle, "prebuilt", { ...size, sockets: 65535 }),
+    generationOf(bundle, "prebuilt", { ...size, pendingPairs: 8191 }),
+    generationOf(bundle, "prebuilt", { sockets: size.pendingPairs, pendingPairs: size.sockets }),
+    generationOf(bundleFor("prebuilt", "aarch64"), "prebuilt", size),
+  ];
+  expect(new Set([first, ...others]).size).toBe(others.length + 1);
+});
