@@ -5,31 +5,50 @@ import { Datapath, expectCounters, expectEmpty, extraSeconds, isSkipped, leaving
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
 describe.skipIf(isSkipped)("20 connections, both directions at once, random sizes, hash-checked", () => {
-  test("300 MB and thousands of switches between redirect and TCP", async () => {
+  test("300 MB and hundreds of switches between redirect and TCP: event loops", async () => {
     const path = await Datapath.make(switching);
-    const { bytes } = await play(path, 20, 300, 100_000, 0);
+    const { bytes } = await play(path, 300, 60_000, 65_536, "loop");
     expect(bytes).toBeGreaterThan(200_000_000);
-    await expectCounters(path, { pairs: 20, spills: over(10), returns: over(10), leaves: 0, redirect_failed: 0 });
+    await expectCounters(path, { pairs: 20, spills: over(300), returns: over(300), leaves: 0, redirect_failed: 0 });
     await expectEmpty(path);
   });
 
-  test("with receive buffers of 16 KiB", async () => {
+  test("event loops with receive buffers of 16 KiB", async () => {
     const path = await Datapath.make(switching);
-    await play(path, 20, 100, 40_000, 16384);
-    await expectCounters(path, { pairs: 20, spills: over(10), returns: over(10) });
+    await play(path, 100, 40_000, 16384, "loop");
+    await expectCounters(path, { pairs: 20, spills: over(100), returns: over(100) });
+    await expectEmpty(path);
+  });
+
+  test("300 MB, a thread for each direction", async () => {
+    const path = await Datapath.make(switching);
+    const { bytes } = await play(path, 300, 100_000, 0, "threads");
+    expect(bytes).toBeGreaterThan(200_000_000);
+    await expectCounters(path, { pairs: 20, spills: over(100), returns: over(100), redirect_failed: 0 });
+    await expectEmpty(path);
+  });
+
+  test("requests and replies of random sizes over thousands of switches", async () => {
+    const path = await Datapath.make(switching);
+    const requests = path.start("stream.request_reply", 20, 5);
+    await requests.ready();
+    requests.go();
+    await requests.result();
+    await expectCounters(path, { pairs: 20, spills: over(2000), returns: over(2000), leaves: 0, redirect_failed: 0 });
     await expectEmpty(path);
   });
 
   test("every direction leaves the map in the middle", async () => {
     const path = await Datapath.make(leaving);
-    await play(path, 20, 200, 60_000, 0);
+    await play(path, 200, 60_000, 0, "threads");
     await expectCounters(path, { pairs: 20, leaves: over(10), gone: over(10), redirect_failed: 0 });
     await expectEmpty(path);
   });
 
   test("default thresholds", async () => {
     const path = await Datapath.make();
-    await play(path, 20, 300, 200_000, 0);
+    const { spurious } = await play(path, 300, 200_000, 0, "threads");
+    console.log(`blocking recv() that returned EAGAIN: ${spurious}`);
     await expectCounters(path, { pairs: 20, redirected_bytes: over(10_000_000), redirect_failed: 0 });
     await expectEmpty(path);
   });
@@ -67,9 +86,9 @@ describe.skipIf(isSkipped)("drained under load", () => {
 });
 
 /** Ends by length, or by time on a slow machine. */
-async function play(path: Datapath, connections: number, megabytes: number, largest: number, buffer: number) {
-  const seconds = extraSeconds || 7;
-  const streams = path.start("stream.duplex", connections, extraSeconds ? 1e6 : megabytes, seconds, largest, buffer);
+async function play(path: Datapath, megabytes: number, largest: number, buffer: number, way: "loop" | "threads") {
+  const [length, seconds] = extraSeconds ? [1e6, extraSeconds] : [megabytes, 7];
+  const streams = path.start("stream.duplex", 20, length, seconds, largest, buffer, way);
   await streams.ready();
   streams.go();
   return await streams.result();

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams in both directions at once, hash-checked."""
 import random
+import select
 import socket
 import time
 
@@ -42,7 +43,40 @@ def both_ways(sock, results, until, largest, seed, total):
     sock.close()
 
 
-def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buffer="0"):
+def event_loop(sock, results, until, largest, seed, total):
+    """The same by one thread that never blocks, which lets the direction come back from TCP again and again."""
+    rng, sent, received = random.Random(seed), Stream(), Stream()
+    noise, buffer = memoryview(NOISE), memoryview(bytearray(1 << 18))
+    sock.setblocking(False)
+    poll = select.poll()
+    poll.register(sock, select.POLLIN | select.POLLOUT)
+    is_sending = is_receiving = True
+    while is_sending or is_receiving:
+        events = poll.poll(20)
+        ready = events[0][1] if events else select.POLLIN | select.POLLOUT
+        if is_receiving and ready & (select.POLLIN | select.POLLHUP):
+            try:
+                size = sock.recv_into(buffer, rng.choice((100, 5000, 1 << 16, 1 << 18)))
+                received.add(buffer[:size])
+                is_receiving = size > 0
+            except BlockingIOError:
+                pass
+        for _ in range(rng.randint(0, 8) if is_sending and ready & select.POLLOUT else 0):
+            start, size = rng.randrange(len(NOISE) // 2), rng.randint(1, rng.choice((200, 8000, largest)))
+            try:
+                size = sock.send(noise[start : start + size])
+                sent.add(noise[start : start + size])
+            except BlockingIOError:
+                break
+        if is_sending and (sent.length >= total or time.monotonic() > until):
+            sock.shutdown(socket.SHUT_WR)
+            is_sending = False
+            poll.modify(sock, select.POLLIN)
+    results.put(f"{sent.result()}\n{received.result()}\n0")
+    sock.close()
+
+
+def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buffer="0", way="threads"):
     """Each connection has a process at each end. Both must have read exactly what the other end has sent."""
     connections, seed = int(connections), random.randrange(1 << 30)
     total = int(megabytes) * 1_000_000 // connections // 2
@@ -53,7 +87,7 @@ def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buf
         socks = pair(options=options, server_options=options)
         for end, sock in enumerate(socks):
             results = Mailbox()
-            pids.append(fork(both_ways, sock, results, until, int(largest), seed + i * 4 + end * 2, total))
+            pids.append(fork(event_loop if way == "loop" else both_ways, sock, results, until, int(largest), seed + i * 4 + end * 2, total))
             ends.append(results)
         for sock in socks:
             sock.close()
