@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as pulumi from "@pulumi/pulumi";
+
+/** One registration as the engine gets it. Mocks alone show neither the parent nor the options. */
+export interface Registered {
+  readonly type: string;
+  readonly name: string;
+  readonly urn: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  /** Urn of the parent; empty for the root. */
+  readonly parent: string;
+  /** Names, without types. */
+  readonly dependencies: readonly string[];
+  readonly deleteBeforeReplace: boolean;
+  readonly hideDiffs: readonly string[];
+  readonly ignoreChanges: readonly string[];
+  readonly protect: boolean | undefined;
+  readonly retainOnDelete: boolean | undefined;
+  readonly deletedWith: string;
+  readonly timeouts: { readonly create: string; readonly update: string; readonly delete: string } | undefined;
+  readonly hooks: unknown;
+}
+
+/** The part of a registration that the SDK writes and its public types leave out. */
+interface Request {
+  getType(): string;
+  getName(): string;
+  getParent(): string;
+  getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
+  getDependenciesList(): string[];
+  getDeletebeforereplace(): boolean;
+  getHidediffsList(): string[];
+  getIgnorechangesList(): string[];
+  getProtect(): boolean | undefined;
+  getRetainondelete(): boolean | undefined;
+  getDeletedwith(): string;
+  getCustomtimeouts(): { getCreate(): string; getUpdate(): string; getDelete(): string } | undefined;
+  getHooks(): unknown;
+}
+
+interface Monitor {
+  registerResource(request: Request, done: (error: unknown, answer: { getUrn(): string } | undefined) => void): void;
+}
+
+const secretMark = "4dabf18193072939515e22adb298388d";
+
+/** What a program registers, in order; the answer of a command is `<name> said`, and its id `<name> id`. */
+export async function record(program: () => unknown, isPreview = false): Promise<Registered[]> {
+  await pulumi.runtime.setMocks(
+    {
+      call: () => ({}),
+      newResource: ({ name, inputs, type }) => ({
+        id: type.includes(":index:") && !type.startsWith("command:") ? "" : `${name} id`,
+        state: { ...inputs, stdout: `${name} said` },
+      }),
+    },
+    "shop",
+    "prod",
+    isPreview,
+  );
+  const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
+  const registerResource = monitor.registerResource.bind(monitor);
+  const all: Registered[] = [];
+  monitor.registerResource = (request, done) =>
+    registerResource(request, (error, answer) => {
+      const timeouts = request.getCustomtimeouts();
+      all.push({
+        type: request.getType(),
+        name: request.getName(),
+        urn: answer?.getUrn() ?? "",
+        inputs: plain(request.getObject()?.toJavaScript() ?? {}) as Record<string, unknown>,
+        parent: request.getParent(),
+        dependencies: request.getDependenciesList().map((urn) => urn.split("::").at(-1) ?? ""),
+        deleteBeforeReplace: request.getDeletebeforereplace(),
+        hideDiffs: request.getHidediffsList(),
+        ignoreChanges: request.getIgnorechangesList(),
+        protect: request.getProtect(),
+        retainOnDelete: request.getRetainondelete(),
+        deletedWith: request.getDeletedwith(),
+        timeouts: timeouts && {
+          create: timeouts.getCreate(),
+          update: timeouts.getUpdate(),
+          delete: timeouts.getDelete(),
+        },
+        hooks: request.getHooks(),
+      });
+      done(error, answer);
+    });
+  await program();
+  await pulumi.runtime.disconnect();
+  return all.sort((a, b) => order(a) - order(b));
+}
+
+/** The engine gets them as they become known; people read them in the order of the chain. */
+function order({ name, type }: Registered): number {
+  return type.startsWith("command:") ? 1 + steps.findIndex((step) => name.endsWith(`-${step}`)) : 0;
+}
+
+export const steps = [
+  "object",
+  "map-sockets",
+  "program-track",
+  "program-redirect",
+  "verdict",
+  "selftest",
+  "policy",
+  "attachment",
+] as const;
+
+export function commandsOf(all: readonly Registered[], host?: string): Registered[] {
+  return all.filter(
+    ({ type, name }) =>
+      type.startsWith("command:") && (host === undefined || steps.some((step) => name === `${host}-${step}`)),
+  );
+}
+
+/** Takes the marks of secrets off. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  if (secretMark in value) return plain((value as unknown as { value: unknown }).value);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plain(one)]));
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Where each of the fourteen rules of architecture.md section 3 is tested. Mocks show what is declared, never what the
+ * engine or a host makes of it.
+ *
+ *  1 content is an update     here (create == update, no trigger changes), test/src-host/bundle; test/engine: really no replacement
+ *  2 one chain                here (stdin, dependencies, triggers, toggling); test/engine: order of a replacement
+ *  3 generations side by side test/host/handover
+ *  4 deletes                  here (which steps have one), test/src-host/undo; test/host/stop, test/engine: destroy
+ *  5 owner                    here (the words), test/src-host/identity; test/host/owner
+ *  6 self-test                test/host/selftest, test/probe/selftest
+ *  7 lines                    here (no environment, become, quoting); test/host/stop, test/probe/lock: signals and the lock
+ *  8 options reach children   here (dependsOn, customTimeouts, names); test/engine: protect, retainOnDelete, deletedWith, which the engine hands on
+ *  9 no args in the state     here (inputs of components, secrets stay marked); test/engine: the exported stack
+ * 10 no hooks                 here
+ * 11 files                    test/host/unpack, test/host/preflight
+ * 12 policy is atomic         test/host/policy
+ * 13 boot unit                test/host
+ * 14 drift                    not built yet
+ */
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, test } from "vitest";
+import { BypassHost, type BypassHostArgs } from "../../src/index";
+import { commandsOf, type Registered, record, steps } from "./record";
+
+class Vm extends pulumi.CustomResource {}
+
+const traffic = { ports: ["80"] };
+const make = (args: Partial<BypassHostArgs> = {}, opts?: pulumi.ComponentResourceOptions) =>
+  record(() => new BypassHost("edge", { traffic, ...args }, opts));
+const column = <T>(all: readonly Registered[], pick: (one: Registered) => T) => all.map(pick);
+
+describe("a BypassHost", async () => {
+  const all = await make();
+  const [component] = all;
+  const commands = commandsOf(all);
+  const instance = "edge-c3a267df";
+
+  test("is eight commands and itself, in the order of the chain", () => {
+    expect(all).toHaveLength(9);
+    expect(column(commands, ({ name }) => name)).toEqual(steps.map((step) => `edge-${step}`));
+  });
+
+  test("gives the SDK no arguments to keep", () => {
+    expect(component).toMatchObject({ type: "socket-bypass:index:BypassHost", name: "edge", inputs: {}, parent: "" });
+  });
+
+  test("is the parent of each step", () => {
+    expect(new Set(column(commands, ({ parent }) => parent))).toEqual(new Set([component?.urn]));
+  });
+
+  test("begins each step when the one before has ended, and the attachment after self-test and policy", () => {
+    expect(column(commands, ({ dependencies }) => dependencies)).toEqual([
+      [],
+      ["edge-object"],
+      ["edge-map-sockets"],
+      ["edge-program-track"],
+      ["edge-program-redirect"],
+      ["edge-verdict"],
+      ["edge-selftest"],
+      ["edge-selftest", "edge-policy"],
+    ]);
+  });
+
+  test("runs each step again when the one before answers something new, but no step for a new policy", () => {
+    expect(column(commands.slice(1), ({ inputs }) => inputs.stdin)).toEqual([
+      "edge-object said",
+      "edge-map-sockets said",
+      "edge-program-track said",
+      "edge-program-redirect said",
+      "edge-verdict said",
+      "edge-selftest said",
+      "edge-selftest said",
+    ]);
+  });
+
+  test("replaces each step with the one before it, the old one first", () => {
+    const place = ["local", instance, "/var/lib/socket-bypass"];
+    expect(column(commands, ({ inputs }) => inputs.triggers)).toEqual([
+      place,
+      [...place, "edge-object id"],
+      [...place, "edge-map-sockets id"],
+      [...place, "edge-program-track id"],
+      [...place, "edge-program-redirect id"],
+      [...place, "edge-verdict id"],
+      [...place, "edge-selftest id"],
+      [...place, "edge-selftest id"],
+    ]);
+    expect(column(commands, ({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(8).fill(true));
+  });
+
+  test("hides the bundle from previews and nothing else, and ignores no change", () => {
+    expect(column(commands, ({ hideDiffs }) => hideDiffs)).toEqual([["stdin"], ...Array(7).fill([])]);
+    expect(column(commands, ({ ignoreChanges }) => ignoreChanges)).toEqual(Array(8).fill([]));
+  });
+
+  test("types the same to create and to update, one line", () => {
+    expect(column(commands, ({ inputs }) => inputs.update)).toEqual(column(commands, ({ inputs }) => inputs.create));
+    for (const { inputs } of commands) expect(inputs.create).toMatch(/^sh [^\n]+ --owner shop\/prod\/edge$/);
+  });
+
+  test("undoes whatever leaves something on the host, and only that", () => {
+    const undone = commands.filter(({ inputs }) => "delete" in inputs);
+    expect(column(undone, ({ name }) => name)).toEqual([
+      "edge-object",
+      "edge-map-sockets",
+      "edge-program-track",
+      "edge-program-redirect",
+      "edge-verdict",
+      "edge-attachment",
+    ]);
+    const run = `exec sh /var/lib/socket-bypass/${instance}/socket-bypass`;
+    expect(column(undone, ({ inputs }) => /exec sh [^;]*/.exec(String(inputs.delete))?.[0])).toEqual(
+      [
+        "object remove",
+        "map remove",
+        "program unload track",
+        "program unload redirect",
+        "verdict detach",
+        "detach",
+      ].map((verb) => `${run} ${verb} --instance ${instance} --owner shop/prod/edge`),
+    );
+  });
+
+  test("sets no environment, no earlier output in it, no other input, and no hook", () => {
+    for (const { inputs, hooks, name } of commands) {
+      const { addPreviousOutputInEnv, logging, ...rest } = inputs;
+      expect([name, addPreviousOutputInEnv, logging, hooks]).toEqual([name, false, "stderr", undefined]);
+      expect(
+        Object.keys(rest)
+          .filter((key) => key !== "delete")
+          .sort(),
+      ).toEqual(["create", "stdin", "triggers", "update"]);
+    }
+  });
+});
+
+test("become stands in front of every line, and the delete line is one word behind it", async () => {
+  const [plain, become] = [commandsOf(await make()), commandsOf(await make({ become: "sudo -n" }))];
+  for (const [at, { inputs }] of become.entries()) {
+    expect(inputs.create).toBe(`sudo -n ${plain[at]?.inputs.create}`);
+    if ("delete" in inputs) {
+      expect(inputs.delete).toBe(`sudo -n sh -c '${String(plain[at]?.inputs.delete).replaceAll("'", "'\\''")}'`);
+    }
+  }
+});
+
+test("dependsOn and customTimeouts given to the component reach every child", async () => {
+  const opts = { customTimeouts: { create: "7m", update: "8m", delete: "9m" } };
+  const all = await record(() => {
+    const vm = new Vm("test:index:Vm", "vm", {});
+    new BypassHost("edge", { traffic }, { ...opts, dependsOn: vm });
+  });
+  const commands = commandsOf(all);
+  expect(commands).toHaveLength(8);
+  for (const { dependencies, timeouts, name } of commands) {
+    expect([name, dependencies.includes("vm"), timeouts]).toEqual([name, true, opts.customTimeouts]);
+  }
+});
+
+describe("no argument changes a trigger, so that nothing is replaced", async () => {
+  const before = commandsOf(await make());
+  const changes: [string, Partial<BypassHostArgs>, string[]][] = [
+    ["traffic.ports", { traffic: { ports: ["81"] } }, ["policy"]],
+    ["traffic.cidrs", { traffic: { ...traffic, cidrs: ["10.0.0.0/8"] } }, ["policy"]],
+    ["traffic.everything", { traffic: { everything: true } }, ["policy"]],
+    ["enabled", { enabled: false }, ["policy"]],
+    ["limits.queueBytes", { limits: { queueBytes: 65536 } }, ["policy"]],
+    ["selfTest.enabled", { selfTest: { enabled: false } }, ["selftest"]],
+    ["selfTest.timeoutSeconds", { selfTest: { timeoutSeconds: 9 } }, ["selftest"]],
+    ["cgroup", { cgroup: "/a" }, ["object", "attachment"]],
+    ["takeOver", { takeOver: true }, ["object", "attachment"]],
+    ["limits.sockets", { limits: { sockets: 64 } }, [...steps]],
+    ["limits.pendingPairs", { limits: { pendingPairs: 64 } }, [...steps]],
+    ["object.compile", { object: { compile: "target" } }, [...steps]],
+    ["become", { become: "sudo -n" }, [...steps]],
+  ];
+
+  test.each(changes)("%s updates just the steps that it is about", async (_, args, changed) => {
+    const after = commandsOf(await make(args));
+    const triggers = (all: Registered[]) => column(all, ({ inputs }) => inputs.triggers);
+    expect(triggers(after)).toEqual(triggers(before));
+    expect(
+      after.filter(({ inputs }, at) => inputs.create !== before[at]?.inputs.create).map(({ name }) => name),
+    ).toEqual(changed.map((step) => `edge-${step}`));
+    // A delete line outlives upgrades: only who runs it may change it.
+    if (!("become" in args)) {
+      expect(column(after, ({ inputs }) => inputs.delete)).toEqual(column(before, ({ inputs }) => inputs.delete));
+    }
+  });
+
+  test.each([
+    ["id", { id: "vm-2" }],
+    ["stateDir", { stateDir: "/opt/sb" }],
+  ])("except %s, which names another place: it replaces every step", async (_, args) => {
+    const after = commandsOf(await make(args));
+    expect(after).toHaveLength(8);
+    for (const [at, { inputs }] of after.entries()) expect(inputs.triggers).not.toEqual(before[at]?.inputs.triggers);
+  });
+});
+
+test("wrong arguments register the component and none of its steps", async () => {
+  const all = await record(() => {
+    expect(() => new BypassHost("edge", { traffic: {} })).toThrow('1 problem in the arguments of BypassHost "edge":');
+  });
+  expect(column(all, ({ name }) => name)).toEqual(["edge"]);
+});
