@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { isSkipped, Machine } from "./machine.js";
+
+describe.skipIf(isSkipped)("arguments that are wrong", () => {
+  test("are told all at once, before any step is registered", async () => {
+    const machine = new Machine();
+    machine.args = {
+      hosts: { web: { stateDir: "var/lib" }, "web 2": {} },
+      cgroup: "/system.slice/redis.service",
+      traffic: { ports: ["6379", "70000"] },
+      limits: { queueBytes: 1 },
+    };
+    for (const run of [machine.preview, machine.up]) {
+      const error = await run()
+        .then(() => undefined)
+        .catch((failed) => failed);
+      expect(error.said).toContain('in the arguments of SocketBypass "edge":');
+      for (const path of [`hosts.web.stateDir`, `hosts["web 2"]`, "cgroup", "traffic.ports[1]", "limits.queueBytes"]) {
+        expect(error.said).toContain(`${path}: expected `);
+      }
+      expect(error.changes).toEqual({});
+    }
+    expect(machine.traces()).toEqual([]);
+  });
+});
