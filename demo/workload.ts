@@ -18,7 +18,7 @@ export interface Comparison {
 
 export const clients = 4;
 export const valueBytes = 64;
-const requests = 50_000;
+const requests = 60_000;
 const rounds = 5;
 
 /** Plain TCP, bypass and Unix socket in turn, so that a slow second of the machine hits all three; medians. */
