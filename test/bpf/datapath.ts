@@ -6,6 +6,9 @@
  * and simultaneous open; io_uring, sendfile, splice, MSG_ZEROCOPY, MSG_OOB; FIONREAD and SO_RCVLOWAT (the self-test of the host
  * measures the first); readers under a memory limit and memory_pressure; conntrack timeouts under a long bypass; eviction from
  * `claims` and forged keys; another sockmap on the same sockets; 10,000 connections at once; speed.
+ *
+ * A limit of the kernel that the cases allow for and count (patiently() in cases/common.py): a blocking recv() of an enrolled socket
+ * may return EAGAIN when a second thread reads from the same socket, or waits in a send on it.
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -26,6 +29,15 @@ const names = [...fs.readFileSync(join(root, "bpf/socket_bypass.h"), "utf8").mat
 
 /** For longer runs of the streams: seconds in all, beyond the usual ones. */
 export const extraSeconds = Number(process.env.SOCKET_BYPASS_TEST_SECONDS ?? 0);
+
+const kernelLog = () => execFileSync("dmesg", { encoding: "utf8" }).trim().split("\n");
+const logged = isSkipped ? [] : kernelLog();
+afterAll(() => {
+  if (isSkipped) return;
+  const log = kernelLog();
+  const complaint = /BUG|WARNING|Oops|refcount|KASAN|leak|hung|stall|RIP:|Call Trace|Out of memory|TCP: /i;
+  expect(log.slice(log.lastIndexOf(logged.at(-1) ?? "") + 1).filter((line) => complaint.test(line))).toEqual([]);
+});
 
 const builds = new Map<string, string>();
 afterAll(() => builds.clear());

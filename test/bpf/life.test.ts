@@ -2,15 +2,9 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { attachments, temporaryFolder } from "../host/host.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, leaving, patient, switching } from "./datapath.js";
-
-const kernelLog = () => execFileSync("dmesg", { encoding: "utf8" }).trim().split("\n");
-let logged: string[] = [];
-beforeAll(() => {
-  if (!isSkipped) logged = kernelLog();
-});
 
 describe.skipIf(isSkipped)("a generation's life under its connections", () => {
   test.each([
@@ -127,15 +121,6 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
     if (!known.includes("tls")) return context.skip(`this kernel has no tls ULP, only: ${known.trim()}`);
     const path = await Datapath.make();
     await path.play("crowd.ulp", "tls");
-  });
-});
-
-describe.skipIf(isSkipped)("the kernel", () => {
-  test("has complained about nothing in its log", () => {
-    const bad = /BUG|WARNING|Oops|refcount|KASAN|leak|hung|stall|RIP:|Call Trace|Out of memory|TCP: /i;
-    const last = logged.at(-1) ?? "";
-    const log = kernelLog();
-    expect(log.slice(log.lastIndexOf(last) + 1).filter((line) => bad.test(line))).toEqual([]);
   });
 });
 
