@@ -12,7 +12,11 @@ const golden = path.join(__dirname, "schema.golden.json");
 function analyze(): string {
   const about = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));
   const components = new Set(["SocketBypass", "BypassHost"]);
-  const { components: found, typeDefinitions, dependencies } = new Analyzer(root, about.name, about, components).analyze();
+  const {
+    components: found,
+    typeDefinitions,
+    dependencies,
+  } = new Analyzer(root, about.name, about, components).analyze();
   const schema = generateSchema(about.name, about.version, about.description, found, typeDefinitions, dependencies);
   return `${JSON.stringify(schema, null, 2)}\n`;
 }
