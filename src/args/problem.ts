@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import type { core } from "zod";
 
 /** One thing that is wrong with the arguments. */
@@ -49,6 +49,7 @@ export function pathText(path: readonly PropertyKey[]): string {
 
 function describe(value: unknown): string {
   if (value === undefined || value === null) return "nothing";
+  if (pulumi.Output.isInstance(value)) return "an Output";
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === "object") return Object.keys(value).length === 0 ? "an empty object" : "an object";
   if (typeof value === "function") return "a function";

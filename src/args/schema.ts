@@ -57,7 +57,13 @@ export function list(entry: z.ZodType, what: string) {
 /** An object with these properties and no others. */
 export function shape<T extends z.core.$ZodLooseShape>(properties: T) {
   const names = Object.keys(properties);
-  return z.strictObject(properties, { error: () => `use ${names.join(", ")}` });
+  const fix = `use ${names.join(", ")}`;
+  // An Output has properties of its own, each of which would be told as a wrong name.
+  const isThere = z.custom<z.input<z.ZodObject<T>>>((value) => !isPending(value), {
+    error: fix,
+    params: { expected: "an object", fix },
+  });
+  return isThere.pipe(z.strictObject(properties, { error: () => fix }));
 }
 
 /** A finding that no single value can show. */

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type BypassArgs, bypassProperties } from "./bypass";
 import { type HostArgs, hostSchema } from "./host";
-import { shape, wrong } from "./schema";
+import { isPending, shape, wrong } from "./schema";
 
 /** Hosts, and what is the same on all of them. */
 export interface SocketBypassArgs extends BypassArgs {
@@ -14,7 +14,7 @@ export interface SocketBypassArgs extends BypassArgs {
 
 const hosts = z.unknown().check((context) => {
   const { value } = context;
-  const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
+  const isMap = typeof value === "object" && value !== null && !Array.isArray(value) && !isPending(value);
   if (!isMap || Object.keys(value).length === 0) {
     context.issues.push(wrong(value, [], "a map of at least one host", "name a host, as in { web1: {} }"));
     return;
