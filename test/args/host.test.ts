@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { problemsOfMany, problemsOfOne } from "./report";
 
@@ -182,4 +183,19 @@ test("a long value is cut", () => {
 
 test.each([[undefined], [null], ["x"], [[]]])("%j is no arguments at all", (args) => {
   expect(problemsOfOne(args)).toHaveLength(1);
+});
+
+test("an Output in the place of an object is one problem, and what it holds is not shown", () => {
+  const hidden = pulumi.secret({ everything: true });
+  expect(
+    problemsOfMany({ hosts: { a: hidden }, traffic: hidden })
+      .slice(1)
+      .sort(),
+  ).toEqual([
+    "hosts.a: expected an object, found an Output; use id, become, stateDir",
+    "traffic: expected an object, found an Output; use ports, cidrs, everything",
+  ]);
+  expect(problemsOfMany({ hosts: hidden, traffic })[1]).toBe(
+    "hosts: expected a map of at least one host, found an Output; name a host, as in { web1: {} }",
+  );
 });

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fs from "node:fs";
 import * as path from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 import { Analyzer } from "@pulumi/pulumi/provider/experimental/analyzer";
 import { generateSchema } from "@pulumi/pulumi/provider/experimental/schema";
 import { expect, test } from "vitest";
+import * as exported from "../../src/index";
 
 const root = path.join(__dirname, "..", "..");
 const golden = path.join(__dirname, "schema.golden.json");
@@ -11,7 +13,9 @@ const golden = path.join(__dirname, "schema.golden.json");
 /** The schema that other languages get, made as the plugin host makes it. */
 function analyze(): string {
   const about = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));
-  const components = new Set(["SocketBypass", "BypassHost"]);
+  // What the plugin host looks for too: every component that the package exports.
+  const isComponent = (one: unknown) => typeof one === "function" && one.prototype instanceof pulumi.ComponentResource;
+  const components = new Set(Object.entries(exported).flatMap(([name, one]) => (isComponent(one) ? [name] : [])));
   const {
     components: found,
     typeDefinitions,

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as os from "node:os";
+import * as pulumi from "@pulumi/pulumi";
+import { expect, test } from "vitest";
+import { localTarget } from "../../src/targets/local";
+import { record } from "../components/record";
+
+const step = { converge: ["sh", "a b", "it's"], stdin: "in", triggers: ["t"], hides: ["stdin"] };
+const run = async (become: string, more: object = {}, opts: pulumi.CustomResourceOptions = {}) => {
+  const [command] = await record(() => localTarget(pulumi.output(become)).run("x", { ...step, ...more }, opts));
+  return command;
+};
+
+test("knows its machine as uname does", () => {
+  expect(localTarget(pulumi.output("")).machine).toBe(os.machine());
+});
+
+test("is one command of the command provider, with each word quoted", async () => {
+  const line = "sh 'a b' 'it'\\''s'";
+  expect(await run("")).toMatchObject({
+    type: "command:local:Command",
+    name: "x",
+    inputs: {
+      create: line,
+      update: line,
+      stdin: "in",
+      triggers: ["t"],
+      logging: "stderr",
+      addPreviousOutputInEnv: false,
+    },
+    deleteBeforeReplace: true,
+    hideDiffs: ["stdin"],
+  });
+});
+
+test("has a delete line only where there is something to undo", async () => {
+  expect(Object.keys((await run(""))?.inputs ?? {})).not.toContain("delete");
+  expect((await run("", { undo: "if a; then b; fi" }))?.inputs.delete).toBe("if a; then b; fi");
+  expect((await run("sudo -n", { undo: "if a; then b; fi" }))?.inputs.delete).toBe("sudo -n sh -c 'if a; then b; fi'");
+});
+
+test("cannot be made to keep the old one while the new one is made", async () => {
+  expect((await run("", {}, { deleteBeforeReplace: false }))?.deleteBeforeReplace).toBe(true);
+});
