@@ -80,7 +80,7 @@ export function archive(files: Files): Buffer {
 
 /** The archive goes before the last line of the header, which ends the here-document that it is read from. */
 export function asScript(tar: Buffer): string {
-  // Short blocks suit a text beside machine code: memLevel 6 is 3 % smaller than 8 here, 9 is larger.
+  // Short blocks suit a text beside machine code: memLevel 6 is 2 % smaller than 8 here, and 9 is larger.
   const packed = gzipSync(tar, { level: 9, memLevel: 6 });
   // The tenth byte names the operating system that packed it.
   packed[9] = 255;
