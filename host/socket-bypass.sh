@@ -678,17 +678,20 @@ install_object() {
 	ignore rm -rf "$new"
 	# Delete lines use this copy: no upgrade prunes it.
 	keep socket-bypass "$(cat "$home/$generation/socket-bypass")"
-	# Somebody's own program, or another instance's script that is there, stays.
-	[ -e "$link" ] || ignore put_link "$link" "$home/socket-bypass"
+	# Somebody's own program, or another instance's script that is there, stays. Aside, for a link that cannot be made is no failure,
+	# and one that another instance took along is no change of this step.
+	[ -e "$link" ] || (ignore put_link "$link" "$home/socket-bypass")
 	keep declared "$generation"
+	# What no step behind this one looks at is no change for it.
+	was=$changed
 	for folder in "$home"/* "$B/$instance"/*; do
 		g=${folder##*/}
 		if is_generation "$g" && [ "$g" != "$generation" ] && [ "$g" != "$(recorded serving)" ] && [ "$g" != "$(readlink "$home/current")" ]; then
 			retire "$B/$instance/$g"
 			ensure rm -rf "$home/$g"
-			changed=1
 		fi
 	done
+	changed=$was
 }
 
 digest() (cd "$1" 2>/dev/null && sha256sum ./*)
@@ -1128,7 +1131,7 @@ cmd_remove() {
 	if [ "$(readlink "$link")" = "$home/socket-bypass" ]; then
 		ignore rm -f "$link"
 		for other in "$state_dir"/*/socket-bypass; do
-			[ "$other" = "$home/socket-bypass" ] || [ ! -f "$other" ] || ignore put_link "$link" "$other"
+			[ "$other" = "$home/socket-bypass" ] || [ ! -f "$other" ] || (ignore put_link "$link" "$other")
 		done
 	fi
 	# By rename: half a folder would have no probe to lock with.
