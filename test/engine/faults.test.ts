@@ -16,22 +16,21 @@ describe.skipIf(isSkipped)("bpftool", () => {
     ["fails", "pinmaps", 2, "up"],
     ["is killed with its script", "prog attach", 2, "destroy"],
     ["is killed with its script", "cgroup attach", 1, "up"],
-  ])(
-    "%s in an up at «%s» number %i: %s comes right, and leaves nothing when destroyed",
-    async (fault, what, at, next) => {
-      const machine = new Machine();
-      breakBpftool(machine, what, at, fault);
-      expect(await machine.failure(machine.up())).toContain("edge-web-");
-      machine.removeTool("bpftool");
-      if (next === "up") {
-        await machine.up();
-        expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
-        expect((await machine.up()).changes).toEqual({});
-      }
-      await machine.destroy();
-      expect(machine.traces()).toEqual([]);
-    },
-  );
+  ])("%s in up, at «%s» number %i: then %s comes right, and destroy leaves nothing", async (fault, what, at, next) => {
+    const machine = new Machine();
+    breakBpftool(machine, what, at, fault);
+    expect(await machine.failure(machine.up())).toMatch(
+      fault === "fails" ? "injected" : /signal: killed|exit status 137/,
+    );
+    machine.removeTool("bpftool");
+    if (next === "up") {
+      await machine.up();
+      expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
+      expect((await machine.up()).changes).toEqual({});
+    }
+    await machine.destroy();
+    expect(machine.traces()).toEqual([]);
+  });
 
   test("is killed after it attached, in a step that Pulumi then does not know: destroy detaches it", async () => {
     const machine = new Machine();

@@ -175,6 +175,12 @@ export class Machine {
     return deployment.resources ?? [];
   }
 
+  /** As it lies in the backend; an export by the Automation API has its secrets decrypted. */
+  stateFile(): string {
+    const path = join(this.folder, "backend/.pulumi/stacks/engine-test", `${this.stackName}.json`);
+    return fs.readFileSync(path, "utf8");
+  }
+
   status(key = "web"): Status {
     const words = [script, "status", "--json", "--instance", this.instance(key), "--state-dir", this.stateDir];
     return JSON.parse(execFileSync("sh", words, { encoding: "utf8" })) as Status;

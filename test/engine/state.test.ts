@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { secret } from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { isSkipped, Machine } from "./machine.js";
 
 describe.skipIf(isSkipped)("what Pulumi keeps", () => {
-  test("is no argument of a component, the bundle once, and little else", async () => {
+  test("is no argument of a component, the bundle in the first step only, and little else", async () => {
     const machine = new Machine();
     await machine.up();
     const resources = await machine.exported();
@@ -24,5 +25,15 @@ describe.skipIf(isSkipped)("what Pulumi keeps", () => {
       expect({ urn, isShort: said.length < 2048 }).toEqual({ urn, isShort: true });
       expect(others).not.toHaveProperty("environment");
     }
+  });
+
+  test("of a secret argument is no plain text", async () => {
+    const machine = new Machine();
+    machine.args = { ...machine.args, traffic: { cidrs: secret(["127.32.0.0/11"]) } };
+    await machine.up();
+    expect(machine.status().policy).toMatchObject({ cidrs: "127.32.0.0/11" });
+    const kept = machine.stateFile();
+    expect(kept).toContain("edge-web-policy");
+    expect(kept).not.toContain("127.32.0.0");
   });
 });
