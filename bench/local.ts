@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ratios to plain TCP on this machine: `npm run bench -- [--rounds N] [--seconds S]`, as root, on a quiet machine.
+// Ratios to plain TCP on this machine: `npm run bench -- [--rounds N] [--seconds S] [--only TEXT]`, as root, on a quiet machine.
 //
 // Method: one process tree; a private cgroup with the bypass and one without. A round runs each way of a cell once, in turn, so drift of
 // the machine hits all alike; plain TCP runs twice, and "noise" is the second against the first. Reported are medians over the rounds
@@ -13,7 +13,9 @@ import { parseArgs } from "node:util";
 const root = path.join(__dirname, "..");
 const tools = path.join(root, "dist", "host");
 const probe = path.join(tools, `probe-${os.machine()}`);
-const { values } = parseArgs({ options: { rounds: { type: "string" }, seconds: { type: "string" } } });
+const { values } = parseArgs({
+  options: { rounds: { type: "string" }, seconds: { type: "string" }, only: { type: "string" } },
+});
 const rounds = Number(values.rounds ?? 5);
 const seconds = values.seconds ?? "1";
 
@@ -77,7 +79,7 @@ const cells: Cell[] = [
   ...["0,0", "0,1"].flatMap((pin) => sizes.map((size) => bench("rr", size, pin))),
   ...["0,0", "0,1"].flatMap((pin) => sizes.map((size) => bench("stream", size, pin))),
   offHost,
-];
+].filter((cell) => cell.name.includes(values.only ?? ""));
 
 const median = (numbers: number[]) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 const host = (...words: string[]) =>
