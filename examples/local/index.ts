@@ -4,7 +4,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { SocketBypass } from "socket-bypass";
 
 const config = new pulumi.Config();
-const ports = config.getObject<string[]>("ports") ?? ["6379"];
+// `pulumi config set --path 'ports[0]' 6379` stores a number.
+const ports = (config.getObject<(string | number)[]>("ports") ?? ["6379"]).map(String);
 
 const bypass = new SocketBypass("edge", {
   hosts: { local: {} },

@@ -75,9 +75,13 @@ export class ArgsError extends Error {
     isSecret = false,
   ) {
     const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-    super(
-      [`${count} in the arguments of ${what}:`, ...problems.map((one) => `  ${one.path}: ${reason(one)}`)].join("\n"),
-    );
+    const text = [
+      `${count} in the arguments of ${what}:`,
+      ...problems.map((one) => `  ${one.path}: ${reason(one)}`),
+    ].join("\n");
+    super(text);
+    // The SDK writes "error serializing property" in front, once for each resource that a wrong Output reaches.
+    Object.defineProperty(this, "message", { get: () => text, set: () => undefined });
     this.errors = isSecret ? [] : problems.map((one) => ({ propertyPath: one.path, reason: reason(one) }));
   }
 }

@@ -20,7 +20,11 @@ export interface TrafficArgs {
 }
 
 const ports = list(
-  text('a port or a range from 1 to 65535, such as "6379" or "8000-8999"', "lower port first, digits only", isPorts),
+  text(
+    'a port or a range from 1 to 65535, such as "6379" or "8000-8999"',
+    "write it in quotes, digits only, the lower port first",
+    isPorts,
+  ),
   "ports",
 );
 const cidrs = list(

@@ -40,7 +40,7 @@ test("what is not known yet is taken now and checked once it is known", async ()
   expect((await failureOf(checkLater(bypassProperties.traffic, { ports }, where))).message).toBe(
     [
       '1 problem in the arguments of SocketBypass "edge":',
-      '  traffic.ports[1]: expected a port or a range from 1 to 65535, such as "6379" or "8000-8999", found "0"; lower port first, digits only',
+      '  traffic.ports[1]: expected a port or a range from 1 to 65535, such as "6379" or "8000-8999", found "0"; write it in quotes, digits only, the lower port first',
     ].join("\n"),
   );
 });
@@ -96,4 +96,10 @@ test("the error carries the marks by which the SDK prints it without a stack, he
       reason: "expected a map of at least one host, found an empty object; name a host, as in { web1: {} }",
     },
   ]);
+});
+
+test("the SDK cannot write its own words in front of the problems", () => {
+  const error = new ArgsError({} as pulumi.Resource, "it", [{ path: "a", expected: "b", found: "c", fix: "d" }]);
+  error.message = `error serializing property "create": ${error.message}`;
+  expect(error.message).toBe("1 problem in the arguments of it:\n  a: expected b, found c; d");
 });

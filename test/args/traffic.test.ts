@@ -7,7 +7,7 @@ const port = fc.integer({ min: 1, max: 65535 });
 
 describe("ports", () => {
   const expected = 'a port or a range from 1 to 65535, such as "6379" or "8000-8999"';
-  const fix = "lower port first, digits only";
+  const fix = "write it in quotes, digits only, the lower port first";
 
   test.each([
     "0",
