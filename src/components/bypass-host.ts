@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
-import { checkNow } from "../args/check";
+import { checkNow, type Where } from "../args/check";
 import { identify } from "../host/identity";
 import { localTarget } from "../targets/local";
-import { settle } from "./settle";
+import { memberOf } from "./member";
+import { settleBypass, settleHost } from "./settle";
 import { installSteps } from "./steps";
 
 /**
@@ -23,15 +24,18 @@ export class BypassHost extends pulumi.ComponentResource {
   constructor(name: string, args: BypassHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
     // The SDK would keep the arguments in the state, in plain text.
     super("socket-bypass:index:BypassHost", name, {}, opts);
-    const where = { resource: this, what: `BypassHost "${name}"`, path: [] };
-    checkNow(bypassHostSchema, args, where);
+    const member = memberOf(args);
+    const what = member ? `SocketBypass "${member.component}"` : `BypassHost "${name}"`;
+    const where: Where = { resource: this, what, path: member ? ["hosts", member.key] : [] };
+    // A SocketBypass has checked all of its hosts before it made the first.
+    if (!member) checkNow(bypassHostSchema, args, where);
 
-    const settled = settle(args, where);
+    const host = settleHost(args, where);
     const { generation, selfTest } = installSteps(
       name,
-      localTarget(settled.become),
-      identify([pulumi.getProject(), pulumi.getStack(), name]),
-      settled,
+      localTarget(host.become),
+      identify([pulumi.getProject(), pulumi.getStack(), ...(member ? [member.component, member.key] : [name])]),
+      { ...(member?.shared ?? settleBypass(args, where)), ...host },
       childOptions(this, opts),
     );
     this.generation = generation;
@@ -40,14 +44,18 @@ export class BypassHost extends pulumi.ComponentResource {
   }
 }
 
-/** The engine hands on protect, retainOnDelete, deletedWith and providers; these it does not. */
+/** What holds for a component holds for all that it is made of. Children inherit providers from the parent by themselves. */
 export function childOptions(
   parent: pulumi.Resource,
   opts: pulumi.ComponentResourceOptions,
 ): pulumi.CustomResourceOptions {
+  const { customTimeouts, deletedWith, dependsOn, protect, retainOnDelete } = opts;
   return {
     parent,
-    ...(opts.dependsOn === undefined ? {} : { dependsOn: opts.dependsOn }),
-    ...(opts.customTimeouts === undefined ? {} : { customTimeouts: opts.customTimeouts }),
+    ...(dependsOn === undefined ? {} : { dependsOn }),
+    ...(customTimeouts === undefined ? {} : { customTimeouts }),
+    ...(protect === undefined ? {} : { protect }),
+    ...(retainOnDelete === undefined ? {} : { retainOnDelete }),
+    ...(deletedWith === undefined ? {} : { deletedWith }),
   };
 }

@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import { bypassDefaults, bypassProperties } from "../args/bypass";
-import type { BypassHostArgs } from "../args/bypass-host";
+import { type BypassArgs, bypassDefaults, bypassProperties } from "../args/bypass";
 import { checkLater, type Where } from "../args/check";
-import { hostDefaults, hostProperties } from "../args/host";
+import { type HostArgs, hostDefaults, hostProperties } from "../args/host";
 import { mapDefaults } from "../args/limits";
 import { selfTestDefaults } from "../args/self-test";
 import type { Policy } from "../host/lines";
 
-/** Every argument, checked, with its default. Each by itself: what is not known yet makes only its own lines unknown. */
-export function settle(args: BypassHostArgs, where: Where) {
-  const at = (name: string): Where => ({ ...where, path: [...where.path, name] });
+/** What is the same on every host, checked, with defaults. Each by itself: what is not known yet makes only its own lines unknown. */
+export function settleBypass(args: BypassArgs, where: Where) {
+  const at = (name: string) => below(where, name);
   const traffic = checkLater(bypassProperties.traffic, args.traffic, at("traffic"));
   const enabled = checkLater(bypassProperties.enabled, args.enabled, at("enabled"));
   const limits = checkLater(bypassProperties.limits, args.limits, at("limits"));
   return {
-    id: checkLater(hostProperties.id, args.id, at("id")).apply((id) => id ?? hostDefaults.id),
-    become: checkLater(hostProperties.become, args.become, at("become")).apply((text) => text ?? hostDefaults.become),
-    stateDir: checkLater(hostProperties.stateDir, args.stateDir, at("stateDir")).apply(
-      (folder) => folder ?? hostDefaults.stateDir,
-    ),
     cgroup: checkLater(bypassProperties.cgroup, args.cgroup, at("cgroup")).apply(
       (cgroup) => cgroup ?? bypassDefaults.cgroup,
     ),
@@ -53,4 +47,16 @@ export function settle(args: BypassHostArgs, where: Where) {
   };
 }
 
-export type Settled = ReturnType<typeof settle>;
+/** What is said about one host, checked, with defaults. */
+export function settleHost(args: HostArgs, where: Where) {
+  const settled = (name: "id" | "become" | "stateDir") =>
+    checkLater(hostProperties[name], args[name], below(where, name)).apply((value) => value ?? hostDefaults[name]);
+  return { id: settled("id"), become: settled("become"), stateDir: settled("stateDir") };
+}
+
+export type SettledBypass = ReturnType<typeof settleBypass>;
+export type Settled = SettledBypass & ReturnType<typeof settleHost>;
+
+function below(where: Where, name: string): Where {
+  return { ...where, path: [...where.path, name] };
+}

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import { checkNow } from "../args/check";
+import { checkNow, type Where } from "../args/check";
 import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass";
 import { BypassHost, childOptions } from "./bypass-host";
+import { asMember } from "./member";
+import { settleBypass } from "./settle";
 
 /** What is known of a host once it is installed. */
 export interface HostReport {
@@ -32,13 +34,16 @@ export class SocketBypass extends pulumi.ComponentResource {
   constructor(name: string, args: SocketBypassArgs, opts: pulumi.ComponentResourceOptions = {}) {
     // The SDK would keep the arguments in the state, in plain text.
     super("socket-bypass:index:SocketBypass", name, {}, opts);
-    checkNow(socketBypassSchema, args, { resource: this, what: `SocketBypass "${name}"`, path: [] });
+    const where: Where = { resource: this, what: `SocketBypass "${name}"`, path: [] };
+    checkNow(socketBypassSchema, args, where);
 
     const { hosts, ...same } = args;
+    const shared = settleBypass(same, where);
     const reports: Record<string, pulumi.Output<HostReport>> = {};
     const generations: pulumi.Output<string>[] = [];
     for (const [key, host] of Object.entries(hosts)) {
-      const child = new BypassHost(`${name}-${key}`, { ...same, ...host }, childOptions(this, opts));
+      const its = asMember({ ...same, ...host }, { component: name, key, shared });
+      const child = new BypassHost(`${name}-${key}`, its, childOptions(this, opts));
       const { generation, selfTest } = child;
       generations.push(generation);
       reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));

@@ -20,6 +20,8 @@ export interface Policy {
   readonly queueBytes: number | undefined;
 }
 
+// What a step wants stands first: a preview cuts long lines, and the rest is the same in all of them.
+
 /** `object install`, read by `sh -s` from the bundle: nothing is on the host yet. */
 export function installObject(
   on: Installation,
@@ -27,11 +29,11 @@ export function installObject(
   want: { readonly cgroup: string; readonly takeOver: boolean },
 ): string[] {
   return [
-    ...["sh", "-s", "--", "object", "install", "--instance", on.instance, "--generation", on.generation],
-    ...["--digest", bundle.digest, "--cgroup", want.cgroup],
+    ...["sh", "-s", "--", "object", "install", "--cgroup", want.cgroup],
     ...when(bundle.isSource, "--compile"),
     ...when(want.takeOver, "--take-over"),
-    ...ending(on),
+    ...which(on),
+    ...["--digest", bundle.digest],
   ];
 }
 
@@ -40,24 +42,17 @@ export function createMap(
   on: Installation,
   size: { readonly sockets: number; readonly pendingPairs: number },
 ): string[] {
-  return [
-    ...verb(on, "map", "create"),
-    "--sockets",
-    `${size.sockets}`,
-    "--pending",
-    `${size.pendingPairs}`,
-    ...ending(on),
-  ];
+  return run(on, "map", "create", "--sockets", `${size.sockets}`, "--pending", `${size.pendingPairs}`);
 }
 
 /** `program load`: one program, pinned. */
 export function loadProgram(on: Installation, program: "track" | "redirect"): string[] {
-  return [...verb(on, "program", "load", program), ...ending(on)];
+  return run(on, "program", "load", program);
 }
 
 /** `verdict attach`: the sk_msg program on the sockhash. */
 export function attachVerdict(on: Installation): string[] {
-  return [...verb(on, "verdict", "attach"), ...ending(on)];
+  return run(on, "verdict", "attach");
 }
 
 /** `selftest`: proof on this kernel; answers with one line of JSON. */
@@ -65,21 +60,20 @@ export function runSelfTest(
   on: Installation,
   want: { readonly enabled: boolean; readonly timeoutSeconds: number },
 ): string[] {
-  const how = want.enabled ? ["--timeout", `${want.timeoutSeconds}`] : ["--off"];
-  return [...verb(on, "selftest"), ...how, ...ending(on)];
+  return run(on, "selftest", ...(want.enabled ? ["--timeout", `${want.timeoutSeconds}`] : ["--off"]));
 }
 
 /** `policy set`: what may be bypassed, live. */
 export function setPolicy(on: Installation, policy: Policy): string[] {
-  return [
-    ...verb(on, "policy", "set"),
+  return run(
+    on,
+    ...["policy", "set"],
     ...when(policy.everything, "--everything"),
     ...when(policy.ports.length > 0, "--ports", policy.ports.join(",")),
     ...when(policy.cidrs.length > 0, "--cidrs", policy.cidrs.join(",")),
     ...["--enabled", `${policy.enabled}`],
     ...(policy.queueBytes === undefined ? [] : ["--queue-bytes", `${policy.queueBytes}`]),
-    ...ending(on),
-  ];
+  );
 }
 
 /** `attach`: hand over the production cgroup to this generation. */
@@ -87,16 +81,19 @@ export function attachCgroup(
   on: Installation,
   want: { readonly cgroup: string; readonly takeOver: boolean },
 ): string[] {
-  return [...verb(on, "attach"), "--cgroup", want.cgroup, ...when(want.takeOver, "--take-over"), ...ending(on)];
+  return run(on, "attach", "--cgroup", want.cgroup, ...when(want.takeOver, "--take-over"));
 }
 
-function verb(on: Installation, ...words: string[]): string[] {
-  const script = `${on.stateDir}/${on.instance}/${on.generation}/socket-bypass`;
-  return ["sh", script, ...words, "--instance", on.instance, "--generation", on.generation];
+function run(on: Installation, ...words: readonly string[]): string[] {
+  return ["sh", `${on.stateDir}/${on.instance}/${on.generation}/socket-bypass`, ...words, ...which(on)];
 }
 
-function ending(on: Installation): string[] {
-  return [...when(on.stateDir !== defaultStateDir, "--state-dir", on.stateDir), "--owner", on.owner];
+function which(on: Installation): string[] {
+  return [
+    ...["--instance", on.instance, "--generation", on.generation],
+    ...when(on.stateDir !== defaultStateDir, "--state-dir", on.stateDir),
+    ...["--owner", on.owner],
+  ];
 }
 
 function when(holds: boolean, ...words: string[]): string[] {

@@ -2,7 +2,7 @@
 import * as os from "node:os";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { quote, shellLine } from "../host/quote";
+import { shellLine } from "../host/quote";
 import type { Step, StepResource, Target } from "./target";
 
 /** The machine that runs Pulumi. become stands in front of every command; empty for none. */
@@ -19,15 +19,17 @@ function runLocally(
   become: pulumi.Output<string>,
   opts: pulumi.CustomResourceOptions,
 ): StepResource {
-  const line = pulumi.all([become, step.converge]).apply(([prefix, words]) => `${asPrefix(prefix)}${shellLine(words)}`);
+  const line = pulumi
+    .all([become, step.converge])
+    .apply(([prefix, words]) => shellLine([...asWords(prefix), ...words]));
   const undo = pulumi
     .all([become, step.undo ?? ""])
-    .apply(([prefix, text]) => (prefix ? `${asPrefix(prefix)}sh -c ${quote(text)}` : text));
+    .apply(([prefix, text]) => (prefix ? shellLine([...asWords(prefix), "sh", "-c", text]) : text));
   return new command.local.Command(
     name,
     {
+      // No update: the provider then runs create again, which converges.
       create: line,
-      update: line,
       ...(step.undo === undefined ? {} : { delete: undo }),
       stdin: step.stdin,
       triggers: step.triggers,
@@ -39,6 +41,6 @@ function runLocally(
   );
 }
 
-function asPrefix(become: string): string {
-  return become === "" ? "" : `${become} `;
+function asWords(become: string): string[] {
+  return become.split(" ").filter((word) => word !== "");
 }

@@ -19,6 +19,8 @@ export interface Registered {
   readonly deletedWith: string;
   readonly timeouts: { readonly create: string; readonly update: string; readonly delete: string } | undefined;
   readonly hooks: unknown;
+  /** Name of an explicit provider; empty for the default one. */
+  readonly provider: string;
 }
 
 /** The part of a registration that the SDK writes and its public types leave out. */
@@ -36,6 +38,7 @@ interface Request {
   getDeletedwith(): string;
   getCustomtimeouts(): { getCreate(): string; getUpdate(): string; getDelete(): string } | undefined;
   getHooks(): unknown;
+  getProvider(): string;
 }
 
 interface Monitor {
@@ -83,6 +86,8 @@ export async function record(program: () => unknown, isPreview = false): Promise
           delete: timeouts.getDelete(),
         },
         hooks: request.getHooks(),
+        // urn::id, where the urn holds :: too.
+        provider: request.getProvider().split("::").at(-2) ?? "",
       });
       done(error, answer);
     });

@@ -3,14 +3,14 @@
  * Where each of the fourteen rules of architecture.md section 3 is tested. Mocks show what is declared, never what the
  * engine or a host makes of it.
  *
- *  1 content is an update     here (create == update, no trigger changes), test/src-host/bundle; test/engine: really no replacement
+ *  1 content is an update     here (no update line of its own, no trigger changes), test/src-host/bundle; test/engine: really no replacement
  *  2 one chain                here (stdin, dependencies, triggers, toggling); test/engine: order of a replacement
  *  3 generations side by side test/host/handover
  *  4 deletes                  here (which steps have one), test/src-host/undo; test/host/stop, test/engine: destroy
  *  5 owner                    here (the words), test/src-host/identity; test/host/owner
  *  6 self-test                test/host/selftest, test/probe/selftest
  *  7 lines                    here (no environment, become, quoting); test/host/stop, test/probe/lock: signals and the lock
- *  8 options reach children   here (dependsOn, customTimeouts, names); test/engine: protect, retainOnDelete, deletedWith, which the engine hands on
+ *  8 options reach children   here
  *  9 no args in the state     here (inputs of components, secrets stay marked); test/engine: the exported stack
  * 10 no hooks                 here
  * 11 files                    test/host/unpack, test/host/preflight
@@ -18,9 +18,10 @@
  * 13 boot unit                test/host
  * 14 drift                    not built yet
  */
+import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
-import { BypassHost, type BypassHostArgs } from "../../src/index";
+import { BypassHost, type BypassHostArgs, SocketBypass } from "../../src/index";
 import { commandsOf, type Registered, record, steps } from "./record";
 
 class Vm extends pulumi.CustomResource {}
@@ -94,9 +95,11 @@ describe("a BypassHost", async () => {
     expect(column(commands, ({ ignoreChanges }) => ignoreChanges)).toEqual(Array(8).fill([]));
   });
 
-  test("types the same to create and to update, one line", () => {
-    expect(column(commands, ({ inputs }) => inputs.update)).toEqual(column(commands, ({ inputs }) => inputs.create));
-    for (const { inputs } of commands) expect(inputs.create).toMatch(/^sh [^\n]+ --owner shop\/prod\/edge$/);
+  test("types one line to create, and has no other to update, so that the provider types it again", () => {
+    for (const { inputs } of commands) {
+      expect(inputs.create).toMatch(/^sh [^\n]+ --owner shop\/prod\/edge( --digest [0-9a-f]{64})?$/);
+      expect(inputs).not.toHaveProperty("update");
+    }
   });
 
   test("undoes whatever leaves something on the host, and only that", () => {
@@ -130,7 +133,7 @@ describe("a BypassHost", async () => {
         Object.keys(rest)
           .filter((key) => key !== "delete")
           .sort(),
-      ).toEqual(["create", "stdin", "triggers", "update"]);
+      ).toEqual(["create", "stdin", "triggers"]);
     }
   });
 });
@@ -145,16 +148,36 @@ test("become stands in front of every line, and the delete line is one word behi
   }
 });
 
-test("dependsOn and customTimeouts given to the component reach every child", async () => {
-  const opts = { customTimeouts: { create: "7m", update: "8m", delete: "9m" } };
+const makers: [string, (opts: pulumi.ComponentResourceOptions) => void][] = [
+  ["BypassHost", (opts) => new BypassHost("edge", { traffic }, opts)],
+  ["SocketBypass", (opts) => new SocketBypass("edge", { hosts: { a: {} }, traffic }, opts)],
+];
+
+test.each(makers)("every option given to a %s reaches every child", async (_, makeWith) => {
+  const customTimeouts = { create: "7m", update: "8m", delete: "9m" };
   const all = await record(() => {
     const vm = new Vm("test:index:Vm", "vm", {});
-    new BypassHost("edge", { traffic }, { ...opts, dependsOn: vm });
+    const network = new Vm("test:index:Vm", "network", {});
+    const provider = new command.Provider("mine");
+    makeWith({
+      ...{ customTimeouts, dependsOn: [network], deletedWith: vm, protect: true, retainOnDelete: true },
+      providers: { command: provider },
+    });
   });
   const commands = commandsOf(all);
+  const vm = all.find(({ name }) => name === "vm")?.urn;
   expect(commands).toHaveLength(8);
-  for (const { dependencies, timeouts, name } of commands) {
-    expect([name, dependencies.includes("vm"), timeouts]).toEqual([name, true, opts.customTimeouts]);
+  for (const { dependencies, timeouts, deletedWith, protect, retainOnDelete, provider } of commands) {
+    expect(dependencies).toContain("network");
+    expect({ timeouts, deletedWith, protect, retainOnDelete, provider }).toEqual({
+      ...{ timeouts: customTimeouts, deletedWith: vm, protect: true, retainOnDelete: true, provider: "mine" },
+    });
+  }
+});
+
+test("options that are not given are left to the engine", async () => {
+  for (const { protect, retainOnDelete, deletedWith, provider } of commandsOf(await make())) {
+    expect([protect, retainOnDelete, deletedWith, provider]).toEqual([false, false, "", ""]);
   }
 });
 

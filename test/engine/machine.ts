@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { type EngineEvent, LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation/index.js";
-import { afterEach, expect } from "vitest";
+import { afterEach, expect, vi } from "vitest";
 import { identify } from "../../src/host/identity.js";
 import { SocketBypass, type SocketBypassArgs } from "../../src/index.js";
 
@@ -97,7 +97,7 @@ export class Machine {
   }
 
   instance(key = "web"): string {
-    return identify(["engine-test", this.stackName, `edge-${key}`]).instance;
+    return identify(["engine-test", this.stackName, "edge", key]).instance;
   }
 
   pins(key = "web"): string {
@@ -105,7 +105,7 @@ export class Machine {
   }
 
   owner(key = "web"): string {
-    return `engine-test/${this.stackName}/edge-${key}`;
+    return `engine-test/${this.stackName}/edge/${key}`;
   }
 
   async open(): Promise<Stack> {
@@ -203,6 +203,12 @@ export class Machine {
       ...attachments(this.cgroupFolder()),
       ...attachments(this.cgroupFolder("-other")),
     ];
+  }
+
+  /** Waits for runs of the host script that the engine has left behind. */
+  async idle(): Promise<void> {
+    const isRunning = () => spawnSync("pgrep", ["-f", "--", `--instance ${this.instance()} `]).status === 0;
+    await vi.waitFor(() => expect(isRunning()).toBe(false), { timeout: 20_000, interval: 100 });
   }
 
   /** A tool that comes before the real one for everything that the host script calls. */

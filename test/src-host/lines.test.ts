@@ -20,37 +20,34 @@ const on = {
 };
 const there = "sh /var/lib/socket-bypass/edge-web1-0a1b2c3d/3f2a9c000000/socket-bypass";
 const which = "--instance edge-web1-0a1b2c3d --generation 3f2a9c000000";
-const owner = "--owner p/s/edge/web1";
+const end = `${which} --owner p/s/edge/web1`;
 const policy = { everything: false, ports: [], cidrs: [], enabled: true, queueBytes: undefined };
 
 test.each([
   [
     installObject(on, { digest: "d1", isSource: false }, { cgroup: "/", takeOver: false }),
-    `sh -s -- object install ${which} --digest d1 --cgroup / ${owner}`,
+    `sh -s -- object install --cgroup / ${end} --digest d1`,
   ],
   [
     installObject(on, { digest: "d1", isSource: true }, { cgroup: "/a", takeOver: true }),
-    `sh -s -- object install ${which} --digest d1 --cgroup /a --compile --take-over ${owner}`,
+    `sh -s -- object install --cgroup /a --compile --take-over ${end} --digest d1`,
   ],
-  [
-    createMap(on, { sockets: 64, pendingPairs: 128 }),
-    `${there} map create ${which} --sockets 64 --pending 128 ${owner}`,
-  ],
-  [loadProgram(on, "track"), `${there} program load track ${which} ${owner}`],
-  [loadProgram(on, "redirect"), `${there} program load redirect ${which} ${owner}`],
-  [attachVerdict(on), `${there} verdict attach ${which} ${owner}`],
-  [runSelfTest(on, { enabled: true, timeoutSeconds: 60 }), `${there} selftest ${which} --timeout 60 ${owner}`],
-  [runSelfTest(on, { enabled: false, timeoutSeconds: 60 }), `${there} selftest ${which} --off ${owner}`],
-  [setPolicy(on, { ...policy, everything: true }), `${there} policy set ${which} --everything --enabled true ${owner}`],
+  [createMap(on, { sockets: 64, pendingPairs: 128 }), `${there} map create --sockets 64 --pending 128 ${end}`],
+  [loadProgram(on, "track"), `${there} program load track ${end}`],
+  [loadProgram(on, "redirect"), `${there} program load redirect ${end}`],
+  [attachVerdict(on), `${there} verdict attach ${end}`],
+  [runSelfTest(on, { enabled: true, timeoutSeconds: 60 }), `${there} selftest --timeout 60 ${end}`],
+  [runSelfTest(on, { enabled: false, timeoutSeconds: 60 }), `${there} selftest --off ${end}`],
+  [setPolicy(on, { ...policy, everything: true }), `${there} policy set --everything --enabled true ${end}`],
   [
     setPolicy(on, { ...policy, ports: ["1", "2-3"], cidrs: ["::/0", "10.0.0.0/8"], enabled: false, queueBytes: 65536 }),
-    `${there} policy set ${which} --ports 1,2-3 --cidrs ::/0,10.0.0.0/8 --enabled false --queue-bytes 65536 ${owner}`,
+    `${there} policy set --ports 1,2-3 --cidrs ::/0,10.0.0.0/8 --enabled false --queue-bytes 65536 ${end}`,
   ],
-  [attachCgroup(on, { cgroup: "/", takeOver: false }), `${there} attach ${which} --cgroup / ${owner}`],
-  [attachCgroup(on, { cgroup: "/b", takeOver: true }), `${there} attach ${which} --cgroup /b --take-over ${owner}`],
+  [attachCgroup(on, { cgroup: "/", takeOver: false }), `${there} attach --cgroup / ${end}`],
+  [attachCgroup(on, { cgroup: "/b", takeOver: true }), `${there} attach --cgroup /b --take-over ${end}`],
   [
     attachVerdict({ ...on, stateDir: "/opt/sb" }),
-    `sh /opt/sb/edge-web1-0a1b2c3d/3f2a9c000000/socket-bypass verdict attach ${which} --state-dir /opt/sb ${owner}`,
+    `sh /opt/sb/edge-web1-0a1b2c3d/3f2a9c000000/socket-bypass verdict attach ${which} --state-dir /opt/sb --owner p/s/edge/web1`,
   ],
 ])("%#: a step is one line that a person could type", (words, line) => {
   expect(shellLine(words)).toBe(line);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import * as fs from "node:fs";
 import * as os from "node:os";
+import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { expect, test } from "vitest";
 import { localTarget } from "../../src/targets/local";
@@ -22,7 +24,6 @@ test("is one command of the command provider, with each word quoted", async () =
     name: "x",
     inputs: {
       create: line,
-      update: line,
       stdin: "in",
       triggers: ["t"],
       logging: "stderr",
@@ -31,12 +32,18 @@ test("is one command of the command provider, with each word quoted", async () =
     deleteBeforeReplace: true,
     hideDiffs: ["stdin"],
   });
+  expect(Object.keys((await run(""))?.inputs ?? {})).not.toContain("update");
 });
 
 test("has a delete line only where there is something to undo", async () => {
   expect(Object.keys((await run(""))?.inputs ?? {})).not.toContain("delete");
   expect((await run("", { undo: "if a; then b; fi" }))?.inputs.delete).toBe("if a; then b; fi");
   expect((await run("sudo -n", { undo: "if a; then b; fi" }))?.inputs.delete).toBe("sudo -n sh -c 'if a; then b; fi'");
+});
+
+test("the tag `latest` of the SDK names another line: the one that is installed is 1.x", () => {
+  const about = path.join(path.dirname(require.resolve("@pulumi/command")), "package.json");
+  expect(JSON.parse(fs.readFileSync(about, "utf8")).version).toMatch(/^1\.[2-9]/);
 });
 
 test("cannot be made to keep the old one while the new one is made", async () => {

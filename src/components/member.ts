@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BypassHostArgs } from "../args/bypass-host";
+import type { SettledBypass } from "./settle";
+
+/** What a SocketBypass says to the BypassHost that it makes. */
+export interface Member {
+  /** Name of the SocketBypass. */
+  readonly component: string;
+  readonly key: string;
+  /** Checked once for all hosts, so that a mistake is told once. */
+  readonly shared: SettledBypass;
+}
+
+// Aside, because every property of the arguments would be part of the schema for other languages.
+const members = new WeakMap<BypassHostArgs, Member>();
+
+export function asMember(args: BypassHostArgs, member: Member): BypassHostArgs {
+  members.set(args, member);
+  return args;
+}
+
+/** Undefined for a BypassHost that stands alone. */
+export function memberOf(args: BypassHostArgs): Member | undefined {
+  return members.get(args);
+}
