@@ -8,7 +8,7 @@ import { packageRoot } from "./package-root";
 
 /** Compiles the objects on the machine that runs Pulumi; needs clang and llvm-strip 14 or newer, and raises what they say. */
 export function compileObjects(): Map<string, Buffer> {
-  const out = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-"));
+  const out = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-compile-"));
   try {
     execFileSync("sh", [path.join(packageRoot(), "bpf", "build.sh"), out], { stdio: ["ignore", "pipe", "pipe"] });
     const objects = fs.readdirSync(out).filter((file) => file.endsWith(".bpf.o"));

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { bundleFor, generationOf, largestBundle } from "../../src/host/bundle";
+import { compileObjects } from "../../src/host/compile";
+
+const searched = process.env.PATH;
+afterEach(() => {
+  process.env.PATH = searched;
+});
+
+test("the objects are compiled on this machine, and no folder is left behind", () => {
+  const before = fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("socket-bypass-compile-"));
+  const objects = compileObjects();
+  expect([...objects.keys()].sort()).toEqual(["flows.bpf.o", "redirect.bpf.o", "track.bpf.o"]);
+  for (const object of objects.values()) expect(object.subarray(0, 4).toString("latin1")).toBe("\x7fELF");
+  expect(fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("socket-bypass-compile-"))).toEqual(before);
+});
+
+test("what the deployer compiled is sent, and the sources name the generation: another clang makes no new one", () => {
+  const size = { sockets: 65536, pendingPairs: 8192 };
+  const [deployer, target] = [bundleFor("deployer", "x86_64"), bundleFor("target", "x86_64")];
+  expect(deployer.isSource).toBe(false);
+  expect(deployer.script.length).toBeLessThanOrEqual(largestBundle);
+  expect(deployer.identity.equals(target.identity)).toBe(true);
+  expect(deployer.digest).not.toBe(target.digest);
+  expect(generationOf(deployer, "deployer", size)).not.toBe(generationOf(target, "target", size));
+});
+
+test("without clang it says so, and what to do", () => {
+  const tools = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-tools-"));
+  try {
+    for (const tool of ["sh", "dirname", "basename", "mkdir", "find", "uname"]) {
+      fs.symlinkSync(path.join("/usr/bin", tool), path.join(tools, tool));
+    }
+    process.env.PATH = tools;
+    expect(compileObjects).toThrow(/expected clang[\s\S]*found none; install clang and llvm[\s\S]*or use "prebuilt"$/);
+  } finally {
+    fs.rmSync(tools, { recursive: true });
+  }
+});
