@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { isSkipped, Machine } from "./machine.js";
+import { attachments, isSkipped, Machine } from "./machine.js";
 
 type Fault = "fails" | "is killed with its script";
 
@@ -42,6 +42,23 @@ describe.skipIf(isSkipped)("bpftool", () => {
     expect(machine.traces()).toEqual([]);
   });
 
+  test.each([
+    ["SIGINT to the engine ends the run after the step under way", 1],
+    ["a second SIGINT ends it in the middle of the step", 2],
+  ])("%s: the next up converges, and destroy leaves nothing", async (_, signals) => {
+    const machine = new Machine();
+    interruptEngine(machine, "prog attach", 2, signals);
+    expect(await machine.failure(machine.up())).toMatch(/cancell?ed|interrupt|signal|exit/i);
+    machine.removeTool("bpftool");
+    await machine.idle();
+    expect(attachments(machine.cgroupFolder())).toEqual([]);
+    await machine.up();
+    expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
+    expect((await machine.up()).changes).toEqual({});
+    await machine.destroy();
+    expect(machine.traces()).toEqual([]);
+  });
+
   test("fails during destroy: the next destroy leaves nothing", async () => {
     const machine = new Machine();
     await machine.up();
@@ -75,5 +92,20 @@ kill -9 $chain; exit 1`;
 echo "$*" >>${calls}
 [ "$(grep -c . ${calls})" -eq ${at} ] || exec /usr/sbin/bpftool "$@"
 ${when === "after" ? '/usr/sbin/bpftool "$@"\n' : ""}${act}`,
+  );
+}
+
+/** The call with that number among those that have these words sends the signals to the engine, and goes on. */
+function interruptEngine(machine: Machine, what: string, at: number, signals: number): void {
+  const calls = join(machine.toolFolder, "calls");
+  machine.writeTool(
+    "bpftool",
+    `case "$*" in *"${what}"*) ;; *) exec /usr/sbin/bpftool "$@" ;; esac
+echo "$*" >>${calls}
+[ "$(grep -c . ${calls})" -eq ${at} ] || exec /usr/sbin/bpftool "$@"
+p=$PPID
+while [ "$(cat /proc/$p/comm)" != pulumi ]; do p=$(sed 's/.*) . //; s/ .*//' /proc/$p/stat); done
+for i in $(seq ${signals}); do kill -INT $p; sleep 1; done
+exec /usr/sbin/bpftool "$@"`,
   );
 }
