@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* bench: the rate and latency of request/response (rr) or one-way (stream) traffic. */
+/* bench: the rate and latency of request/response (rr), the rate of one-way (stream) or two-way (duplex) traffic. */
 #include "bench.h"
 
 #include <string.h>
@@ -19,10 +19,11 @@ static const struct {
 	uint32_t least;
 	uint32_t largest;
 } choices[] = {
-	[MODE] = { "--mode", "rr|stream", 0, 0 },
+	[MODE] = { "--mode", "rr|stream|duplex", 0, 0 },
 	[TRANSPORT] = { "--transport", "tcp|tcp6|unix", 0, 0 },
 	[SIZE] = { "--size", "1..1048576", 1, LARGEST_SIZE },
 	[SECONDS] = { "--seconds", "1..3600", 1, 3600 },
+	[MS] = { "--ms", "100..3600000", 100, 3600000 },
 	[PORT] = { "--port", "0..65535", 0, 65535 },
 	[CONNECTIONS] = { "--connections", "1..4096", 1, LARGEST_COUNT },
 	[CLIENT_CPU] = { "--pin", "CLIENT_CPU,SERVER_CPU", 0, UNPINNED - 1 },
@@ -76,7 +77,8 @@ static bool read_options(char **words)
 		while (option < SERVER_CPU && !same_text(words[0], choices[option].name))
 			option++;
 		if (option == SERVER_CPU) {
-			say("bench: expected --mode, --transport, --size, --seconds, --port, --pin "
+			say("bench: expected --mode, --transport, --size, --seconds, --ms, --port, "
+			    "--pin "
 			    "or --connections, found ",
 			    words[0]);
 			return false;
@@ -92,7 +94,7 @@ static bool read_options(char **words)
 
 static void put_answer(void)
 {
-	static const char *const modes[] = { "rr", "stream" };
+	static const char *const modes[] = { "rr", "stream", "duplex" };
 	static const char *const transports[] = { "tcp", "tcp6", "unix" };
 	bool is_rr = options[MODE] == RR;
 

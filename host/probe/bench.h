@@ -4,7 +4,7 @@
 
 #include "probe.h"
 
-enum mode { RR, STREAM };
+enum mode { RR, STREAM, DUPLEX };
 enum transport { TCP, TCP6, UNIX };
 enum { LARGEST_SIZE = 1 << 20, LARGEST_COUNT = 4096, UNPINNED = 1024 };
 
@@ -14,6 +14,7 @@ enum option {
 	TRANSPORT,
 	SIZE,
 	SECONDS,
+	MS,
 	PORT,
 	CONNECTIONS,
 	CLIENT_CPU,

@@ -103,7 +103,7 @@ static bool send_requests(void)
 	return true;
 }
 
-/* The reader looks at the clock: it has fewer messages to do it for. */
+/* The reader looks at the clock: it has fewer messages to do it for. Where both sides read, each adds what it got. */
 static bool send_stream(void)
 {
 	while (!__atomic_load_n(&tally->is_stopped, __ATOMIC_RELAXED))
@@ -114,20 +114,12 @@ static bool send_stream(void)
 
 static void count_stream(size_t count)
 {
-	static uint64_t first;
 	uint64_t now = now_ns();
 
-	if (tally->is_stopped)
-		return;
-	if (now >= tally->stop_at) {
-		tally->ns = first ? now - first : 0;
-		tally->messages = tally->bytes / options[SIZE];
+	if (now >= tally->stop_at)
 		__atomic_store_n(&tally->is_stopped, 1, __ATOMIC_RELAXED);
-	} else if (first) {
-		tally->bytes += count;
-	} else if (now >= tally->count_from) {
-		first = now;
-	}
+	else if (now >= tally->count_from)
+		__atomic_fetch_add(&tally->bytes, count, __ATOMIC_RELAXED);
 }
 
 static bool receive_stream(void)
@@ -165,6 +157,35 @@ static bool receive_stream(void)
 	return true;
 }
 
+static uint32_t duration_ms(void)
+{
+	return options[MS] ? options[MS] : options[SECONDS] * 1000;
+}
+
+static void watch_clock(void)
+{
+	limit_time(duration_ms() / 1000 + SPARE_SECONDS, give_up);
+}
+
+/* A process for each direction, as programs with a thread for each have it. */
+static bool send_and_receive(void)
+{
+	pid_t sender = spawn();
+
+	if (sender == 0) {
+		bool is_ok;
+
+		watch_clock(); /* an alarm is not inherited */
+		is_ok = send_stream();
+		for (uint32_t i = 0; i < options[CONNECTIONS]; i++)
+			shutdown(fds[i], SHUT_WR);
+		_exit(is_ok ? 0 : EXIT_FAILED);
+	}
+	if (sender < 0)
+		return complain("fork");
+	return receive_stream() && reap(sender, PATIENCE_MS) == 0;
+}
+
 static bool play_side(const struct place *place, bool is_client)
 {
 	for (uint32_t i = 0; i < options[CONNECTIONS]; i++) {
@@ -185,11 +206,15 @@ static bool play_side(const struct place *place, bool is_client)
 	}
 	if (!pin(options[is_client ? CLIENT_CPU : SERVER_CPU]))
 		return false;
-	if (!is_client)
-		return options[MODE] == RR ? serve_requests() : receive_stream();
-	tally->count_from = in_ms(options[SECONDS] * 100);
-	tally->stop_at = in_ms(options[SECONDS] * 1000);
-	return options[MODE] == RR ? send_requests() : send_stream();
+	if (is_client) {
+		tally->count_from = in_ms(duration_ms() / 10);
+		tally->stop_at = in_ms(duration_ms());
+	}
+	if (options[MODE] == DUPLEX)
+		return send_and_receive();
+	if (options[MODE] == STREAM)
+		return is_client ? send_stream() : receive_stream();
+	return is_client ? send_requests() : serve_requests();
 }
 
 static bool open_place(struct place *place)
@@ -221,11 +246,10 @@ bool run_traffic(void)
 	tally->count_from = tally->stop_at = UINT64_MAX;
 	if (!open_place(&place))
 		return false;
-	limit_time(options[SECONDS] + SPARE_SECONDS, give_up);
+	watch_clock();
 	child = spawn();
 	if (child == 0) {
-		/* An alarm is not inherited. */
-		limit_time(options[SECONDS] + SPARE_SECONDS, give_up);
+		watch_clock(); /* an alarm is not inherited */
 		_exit(play_side(&place, false) ? 0 : EXIT_FAILED);
 	}
 	if (child < 0)
@@ -234,5 +258,10 @@ bool run_traffic(void)
 	is_ok = play_side(&place, true);
 	for (uint32_t i = 0; i < options[CONNECTIONS]; i++)
 		close(fds[i]);
-	return (reap(child, PATIENCE_MS) == 0) && is_ok;
+	is_ok = reap(child, PATIENCE_MS) == 0 && is_ok;
+	if (options[MODE] != RR && tally->bytes) {
+		tally->messages = tally->bytes / options[SIZE];
+		tally->ns = tally->stop_at - tally->count_from;
+	}
+	return is_ok;
 }
