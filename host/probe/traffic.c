@@ -70,25 +70,41 @@ static int next_socket(void)
 	return fds[next++ % options[CONNECTIONS]];
 }
 
-static bool serve_requests(void)
+/* A new connection for each request, or the next one of those that are there. */
+static int take_socket(const struct place *place, bool is_client)
 {
-	int fd;
-
-	do
-		fd = next_socket();
-	while (move_all(fd, false) && move_all(fd, true));
-	return true;
+	if (options[MODE] != CONNECT)
+		return next_socket();
+	return is_client ? dial(place) : answer(place);
 }
 
-static bool send_requests(void)
+static void give_back(int fd)
+{
+	if (options[MODE] == CONNECT)
+		close(fd);
+}
+
+static bool serve_requests(const struct place *place)
+{
+	for (;;) {
+		int fd = take_socket(place, false);
+
+		if (!move_all(fd, false) || !move_all(fd, true))
+			return true;
+		give_back(fd);
+	}
+}
+
+static bool send_requests(const struct place *place)
 {
 	uint64_t begin = now_ns(), first = 0, end;
 
 	do {
-		int fd = next_socket();
+		int fd = take_socket(place, true);
 
 		if (!move_all(fd, true) || !move_all(fd, false))
 			return complain("the connection ended");
+		give_back(fd);
 		end = now_ns();
 		if (begin >= tally->count_from) {
 			if (!first)
@@ -100,6 +116,9 @@ static bool send_requests(void)
 	} while (end < tally->stop_at);
 	tally->bytes = tally->messages * options[SIZE];
 	tally->ns = first ? end - first : 0;
+	/* One without a request tells the server that it was the last. */
+	if (options[MODE] == CONNECT)
+		close(dial(place));
 	return true;
 }
 
@@ -186,24 +205,34 @@ static bool send_and_receive(void)
 	return receive_stream() && reap(sender, PATIENCE_MS) == 0;
 }
 
-static bool play_side(const struct place *place, bool is_client)
+static bool make_connections(const struct place *place, bool is_client)
 {
 	for (uint32_t i = 0; i < options[CONNECTIONS]; i++) {
 		int fd;
 
-		if (options[TRANSPORT] == UNIX) {
+		if (options[CLIENT_FD]) {
+			close((int)options[is_client ? SERVER_FD : CLIENT_FD]);
+			fd = (int)options[is_client ? CLIENT_FD : SERVER_FD];
+		} else if (options[TRANSPORT] == UNIX) {
 			close(pairs[i][is_client]);
 			fd = pairs[i][!is_client];
 		} else {
 			fd = is_client ? dial(place) : answer(place);
-			/* A stream keeps Nagle's algorithm, as most programs do. */
-			if (options[MODE] == RR)
-				set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		}
 		if (fd < 0)
 			return complain(is_client ? "connect" : "accept");
+		/* A stream keeps Nagle's algorithm, as most programs do. */
+		if (options[MODE] == RR)
+			set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		fds[i] = fd;
 	}
+	return true;
+}
+
+static bool play_side(const struct place *place, bool is_client)
+{
+	if (options[MODE] != CONNECT && !make_connections(place, is_client))
+		return false;
 	if (!pin(options[is_client ? CLIENT_CPU : SERVER_CPU]))
 		return false;
 	if (is_client) {
@@ -214,7 +243,7 @@ static bool play_side(const struct place *place, bool is_client)
 		return send_and_receive();
 	if (options[MODE] == STREAM)
 		return is_client ? send_stream() : receive_stream();
-	return is_client ? send_requests() : serve_requests();
+	return is_client ? send_requests(place) : serve_requests(place);
 }
 
 static bool open_place(struct place *place)
@@ -224,6 +253,8 @@ static bool open_place(struct place *place)
 
 	if (options[CONNECTIONS] > 400)
 		setrlimit(RLIMIT_NOFILE, &files);
+	if (options[CLIENT_FD])
+		return true;
 	if (options[TRANSPORT] != UNIX) {
 		errno = open_listener(place, options[TRANSPORT] == TCP6 ? IPV6 : IPV4,
 				      (uint16_t)options[PORT]);
@@ -259,7 +290,7 @@ bool run_traffic(void)
 	for (uint32_t i = 0; i < options[CONNECTIONS]; i++)
 		close(fds[i]);
 	is_ok = reap(child, PATIENCE_MS) == 0 && is_ok;
-	if (options[MODE] != RR && tally->bytes) {
+	if (options[MODE] == STREAM || options[MODE] == DUPLEX) {
 		tally->messages = tally->bytes / options[SIZE];
 		tally->ns = tally->stop_at - tally->count_from;
 	}
