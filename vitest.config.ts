@@ -6,6 +6,7 @@ const pure = ["args", "components", "schema", "src-host", "targets"].map((part) 
 
 export default defineConfig({
   test: {
+    globalSetup: "test/sweep.ts",
     projects: [
       {
         test: {

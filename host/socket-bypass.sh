@@ -646,8 +646,18 @@ step() { # NAME PREDECESSOR FUNCTION...
 }
 
 undo_home() {
+	drop_link
 	ignore rm -rf "$home"
 	ignore rmdir "$state_dir"
+}
+
+# The link for hand-typed commands goes on to an instance that is left.
+drop_link() {
+	[ "$(readlink "$link")" = "$home/socket-bypass" ] || return 0
+	ignore rm -f "$link"
+	for other in "$state_dir"/*/socket-bypass; do
+		[ "$other" = "$home/socket-bypass" ] || [ ! -f "$other" ] || (ignore put_link "$link" "$other")
+	done
 }
 
 undo_pins() {
@@ -1049,6 +1059,8 @@ check_hooks() { # other sock_ops programs on the cgroup, above and below
 	done
 	list_hooks
 	while read -r id flags place; do
+		# Without any hook there is one empty line.
+		[ -n "$id" ] || continue
 		are_related "$place" "$cgroup_folder" || continue
 		case $ours in *" $id "*) continue ;; esac
 		case $flags:$cgroup_folder/ in
@@ -1066,7 +1078,7 @@ check_hooks() { # other sock_ops programs on the cgroup, above and below
 			esac
 		done
 	done <<-END
-		$(say "$hooks" | grep .)
+		$hooks
 	END
 }
 
@@ -1128,12 +1140,7 @@ cmd_detach() {
 
 cmd_remove() {
 	cmd_detach
-	if [ "$(readlink "$link")" = "$home/socket-bypass" ]; then
-		ignore rm -f "$link"
-		for other in "$state_dir"/*/socket-bypass; do
-			[ "$other" = "$home/socket-bypass" ] || [ ! -f "$other" ] || (ignore put_link "$link" "$other")
-		done
-	fi
+	drop_link
 	# By rename: half a folder would have no probe to lock with.
 	[ ! -d "$home" ] || ensure mv -T "$home" "$state_dir/_removed-$instance"
 	drop_leftovers
