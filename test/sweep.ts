@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Before any test: removes what test runs that were killed have left in the kernel. A test removes its own things, also when it fails.
+// Before any test: removes what test runs that were killed have left in the kernel (a test removes its own things, also when it
+// fails), and mounts a bpffs where there is none, which the first use of the host script would do, and say.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
 
 const script = resolve(__dirname, "../dist/host/socket-bypass");
-const pins = "/sys/fs/bpf/socket-bypass";
+const bpffs = "/sys/fs/bpf";
+const pins = join(bpffs, "socket-bypass");
 const link = "/usr/local/sbin/socket-bypass";
 
 /** The process that made it, by the names that test/host and test/engine give. */
@@ -19,14 +21,21 @@ function isLeft(name: string): boolean {
   return maker !== undefined && !fs.existsSync(`/proc/${maker}`);
 }
 
-export default async function sweep(): Promise<void> {
-  if (process.getuid?.() !== 0 || !fs.existsSync(script)) return;
+export default async function prepare(): Promise<(() => void) | undefined> {
+  if (process.getuid?.() !== 0 || !fs.existsSync(script)) return undefined;
+  await sweep();
+  if (/ bpf /.test(mounts())) return undefined;
+  execFileSync("mount", ["-t", "bpf", "-o", "mode=0700", "bpf", bpffs]);
+  return () => execFileSync("umount", [bpffs]);
+}
+
+async function sweep(): Promise<void> {
   for (const instance of list(pins)) {
     if (!isLeft(instance) && !isLeft(targetOf(join(pins, instance, "owner")))) continue;
     say(instance);
     execFileSync("sh", [script, "remove", "--instance", instance, "--force", "--drain-seconds", "0"]);
   }
-  const v2 = fs.readFileSync("/proc/mounts", "utf8").match(/^\S+ (\S+) cgroup2 /m)?.[1];
+  const v2 = mounts().match(/^\S+ (\S+) cgroup2 /m)?.[1];
   for (const group of v2 === undefined ? [] : list(v2).filter(isLeft)) {
     say(group);
     const folder = join(`${v2}`, group);
@@ -37,6 +46,10 @@ export default async function sweep(): Promise<void> {
     }
   }
   if (targetOf(link) !== "" && !fs.existsSync(link)) fs.rmSync(link);
+}
+
+function mounts(): string {
+  return fs.readFileSync("/proc/mounts", "utf8");
 }
 
 /** Its last process may need a moment to be gone. */
