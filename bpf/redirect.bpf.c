@@ -9,6 +9,7 @@ SUBPROGRAM void enter(struct socket_state *own, __u32 mode)
 {
 	if (mode == MODE_SPILL) {
 		own->spilled = 0;
+		own->spilled_messages = 0;
 		count(COUNT_SPILLS);
 	} else if (mode == MODE_LEAVE) {
 		count(COUNT_LEAVES);
@@ -60,7 +61,9 @@ SUBPROGRAM void find_peer(struct socket_state *own)
 SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
 {
 	own->spilled += size;
-	if (own->spilled > SPILL_BYTES) {
+	own->spilled_messages++;
+	if (own->spilled > SPILL_BYTES ||
+	    own->spilled_messages > SPILL_MESSAGES + (own->messages - own->returned) / 4) {
 		enter(own, MODE_LEAVE);
 		return;
 	}
@@ -69,6 +72,7 @@ SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
 	count(COUNT_RETURNS);
 	enter(own, MODE_BYPASS);
 	own->refreshed = bpf_jiffies64();
+	own->returned = own->messages;
 	own->look_messages = own->messages;
 	own->look_bytes = own->bytes;
 	own->queued = 0;

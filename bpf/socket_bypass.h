@@ -26,6 +26,10 @@
 #ifndef SPILL_BYTES
 #define SPILL_BYTES (64 << 20) /* by TCP in one spill, then the direction leaves */
 #endif
+#ifndef SPILL_MESSAGES
+#define SPILL_MESSAGES \
+	4096 /* and a quarter of those redirected before: TCP costs more than they gained */
+#endif
 #ifndef SMALL_MESSAGE
 #define SMALL_MESSAGE \
 	(16           \
@@ -138,6 +142,8 @@ struct socket_state {
 	__u64 queued; /* bytes unread by the peer at the last look */
 	__u64 empty_bytes; /* `bytes` when the peer's queue was last seen empty, for kernels that do not count it */
 	__u64 spilled; /* bytes by TCP in this spill */
+	__u64 spilled_messages;
+	__u64 returned; /* `messages` at the last return from TCP */
 	__u64 refreshed; /* jiffies of the last TCP message */
 	__u32 sent; /* messages by any way */
 	__u32 service; /* index into `services` */

@@ -60,6 +60,7 @@ export const switching = [
   "-DLOOK_MESSAGES=4",
   "-DLOOK_BYTES=8192",
   "-DSTRIKES=1000000000",
+  "-DSPILL_MESSAGES=1000000000",
   "-DREFRESH_JIFFIES=2",
 ];
 /** Leaves soon, in the middle of what is going on. */
