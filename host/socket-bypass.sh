@@ -12,11 +12,12 @@
 #     verdict attach               sk_msg on the sockhash
 #     selftest                     proof on this kernel, in a private cgroup
 #     policy set                   what may be bypassed; live
-#     attach                       sock_ops on the cgroup; takes over from the serving generation
+#     attach                       sock_ops on the cgroup and the boot unit; takes over from the serving generation
 #   remove                         undo all; also detach, verdict detach, program unload track|redirect, map remove, object remove
 #   preflight                      tell what is missing or in the way; mounts bpffs if need be
 #   status                         what is declared, what is there, what differs
 #   drain, resume                  back to TCP with every connection kept, and again
+#   boot start                     what the boot unit runs: all steps again, as they were declared, from the files that are here
 #
 #   --instance NAME --generation DIGEST --owner TEXT     a-z 0-9 -; 12 hex digits; who installs
 #   --take-over, --force           create although another owner or instance is there; remove although another owner's
@@ -29,6 +30,7 @@
 #   --drain-seconds N              wait for unread bytes before detaching, default 10
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
 #   --compile, --json              object install: compile here; status: as JSON
+#   --epoch N                      a step keeps this number; status tells it, and one more where the step has drifted
 #
 # Twice is as good as once. stdout answers, stderr talks. A step answers with its serial, which grows when it changed anything.
 # Exit 1 refused or failed, 2 wrong usage, 3 not supported by this kernel. Waits at most 120 s for another run on this host;
@@ -43,6 +45,8 @@ export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr
 map_names='claims counters knobs notes peers policies services sockets state'
 counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained'
 link=/usr/local/sbin/socket-bypass
+# Internal: tests set these two where no systemd runs.
+systemd=${SOCKET_BYPASS_SYSTEMD:-/run/systemd/system} unit_folder=${SOCKET_BYPASS_UNITS:-/etc/systemd/system}
 nl='
 '
 
@@ -524,6 +528,49 @@ detach_program() { # PIN [CGROUP-FOLDER-TO-KEEP]
 	END
 }
 
+# A program of ours that nothing pins any more: bpffs was unmounted, or somebody removed the pins.
+is_lost() { # PROGRAM-ID -> $used, the ids of its maps
+	bpf prog show id "$1" || return
+	used=${out#*\"map_ids\":[} used=$(say "${used%%]*}" | tr , ' ')
+	case $out in *'"name":"track_sockets"'*) ;; *) return 1 ;; esac
+	for name in $map_names; do
+		id_by_name "$name" || return
+	done
+}
+
+id_by_name() { # NAME -> $value, among the maps of $used
+	for value in $used; do
+		bpf map show id "$value" || return
+		case $out in *"\"name\":\"$1\""*) return ;; esac
+	done
+	return 1
+}
+
+# Pins them again, as a generation to be retired.
+recover_lost() { # CGROUP-FOLDER
+	ours=
+	for track in "$B"/*/*/track; do
+		id_of prog "$track"
+		ours="$ours $value "
+	done
+	list_hooks
+	for lost in $(say "$hooks" | awk -v place="$1" '{ id = $1; sub(/^[^ ]* [^ ]* /, "") } $0 == place { print id }'); do
+		case $ours in *" $lost "*) continue ;; esac
+		is_lost "$lost" || continue
+		warn "note: $1: expected sock_ops program $lost to be pinned, found its pins gone; it is drained and detached"
+		folder=$B/$instance/$(printf '%012x' "$lost")
+		make_folder "$B/$instance"
+		make_folder "$folder"
+		make_folder "$folder/maps"
+		for name in $map_names; do
+			id_by_name "$name" || err "map $name of program $lost: expected it to be there, found none; run this again"
+			[ -e "$folder/maps/$name" ] || must map pin id "$value" "$folder/maps/$name"
+			case $name in sockets | claims) [ -e "$folder/$name" ] || must map pin id "$value" "$folder/$name" ;; esac
+		done
+		[ -e "$folder/track" ] || must prog pin id "$lost" "$folder/track"
+	done
+}
+
 are_related() { # PATH PATH: the same, or one above the other
 	case ${1%/}/ in "${2%/}"/*) return ;; esac
 	case ${2%/}/ in "${1%/}"/*) return ;; esac
@@ -638,6 +685,7 @@ step() { # NAME PREDECESSOR FUNCTION...
 	shift 2
 	"$@"
 	undo=
+	[ -z "$epoch" ] || keep "epoch-${stage#*/}" "$epoch"
 	serial=$(serial_of "${stage#*/}")
 	[ "$(kept "$stage")" = "$serial $seen" ] || changed=1
 	[ -z "$changed" ] || serial=$((${serial:-$(date +%s)} + 1))
@@ -686,6 +734,7 @@ install_object() {
 		changed=1
 	fi
 	ignore rm -rf "$new"
+	keep files "$(digest "$home/$generation")"
 	# Delete lines use this copy: no upgrade prunes it.
 	keep socket-bypass "$(cat "$home/$generation/socket-bypass")"
 	# Somebody's own program, or another instance's script that is there, stays. Aside, for a link that cannot be made is no failure,
@@ -735,6 +784,7 @@ do_attach() {
 	check_cgroup
 	check_rivals
 	build verdict
+	recover_lost "$cgroup_folder"
 	old=
 	for other in $instance $rivals; do
 		for folder in "$B/$other"/*; do
@@ -775,11 +825,78 @@ do_attach() {
 	detach_program "$mine/track" "$cgroup_folder"
 	keep cgroup "$cgroup"
 	put_link "$home/current" "$generation"
+	enable_boot
 }
 
 undo_attach() {
 	bpf cgroup detach "$cgroup_folder" sock_ops pinned "$mine/track"
 	set_knob "$mine" 0 1
+}
+
+# --- boot: a unit that runs the steps again, where there is systemd ---
+
+find_unit() { unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service; }
+
+# The path of the script has no blank and no percent sign. ProtectKernelTunables would make bpffs read-only.
+boot_unit() {
+	cat <<-END
+		[Unit]
+		Description=TCP on this host skips the stack ($instance)
+		After=local-fs.target sys-fs-bpf.mount
+		Before=network.target
+		ConditionPathExists=$home/current
+
+		[Service]
+		Type=oneshot
+		RemainAfterExit=yes
+		ExecStart=/bin/sh $home/socket-bypass boot start --instance $instance --state-dir $state_dir
+		Restart=on-failure
+		RestartSec=10
+		TimeoutStartSec=300
+		CapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYSLOG CAP_SYS_RESOURCE
+		NoNewPrivileges=yes
+		ProtectHome=yes
+		ProtectSystem=strict
+		ReadWritePaths=$state_dir
+
+		[Install]
+		WantedBy=multi-user.target
+	END
+}
+
+enable_boot() {
+	find_unit
+	[ -d "$systemd" ] || return 0
+	if [ "$(cat "$unit_file" 2>/dev/null)" != "$(boot_unit)" ]; then
+		boot_unit >"$unit_file-new" && ensure mv "$unit_file-new" "$unit_file"
+		ensure systemctl daemon-reload
+		changed=1
+	fi
+	systemctl is-enabled --quiet "$unit" 2>/dev/null || { ensure systemctl enable --quiet "$unit" && changed=1; }
+}
+
+disable_boot() {
+	find_unit
+	[ -e "$unit_file" ] || return 0
+	[ ! -d "$systemd" ] || ensure systemctl disable --quiet "$unit"
+	ensure rm -f "$unit_file"
+	[ ! -d "$systemd" ] || ensure systemctl daemon-reload
+}
+
+is_proven() { # on this kernel, or nobody asked
+	case $(kept kernel) in "$(uname -r)" | off) ;; *) return 1 ;; esac
+}
+
+# As declared, from the records. The self-test only where the kernel is another one than it passed on.
+cmd_boot_start() {
+	generation=$(readlink "$home/current")
+	is_generation "$generation" || err "$home/current: expected the serving generation, found none; run pulumi up again"
+	shape=$(kept shape) owner=$(kept owner) cgroup=$(kept cgroup)
+	sockets=${shape% *} pending=${shape#* }
+	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue)
+	! is_proven || off=1
+	clean_cgroup
+	apply_steps
 }
 
 # --- self-test: own maps and programs, a private cgroup, always removed ---
@@ -793,7 +910,10 @@ run_selftest() {
 	claim_owner
 	pairs=0 messages=0 facts=null result=off
 	drop_selftest
-	[ -z "$off" ] || return 0
+	if [ -n "$off" ]; then
+		keep kernel off
+		return
+	fi
 	check_cgroup
 	[ -f "$home/$generation/track.bpf.o" ] || err "$home/$generation: expected the files of the generation, found none; run object install first"
 	cleanup="drop_selftest; $cleanup"
@@ -822,6 +942,7 @@ run_selftest() {
 	pairs=$(say "$counts" | sed -n 's/^pairs //p') messages=$(say "$counts" | sed -n 's/^redirected_messages //p')
 	case " $pairs $messages " in *' 0 '*) err "selftest: expected redirected messages, found $messages in $pairs pairs; nothing was attached to $cgroup" ;; esac
 	facts=$(say "$answer" | sed -n 's/.*"facts":\([{][^}]*}\).*/\1/p')
+	keep kernel "$(uname -r)"
 	# What was made is thrown away.
 	changed=$was result=passed
 }
@@ -887,6 +1008,52 @@ observe() {
 		g=${folder##*/}
 		! is_generation "$g" || observe_generation "$folder"
 	done
+	find_unit
+	[ ! -d "$systemd" ] || [ -z "$serving" ] || [ -e "$unit_file" ] || problem "the boot unit $unit is not there"
+	observe_epochs
+}
+
+# A number for each step: what it was told to keep, and one more where what it made is not there any more.
+observe_epochs() {
+	mine=$B/$instance/$(kept declared) shape=$(kept shape)
+	set --
+	for name in object map track redirect verdict selftest policy attach; do
+		number=$(kept "epoch-$name")
+		(is_whole "$name" >/dev/null 2>&1) || number=$((${number:-0} + 1))
+		set -- "$@" "$name:=${number:-0}"
+	done
+	fact epochs "$@"
+	[ -z "$(kept kernel)" ] || is_proven || problem "the self-test passed on kernel $(kept kernel), and this is $(uname -r)"
+	is_whole object || problem "$(kept declared): its files are not those that were installed"
+}
+
+is_whole() { # STEP
+	case $1 in
+	object) [ "$(kept files)" = "$(digest "$home/$(kept declared)")" ] && cmp_script ;;
+	map) has_maps "$mine" "${shape% *}" "${shape#* }" ;;
+	track) has_track "$mine" ;;
+	redirect) has_redirect "$mine" ;;
+	verdict) has_verdict "$mine" ;;
+	selftest) is_proven ;;
+	policy) has_policy "$mine" ;;
+	attach)
+		find_unit
+		id_of prog "$mine/track"
+		[ "$serving" = "$(kept declared)" ] && [ "$current" = "$serving" ] && [ -n "$value" ] &&
+			[ "$(places_of "$value")" = "$v2${cgroup%/}" ] && { [ ! -d "$systemd" ] || [ "$(cat "$unit_file")" = "$(boot_unit)" ]; }
+		;;
+	esac
+}
+
+cmp_script() { [ "$(cat "$home/socket-bypass")" = "$(cat "$home/$(kept declared)/socket-bypass")" ]; }
+
+has_policy() { # FOLDER: live as declared
+	get_knob "$1" 0
+	[ "$value" = "$(drain_declared)" ] || return
+	get_knob "$1" 2
+	[ "$value" = "$(policy_of queue)" ] || return
+	live_policy "$1"
+	[ "$live" = "$(policy_declared)" ]
 }
 
 observe_generation() { # FOLDER
@@ -951,6 +1118,7 @@ to_json() {
 			programs = maps = counters = ""
 		}
 		$1 == "instance" { head = members(2) }
+		$1 == "epochs" { head = head ",\"epochs\":{" members(2) "}" }
 		$1 == "policy" { head = head ",\"policy\":{" members(2) "}" }
 		$1 == "problem" { problems = more(problems, quote(substr($0, 14))) }
 		$1 == "attached" { attached = more(attached, "{" members(2) "}") }
@@ -1067,6 +1235,7 @@ check_hooks() { # other sock_ops programs on the cgroup, above and below
 		multi:* | override:"$place"/?*) ;;
 		*:"$place"/*) finding host "$place: expected its sock_ops programs attached with «multi», found $id with «$flags»; attach that one with multi" ;;
 		esac
+		[ "$place" != "$cgroup_folder" ] || ! is_lost "$id" || continue
 		bpf prog show id "$id" || continue
 		field name
 		name=$value used=${out#*\"map_ids\":[}
@@ -1122,6 +1291,10 @@ preflight() {
 
 cmd_apply() {
 	step object '' install_object
+	apply_steps
+}
+
+apply_steps() { # all behind the first
 	step map object create_maps
 	step track map do_build track
 	step redirect track do_build redirect
@@ -1134,6 +1307,9 @@ cmd_apply() {
 # Deletes are per instance and undo all later stages: those may be there although their own step never finished.
 cmd_detach() {
 	[ -n "$bpftool" ] || [ ! -d "$B/$instance" ] || err "bpftool: expected it to detach $instance, found none; install it and run this again"
+	disable_boot
+	place=$(kept cgroup)
+	[ -z "$bpftool" ] || [ -z "$place" ] || recover_lost "$v2${place%/}"
 	retire_instance "$instance"
 	ignore rm -f "$home/current" "$home/cgroup"
 }
@@ -1171,7 +1347,7 @@ parse() {
 	verb=${1:-help}
 	[ $# -eq 0 ] || shift
 	case $verb in
-	object | map | program | verdict | policy)
+	object | map | program | verdict | policy | boot)
 		verb="$verb ${1:-}"
 		[ $# -eq 0 ] || shift
 		;;
@@ -1186,7 +1362,7 @@ parse() {
 	case $verb in
 	'object install' | 'map create' | 'program load' | 'verdict attach' | selftest | 'policy set' | attach | apply) kind=create ;;
 	'object remove' | 'map remove' | 'program unload' | 'verdict detach' | detach | remove) kind=delete ;;
-	drain | resume) kind=switch ;;
+	drain | resume | 'boot start') kind=switch ;;
 	preflight | status | help) kind=report ;;
 	*) usage "expected a verb, found $verb" ;;
 	esac
@@ -1194,7 +1370,7 @@ parse() {
 		word=1 flag=${1#--}
 		case $1 in
 		--take-over | --force | --everything | --off | --compile | --json) ;;
-		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --queue-bytes | --drain-seconds | --timeout)
+		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --queue-bytes | --drain-seconds | --timeout | --epoch)
 			[ $# -ge 2 ] || usage "$1: expected a value, found nothing"
 			case $2 in *[[:cntrl:]]*) usage "$1: expected one line of printable text" ;; esac
 			word=$2
@@ -1216,7 +1392,7 @@ check_arguments() {
 	case $state_dir/ in
 	*//* | */./* | */../* | *\'* | [!/]*) usage "--state-dir: expected a clean absolute path, found $state_dir" ;;
 	esac
-	for word in "sockets $sockets" "pending $pending" "queue-bytes $queue_bytes" "drain-seconds $drain_seconds" "timeout $timeout"; do
+	for word in "sockets $sockets" "pending $pending" "queue-bytes $queue_bytes" "drain-seconds $drain_seconds" "timeout $timeout" "epoch ${epoch:-0}"; do
 		is_number "${word#* }" || usage "--${word%% *}: expected a number, found ${word#* }"
 	done
 	case $enabled in true | false) ;; *) usage "--enabled: expected true or false, found $enabled" ;; esac
@@ -1241,7 +1417,7 @@ prepare() {
 	clean_cgroup
 	[ "$verb" != preflight ] || return 0
 	check_root
-	if [ "$kind" = create ] && { [ -z "$bpftool" ] || ! mount_bpffs; }; then
+	if { [ "$kind" = create ] || [ "$verb" = 'boot start' ]; } && { [ -z "$bpftool" ] || ! mount_bpffs; }; then
 		preflight
 		exit 1
 	fi
@@ -1270,7 +1446,7 @@ main() {
 	script=$(readlink "$0") || script=$0
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd) || exit
 	script=$here/${script##*/}
-	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force=''
+	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' epoch=''
 	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true queue_bytes=0 drain_seconds=10 timeout=30
 	undo='' cleanup='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null
@@ -1304,6 +1480,7 @@ main() {
 	attach) step attach selftest do_attach ;;
 	remove | 'object remove') cmd_remove ;;
 	drain | resume) cmd_drain ;;
+	'boot start') cmd_boot_start ;;
 	*) cmd_detach ;;
 	esac
 	case $verb in
