@@ -43,7 +43,7 @@ const builds = new Map<string, string>();
 afterAll(() => builds.clear());
 
 /** A bundle whose objects were compiled with these thresholds. */
-function bundleWith(host: Host, flags: readonly string[]): string {
+export function bundleWith(host: Host, flags: readonly string[]): string {
   const key = flags.join(" ");
   const found = builds.get(key);
   if (found !== undefined) return found;
@@ -109,6 +109,20 @@ export class Case {
     return await this.line();
   }
 
+  lastLine(): string {
+    return this.text.trimEnd().split("\n").at(-1) ?? "";
+  }
+
+  /** Waits; ends early, with the reason, when the case fails. */
+  async during(ms: number): Promise<void> {
+    const code = await Promise.race([this.ended, new Promise<undefined>((wake) => setTimeout(wake, ms))]);
+    if (code) throw new Error(`the case ended with ${code}\n${this.errors}`);
+  }
+
+  stop(): void {
+    this.child.kill("SIGTERM");
+  }
+
   go(): void {
     this.child.stdin.write("go\n");
   }
@@ -170,9 +184,12 @@ export class Datapath {
 
   /** `start("paths.veth", "server")`. It is bounded by its own clock, which tells where it hung. */
   start(name: string, ...args: (string | number)[]): Case {
-    const cases = join(__dirname, "cases");
-    const words = ["-B", join(cases, "run.py"), ...name.split("."), ...args.map(String)];
-    const line = 'echo $$ >"$0"/cgroup.procs && exec python3 "$@"';
+    return this.startProgram("python3", "-B", join(__dirname, "cases/run.py"), ...name.split("."), ...args.map(String));
+  }
+
+  /** Inside the private cgroup, with which it ends. */
+  startProgram(...words: string[]): Case {
+    const line = 'echo $$ >"$0"/cgroup.procs && exec "$@"';
     return new Case(
       spawn("sh", ["-c", line, this.host.cgroupFolder, ...words], {
         env: {
@@ -189,8 +206,21 @@ export class Datapath {
     return await this.start(name, ...args).result();
   }
 
-  private pin(name: string): string {
-    return join(this.host.pins, this.host.generation, name);
+  private pin(name: string, generation = this.host.generation): string {
+    return join(this.host.pins, generation, name);
+  }
+
+  /** Of the sockets, the peers and the claims. */
+  entries(generation: string): number[] {
+    return ["sockets", "maps/peers", "claims"].map((name) => dump(this.pin(name, generation)).length);
+  }
+
+  /** What the kernel calls all maps of a generation. */
+  mapIds(generation: string): number[] {
+    const pins = [this.pin("sockets", generation), this.pin("claims", generation)];
+    const folder = this.pin("maps", generation);
+    for (const name of fs.readdirSync(folder)) pins.push(join(folder, name));
+    return pins.map((pin) => JSON.parse(bpftool("-j", "map", "show", "pinned", pin)).id);
   }
 
   counters(): Record<string, number> {
@@ -232,6 +262,6 @@ export async function expectCounters(path: Datapath, expected: Record<string, un
   await vi.waitFor(() => expect(path.counters()).toMatchObject(expected), { timeout: 3000, interval: 100 });
 }
 
-export async function expectEmpty(path: Datapath): Promise<void> {
-  await vi.waitFor(() => expect([path.sockets(), path.peers(), path.claims()]).toEqual([0, 0, 0]), { timeout: 3000 });
+export async function expectEmpty(path: Datapath, generation = path.host.generation): Promise<void> {
+  await vi.waitFor(() => expect(path.entries(generation)).toEqual([0, 0, 0]), { timeout: 3000 });
 }
