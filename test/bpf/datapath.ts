@@ -154,6 +154,8 @@ function dump<Row>(pin: string): Row[] {
 
 export class Datapath {
   readonly host = new Host();
+  /** After which a case is a hang. */
+  caseSeconds = 9;
 
   private constructor() {
     living.push(this.host);
@@ -195,7 +197,7 @@ export class Datapath {
         env: {
           ...process.env,
           OTHER_CGROUP: `${this.host.cgroupFolder}-other`,
-          CASE_SECONDS: String(9 + extraSeconds),
+          CASE_SECONDS: String(this.caseSeconds + extraSeconds),
         },
       }),
     );
