@@ -163,21 +163,29 @@ export class Datapath {
 
   /** Installed by the script, serving the private cgroup. Without flags for apply: everything is bypassed. */
   static async make(thresholds: readonly string[] = [], ...flags: string[]): Promise<Datapath> {
+    const path = Datapath.prepare(thresholds);
+    await path.install(...flags);
+    return path;
+  }
+
+  static prepare(thresholds: readonly string[] = []): Datapath {
     const path = new Datapath();
-    const everything = flags.includes("--ports") || flags.includes("--cidrs") ? [] : ["--everything"];
     path.host.bundle = bundleWith(path.host, thresholds);
-    // Another instance, say the demo's, may have the whole host for a while: it is not ours to take over.
-    for (const end = Date.now() + 90_000; ; await new Promise((wake) => setTimeout(wake, 500))) {
-      const { code, stderr } = await path.host.verb("apply", ...everything, "--off", ...flags);
-      if (code === 0) return path;
-      if (!stderr.includes("expected no other instance") || Date.now() > end) throw new Error(`apply: ${stderr}`);
-    }
+    return path;
+  }
+
+  async install(...flags: string[]): Promise<void> {
+    const everything = flags.includes("--ports") || flags.includes("--cidrs") ? [] : ["--everything"];
+    await this.ok("apply", ...everything, "--off", ...flags);
   }
 
   async ok(words: string, ...flags: string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.host.verb(words, ...flags);
-    if (code !== 0) throw new Error(`${words}: ${stderr}`);
-    return stdout;
+    // Another instance, say the demo's, may have the whole host for a while: it is not ours to take over.
+    for (const end = Date.now() + 90_000; ; await new Promise((wake) => setTimeout(wake, 500))) {
+      const { code, stdout, stderr } = await this.host.verb(words, ...flags);
+      if (code === 0) return stdout;
+      if (!stderr.includes("expected no other instance") || Date.now() > end) throw new Error(`${words}: ${stderr}`);
+    }
   }
 
   async drain(): Promise<string> {
