@@ -2,10 +2,9 @@
 /*
  * Real sockets over a private generation that the host script has installed on a private cgroup; see cases/ for what they do.
  *
- * Not proven here: other kernels and machines than the one the tests run on; kernels without msg_tot_len; weakly ordered CPUs; SNAT
- * and simultaneous open; io_uring, sendfile, splice, MSG_ZEROCOPY, MSG_OOB; FIONREAD and SO_RCVLOWAT (the self-test of the host
- * measures the first); readers under a memory limit and memory_pressure; conntrack timeouts under a long bypass; eviction from
- * `claims` and forged keys; another sockmap on the same sockets; 10,000 connections at once; speed.
+ * Not proven here: other kernels and machines than the one the tests run on; kernels without msg_tot_len; weakly ordered CPUs; a memory
+ * limit of cgroup v2 where the controller is that of v1 (memory.test.ts); kTLS where the kernel has none; two sockets under one claim
+ * (hostile.test.ts); RTT_CB of a program attached after ours (beside.test.ts); speed.
  *
  * A limit of the kernel that the cases allow for and count (patiently() in cases/common.py): a blocking recv() of an enrolled socket
  * may return EAGAIN when a second thread reads from the same socket, or waits in a send on it.
@@ -115,7 +114,7 @@ export class Case {
 
   /** Waits; ends early, with the reason, when the case fails. */
   async during(ms: number): Promise<void> {
-    const code = await Promise.race([this.ended, new Promise<undefined>((wake) => setTimeout(wake, ms))]);
+    const code = await Promise.race([this.ended, new Promise<null>((wake) => setTimeout(() => wake(null), ms))]);
     if (code) throw new Error(`the case ended with ${code}\n${this.errors}`);
   }
 

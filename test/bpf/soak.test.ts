@@ -14,6 +14,9 @@ import { bundleWith, type Case, Datapath, expectEmpty, isSkipped, leaving, patie
 
 const seconds = Number(process.env.SOCKET_BYPASS_SOAK_SECONDS ?? 30);
 const connections = 20;
+/** It goes on until then, however slow the machine. */
+const wanted = seconds < 300 ? { bytes: 1e9, switches: 300 } : { bytes: 5e9, switches: 5000 };
+const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 /** With each upgrade comes the next of these; the second is as installed, but judges nothing as too short. */
 const builds = [[...switching, ...patient], patient, [...leaving, ...patient]];
 
@@ -50,11 +53,13 @@ describe.skipIf(isSkipped)("soak", () => {
       console.log(`soak: ${JSON.stringify(result)}`);
       const file = process.env.SOCKET_BYPASS_SOAK_RESULT;
       if (file !== undefined) fs.writeFileSync(file, `${JSON.stringify(result)}\n`);
-      expect(summary.bytes).toBeGreaterThan(seconds * 20_000_000);
-      expect(totals.pairs).toBeGreaterThan(connections);
-      expect(totals.redirected_bytes).toBeGreaterThan(seconds * 1_000_000);
-      expect(Math.min(totals.spills ?? 0, totals.returns ?? 0)).toBeGreaterThan(seconds * 50);
-      expect([summary.storm_errors, totals.redirect_failed]).toEqual([0, expect.any(Number)]);
+      expect(summary).toMatchObject({ bytes: over(wanted.bytes), kills: over(0), storms: over(0), storm_errors: 0 });
+      expect(totals).toMatchObject({
+        pairs: over(connections),
+        redirected_bytes: over(1 << 20),
+        spills: over(wanted.switches),
+        returns: over(wanted.switches),
+      });
     },
     (seconds + 300) * 1000,
   );
@@ -110,12 +115,18 @@ class Life {
     await this.apply();
   }
 
-  /** Until the time is over and each has happened. Gives how often it did. */
+  private isEnough(traffic: Case): boolean {
+    const { bytes } = JSON.parse(traffic.lastLine());
+    const { spills = 0, returns = 0 } = this.totals;
+    return bytes > wanted.bytes && Math.min(spills, returns) > wanted.switches;
+  }
+
+  /** Until the time is over, each has happened, and enough has moved. Gives how often it did. */
   async whileRunning(traffic: Case): Promise<Record<string, number>> {
     const done = { upgrades: 0, drains: 0, removals: 0, detaches: 0 };
     const end = Date.now() + seconds * 1000;
     const rest = async () => await traffic.during(1500);
-    while (Date.now() < end || Math.min(...Object.values(done)) === 0) {
+    do {
       await rest();
       await this.note();
       await this.upgrade();
@@ -139,7 +150,7 @@ class Life {
       }
       await this.note();
       console.log(`soak: ${traffic.lastLine()} ${JSON.stringify(done)}`);
-    }
+    } while (Date.now() < end || Math.min(...Object.values(done)) === 0 || !this.isEnough(traffic));
     return done;
   }
 }
