@@ -3,8 +3,8 @@
  * Real sockets over a private generation that the host script has installed on a private cgroup; see cases/ for what they do.
  *
  * Not proven here: other kernels and machines than the one the tests run on; kernels without msg_tot_len; weakly ordered CPUs; a memory
- * limit of cgroup v2 where the controller is that of v1 (memory.test.ts); kTLS where the kernel has none; two sockets under one claim
- * (hostile.test.ts); RTT_CB of a program attached after ours (beside.test.ts); speed.
+ * limit of cgroup v2 where the controller is that of v1 (memory.test.ts); kTLS where the kernel has none; RTT_CB of a program attached
+ * after ours (beside.test.ts); speed.
  *
  * A limit of the kernel that the cases allow for and count (patiently() in cases/common.py): a blocking recv() of an enrolled socket
  * may return EAGAIN when a second thread reads from the same socket, or waits in a send on it.

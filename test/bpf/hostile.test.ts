@@ -1,8 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * Not proven here: a key that two sockets share. The numbers of a server cannot be chosen without a network of one's own making, and
- * a second claim of a key fails by BPF_NOEXIST.
- */
 import * as fs from "node:fs";
 import { describe, expect, test, vi } from "vitest";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
@@ -24,6 +20,13 @@ describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
     const path = await Datapath.make(patient);
     await path.play("hostile.repaired");
     await expectCounters(path, { refused_other: 1, pairs: 2, redirected_messages: 100 });
+    await expectEmpty(path);
+  });
+
+  test("a socket with the key of another one, made by forged packets: refused, and no byte goes astray", async () => {
+    const path = await Datapath.make(patient);
+    await path.play("forger.same_key");
+    await expectCounters(path, { pairs: 1, refused_full: 1, redirected_messages: over(90) });
     await expectEmpty(path);
   });
 

@@ -12,7 +12,7 @@ import { describe, expect, test, vi } from "vitest";
 import { type Status, temporaryFolder } from "../host/host.js";
 import { bundleWith, type Case, Datapath, expectEmpty, isSkipped, leaving, patient, switching } from "./datapath.js";
 
-const seconds = Number(process.env.SOCKET_BYPASS_SOAK_SECONDS ?? 30);
+const seconds = Number(process.env.SOCKET_BYPASS_SOAK_SECONDS ?? 25);
 const connections = 20;
 /** It goes on until then, however slow the machine. */
 const wanted = seconds < 300 ? { bytes: 1e9, switches: 300 } : { bytes: 5e9, switches: 5000 };

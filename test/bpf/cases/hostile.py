@@ -8,10 +8,8 @@ import time
 
 from common import (NOISE, Mailbox, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace, receive,
                     report_line)
+from forger import TCP_REPAIR, choose_sequence
 from paths import bound, leave_note, place, reset_close, wire
-
-TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21
-SEND_QUEUE = 2
 
 
 def churn(port, first, count=200):
@@ -101,10 +99,7 @@ def repaired():
 
         with listen() as listener:
             client = socket.socket()
-            client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
-            client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR_QUEUE, SEND_QUEUE)
-            client.setsockopt(socket.IPPROTO_TCP, TCP_QUEUE_SEQ, 0x12345678)
-            client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 0)
+            choose_sequence(client)
             client.connect(listener.getsockname())
             server, _ = listener.accept()
         exchange(client, server)
