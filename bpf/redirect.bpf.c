@@ -63,8 +63,8 @@ SUBPROGRAM void find_peer(struct socket_state *own)
 
 /*
  * What is redirected is charged to the reader's memory cgroup at once, and where that finds no room send() fails with ENOMEM (or, in
- * v2, somebody is killed), while TCP makes the sender wait. In v2 a cgroup full of page cache has room all the same, so a reader
- * that keeps up is fed there until the kernel itself calls it pressure.
+ * v2, somebody is killed), while TCP makes the sender wait. The limit of v1 is one for TCP alone. In v2 a cgroup full of page cache
+ * has room all the same, so a reader that is not far behind is fed there until the kernel itself calls it pressure.
  */
 SUBPROGRAM bool is_cgroup_short(const struct end *reader, bool is_behind)
 {
@@ -124,7 +124,7 @@ SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
 		enter(own, MODE_LEAVE);
 		return;
 	}
-	if (!is_drained(own) || is_memory_short(own, size >= LOOK_BYTES))
+	if (!is_drained(own) || is_memory_short(own, false))
 		return;
 	count(COUNT_RETURNS);
 	enter(own, MODE_BYPASS);
@@ -191,7 +191,7 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	BPF_CORE_READ_INTO(&rcvbuf, reader, sk_rcvbuf);
 	if (limit < rcvbuf / 2)
 		limit = rcvbuf / 2;
-	if (queued > limit || is_memory_short(own, queued || size >= LOOK_BYTES))
+	if (queued > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own, own->flags & FLAG_LOWAT ? MODE_SPILL : MODE_LEAVE);
 	else if (bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)
 		enter(own, MODE_SPILL);
