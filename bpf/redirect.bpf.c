@@ -141,7 +141,7 @@ static __always_inline bool is_look_due(const struct socket_state *own, __u32 si
 	__u64 messages = own->messages - own->look_messages;
 
 	return messages >= LOOK_MESSAGES || own->bytes + size - own->look_bytes >= LOOK_BYTES ||
-	       own->messages == LOOK_FIRST;
+	       own->messages == LOOK_FIRST || bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES;
 }
 
 /* BYPASS: how the reader keeps up, and what follows from it. */

@@ -146,13 +146,14 @@ def forget_soon():
             file.write(str(value))
 
 
-def talk_for_long(client, seconds=15):
-    """Longer than the node remembers; then more than the reader takes, so that all comes by TCP, and the end."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        client.sendall(NOISE[:500])
-        equal(receive(client, 500), NOISE[:500], "reply")
-        time.sleep(0.02)
+def talk_for_long(client):
+    """Longer than the node remembers, first often, then seldom; then more than the reader takes, so that all comes by TCP, and the end."""
+    for pause, seconds in ((0.02, 7), (1, 8)):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            client.sendall(NOISE[:500])
+            equal(receive(client, 500), NOISE[:500], "reply")
+            time.sleep(pause)
     sender = Thread(client.sendall, NOISE[: 1 << 20])
     equal(receive(client, 1 << 20), NOISE[: 1 << 20], "a megabyte through the node")
     sender.end()
