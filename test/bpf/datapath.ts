@@ -179,11 +179,12 @@ export class Datapath {
   }
 
   async ok(words: string, ...flags: string[]): Promise<string> {
-    // Another instance, say the demo's, may have the whole host for a while: it is not ours to take over.
-    for (const end = Date.now() + 90_000; ; await new Promise((wake) => setTimeout(wake, 500))) {
+    // Another instance, say the demo's, may have the whole host for a while, or the lock: neither is ours to take over.
+    for (const end = Date.now() + 300_000; ; await new Promise((wake) => setTimeout(wake, 500))) {
       const { code, stdout, stderr } = await this.host.verb(words, ...flags);
       if (code === 0) return stdout;
-      if (!stderr.includes("expected no other instance") || Date.now() > end) throw new Error(`${words}: ${stderr}`);
+      if (!/expected no other instance|not free within/.test(stderr) || Date.now() > end)
+        throw new Error(`${words}: ${stderr}`);
     }
   }
 
