@@ -15,9 +15,8 @@
 /* The low bits of sk_user_data are flags: NOCOPY, BPF, PSOCK (include/net/sock.h). */
 #define USER_DATA_FLAGS 7ULL
 
-/* Addresses only; 0 where the loader may not see them (kptr_restrict) or the kernel has none. */
+/* The address only; 0 where the loader may not see it (kptr_restrict). */
 extern const void woken_wake_function __ksym __weak;
-extern const void tcp_memory_pressure __ksym __weak;
 
 static __always_inline bool is_end(const struct end *end)
 {

@@ -72,13 +72,35 @@ struct bpf_local_storage {
 	struct hlist_head list;
 };
 
+struct proto {
+	unsigned long *memory_pressure;
+};
+
 struct sock_common {
 	atomic64_t skc_cookie;
+	struct proto *skc_prot;
 };
 
 typedef struct {
 	int owned;
 } socket_lock_t;
+
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+struct page_counter { /* in pages */
+	atomic_long_t usage;
+	unsigned long max;
+	struct page_counter *parent;
+};
+
+struct mem_cgroup {
+	struct page_counter memory;
+	struct page_counter tcpmem; /* cgroup v1 */
+	bool tcpmem_active;
+	__u64 socket_pressure; /* until when, in jiffies; unsigned long on older kernels */
+};
 
 struct sock {
 	struct sock_common __sk_common;
@@ -86,6 +108,7 @@ struct sock {
 	struct socket_wq *sk_wq;
 	void *sk_user_data;
 	struct bpf_local_storage *sk_bpf_storage;
+	struct mem_cgroup *sk_memcg; /* not set where its cgroup does not count socket memory */
 	__u32 sk_rcvbuf; /* int there; never negative */
 	__u8 sk_kern_sock : 1;
 };

@@ -124,6 +124,7 @@ enum mode {
 #define FLAG_LOWAT 2u /* TCP_NOTSENT_LOWAT is ours */
 #define FLAG_SENDERS 4u /* more than one thread has sent */
 #define FLAG_PEER_OUT 8u /* LEAVE: the peer is out of the map */
+#define FLAG_RTT_THEIRS 16u /* another program had asked for RTT_CB before */
 
 struct socket_state {
 	struct end own;
