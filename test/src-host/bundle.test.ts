@@ -63,6 +63,26 @@ test("each BPF object is at most 32 KiB, so that gzip finds in it what the one b
   expect(Math.max(...sizes)).toBeLessThanOrEqual(32768);
 });
 
+test("a BPF object holds line numbers of its functions' beginnings only: all of them would be a seventh of the bundle", () => {
+  const lengths = fs.readdirSync(built).flatMap((file) => {
+    if (!file.endsWith(".bpf.o")) return [];
+    const object = fs.readFileSync(path.join(built, file));
+    // Magic, version, flags and the header's length, which tells .BTF.ext from .BTF.
+    const header = object.indexOf("9feb010020000000", 0, "hex");
+    return [
+      header < 0
+        ? "no .BTF.ext"
+        : { lines: object.readUInt32LE(header + 20), relocations: object.readUInt32LE(header + 28) },
+    ];
+  });
+  const expected = {
+    lines: expect.toSatisfy((length: number) => length > 0 && length < 300),
+    relocations: expect.toSatisfy((length: number) => length > 400),
+  };
+  expect(lengths.length).toBeGreaterThanOrEqual(3);
+  expect(lengths).toEqual(lengths.map(() => expected));
+});
+
 test("the same files give the same bytes, in whatever order they come", () => {
   const files: [string, Buffer][] = [
     ["b", Buffer.from("2")],
