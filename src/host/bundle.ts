@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { gzipSync } from "node:zlib";
 import * as pulumi from "@pulumi/pulumi";
 import { createTar } from "nanotar";
+import { asBase85 } from "./base85";
 import { withoutComments } from "./comments";
 import { compileObjects } from "./compile";
 import { packageRoot } from "./package-root";
@@ -88,7 +89,7 @@ export function asScript(tar: Buffer): string {
   const packed = gzipSync(tar, { level: 9, memLevel: 6 });
   // The tenth byte names the operating system that packed it.
   packed[9] = 255;
-  const text = packed.toString("base64").replace(/.{1,1000}/g, "$&\n");
+  const text = asBase85(packed).replace(/.{1,1000}/g, "$&\n");
   const header = fs.readFileSync(path.join(packageRoot(), "host", "unpack.sh"), "utf8");
   const script = withoutComments("unpack.sh", header)
     .replace(/\n+/g, "\n")
