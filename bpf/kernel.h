@@ -76,9 +76,33 @@ struct proto {
 	unsigned long *memory_pressure;
 };
 
+struct in6_addr {
+	__u32 unused[4];
+};
+
 struct sock_common {
 	atomic64_t skc_cookie;
 	struct proto *skc_prot;
+	__u16 skc_family;
+	__u16 skc_num; /* local port, host order */
+	__u16 skc_dport; /* remote port, network order */
+	__u32 skc_rcv_saddr; /* local address */
+	__u32 skc_daddr;
+	struct in6_addr skc_v6_rcv_saddr; /* both only with CONFIG_IPV6 */
+	struct in6_addr skc_v6_daddr;
+};
+
+struct inode {
+	unsigned long i_ino;
+};
+
+struct socket {
+	int unused;
+};
+
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
 };
 
 typedef struct {
@@ -106,6 +130,7 @@ struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
 	struct socket_wq *sk_wq;
+	struct socket *sk_socket; /* 0 before accept() and after close() */
 	void *sk_user_data;
 	struct bpf_local_storage *sk_bpf_storage;
 	struct mem_cgroup *sk_memcg; /* not set where its cgroup does not count socket memory */

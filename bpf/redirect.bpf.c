@@ -119,8 +119,7 @@ SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
 {
 	own->spilled += size;
 	own->spilled_messages++;
-	if (own->spilled > SPILL_BYTES ||
-	    own->spilled_messages > SPILL_MESSAGES + (own->messages - own->returned) / 4) {
+	if (is_spill_long(own)) {
 		enter(own, MODE_LEAVE);
 		return;
 	}

@@ -174,6 +174,15 @@ struct service {
 	__u32 unused;
 };
 
+/* SPILL: more went by TCP than redirecting again could make good. */
+static __always_inline bool is_spill_long(const struct socket_state *own)
+{
+	return own->spilled > SPILL_BYTES ||
+	       own->spilled_messages > SPILL_MESSAGES + (own->messages - own->returned) / 4;
+}
+
+#ifndef NO_MAPS
+
 /* --- Maps --- */
 
 struct { /* every enrolled socket, by its cookie; what redirect chooses from */
@@ -273,4 +282,5 @@ SUBPROGRAM void flush_counts(struct socket_state *own)
 	own->counted_bytes = own->bytes;
 }
 
+#endif
 #endif

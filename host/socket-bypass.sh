@@ -16,6 +16,9 @@
 #   remove                         undo all; also detach, verdict detach, program unload track|redirect, map remove, object remove
 #   preflight                      tell what is missing or in the way; mounts bpffs if need be
 #   status                         what is declared, what is there, what differs
+#   metrics                        OpenMetrics text of the same and the counters
+#   flows                          each enrolled connection: its ends, processes, state, counts, and why it is not redirected
+#   bench                          plain TCP, bypass and Unix sockets on this host, in a private cgroup
 #   drain, resume                  back to TCP with every connection kept, and again
 #   boot start                     what the boot unit runs: all steps again, as they were declared, from the files that are here
 #
@@ -29,8 +32,10 @@
 #   --queue-bytes N                one reader may leave unread, default 0: 4 MiB
 #   --drain-seconds N              wait for unread bytes before detaching, default 10
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
-#   --compile, --json              object install: compile here; status: as JSON
+#   --compile, --json              object install: compile here; status, flows, bench: as JSON
 #   --epoch N                      a step keeps this number; status tells it, and one more where the step has drifted
+#   --textfile DIR                 metrics: into DIR/socket-bypass.prom, for the textfile collector of node-exporter
+#   --seconds N                    bench: in all, default 30, at least 6
 #
 # Twice is as good as once. stdout answers, stderr talks. A step answers with its serial, which grows when it changed anything.
 # Exit 1 refused or failed, 2 wrong usage, 3 not supported by this kernel. Waits at most 120 s for another run on this host;
@@ -149,7 +154,7 @@ mount_bpffs() {
 machine() { uname -m | sed 's/^arm64$/aarch64/'; }
 
 find_file() ( # NAME [FOLDER]: in a generation's folder, else in the nearest
-	for folder in "${2:-}" "$from" "$here" "$home/$generation" "$home/current" "$home"/*; do
+	for folder in "${2:-}" "$from" "$here" "$home/$generation" "$home/current" "$home"/* "$here/current"; do
 		[ -f "$folder/$1" ] && say "$folder/$1" && return
 	done
 	return 1
@@ -609,10 +614,11 @@ check_rivals() {
 # --- drain and sweep ---
 
 list_sockets() { # FOLDER -> $listed, in the words of that very generation
-	ignore rm -f "$1/flows"
-	object=$(find_file flows.bpf.o "$state_dir/${1#"$B"/}") && bpf iter pin "$object" "$1/flows" map pinned "$1/sockets" && listed=$(cat "$1/flows")
+	# A report may list them while a drain does.
+	iterator=$1/flows-$$
+	object=$(find_file flows.bpf.o "$state_dir/${1#"$B"/}") && bpf iter pin "$object" "$iterator" map pinned "$1/sockets" && listed=$(cat "$iterator")
 	code=$?
-	ignore rm -f "$1/flows"
+	ignore rm -f "$iterator"
 	return "$code"
 }
 
@@ -906,6 +912,34 @@ selftest_parents() { # in a container its own cgroup is the place: it may not mo
 	sed -n "s:^0\\:\\::$v2:p" /proc/self/cgroup
 }
 
+make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
+	make_maps "$trial" 4096 1024
+	load_track "$trial" "$1"
+	load_redirect "$trial" "$2"
+	attach_verdict "$trial"
+	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0
+}
+
+make_place() {
+	place=
+	for parent in $(selftest_parents); do
+		place=${parent%/}/socket-bypass-$verb-$$
+		ignore mkdir "$place"
+		why=$("$probe" cgroup "$place" -- true 2>&1) && break
+		ignore rmdir "$place"
+		place=
+	done
+	[ -n "$place" ] || err "$verb: expected to run in a cgroup of its own below $v2, found: $why"
+}
+
+drop_place() { # CGROUP-FOLDER
+	for try in 1 2 3 4 5 6 7 8 9; do
+		while read -r pid; do ignore kill -9 "$pid"; done <"$1/cgroup.procs"
+		rmdir "$1" 2>/dev/null && break
+		sleep 0.2 2>/dev/null || sleep 1
+	done
+}
+
 run_selftest() {
 	claim_owner
 	pairs=0 messages=0 facts=null result=off
@@ -918,21 +952,9 @@ run_selftest() {
 	[ -f "$home/$generation/track.bpf.o" ] || err "$home/$generation: expected the files of the generation, found none; run object install first"
 	cleanup="drop_selftest; $cleanup"
 	was=$changed trial=$B/$instance/selftest
-	make_maps "$trial" 4096 1024
-	load_track "$trial" "$home/$generation/track.bpf.o"
-	load_redirect "$trial" "$home/$generation/redirect.bpf.o"
-	attach_verdict "$trial"
-	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0
+	make_trial "$home/$generation/track.bpf.o" "$home/$generation/redirect.bpf.o"
 	find_probe
-	place=
-	for parent in $(selftest_parents); do
-		place=${parent%/}/socket-bypass-selftest-$$
-		ignore mkdir "$place"
-		why=$("$probe" cgroup "$place" -- true 2>&1) && break
-		ignore rmdir "$place"
-		place=
-	done
-	[ -n "$place" ] || err "selftest: expected to run in a cgroup of its own below $v2, found: $why"
+	make_place
 	must cgroup attach "$place" sock_ops pinned "$trial/track" multi
 	answer=$("$probe" cgroup "$place" -- "$probe" selftest --seconds "$timeout")
 	code=$?
@@ -950,12 +972,7 @@ run_selftest() {
 drop_selftest() { # also what a killed run left: nobody else works here while we hold the lock
 	for parent in $(selftest_parents); do
 		for place in "${parent%/}"/socket-bypass-selftest-*; do
-			[ -d "$place" ] || continue
-			for try in 1 2 3 4 5 6 7 8 9; do
-				while read -r pid; do ignore kill -9 "$pid"; done <"$place/cgroup.procs"
-				rmdir "$place" 2>/dev/null && break
-				sleep 0.2 2>/dev/null || sleep 1
-			done
+			[ ! -d "$place" ] || drop_place "$place"
 		done
 	done
 	ignore rm -rf "$B/$instance/selftest"
@@ -1098,14 +1115,17 @@ observe_generation() { # FOLDER
 	fact counters $(say "$counts" | sed 's/ /:=/')
 }
 
+json_functions='
+	BEGIN { for (i = 1; i < 32; i++) control[sprintf("%c", i)] = sprintf("\\u%04x", i) }
+	function quote(s,   i, c, t) {
+		for (i = 1; i <= length(s); i++) { c = substr(s, i, 1); t = t (c == "\"" || c == "\\" ? "\\" c : c in control ? control[c] : c) }
+		return "\"" t "\""
+	}
+	function more(list, item) { return list (list == "" ? "" : ",") item }
+'
+
 to_json() {
-	awk -F '\t' '
-		BEGIN { for (i = 1; i < 32; i++) control[sprintf("%c", i)] = sprintf("\\u%04x", i) }
-		function quote(s,   i, c, t) {
-			for (i = 1; i <= length(s); i++) { c = substr(s, i, 1); t = t (c == "\"" || c == "\\" ? "\\" c : c in control ? control[c] : c) }
-			return "\"" t "\""
-		}
-		function more(list, item) { return list (list == "" ? "" : ",") item }
+	awk -F '\t' "$json_functions"'
 		function members(from,   i, k, t) {
 			for (i = from; i <= NF; i++) {
 				k = index($i, "=")
@@ -1133,11 +1153,20 @@ to_json() {
 		}'
 }
 
+# The instance that is named, else all -> $instances
+find_instances() {
+	instances=$instance
+	if [ -z "$instance" ]; then
+		instances=$(for folder in "$state_dir"/* "$B"/*; do ! is_name "${folder##*/}" || [ ! -d "$folder" ] || say "${folder##*/}"; done | sort -u)
+	elif [ ! -d "$home" ] && [ ! -d "$B/$instance" ]; then
+		err "instance $instance: expected it in $state_dir or $B, found neither"
+	fi
+}
+
 cmd_status() {
 	one=$instance answers=
-	[ -z "$one" ] || [ -d "$home" ] || [ -d "$B/$one" ] || err "instance $one: expected it in $state_dir or $B, found neither"
-	for instance in ${one:-$(for home in "$state_dir"/* "$B"/*; do [ ! -d "$home" ] || say "${home##*/}"; done | sort -u)}; do
-		is_name "$instance" || continue
+	find_instances
+	for instance in $instances; do
 		home=$state_dir/$instance
 		facts=$(observe) || exit
 		[ -z "$json" ] || facts=$(say "$facts" | to_json)
@@ -1150,6 +1179,274 @@ cmd_status() {
 	else
 		say "[$answers]"
 	fi
+}
+
+# --- metrics ---
+
+to_metrics() {
+	awk -F '\t' -v names="$counter_names" -v text="$textfile" -v host="kernel=\"$(uname -r)\",machine=\"$(machine)\"" '
+		function value(i) { return substr($i, index($i, "=") + 1) }
+		function add(name, labels, number) { samples[name] = samples[name] "socket_bypass_" name "{" labels "} " number "\n" }
+		# The text format of before names a family like its samples and knows no info.
+		function family(name, type, help,   short) {
+			short = "socket_bypass_" name
+			if (text != "") sub(/info/, "gauge", type)
+			else sub(/_(total|info)$/, "", short)
+			printf "# TYPE %s %s\n%s# HELP %s %s.\n%s", short, type, name ~ /bytes/ && text == "" ? "# UNIT " short " bytes\n" : "", short, help, samples[name]
+		}
+		function end_instance() {
+			if (instance != "") add("healthy", "instance=\"" instance "\"", !bad)
+			bad = 0
+		}
+		$1 == "instance" { end_instance(); instance = value(2); serving = value(5) }
+		$1 == "problem" { bad = 1 }
+		$1 == "generation" { generation = value(2); labels = "instance=\"" instance "\",generation=\"" generation "\""; tags = "" }
+		$1 == "program" { tags = tags "," $2 "=\"" value(5) "\"" }
+		$1 == "map" && $2 == "sockets" { add("max_sockets", labels, value(5)) }
+		$1 == "state" {
+			add("info", labels tags "," host, 1)
+			add("serving", labels, generation == serving)
+			add("draining", labels, value(2) == "true")
+			if (value(3) != "null") add("enrolled_sockets", labels, value(3))
+		}
+		$1 == "counters" { for (i = 2; i <= NF; i++) add(substr($i, 1, index($i, ":") - 1) "_total", labels, value(i)) }
+		END {
+			end_instance()
+			family("info", "info", "What serves: the tags of the programs and the system")
+			family("healthy", "gauge", "1 when all that is declared is there (socket-bypass status tells what is not)")
+			family("serving", "gauge", "1 for the generation that new connections go to")
+			family("draining", "gauge", "1 when everything goes by TCP")
+			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
+			family("max_sockets", "gauge", "Room in the sockhash")
+			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain", help, "|")
+			n = split(names, name, " ")
+			for (i = 1; i <= n; i++) family(name[i] "_total", "counter", help[i])
+			print "# EOF"
+		}'
+}
+
+cmd_metrics() {
+	[ -z "$textfile" ] || [ -d "$textfile" ] || err "--textfile $textfile: expected a folder, found none; create it, or name the one that node-exporter reads"
+	facts=
+	find_instances
+	for instance in $instances; do
+		home=$state_dir/$instance
+		seen=$(observe) || exit
+		facts=$facts$seen$nl
+	done
+	metrics=$(say "$facts" | to_metrics)
+	if [ -z "$textfile" ]; then
+		say "$metrics"
+		return
+	fi
+	# Not by a name that somebody could have put there, and by none that ends in .prom before it is whole.
+	new=$(mktemp "$textfile/socket-bypass.XXXXXX") || err "--textfile $textfile: expected to write there, found the reason above"
+	cleanup="ignore rm -f \"\$new\"; $cleanup"
+	say "$metrics" >"$new" || exit
+	ensure chmod 0644 "$new"
+	ensure mv -fT "$new" "$textfile/socket-bypass.prom"
+	say "$textfile/socket-bypass.prom"
+}
+
+# --- flows ---
+
+# The lines of flows.bpf.o behind one for their generation, then who has which socket open.
+show_flows() {
+	awk -v json="$json" "$json_functions"'
+		function number(hex,   v) {
+			for (v = 0; hex != ""; hex = substr(hex, 2)) v = v * 16 + index("123456789abcdef", substr(hex, 1, 1))
+			return v
+		}
+		function dotted(word) { return int(word / 256) "." word % 256 }
+		function address(text,   i, part, run) { # as RFC 5952 writes it
+			if (split(text, part, /:/) < 8) return text
+			text = ":"
+			for (i = 1; i < 9; i++) text = text sprintf("%x", part[i] = number(part[i])) ":"
+			for (run = ":0:0:0:0:0:0:0:0:"; !(i = index(text, run)) && length(run) > 5; run = substr(run, 3)) continue
+			if (i) text = substr(text, 1, i) substr(text, i + length(run) - 1)
+			if (text ~ /^::ffff:[^:]*:[^:]*:$/) return "::ffff:" dotted(part[7]) "." dotted(part[8])
+			if (text !~ /^::/) text = substr(text, 2)
+			return text ~ /::$/ ? text : substr(text, 1, length(text) - 1)
+		}
+		function place(host, port) { return (host ~ /:/ ? "[" host "]" : host) ":" port }
+		function process(pid,   name) {
+			getline name <("/proc/" pid "/comm")
+			close("/proc/" pid "/comm")
+			gsub(/[^ -~]/, "?", name) # it is cut at 15 bytes, also within a character
+			return name
+		}
+		# The line of a socket -> f; its processes as JSON -> who, as text -> f["at"]
+		function take(key,   i, n, pid) {
+			split(flow[key], f, " ")
+			f[8] = address(f[8]); f[10] = address(f[10])
+			f["at"] = place(f[8], f[9]); who = ""
+			n = split(owners[f[6]], pid, " ")
+			if (json == "" && n) f["at"] = f["at"] " " process(pid[1]) "/" pid[1] (n > 1 ? "+" n - 1 : "")
+			else for (i = 1; i <= n; i++) who = more(who, "{\"pid\":" pid[i] ",\"command\":" quote(process(pid[i])) "}")
+		}
+		function end_of(key) {
+			if (key == "") return "null"
+			take(key)
+			return "{\"address\":\"" f[8] "\",\"port\":" f[9] ",\"remoteAddress\":\"" f[10] "\",\"remotePort\":" f[11] ",\"processes\":[" who "],\"state\":\"" modes[f[4] + 1] "\",\"messages\":" f[12] ",\"bytes\":" f[13] ",\"sent\":" f[14] ",\"unread\":" (f[3] < 0 ? "null" : f[3]) ",\"unreadByTcp\":" f[15] ",\"why\":" (f[16] == "-" ? "null" : quote(f[16])) "}"
+		}
+		function row(from, to,   unread, at) {
+			if (from == "") return
+			if (to != "") { take(to); unread = f[3]; at = f["at"] }
+			take(from)
+			if (to == "") at = place(f[10], f[11])
+			put(f["at"], at, modes[f[4] + 1], f[12], f[13], unread < 0 ? "" : unread, f[16])
+		}
+		function put(from, to, mode, messages, bytes, unread, why) {
+			left[++rows] = from; right[rows] = to
+			rest[rows] = sprintf("%-6s %10s %14s %10s  %s", mode, messages, bytes, unread, why)
+			if (length(from) > widest) widest = length(from)
+			if (length(to) > wider) wider = length(to)
+		}
+		BEGIN { split("wait spill bypass leave", modes, " ") }
+		$1 == "generation" { label = $2 " " $3; drained = $4; next }
+		NF == 16 && $1 ~ /:.*:/ {
+			if ($4 == 3 && drained) $16 = "drained"
+			key = label " " $1
+			if (!(key in flow)) order[++n] = key # the kernel may list one twice
+			flow[key] = $0; wanted[$6]
+			if ($5 !~ /^[0:]*$/) { peer[key] = label " " $5; peer[label " " $5] = key }
+			next
+		}
+		/^[0-9]+\/fd:$/ { pid = $1; sub(/\/.*/, "", pid); next }
+		$NF ~ /^socket:/ {
+			inode = substr($NF, 9, length($NF) - 9)
+			if (inode in wanted && last[inode] != pid) owners[inode] = owners[inode] " " (last[inode] = pid)
+		}
+		END {
+			put("FROM", "TO", "STATE", "MESSAGES", "BYTES", "UNREAD", "WHY NOT")
+			for (i = 1; i <= n; i++) {
+				one = order[i]; two = peer[one] in flow ? peer[one] : ""
+				if (one in done) continue
+				done[two]
+				split(flow[one], f, " ")
+				if (!f[7]) { key = one; one = two; two = key }
+				if (json == "") { row(one, two); row(two, one); continue }
+				split(order[i], of, " ")
+				printf "%s{\"instance\":\"%s\",\"generation\":\"%s\",\"client\":%s,\"server\":%s}", (i > 1 ? ",\n" : "["), of[1], of[2], end_of(one), end_of(two)
+			}
+			if (json != "") print (n ? "" : "[") "]"
+			else if (rows < 2) print "no connection is enrolled"
+			else for (i = 1; i <= rows; i++) printf "%-" widest "s  %-" wider "s  %s\n", left[i], right[i], rest[i]
+		}'
+}
+
+cmd_flows() {
+	lines=
+	find_instances
+	for instance in $instances; do
+		home=$state_dir/$instance
+		for folder in "$B/$instance"/*; do
+			# The record of the serving generation leads into its folder too.
+			{ [ ! -L "$folder" ] && [ -e "$folder/maps/knobs" ]; } || continue
+			get_knob "$folder" 0
+			drain=$value
+			list_sockets "$folder" || err "${folder##*/}: expected to list its sockets, found: $(explain)"
+			lines="${lines}generation $instance ${folder##*/} $drain$nl$listed$nl"
+		done
+	done
+	{
+		say "$lines"
+		# One ls for all of them: a process for each would take minutes.
+		[ -z "$lines" ] || (cd /proc && ls -l [0-9]*/fd 2>/dev/null)
+	} | show_flows
+}
+
+# --- bench: a trial as in the self-test; its program is on the cgroup only while the bypass runs ---
+
+# Another instance on a cgroup above would take the plain connections, unless its ports are none that the kernel gives to clients.
+check_plain() {
+	list_rivals
+	for other in $rivals; do
+		folder=$B/$other/$(recorded serving "$other") home=$state_dir/$other
+		[ -e "$folder/maps/knobs" ] || continue
+		get_knob "$folder" 0
+		[ "$value" -eq 0 ] || continue
+		policy_of ports | tr , '\n' | awk -F - -v given="$(cat /proc/sys/net/ipv4/ip_local_port_range)" '
+			BEGIN { split(given, range, " ") }
+			$1 == "" || ($1 + 0 <= range[2] && $NF + 0 >= range[1]) { bad = 1 }
+			END { exit bad || !NR }' || err "bench: expected nothing that bypasses its plain connections too, found instance $other on $(recorded cgroup "$other"); type «socket-bypass drain --instance $other», and resume afterwards"
+	done
+}
+
+# Lines of a cell (mode, size, CPUs), a way and the answer of the probe: the medians of each, and the ratio to plain TCP.
+show_bench() {
+	awk -v json="$json" '
+		function median(which,   i, j, n, v, t) {
+			n = count[$0]
+			for (i = 1; i <= n; i++) {
+				match(answer[$0, i], "\"" which "\":[0-9.]*")
+				t = substr(answer[$0, i], RSTART + length(which) + 3, RLENGTH - length(which) - 3)
+				for (j = i; j > 1 && v[j - 1] + 0 > t + 0; j--) v[j] = v[j - 1]
+				v[j] = t
+			}
+			return v[int((n + 1) / 2)]
+		}
+		{
+			line = $5; $5 = ""
+			if (!count[$0]++) order[++rows] = $0
+			answer[$0, count[$0]] = line
+		}
+		END {
+			row = "%-24s %-4s %-11s %10s %10s %8s %8s %7s\n"
+			if (json == "") printf row, "", "CPUs", "", "1/s", "Mbit/s", "p50 us", "p99 us", "ratio"
+			else row = ",\n{\"mode\":\"%s\",\"size\":%s,\"cpus\":%s,\"way\":\"%s\",\"rps\":%s,\"mbps\":%s,\"p50us\":%s,\"p99us\":%s,\"ratio\":%s}"
+			for (i = 1; i <= rows; i++) {
+				$0 = order[i]
+				p50 = median("p50us"); p99 = median("p99us"); rps = median("rps")
+				if ($4 == "plain") plain = rps
+				ratio = sprintf("%.2f", plain > 0 ? rps / plain : 0)
+				format = i == 1 && json != "" ? "[" substr(row, 3) : row
+				if (json != "") printf format, $1, $2, $3, $4, rps, median("mbps"), p50 == "" ? "null" : p50, p99 == "" ? "null" : p99, ratio
+				else printf row, ($1 == "rr" ? "request/response " : "stream ") ($2 < 1024 ? $2 " B" : $2 / 1024 " KiB"), $3, $4 == "unix" ? "Unix socket" : $4 == "plain" ? "plain TCP" : $4, rps, median("mbps"), p50, p99, ratio
+			}
+			if (json != "") print "]"
+		}'
+}
+
+cmd_bench() {
+	drop_leftovers
+	for place in "$v2"/socket-bypass-bench-*; do
+		! is_number "${place#"$v2"/socket-bypass-bench-}" || kill -0 "${place##*-}" 2>/dev/null || drop_place "$place"
+	done
+	check_cgroup
+	find_probe
+	make_place
+	cleanup="drop_place '$place'; $cleanup"
+	# Rivals are no hindrance, but they are looked at below.
+	cgroup=${place#"$v2"} cgroup_folder=$place take_over=1
+	preflight
+	check_plain
+	trial=$B/_try-$$
+	cleanup="ignore rm -rf '$trial'; ignore rmdir '$B'; $cleanup"
+	make_folder "$B"
+	make_trial "$(find_file track.bpf.o)" "$(find_file redirect.bpf.o)"
+	cpus=$(sed -n 's/^Cpus_allowed_list:[^0-9]*//p' /proc/self/status | awk -F , '{ for (i = 1; i <= NF; i++) { split($i "-" $i, c, "-"); for (; c[1] + 0 <= c[2] + 0; c[1]++) if (++n < 3) print c[1] } }')
+	cpu=${cpus%%"$nl"*} runs=
+	for cell in 'rr 64' 'rr 16384' 'stream 65536'; do
+		for last in $cpus; do
+			for _ in 1 2 3; do
+				for way in plain bypass unix; do
+					[ "$way" != bypass ] || must cgroup attach "$cgroup_folder" sock_ops pinned "$trial/track" multi
+					case $way in unix) transport=unix ;; *) transport=tcp ;; esac
+					# On a host that is busy enough the shortest runs get no turn.
+					for ms in $((seconds * 1000 / 54)) 500 1000 2000; do
+						answer=$("$probe" cgroup "$cgroup_folder" -- "$probe" bench --mode "${cell% *}" --size "${cell#* }" --transport "$transport" --pin "$cpu,$last" --ms "$ms" 2>&1) && break
+						[ "$ms" != 2000 ] || err "bench: expected a run of $way ($cell) to end well, found: $answer"
+					done
+					[ "$way" != bypass ] || must cgroup detach "$cgroup_folder" sock_ops pinned "$trial/track"
+					runs="$runs$cell $((1 + (cpu != last))) $way $answer$nl"
+				done
+			done
+		done
+	done
+	count_all "$trial"
+	case $counts in *'redirected_messages 0'*) err "bench: expected redirected messages, found none" ;; esac
+	say "${runs%"$nl"}" | show_bench
 }
 
 # --- preflight: says everything that is in the way before it refuses ---
@@ -1363,14 +1660,14 @@ parse() {
 	'object install' | 'map create' | 'program load' | 'verdict attach' | selftest | 'policy set' | attach | apply) kind=create ;;
 	'object remove' | 'map remove' | 'program unload' | 'verdict detach' | detach | remove) kind=delete ;;
 	drain | resume | 'boot start') kind=switch ;;
-	preflight | status | help) kind=report ;;
+	preflight | status | metrics | flows | bench | help) kind=report ;;
 	*) usage "expected a verb, found $verb" ;;
 	esac
 	while [ $# -gt 0 ]; do
 		word=1 flag=${1#--}
 		case $1 in
 		--take-over | --force | --everything | --off | --compile | --json) ;;
-		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --queue-bytes | --drain-seconds | --timeout | --epoch)
+		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --queue-bytes | --drain-seconds | --timeout | --epoch | --textfile | --seconds)
 			[ $# -ge 2 ] || usage "$1: expected a value, found nothing"
 			case $2 in *[[:cntrl:]]*) usage "$1: expected one line of printable text" ;; esac
 			word=$2
@@ -1392,9 +1689,10 @@ check_arguments() {
 	case $state_dir/ in
 	*//* | */./* | */../* | *\'* | [!/]*) usage "--state-dir: expected a clean absolute path, found $state_dir" ;;
 	esac
-	for word in "sockets $sockets" "pending $pending" "queue-bytes $queue_bytes" "drain-seconds $drain_seconds" "timeout $timeout" "epoch ${epoch:-0}"; do
+	for word in "sockets $sockets" "pending $pending" "queue-bytes $queue_bytes" "drain-seconds $drain_seconds" "timeout $timeout" "epoch ${epoch:-0}" "seconds $seconds"; do
 		is_number "${word#* }" || usage "--${word%% *}: expected a number, found ${word#* }"
 	done
+	[ "$seconds" -ge 6 ] || usage "--seconds: expected at least 6, found $seconds"
 	case $enabled in true | false) ;; *) usage "--enabled: expected true or false, found $enabled" ;; esac
 	[ "$kind" = report ] || need --instance "$instance"
 	if [ "$kind" = create ]; then
@@ -1447,7 +1745,7 @@ main() {
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd) || exit
 	script=$here/${script##*/}
 	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' epoch=''
-	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true queue_bytes=0 drain_seconds=10 timeout=30
+	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true queue_bytes=0 drain_seconds=10 timeout=30 textfile='' seconds=30
 	undo='' cleanup='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null
 	trap '' HUP PIPE
@@ -1465,6 +1763,9 @@ main() {
 	case $verb in
 	preflight) preflight ;;
 	status) cmd_status ;;
+	metrics) cmd_metrics ;;
+	flows) cmd_flows ;;
+	bench) cmd_bench ;;
 	apply) cmd_apply ;;
 	'object install') step object '' install_object ;;
 	'map create') step map object create_maps ;;
@@ -1484,7 +1785,7 @@ main() {
 	*) cmd_detach ;;
 	esac
 	case $verb in
-	status) ;;
+	status | metrics | flows | bench) ;;
 	preflight) say "ok kernel=$(uname -r) machine=$(machine) bpftool=$version bpffs=$bpffs cgroup=$cgroup_folder" ;;
 	selftest) say "{\"serial\":$serial,\"selftest\":\"$result\",\"kernel\":\"$(uname -r)\",\"machine\":\"$(machine)\",\"pairs\":$pairs,\"redirected\":$messages,\"facts\":${facts:-null}}" ;;
 	*) if [ "$kind" = create ]; then say "$serial$(left_over)"; else say "done$(left_over)"; fi ;;

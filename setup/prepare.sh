@@ -60,6 +60,7 @@ tools() {
 		demo  iproute2        ip                             makes the network namespaces
 		test  busybox         busybox                        the second shell that the host script must run under
 		test  python3         python3                        sockets in every state that the tests need
+		test  python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py reads what metrics prints
 		test  nginx           nginx                          a proxy in front of a service
 		test  wrk             wrk                            loads the proxy
 		test  socat           socat                          plain connections

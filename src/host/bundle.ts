@@ -5,6 +5,8 @@ import * as path from "node:path";
 import { gzipSync } from "node:zlib";
 import * as pulumi from "@pulumi/pulumi";
 import { createTar } from "nanotar";
+import { asBase85 } from "./base85";
+import { withoutComments } from "./comments";
 import { compileObjects } from "./compile";
 import { packageRoot } from "./package-root";
 
@@ -56,7 +58,10 @@ function pack(origin: ObjectOrigin, machine: string): Bundle {
     throw new pulumi.RunError(`socket-bypass: host: expected a machine of type x86_64 or aarch64, found ${machine}`);
   }
   const objects = (): Files => readFolder(path.join(packageRoot(), "dist", "host"), (file) => file.endsWith(".bpf.o"));
-  const sources = (): Files => readFolder(path.join(packageRoot(), "bpf"), (file) => /\.([ch]|sh)$/.test(file));
+  const sources = (): Files => {
+    const files = readFolder(path.join(packageRoot(), "bpf"), (file) => /\.([ch]|sh)$/.test(file));
+    return new Map([...files].map(([name, data]) => [name, Buffer.from(withoutComments(name, data.toString()))]));
+  };
 
   const identity = archive(new Map([...tools, ...(origin === "prebuilt" ? objects() : sources())]));
   const sent = origin === "deployer" ? archive(new Map([...tools, ...compileObjects()])) : identity;
@@ -84,9 +89,11 @@ export function asScript(tar: Buffer): string {
   const packed = gzipSync(tar, { level: 9, memLevel: 6 });
   // The tenth byte names the operating system that packed it.
   packed[9] = 255;
-  const text = packed.toString("base64").replace(/.{1,1000}/g, "$&\n");
+  const text = asBase85(packed).replace(/.{1,1000}/g, "$&\n");
   const header = fs.readFileSync(path.join(packageRoot(), "host", "unpack.sh"), "utf8");
-  const script = header.replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`);
+  const script = withoutComments("unpack.sh", header)
+    .replace(/\n+/g, "\n")
+    .replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`);
   if (script.length > largestBundle) {
     throw new pulumi.RunError(
       `socket-bypass: bundle: expected at most ${largestBundle} bytes as sent, found ${script.length}; ` +
