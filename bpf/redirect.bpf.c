@@ -138,6 +138,8 @@ SUBPROGRAM void look_at_reader(struct socket_state *own)
 	BPF_CORE_READ_INTO(&rcvbuf, reader, sk_rcvbuf);
 	if (limit < rcvbuf / 2)
 		limit = rcvbuf / 2;
+	if (queued > limit && is_read_by_edges(&own->peer))
+		limit *= EDGE_QUEUES;
 	if (queued > limit || is_memory_short())
 		enter(own, own->flags & FLAG_LOWAT ? MODE_SPILL : MODE_LEAVE);
 	else if (!own->turn && bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)

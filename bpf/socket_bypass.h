@@ -23,6 +23,10 @@
 #ifndef QUEUE_BYTES
 #define QUEUE_BYTES (4 << 20) /* default of KNOB_QUEUE_BYTES */
 #endif
+#ifndef EDGE_QUEUES
+#define EDGE_QUEUES \
+	16 /* so many times as much may wait for a reader by edge-triggered epoll, see turn_when_empty() */
+#endif
 #ifndef SPILL_BYTES
 #define SPILL_BYTES (64 << 20) /* by TCP in one spill, then the direction leaves */
 #endif

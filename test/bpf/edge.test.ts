@@ -29,14 +29,21 @@ describe.skipIf(isSkipped)("a reader by edge-triggered epoll that stops at a sho
     execFileSync("bpftool", `map update pinned ${knobs} key 0 0 0 0 value 2 0 0 0 0 0 0 0`.split(" "));
     edge.go();
     await edge.ready();
-    await path.drain();
+    await path.ok("drain", "--drain-seconds", "1");
     edge.go();
     expect(await edge.result()).toEqual({ behind: 0 });
     await expectCounters(path, { pairs: 1, drained: some, gone: some });
   });
 
-  test("a limit: but it waits for the next message where it was more than limits.queueBytes behind", async () => {
+  test("when it is far behind: its queue may be 16 times as long", async () => {
     const path = await Datapath.make();
-    expect(await path.play("edge.late", 20000, 215)).toEqual({ behind: expect.toSatisfy((bytes: number) => bytes > 0) });
+    expect(await path.play("edge.late", 20000, 215, 1000)).toEqual({ behind: 0 });
+    await expectCounters(path, { pairs: 1, tcp_messages: 0 });
+  });
+
+  test("a limit: but one that is still further behind waits for the next message", async () => {
+    const path = await Datapath.make([], "--queue-bytes", "65536");
+    const { behind } = await path.play("edge.late", 20000, 58);
+    expect(behind).toBeGreaterThan(0);
   });
 });
