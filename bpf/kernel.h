@@ -55,6 +55,19 @@ struct wait_queue_entry {
 	struct list_head entry;
 };
 
+struct epoll_event {
+	__u32 events;
+};
+
+struct epitem {
+	struct epoll_event event;
+};
+
+struct eppoll_entry {
+	struct epitem *base;
+	struct wait_queue_entry wait;
+};
+
 struct socket_wq {
 	struct wait_queue_head wait;
 };

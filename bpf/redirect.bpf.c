@@ -19,6 +19,7 @@ SUBPROGRAM void enter(struct socket_state *own, __u32 mode)
 	}
 	flush_counts(own);
 	own->mode = mode;
+	own->turn = MODE_WAIT;
 }
 
 static __always_inline void note_sender(struct socket_state *own)
@@ -177,10 +178,8 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 
 	if (queued && !is_apart && messages && since / messages < SMALL_MESSAGE) {
 		own->strikes += 2;
-		if (own->strikes >= STRIKES) {
-			enter(own, MODE_LEAVE);
-			return;
-		}
+		if (own->strikes >= STRIKES)
+			own->turn = MODE_LEAVE;
 	} else if (own->strikes) {
 		own->strikes--;
 	}
@@ -190,10 +189,25 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	BPF_CORE_READ_INTO(&rcvbuf, reader, sk_rcvbuf);
 	if (limit < rcvbuf / 2)
 		limit = rcvbuf / 2;
+	if (queued > limit && is_read_by_edges(&own->peer))
+		limit *= EDGE_QUEUES;
 	if (queued > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own, own->flags & FLAG_LOWAT ? MODE_SPILL : MODE_LEAVE);
-	else if (bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)
-		enter(own, MODE_SPILL);
+	else if (!own->turn && bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)
+		own->turn = MODE_SPILL;
+}
+
+/*
+ * BYPASS: a turn to TCP waits until the reader has taken all that was redirected, unless its queue is too long. Else a reader by
+ * edge-triggered epoll that takes a short read for the end, as epoll(7) allows and nginx, Netty and Tokio do, stops between the last
+ * redirected byte and the first TCP byte, and nothing wakes it.
+ */
+SUBPROGRAM void turn_when_empty(struct socket_state *own)
+{
+	struct sk_psock *psock = get_psock(&own->peer);
+
+	if (!psock || !is_end(&own->peer) || !has_redirected_bytes(psock))
+		enter(own, own->turn);
 }
 
 SEC("sk_msg")
@@ -201,6 +215,7 @@ int redirect_msg(struct sk_msg_md *msg)
 {
 	struct bpf_sock *sk = msg->sk;
 	struct socket_state *own;
+	__u64 drain;
 
 	if (!sk)
 		return SK_PASS;
@@ -210,8 +225,12 @@ int redirect_msg(struct sk_msg_md *msg)
 
 	own->sent++;
 	note_sender(own);
-	if (get_knob(KNOB_DRAIN)) {
+	drain = get_knob(KNOB_DRAIN);
+	if (drain && own->turn != MODE_LEAVE) {
 		count(COUNT_DRAINED);
+		own->turn = MODE_LEAVE;
+	}
+	if (drain && (drain != DRAIN_GENTLY || own->mode != MODE_BYPASS)) {
 		enter(own, MODE_LEAVE);
 		return SK_PASS;
 	}
@@ -221,6 +240,8 @@ int redirect_msg(struct sk_msg_md *msg)
 		return_when_drained(own, msg->size);
 	if (own->mode == MODE_BYPASS && is_look_due(own, msg->size))
 		look_at_reader(own, msg->size);
+	if (own->mode == MODE_BYPASS && own->turn)
+		turn_when_empty(own);
 	if (own->mode != MODE_BYPASS) {
 		count(COUNT_TCP_MESSAGES);
 		return SK_PASS;

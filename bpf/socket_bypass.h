@@ -23,6 +23,10 @@
 #ifndef QUEUE_BYTES
 #define QUEUE_BYTES (4 << 20) /* default of KNOB_QUEUE_BYTES */
 #endif
+#ifndef EDGE_QUEUES
+#define EDGE_QUEUES \
+	16 /* so many times as much may wait for a reader by edge-triggered epoll, see turn_when_empty() */
+#endif
 #ifndef SPILL_BYTES
 #define SPILL_BYTES (64 << 20) /* by TCP in one spill, then the direction leaves */
 #endif
@@ -57,6 +61,7 @@
 	64 /* one connection in so many of a skipped service is enrolled to see whether it changed */
 #endif
 
+#define DRAIN_GENTLY 2 /* value of KNOB_DRAIN */
 #define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
 #define MAX_RANGES 64
 #define MAX_CIDRS 64
@@ -67,7 +72,7 @@
 /* --- Settings and counters. The host script and docs name them in this order. --- */
 
 enum knob {
-	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message */
+	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message; DRAIN_GENTLY: when its reader's queue is empty */
 	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
 	KNOB_QUEUE_BYTES, /* that one reader may leave unread before its sender goes by TCP; 0: QUEUE_BYTES */
 	KNOBS,
@@ -131,6 +136,7 @@ struct socket_state {
 	struct end peer; /* cookie 0: not known */
 	struct claim claim; /* of an active end */
 	__u32 mode;
+	__u32 turn; /* BYPASS: the mode to enter when the peer's queue is empty; MODE_WAIT: none */
 	__u32 flags;
 	__u32 sender; /* thread that sends, 0: none has */
 	__u32 strikes;
@@ -148,6 +154,7 @@ struct socket_state {
 	__u64 refreshed; /* jiffies of the last TCP message */
 	__u32 sent; /* messages by any way */
 	__u32 service; /* index into `services` */
+	__u32 unused;
 };
 
 struct port_range {

@@ -380,6 +380,7 @@ put_policy() { # FOLDER HEX QUEUE-BYTES DRAIN: the slot not in use, the selector
 		set_knob "$1" 1 $((1 - slot))
 	fi
 	set_knob "$1" 2 "$3"
+	[ "$4" -eq 0 ] || drain_gently "$1"
 	set_knob "$1" 0 "$4"
 }
 
@@ -626,8 +627,17 @@ count_keys() { # MAP-PIN
 	"$bpftool" -j map dump pinned "$1" 2>/dev/null | awk '/"error":/ { exit 1 } { n += gsub(/"key":\[/, "") } END { print n + 0 }'
 }
 
+# A second in which each connection turns to TCP when its reader has taken everything (DRAIN_GENTLY in bpf/socket_bypass.h); the rest turn at once.
+drain_gently() { # FOLDER
+	get_knob "$1" 0
+	[ "$value" -eq 0 ] && [ "$drain_seconds" -gt 0 ] && [ "$(count_keys "$1/sockets")" -ne 0 ] || return 0
+	set_knob "$1" 0 2
+	ensure sleep 1
+}
+
 # Drains, then takes out every socket whose queues are empty; those that hold unread bytes get some time.
 sweep() { # FOLDER -> $left, $unread
+	drain_gently "$1"
 	set_knob "$1" 0 1
 	left=$(count_keys "$1/sockets") || left=-1
 	unread=0 final=
@@ -800,7 +810,9 @@ do_attach() {
 	for folder in $old; do
 		[ -e "$folder/maps/knobs" ] || continue
 		get_knob "$folder" 0
-		[ "$value" -ne 0 ] || undo_with "set_knob '$folder' 0 0"
+		[ "$value" -eq 0 ] || continue
+		undo_with "set_knob '$folder' 0 0"
+		drain_gently "$folder"
 		set_knob "$folder" 0 1
 	done
 	list_hooks

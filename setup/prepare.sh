@@ -67,6 +67,9 @@ tools() {
 		test  openssh-server  sshd                           the far end of the SSH tests
 		test  nftables        nft                            address translation in the tests
 		test  strace          strace                         shows the system calls of a script
+		test  postgresql      /usr/lib/postgresql/*/bin/pgbench a database that is run through the bypass
+		test  haproxy         haproxy                        a proxy that can splice
+		test  memcached       memcached                      a cache that is run through the bypass
 	END
 }
 
@@ -100,7 +103,12 @@ missing_tools() {
 
 is_there() {
 	case $1 in
-	/*) [ -e "$1" ] && return ;;
+	/*)
+		# May be a pattern: some folders are named after a version.
+		for file in $1; do
+			[ -e "$file" ] && return
+		done
+		;;
 	python:*) has python3 && python3 -c "import ${1#python:}" 2>/dev/null && return ;;
 	*,*) is_there "${1%%,*}" || is_there "${1#*,}" && return ;;
 	*) has "$1" && return ;;
@@ -169,7 +177,7 @@ allow_services() {
 # Otherwise what we installed for its program alone would start at the next boot.
 disable_services() {
 	has systemctl || return 0
-	for unit in redis-server:redis-server nginx:nginx openssh-server:ssh; do
+	for unit in redis-server:redis-server nginx:nginx openssh-server:ssh postgresql:postgresql haproxy:haproxy memcached:memcached; do
 		case " $missing " in
 		*" ${unit%:*} "*) ;;
 		*) continue ;;
