@@ -30,6 +30,12 @@ class BootHost extends Host {
     return host;
   }
 
+  /** While the stand-in is there. */
+  override async end(): Promise<void> {
+    await this.verb("remove");
+    await super.end();
+  }
+
   boot() {
     return this.raw("boot", "start", "--instance", this.instance, "--state-dir", this.stateDir);
   }
