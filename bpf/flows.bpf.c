@@ -24,6 +24,13 @@
 
 enum verdict { IDLE, UNREAD, BUSY };
 
+struct { /* too large for the stack beside that of another end */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct socket_state);
+} scratch SEC(".maps");
+
 static const char verdicts[][8] = { "idle", "unread", "busy" };
 
 enum reason {
@@ -140,19 +147,20 @@ int list_sockets(struct bpf_iter__sockmap *ctx)
 	struct seq_file *seq = ctx->meta->seq;
 	struct sock *sk = ctx->sk;
 	__u64 *key = ctx->key;
-	struct socket_state own;
+	struct socket_state *own;
 	struct sk_psock *psock;
-	struct end end;
 	enum verdict verdict;
 	__s64 unread = -1;
 	enum reason why;
-	__u32 lag;
+	struct end end;
+	__u32 lag = 0;
 
-	if (!sk || !key)
+	own = bpf_map_lookup_elem(&scratch, &lag);
+	if (!sk || !key || !own)
 		return 0;
 	end.cookie = *key;
 	end.sock = (__u64)sk;
-	if (!read_state(&end, &own))
+	if (!read_state(&end, own))
 		return 0;
 	psock = get_psock(&end);
 	if (psock && bpf_core_field_exists(psock->msg_tot_len)) {
@@ -161,15 +169,15 @@ int list_sockets(struct bpf_iter__sockmap *ctx)
 		BPF_CORE_READ_INTO(&bytes, psock, msg_tot_len);
 		unread = bytes;
 	}
-	verdict = judge(&end, &own.peer);
+	verdict = judge(&end, &own->peer);
 	print_key(seq, end.cookie);
-	PRINT(seq, " %s %lld %d ", (__u64)verdicts[verdict], unread, own.mode);
-	print_key(seq, own.peer.cookie);
-	PRINT(seq, " %llu %d ", get_inode(sk), own.flags & FLAG_ACTIVE);
+	PRINT(seq, " %s %lld %d ", (__u64)verdicts[verdict], unread, own->mode);
+	print_key(seq, own->peer.cookie);
+	PRINT(seq, " %llu %d ", get_inode(sk), own->flags & FLAG_ACTIVE);
 	print_addresses(seq, sk);
-	lag = get_lag(&own);
-	why = explain(&own, lag);
-	PRINT(seq, "%llu %llu %u %u %s\n", own.messages, own.bytes, own.sent, lag,
+	lag = get_lag(own);
+	why = explain(own, lag);
+	PRINT(seq, "%llu %llu %u %u %s\n", own->messages, own->bytes, own->sent, lag,
 	      (__u64)reasons[why]);
 	return 0;
 }
