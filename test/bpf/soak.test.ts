@@ -22,7 +22,7 @@ import {
   switching,
 } from "./datapath.js";
 
-const seconds = Number(process.env.SOCKET_BYPASS_SOAK_SECONDS ?? 25);
+const seconds = Number(process.env.SOCKET_BYPASS_SOAK_SECONDS ?? 20);
 const connections = 20;
 /** It goes on until then, however slow the machine. */
 const wanted = seconds < 300 ? { bytes: 1e9, switches: 300 } : { bytes: 5e9, switches: 5000 };
@@ -49,7 +49,7 @@ describe.skipIf(isSkipped)("soak", () => {
       await path.ok("remove", "--drain-seconds", "5");
       await vi.waitFor(() => expect(life.leftInKernel()).toEqual([]), { timeout: 10_000, interval: 200 });
       await vi.waitFor(() => expect(memory().ofTcp).toBeLessThan(before.ofTcp + (32 << 20)), { timeout: 10_000 });
-      await vi.waitFor(() => expect(memory().ofKernel).toBeLessThan(before.ofKernel + (32 << 20)), { timeout: 10_000 });
+      await vi.waitFor(() => expect(memory().ofKernel).toBeLessThan(before.ofKernel + (64 << 20)), { timeout: 10_000 });
 
       const result = {
         seconds,
@@ -135,7 +135,7 @@ class Life {
   async whileRunning(traffic: Case): Promise<Record<string, number>> {
     const done = { upgrades: 0, drains: 0, removals: 0, detaches: 0 };
     const end = Date.now() + seconds * 1000;
-    const rest = async () => await traffic.during(1500);
+    const rest = async () => await traffic.during(1000);
     do {
       await rest();
       await this.note();
