@@ -94,7 +94,7 @@ function attach(path: Datapath, when: "before" | "after", source: string, hasVer
   const object = join(temporaryFolder(), "other.o");
   const include = `/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
   const words = ["-target", "bpfel", "-mcpu=v2", "-O2", "-g", "-idirafter", include, "-xc", "-", "-c", "-o", object];
-  execFileSync("clang-19", [...words, `-DHZ=${jiffiesPerSecond()}`], { input: common + source });
+  execFileSync("clang-19", words, { input: common + source });
   fs.mkdirSync(pins);
   undo.push(() => fs.rmSync(pins, { recursive: true }));
   bpftool("prog", "loadall", object, join(pins, "progs"), "pinmaps", join(pins, "maps"));
@@ -113,13 +113,6 @@ function attach(path: Datapath, when: "before" | "after", source: string, hasVer
   };
 }
 
-function jiffiesPerSecond(): number {
-  const config = execFileSync("sh", ["-c", 'zcat /proc/config.gz 2>/dev/null || cat "/boot/config-$(uname -r)"'], {
-    encoding: "utf8",
-  });
-  return Number(/^CONFIG_HZ=(\d+)$/m.exec(config)?.[1]);
-}
-
 function bpftool(...words: string[]): string {
   return execFileSync("bpftool", words, { encoding: "utf8" });
 }
@@ -132,6 +125,7 @@ char LICENSE[] SEC("license") = "GPL";
 `;
 
 const replying = `
+extern int CONFIG_HZ __kconfig;
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 2); __type(key, __u32); __type(value, __u64); } events SEC(".maps");
 static void count(__u32 event)
 {
@@ -142,7 +136,7 @@ static void count(__u32 event)
 SEC("sockops") int other(struct bpf_sock_ops *ctx)
 {
   if (ctx->op == BPF_SOCK_OPS_TIMEOUT_INIT)
-    ctx->reply = 7 * HZ;
+    ctx->reply = 7 * CONFIG_HZ;
   else if (ctx->op == BPF_SOCK_OPS_RWND_INIT)
     ctx->reply = 4;
   else if (IS_ESTABLISHED)

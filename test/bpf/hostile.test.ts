@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import * as fs from "node:fs";
 import { describe, expect, test, vi } from "vitest";
-import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
+import { Datapath, expectCounters, expectEmpty, isSkipped, kernelMemory, patient } from "./datapath.js";
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
@@ -41,11 +40,11 @@ describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
   test("10,000 connections at once: all pair, all exchange, a drain takes all out, and the kernel gets its memory back", async () => {
     const path = await Datapath.make(patient);
     path.caseSeconds = 60;
-    const before = memory();
+    const before = kernelMemory();
     const crowd = path.start("hostile.crowd", 10_000);
     expect(await crowd.ready()).toBe("open");
     expect(path.sockets()).toBe(20_000);
-    const during = memory();
+    const during = kernelMemory();
     await path.ok("drain", "--drain-seconds", "20");
     expect([path.sockets(), path.peers()]).toEqual([0, 0]);
     crowd.go();
@@ -61,16 +60,9 @@ describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
     crowd.go();
     await crowd.result();
     await expectEmpty(path);
-    console.log(JSON.stringify([before, during, memory()]));
+    console.log(JSON.stringify([before, during, kernelMemory()]));
     // What 20,000 sockets and their psocks took, but for a tenth: the kernel keeps some, and other programs run.
     const most = before + (during - before) / 10 + (16 << 20);
-    await vi.waitFor(() => expect(memory()).toBeLessThan(most), { timeout: 20_000, interval: 500 });
+    await vi.waitFor(() => expect(kernelMemory()).toBeLessThan(most), { timeout: 20_000, interval: 500 });
   });
 });
-
-/** Bytes of the kernel that it cannot give back, but for those of connections in TIME_WAIT, which any program leaves behind. */
-function memory(): number {
-  const slab = /^SUnreclaim: +(\d+) kB/m.exec(fs.readFileSync("/proc/meminfo", "utf8"))?.[1];
-  const waiting = /^TCP: .* tw (\d+)/m.exec(fs.readFileSync("/proc/net/sockstat", "utf8"))?.[1];
-  return Number(slab) * 1024 - Number(waiting) * 280;
-}

@@ -20,7 +20,7 @@ describe.skipIf(isSkipped)("several threads on one socket", () => {
       path.caseSeconds = 30;
       const threads = path.start("crowd.mixed_threads", 4);
       await threads.ready();
-      await threads.during(1500);
+      await threads.during(1000);
       if (what === "is drained") {
         await path.drain();
         expect(path.sockets()).toBe(0);
