@@ -192,7 +192,8 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	if (queued > limit && is_read_by_edges(&own->peer))
 		limit *= EDGE_QUEUES;
 	if (queued > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
-		enter(own, own->flags & FLAG_LOWAT ? MODE_SPILL : MODE_LEAVE);
+		enter(own,
+		      own->flags & FLAG_LOWAT && own->turn != MODE_LEAVE ? MODE_SPILL : MODE_LEAVE);
 	else if (!own->turn && bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)
 		own->turn = MODE_SPILL;
 }

@@ -135,8 +135,8 @@ struct socket_state {
 	struct end own;
 	struct end peer; /* cookie 0: not known */
 	struct claim claim; /* of an active end */
-	__u32 mode;
-	__u32 turn; /* BYPASS: the mode to enter when the peer's queue is empty; MODE_WAIT: none */
+	__u16 mode;
+	__u16 turn; /* BYPASS: the mode to enter when the peer's queue is empty; MODE_WAIT: none */
 	__u32 flags;
 	__u32 sender; /* thread that sends, 0: none has */
 	__u32 strikes;
@@ -154,7 +154,6 @@ struct socket_state {
 	__u64 refreshed; /* jiffies of the last TCP message */
 	__u32 sent; /* messages by any way */
 	__u32 service; /* index into `services` */
-	__u32 unused;
 };
 
 struct port_range {

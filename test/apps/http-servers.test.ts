@@ -17,7 +17,7 @@ const bodies = [
 async function expectBodies(path: Datapath, port: number): Promise<void> {
   const answer = await new Program(path, [...client("web"), "ask", port, ...bodies, ...bodies]).result(60);
   expect(JSON.parse(answer)).toEqual({ missing: [] });
-  await expectRedirected(path, 7, 50, 20_000_000);
+  await expectRedirected(path, 7, 50, 1_000_000);
 }
 
 describe.skipIf(isSkippedWithout("python3"))("a server written for Node", () => {

@@ -10,6 +10,6 @@ describe.skipIf(isSkippedWithout("memcached", "python3"))("memcached", () => {
     const words = ["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", port, "-U", 0, "-m", 256];
     await new Program(path, words).listens(port);
     expect(await new Program(path, [...client("cache"), port]).result()).toBe("");
-    await expectRedirected(path, 4, 4000, 20_000_000);
+    await expectRedirected(path, 4, 1000, 2_000_000);
   });
 });

