@@ -38,7 +38,7 @@ enum reason {
 	PEER_UNKNOWN,
 	NOTHING_SENT,
 	TCP_UNREAD,
-	READER_WAITS,
+	READER_ASLEEP,
 	NEXT_MESSAGE,
 	SMALL_MESSAGES,
 	MUCH_BY_TCP,
@@ -51,7 +51,7 @@ static const char reasons[][16] = {
 	"peer-unknown",
 	"nothing-sent",
 	"tcp-unread",
-	"reader-in-tcp",
+	"reader-asleep",
 	"next-message",
 	"small-messages",
 	"much-by-tcp",
@@ -119,6 +119,7 @@ static __always_inline __u32 get_lag(const struct socket_state *own)
 
 static __always_inline enum reason explain(const struct socket_state *own, __u32 lag)
 {
+	__u32 thread;
 	bool is_gone;
 
 	if (!own->peer.cookie)
@@ -138,7 +139,8 @@ static __always_inline enum reason explain(const struct socket_state *own, __u32
 		return TCP_UNREAD;
 	if (!own->sent)
 		return NOTHING_SENT;
-	return is_drained(own) ? NEXT_MESSAGE : READER_WAITS;
+	/* is_drained() knows more, but there is no stack for it beside a copy of the state. */
+	return count_sleepers(&own->peer, &thread) ? READER_ASLEEP : NEXT_MESSAGE;
 }
 
 SEC("iter/sockmap")

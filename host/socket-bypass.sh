@@ -933,16 +933,16 @@ make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
 	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0
 }
 
-make_place() {
+make_place() { # NAME
 	place=
 	for parent in $(selftest_parents); do
-		place=${parent%/}/socket-bypass-$verb-$$
+		place=${parent%/}/socket-bypass-$1-$$
 		ignore mkdir "$place"
 		why=$("$probe" cgroup "$place" -- true 2>&1) && break
 		ignore rmdir "$place"
 		place=
 	done
-	[ -n "$place" ] || err "$verb: expected to run in a cgroup of its own below $v2, found: $why"
+	[ -n "$place" ] || err "$1: expected to run in a cgroup of its own below $v2, found: $why"
 }
 
 drop_place() { # CGROUP-FOLDER
@@ -967,7 +967,7 @@ run_selftest() {
 	was=$changed trial=$B/$instance/selftest
 	make_trial "$home/$generation/track.bpf.o" "$home/$generation/redirect.bpf.o"
 	find_probe
-	make_place
+	make_place selftest
 	must cgroup attach "$place" sock_ops pinned "$trial/track" multi
 	answer=$("$probe" cgroup "$place" -- "$probe" selftest --seconds "$timeout")
 	code=$?
@@ -1428,7 +1428,7 @@ cmd_bench() {
 	done
 	check_cgroup
 	find_probe
-	make_place
+	make_place bench
 	cleanup="drop_place '$place'; $cleanup"
 	# Rivals are no hindrance, but they are looked at below.
 	cgroup=${place#"$v2"} cgroup_folder=$place take_over=1

@@ -17,7 +17,7 @@ interface Flow {
   readonly server: End | null;
 }
 
-// What these do not prove: the reasons reader-in-tcp, next-message and much-by-tcp, which pass too soon or need 64 MiB; other kernels.
+// What these do not prove: the reasons reader-asleep, next-message and much-by-tcp, which pass too soon or need 64 MiB; other kernels.
 describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
   test("tells both ends, processes, state, counts and the reason of each connection, as JSON and as a table", async () => {
     const host = new Host(shell);

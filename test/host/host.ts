@@ -178,7 +178,7 @@ export class Host {
       ...(fs.existsSync(this.pins) ? fs.readdirSync(this.pins).map((name) => join(this.pins, name)) : []),
       ...(fs.existsSync(this.stateDir) ? fs.readdirSync(this.stateDir).map((name) => join(this.stateDir, name)) : []),
       ...(fs.existsSync(pins) ? fs.readdirSync(pins).filter((name) => name.startsWith("_try-")) : []),
-      ...fs.readdirSync(v2 ?? "").filter((name) => name.startsWith("socket-bypass-selftest-")),
+      ...fs.readdirSync(v2 ?? "").filter((name) => /^socket-bypass-(selftest|apply)-\d/.test(name)),
       ...attachments(this.cgroupFolder),
       ...attachments(`${this.cgroupFolder}-other`),
       ...(readLink(link).startsWith(this.stateDir) ? [link] : []),
