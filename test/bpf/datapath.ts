@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Real sockets over a private generation that the host script has installed on a private cgroup; see cases/ for what they do.
+ * Real sockets over a private generation that the host script has installed on a private cgroup; see cases/ for what they do. The
+ * machine is this one, or a virtual one with another kernel (test/kernels).
  *
- * Not proven here: other kernels and machines than the one the tests run on; kernels without msg_tot_len; weakly ordered CPUs; SNAT
+ * Not proven here: other machines; weakly ordered CPUs; SNAT
  * and simultaneous open; io_uring, sendfile, splice, MSG_ZEROCOPY, MSG_OOB; FIONREAD and SO_RCVLOWAT (the self-test of the host
  * measures the first); readers under a memory limit and memory_pressure; conntrack timeouts under a long bypass; eviction from
  * `claims` and forged keys; another sockmap on the same sockets; 10,000 connections at once; speed.
@@ -15,6 +16,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, vi } from "vitest";
 import { Host, lacking as hostLacking, root, temporaryFolder } from "../host/host.js";
+import { call, isGuest, isThere, send, slowness, there } from "../host/machine.js";
 
 const tools = ["python3", "clang-19", "ip", "nft", "nsenter"];
 const lacking = hostLacking ?? tools.find((tool) => spawnSync("which", [tool]).status !== 0);
@@ -30,7 +32,7 @@ const names = [...fs.readFileSync(join(root, "bpf/socket_bypass.h"), "utf8").mat
 /** For longer runs of the streams: seconds in all, beyond the usual ones. */
 export const extraSeconds = Number(process.env.SOCKET_BYPASS_TEST_SECONDS ?? 0);
 
-const kernelLog = () => execFileSync("dmesg", { encoding: "utf8" }).trim().split("\n");
+const kernelLog = () => call("dmesg").trim().split("\n");
 const logged = isSkipped ? [] : kernelLog();
 afterAll(() => {
   if (isSkipped) return;
@@ -119,52 +121,98 @@ export class Case {
   }
 }
 
-const living: Host[] = [];
+const living: Datapath[] = [];
+/** In a virtual machine, where an installation takes half a minute: those that the next case may take over, by what they are made of. */
+const spare = new Map<string, Datapath>();
+
 // Runs before the hook of the hosts, which removes the cgroup.
-afterEach(async () => {
-  for (const host of living.splice(0)) {
-    for (const end of ["", "-other"]) fs.writeFileSync(`${host.cgroupFolder}${end}/cgroup.kill`, "1");
-    await host.end();
-    expect([host.pins, host.home, host.cgroupFolder].filter((place) => fs.existsSync(place))).toEqual([]);
+afterEach(async ({ task }) => {
+  for (const path of living.splice(0)) {
+    killAll(path.host);
+    if (isGuest && !path.isChanged && task.result?.state !== "fail" && !spare.has(path.key)) {
+      path.host.isKept = true;
+      spare.set(path.key, path);
+    } else {
+      await end(path.host);
+    }
   }
 });
+afterAll(async () => {
+  for (const { host } of spare.values()) await end(host);
+  spare.clear();
+});
 
-function bpftool(...args: string[]): string {
-  return execFileSync("bpftool", args, { encoding: "utf8", maxBuffer: 1 << 28 });
+function killAll(host: Host): void {
+  for (const end of ["", "-other"]) call("sh", "-c", 'echo 1 >"$0"', `${host.cgroupFolder}${end}/cgroup.kill`);
+}
+
+async function end(host: Host): Promise<void> {
+  await host.end();
+  expect([host.pins, host.home, host.cgroupFolder].filter((place) => isThere(place))).toEqual([]);
 }
 
 function dump<Row>(pin: string): Row[] {
-  return JSON.parse(bpftool("-j", "map", "dump", "pinned", pin));
+  return JSON.parse(call("bpftool", "-j", "map", "dump", "pinned", pin));
 }
 
 export class Datapath {
-  readonly host = new Host();
+  /** A verb has been called since: no other case can know what it finds. */
+  isChanged = false;
+  private counted: Record<string, number> = {};
 
-  private constructor() {
-    living.push(this.host);
+  private constructor(
+    readonly key: string,
+    readonly host: Host,
+  ) {
+    living.push(this);
+  }
+
+  /** With the script as it is told. */
+  static async over(host: Host, ...flags: string[]): Promise<Datapath> {
+    const path = new Datapath("", host);
+    path.isChanged = true;
+    await path.apply(...flags);
+    return path;
   }
 
   /** Installed by the script, serving the private cgroup. Without flags for apply: everything is bypassed. */
   static async make(thresholds: readonly string[] = [], ...flags: string[]): Promise<Datapath> {
-    const path = new Datapath();
+    const key = JSON.stringify([thresholds, flags]);
+    const kept = spare.get(key);
+    if (kept !== undefined) {
+      spare.delete(key);
+      kept.host.isKept = false;
+      living.push(kept);
+      await expectEmpty(kept);
+      kept.counted = kept.total();
+      return kept;
+    }
+    // busybox is one file without libraries, which is several times faster to start on an emulated processor.
+    const path = new Datapath(key, new Host(isGuest ? "busybox" : "dash"));
     const everything = flags.includes("--ports") || flags.includes("--cidrs") ? [] : ["--everything"];
     path.host.bundle = bundleWith(path.host, thresholds);
-    // Another instance, say the demo's, may have the whole host for a while: it is not ours to take over.
-    for (const end = Date.now() + 90_000; ; await new Promise((wake) => setTimeout(wake, 500))) {
-      const { code, stderr } = await path.host.verb("apply", ...everything, "--off", ...flags);
-      if (code === 0) return path;
+    await path.apply(...everything, "--off", ...flags);
+    return path;
+  }
+
+  /** Another instance, say the demo's, may have the whole host for a while: it is not ours to take over. */
+  private async apply(...flags: string[]): Promise<void> {
+    for (const end = Date.now() + 90_000 * slowness; ; await new Promise((wake) => setTimeout(wake, 500))) {
+      const { code, stderr } = await this.host.verb("apply", ...flags);
+      if (code === 0) return;
       if (!stderr.includes("expected no other instance") || Date.now() > end) throw new Error(`apply: ${stderr}`);
     }
   }
 
   async ok(words: string, ...flags: string[]): Promise<string> {
+    this.isChanged = true;
     const { code, stdout, stderr } = await this.host.verb(words, ...flags);
     if (code !== 0) throw new Error(`${words}: ${stderr}`);
     return stdout;
   }
 
   async drain(): Promise<string> {
-    return await this.ok("drain", "--drain-seconds", "3");
+    return await this.ok("drain", "--drain-seconds", `${3 * slowness}`);
   }
 
   /** `start("paths.veth", "server")`. It is bounded by its own clock, which tells where it hung. */
@@ -172,15 +220,17 @@ export class Datapath {
     const cases = join(__dirname, "cases");
     const words = ["-B", join(cases, "run.py"), ...name.split("."), ...args.map(String)];
     const line = 'echo $$ >"$0"/cgroup.procs && exec python3 "$@"';
-    return new Case(
-      spawn("sh", ["-c", line, this.host.cgroupFolder, ...words], {
-        env: {
-          ...process.env,
-          OTHER_CGROUP: `${this.host.cgroupFolder}-other`,
-          CASE_SECONDS: String(9 + extraSeconds),
-        },
-      }),
-    );
+    send(cases);
+    const {
+      command,
+      args: all,
+      env,
+    } = there("sh", ["-c", line, this.host.cgroupFolder, ...words], {
+      OTHER_CGROUP: `${this.host.cgroupFolder}-other`,
+      CASE_SECONDS: String((9 + extraSeconds) * slowness),
+      SLOWNESS: `${slowness}`,
+    });
+    return new Case(spawn(command, all, { env: { ...process.env, ...env } }));
   }
 
   /** A case that needs no answers. */
@@ -192,7 +242,14 @@ export class Datapath {
     return join(this.host.pins, this.host.generation, name);
   }
 
+  /** Since the case began. */
   counters(): Record<string, number> {
+    return Object.fromEntries(
+      Object.entries(this.total()).map(([name, value]) => [name, value - (this.counted[name] ?? 0)]),
+    );
+  }
+
+  private total(): Record<string, number> {
     const rows = dump<{ formatted: { key: number; values: { value: number }[] } }>(this.pin("maps/counters"));
     return Object.fromEntries(
       rows.map(({ formatted: { key, values } }) => [names[key], values.reduce((sum, { value }) => sum + value, 0)]),
@@ -213,24 +270,30 @@ export class Datapath {
 
   flows(): Flow[] {
     const pin = `${this.host.pins}/flows-test`;
-    bpftool("iter", "pin", join(this.host.bundle, "flows.bpf.o"), pin, "map", "pinned", this.pin("sockets"));
+    call("bpftool", "iter", "pin", join(this.host.bundle, "flows.bpf.o"), pin, "map", "pinned", this.pin("sockets"));
     try {
-      const lines = fs.readFileSync(pin, "utf8").trim().split("\n");
+      const lines = call("cat", pin).trim().split("\n");
       return lines
         .filter((line) => line !== "")
         .map((line) => line.split(" "))
         .map(([, verdict = "", unread, mode]) => ({ verdict, unread: Number(unread), mode: Number(mode) }));
     } finally {
-      fs.rmSync(pin);
+      call("rm", pin);
     }
   }
 }
 
 /** The last counts come when the sockets are closed for good, a moment after the case. */
 export async function expectCounters(path: Datapath, expected: Record<string, unknown>): Promise<void> {
-  await vi.waitFor(() => expect(path.counters()).toMatchObject(expected), { timeout: 3000, interval: 100 });
+  await vi.waitFor(() => expect(path.counters()).toMatchObject(expected), {
+    timeout: 3000 * slowness,
+    interval: 100,
+  });
 }
 
 export async function expectEmpty(path: Datapath): Promise<void> {
-  await vi.waitFor(() => expect([path.sockets(), path.peers(), path.claims()]).toEqual([0, 0, 0]), { timeout: 3000 });
+  await vi.waitFor(() => expect([path.sockets(), path.peers(), path.claims()]).toEqual([0, 0, 0]), {
+    timeout: 3000 * slowness,
+    interval: 100,
+  });
 }

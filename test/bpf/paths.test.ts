@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { call } from "../host/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped } from "./datapath.js";
 
 describe.skipIf(isSkipped)("which connections are redirected", () => {
@@ -36,7 +36,7 @@ describe.skipIf(isSkipped)("which connections are redirected", () => {
   });
 
   test("MPTCP subflows are left alone", async (context) => {
-    const isThere = () => readFileSync("/proc/sys/net/mptcp/enabled", "utf8").trim() === "1";
+    const isThere = () => call("cat", "/proc/sys/net/mptcp/enabled").trim() === "1";
     if (!isOk(isThere)) return context.skip("this kernel has no MPTCP");
     const path = await Datapath.make();
     await path.play("paths.mptcp");

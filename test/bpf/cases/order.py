@@ -4,7 +4,7 @@ import select
 import socket
 import time
 
-from common import NOISE, Thread, connect, equal, exchange, listen, pair, receive, report_line
+from common import NOISE, SLOWNESS, Thread, connect, equal, exchange, listen, pair, receive, report_line
 
 TCP = socket.IPPROTO_TCP
 
@@ -115,7 +115,7 @@ def lowat():
     later.setsockopt(TCP, name, 5000)
     exchange(later, later_server)
     report_line()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 5 * SLOWNESS
     while plain.getsockopt(TCP, name) and time.monotonic() < end:
         for ends in ((plain, plain_server), (kept, kept_server), (later, later_server)):
             exchange(*ends, 1)
@@ -151,7 +151,7 @@ def polling():
         equal(poll.poll(0), [], "poll of nothing")
         equal(level.poll(0), [], "epoll of nothing")
         equal(edge.poll(0), [], "edge of nothing")
-        waiter = Thread((poll.poll, level.poll, edge.poll)[i % 3], 5000 if i % 3 == 0 else 5)
+        waiter = Thread((poll.poll, level.poll, edge.poll)[i % 3], (5000 if i % 3 == 0 else 5) * SLOWNESS)
         time.sleep(0.002 if i % 5 == 0 else 0)
         data = NOISE[i : i + 700]
         client.sendall(data)

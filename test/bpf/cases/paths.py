@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 
-from common import (Mailbox, call, connect, exchange, fork, join, leave_cgroup, listen, new_namespace, pair, receive,
+from common import (SLOWNESS, Mailbox, call, connect, exchange, fork, join, leave_cgroup, listen, new_namespace, pair, receive,
                     report_line, serve_echo)
 
 
@@ -17,7 +17,7 @@ def family(kind):
 
 def echo_once(listener):
     server, _ = listener.accept()
-    server.settimeout(8)
+    server.settimeout(8 * SLOWNESS)
     serve_echo(server)
 
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { writeFileSync } from "node:fs";
+
+export interface Outcome {
+  readonly kernel: string;
+  readonly release: string;
+  readonly packages: Record<string, string>;
+  readonly isOk: boolean;
+  readonly passed: number;
+  readonly failed: readonly string[];
+  readonly skipped: number;
+  /** Of the self-test. */
+  readonly facts: Record<string, string | number>;
+}
+
+/** docs/kernels.md, as far as it is measured. */
+export function writePage(path: string, outcomes: readonly Outcome[]): void {
+  const names = [...new Set(outcomes.flatMap(({ facts }) => Object.keys(facts)))].filter((name) =>
+    outcomes.some(({ facts }) => typeof facts[name] === "string"),
+  );
+  const version = ({ packages }: Outcome) => {
+    const image = Object.keys(packages).find((name) => /^linux-image-\d/.test(name)) ?? "";
+    return packages[image] ?? "?";
+  };
+  const notes = ({ failed, skipped }: Outcome) =>
+    [...failed.map((title) => `failed: ${title}`), skipped > 0 ? `${skipped} skipped` : ""].filter(Boolean).join("; ");
+  writeFileSync(
+    path,
+    `# Kernels
+
+\`npm run test:kernels\` wrote this page on ${new Date().toISOString().slice(0, 10)}. It boots each kernel in a virtual machine with an emulated x86_64 processor and runs there
+every case of \`test/bpf\` ([testing.md](testing.md)) with the distribution's own bpftool: preflight, apply with the self-test, status, drain under load,
+remove, nothing left, and a kernel log without complaints.
+
+${table(
+  ["machine", "kernel", "Debian version", "bpftool", "cases passed", "notes"],
+  outcomes.map((outcome) => [
+    outcome.kernel,
+    outcome.release,
+    version(outcome),
+    outcome.packages.bpftool ?? "?",
+    `${outcome.passed} of ${outcome.passed + outcome.failed.length}`,
+    notes(outcome),
+  ]),
+)}
+
+What the self-test found ([limits.md](limits.md) says who notices):
+
+${table(
+  ["fact", ...outcomes.map(({ release }) => release)],
+  names.map((name) => [`\`${name}\``, ...outcomes.map(({ facts }) => `${facts[name] ?? ""}`)]),
+)}
+`,
+  );
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+}
