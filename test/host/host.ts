@@ -75,7 +75,7 @@ export function bundle(): string {
     execFileSync("sh", [join(root, "bpf/build.sh"), dist]);
     if (!fs.existsSync(join(dist, "probe-x86_64"))) execFileSync("sh", [join(root, "host/probe/build.sh"), dist]);
     built = copyOf(dist);
-    fs.copyFileSync(join(root, "host/socket-bypass.sh"), join(built, "socket-bypass"));
+    execFileSync("sh", [join(root, "host/build.sh"), built]);
   }
   return built;
 }
