@@ -9,7 +9,8 @@
  * `claims` and forged keys; another sockmap on the same sockets; 10,000 connections at once; speed.
  *
  * A limit of the kernel that the cases allow for and count (patiently() in cases/common.py): a blocking recv() of an enrolled socket
- * may return EAGAIN when a second thread reads from the same socket, or waits in a send on it.
+ * may return EAGAIN when a second thread reads from the same socket, or waits in a send on it; or when a send of the same thread
+ * went by TCP before and had to wait for room (seen on 6.1 while drained).
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";

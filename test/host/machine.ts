@@ -49,7 +49,9 @@ const sent = new Set<string>();
 /** A folder of this machine, under the same name on that one. */
 export function send(folder: string): void {
   if (guest === undefined || sent.has(folder)) return;
-  const files = execFileSync("tar", ["-c", "--exclude=__pycache__", "-C", folder, "."], { maxBuffer: 1 << 28 });
+  const files = execFileSync("tar", ["-c", "--mtime=@0", "--exclude=__pycache__", "-C", folder, "."], {
+    maxBuffer: 1 << 28,
+  });
   const { command, args } = there("sh", ["-c", 'mkdir -p "$0" && tar -xo -C "$0"', folder]);
   execFileSync(command, args, { input: files });
   sent.add(folder);
