@@ -21,7 +21,7 @@ export interface Image {
 
 // The XDG rules: a relative path counts as unset.
 const xdg = process.env.XDG_CACHE_HOME ?? "";
-const cache = join(isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "socket-bypass", "kernels");
+export const cache = join(isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "socket-bypass", "kernels");
 
 export function say(text: string): void {
   process.stderr.write(`kernels: ${text}\n`);
@@ -64,7 +64,7 @@ function digest(texts: readonly string[]): string {
 function newest(prefix: string): string | undefined {
   return fs
     .readdirSync(cache)
-    .filter((name) => name.startsWith(`${prefix}-`) && !name.includes(".part-"))
+    .filter((name) => name.startsWith(`${prefix}-`))
     .map((name) => join(cache, name))
     .sort((a, b) => fs.statSync(b).mtimeMs - fs.statSync(a).mtimeMs)[0];
 }

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 
 export interface Outcome {
   readonly kernel: string;
+  readonly date: string;
   readonly release: string;
   readonly packages: Record<string, string>;
   readonly isOk: boolean;
@@ -28,14 +29,15 @@ export function writePage(path: string, outcomes: readonly Outcome[]): void {
     path,
     `# Kernels
 
-\`npm run test:kernels\` wrote this page on ${new Date().toISOString().slice(0, 10)}. It boots each kernel in a virtual machine with an emulated x86_64 processor and runs there
+\`npm run test:kernels\` wrote this page. It boots each kernel in a virtual machine with an emulated x86_64 processor and runs there
 every case of \`test/bpf\` ([testing.md](testing.md)) with the distribution's own bpftool: preflight, apply with the self-test, status, drain under load,
 remove, nothing left, and a kernel log without complaints.
 
 ${table(
-  ["machine", "kernel", "Debian version", "bpftool", "cases passed", "notes"],
+  ["machine", "date", "kernel", "Debian version", "bpftool", "cases passed", "notes"],
   outcomes.map((outcome) => [
     outcome.kernel,
+    outcome.date,
     outcome.release,
     version(outcome),
     outcome.packages.bpftool ?? "?",

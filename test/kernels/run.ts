@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cases of test/bpf on other kernels, each in a virtual machine: `npm run test:kernels -- [--only NAME] [--quick]`, as root.
 //
-// Without flags it writes docs/kernels.md. --quick: a few cases on the kernel that differs most, as part of `npm test`.
+// A run of all cases of a kernel is kept in the cache, and docs/kernels.md is written from the last ones of all kernels. --name TEXT, and
+// --quick: only some cases, the latter on the kernel that differs most, as part of `npm test`. Nothing is written then.
 import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { withGuest } from "./guest.js";
-import { getImage, type Image, type Kernel, say } from "./image.js";
+import { cache, getImage, type Image, type Kernel, say } from "./image.js";
 import { type Outcome, writePage } from "./page.js";
 import { undoing } from "./undoing.js";
 
@@ -38,16 +39,27 @@ async function main(): Promise<void> {
   if (chosen.length === 0)
     throw new Error(`--only: expected ${kernels.map(({ name }) => name).join(", ")}, found ${values.only}`);
   const outcomes: Outcome[] = [];
+  const isWhole = !values.quick && values.name === undefined;
   for (const kernel of values.quick ? chosen.slice(0, 1) : chosen) {
     const image = await getImage(kernel, values.quick === true);
     say(`${kernel.name}: starting it`);
-    outcomes.push(await withGuest(image, (config) => play(kernel, image, config)));
+    const outcome = await withGuest(image, (config) => play(kernel, image, config));
+    outcomes.push(outcome);
+    if (isWhole) fs.writeFileSync(kept(kernel), JSON.stringify(outcome));
   }
   const failed = outcomes.filter((outcome) => !outcome.isOk);
-  if (values.only === undefined && !values.quick && values.name === undefined)
-    writePage(join(root, "docs/kernels.md"), outcomes);
+  if (isWhole && kernels.every((kernel) => fs.existsSync(kept(kernel)))) {
+    writePage(
+      join(root, "docs/kernels.md"),
+      kernels.map((kernel) => JSON.parse(fs.readFileSync(kept(kernel), "utf8"))),
+    );
+  }
   if (failed.length > 0)
     throw new Error(`expected every case to pass, found failures on ${failed.map(({ kernel }) => kernel).join(", ")}`);
+}
+
+function kept(kernel: Kernel): string {
+  return join(cache, `outcome-${kernel.name}.json`);
 }
 
 /** Runs the cases against the machine behind the ssh_config. */
@@ -83,6 +95,7 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
     throw new Error(`run.ts: expected cases that begin with these words, found none: ${lacking.join("; ")}`);
   return {
     kernel: kernel.name,
+    date: new Date().toISOString().slice(0, 10),
     release,
     packages: image.packages,
     isOk: child.exitCode === 0,
