@@ -245,9 +245,10 @@ export class Datapath {
 
   /** Since the case began. */
   counters(): Record<string, number> {
-    return Object.fromEntries(
-      Object.entries(this.total()).map(([name, value]) => [name, value - (this.counted[name] ?? 0)]),
-    );
+    const total = this.total();
+    // A verb of the case has made the maps anew.
+    if (Object.entries(this.counted).some(([name, value]) => (total[name] ?? 0) < value)) this.counted = {};
+    return Object.fromEntries(Object.entries(total).map(([name, value]) => [name, value - (this.counted[name] ?? 0)]));
   }
 
   private total(): Record<string, number> {

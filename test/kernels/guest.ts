@@ -12,10 +12,12 @@ import { type Image, say } from "./image.js";
 import { undoing } from "./undoing.js";
 
 const BOOT_MS = 240_000;
+const prefix = "socket-bypass-kernel-";
 
 /** Boots it, works with the path of an ssh_config that has a host `guest`, and stops it in any case. */
 export async function withGuest<T>(image: Image, work: (config: string) => Promise<T>): Promise<T> {
-  const folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-kernel-"));
+  removeLeftOvers();
+  const folder = fs.mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
   const children: ChildProcess[] = [];
   const stop = () => {
     for (const child of children.reverse()) child.kill("SIGKILL");
@@ -47,6 +49,14 @@ export async function withGuest<T>(image: Image, work: (config: string) => Promi
     }
     return await work(config);
   });
+}
+
+/** Of processes that were killed; their machines ended with them. */
+function removeLeftOvers(): void {
+  for (const name of fs.readdirSync(tmpdir()).filter((name) => name.startsWith(prefix))) {
+    const pid = name.slice(prefix.length).split("-")[0];
+    if (!fs.existsSync(`/proc/${pid}`)) fs.rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
 }
 
 function makeKeys(folder: string): void {

@@ -70,6 +70,7 @@ function newest(prefix: string): string | undefined {
 }
 
 function open(folder: string): Image {
+  fs.utimesSync(folder, new Date(), new Date());
   const lines = fs.readFileSync(join(folder, "packages"), "utf8").trim().split("\n");
   return { folder, packages: Object.fromEntries(lines.map((line) => line.split(" "))) };
 }
