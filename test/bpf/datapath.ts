@@ -131,6 +131,7 @@ afterEach(async ({ task }) => {
   for (const path of living.splice(0)) {
     killAll(path.host);
     if (isGuest && !path.isChanged && task.result?.state !== "fail" && !spare.has(path.key)) {
+      if (path.isDrained) await path.resume();
       path.host.isKept = true;
       spare.set(path.key, path);
     } else {
@@ -159,6 +160,7 @@ function dump<Row>(pin: string): Row[] {
 export class Datapath {
   /** A verb has been called since: no other case can know what it finds. */
   isChanged = false;
+  isDrained = false;
   private counted: Record<string, number> = {};
 
   private constructor(
@@ -207,13 +209,23 @@ export class Datapath {
 
   async ok(words: string, ...flags: string[]): Promise<string> {
     this.isChanged = true;
+    return await this.done(words, ...flags);
+  }
+
+  private async done(words: string, ...flags: string[]): Promise<string> {
     const { code, stdout, stderr } = await this.host.verb(words, ...flags);
     if (code !== 0) throw new Error(`${words}: ${stderr}`);
     return stdout;
   }
 
   async drain(): Promise<string> {
-    return await this.ok("drain", "--drain-seconds", `${3 * slowness}`);
+    this.isDrained = true;
+    return await this.done("drain", "--drain-seconds", `${3 * slowness}`);
+  }
+
+  async resume(): Promise<void> {
+    await this.done("resume");
+    this.isDrained = false;
   }
 
   /** `start("paths.veth", "server")`. It is bounded by its own clock, which tells where it hung. */

@@ -90,7 +90,7 @@ describe.skipIf(isSkipped)("drained under load", () => {
     await new Promise((wake) => setTimeout(wake, 500 * slowness));
     await path.drain();
     expect(path.sockets()).toBe(0);
-    await path.ok("resume");
+    await path.resume();
     await path.drain();
     expect(path.sockets()).toBe(0);
     tell(await streams.result());
