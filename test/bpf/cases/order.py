@@ -124,6 +124,30 @@ def lowat():
     return found
 
 
+def leave_asleep(count=10):
+    """Readers that sleep while their sockets leave the map hear of nothing but the reply, which comes long after the ACK."""
+    pairs = [pair() for _ in range(count)]
+    for client, server in pairs:
+        exchange(client, server, 5)
+        client.settimeout(None)
+        server.setsockopt(TCP, socket.TCP_QUICKACK, 0)
+    report_line()
+
+    def ask(client, request):
+        client.sendall(request)
+        return client.recv(1000)
+
+    readers = [Thread(ask, client, NOISE[i : i + 100]) for i, (client, _) in enumerate(pairs)]
+    time.sleep(0.5)
+    for i, (_, server) in enumerate(pairs):
+        equal(receive(server, 100), NOISE[i : i + 100], "request")
+        server.sendall(NOISE[i : i + 200])
+    for i, reader in enumerate(readers):
+        equal(reader.end(), NOISE[i : i + 200], "reply")
+    for client, server in pairs:
+        exchange(client, server)
+
+
 def peek():
     client, server = pair()
     exchange(client, server, 5)
