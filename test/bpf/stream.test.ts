@@ -40,7 +40,7 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
     const requests = path.start("stream.request_reply", 20, 5);
     await requests.ready();
     requests.go();
-    tell(await requests.result());
+    await requests.result();
     await expectCounters(path, {
       pairs: 20,
       spills: over(amount(2000)),
@@ -60,7 +60,8 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
 
   test("default thresholds", async () => {
     const path = await Datapath.make();
-    tell(await play(path, 300, 200_000, 0, "threads"));
+    const { spurious } = await play(path, 300, 200_000, 0, "threads");
+    console.log(`blocking recv() that returned EAGAIN: ${spurious}`);
     await expectCounters(path, { pairs: 20, redirected_bytes: over(amount(10_000_000)), redirect_failed: 0 });
     await expectEmpty(path);
   });
@@ -93,7 +94,7 @@ describe.skipIf(isSkipped)("drained under load", () => {
     await path.resume();
     await path.drain();
     expect(path.sockets()).toBe(0);
-    tell(await streams.result());
+    await streams.result();
     await expectEmpty(path);
   });
 });
@@ -105,8 +106,4 @@ async function play(path: Datapath, megabytes: number, largest: number, buffer: 
   await streams.ready();
   streams.go();
   return await streams.result();
-}
-
-function tell({ spurious }: Record<string, number>): void {
-  console.log(`blocking recv() that returned EAGAIN: ${spurious}`);
 }

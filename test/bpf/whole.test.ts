@@ -34,8 +34,7 @@ describe.skipIf(isSkipped)("one installation", () => {
     expect(path.sockets()).toBe(8);
     await path.drain();
     expect(path.sockets()).toBe(0);
-    const { spurious } = await load.result();
-    console.log(`blocking recv() of 8 sockets with one thread each that returned EAGAIN: ${spurious}`);
+    await load.result();
     await expectCounters(path, { pairs: 4, redirect_failed: 0 });
 
     expect(await path.ok("remove")).toBe("done\n");
