@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cases of test/bpf on other kernels, each in a virtual machine: `npm run test:kernels -- [--only NAME] [--quick]`, as root.
+// The cases of test/bpf on other kernels, each in a virtual machine: `npm run test:kernels -- [--only KERNEL] [--few | --name TEXT | --quick]`.
 //
-// A run of all cases of a kernel is kept in the cache, and docs/kernels.md is written from the last ones of all kernels. --name TEXT, and
-// --quick: only some cases, the latter on the kernel that differs most, as part of `npm test`. Nothing is written then.
+// docs/kernels.md is written from the last run of each kernel; that it was one of a few cases is said there. Nothing is written with --name,
+// and with --quick, the part of `npm test`: a few cases on the kernel that differs most, from any disk that is there.
 import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
@@ -25,13 +25,14 @@ const few = [
   "the same beside a thread",
   "a reader that never reads: its queue stays under a limit of 64 KiB",
   "a slow reader gets every byte in order: thousands",
+  "a reader that sleeps while its socket leaves",
   "several threads send records on one socket in both directions: thousands",
 ];
 // An emulated processor on a busy machine.
 const SLOWNESS = 10;
 
 const { values } = parseArgs({
-  options: { only: { type: "string" }, quick: { type: "boolean" }, name: { type: "string" } },
+  options: { only: { type: "string" }, few: { type: "boolean" }, quick: { type: "boolean" }, name: { type: "string" } },
 });
 
 async function main(): Promise<void> {
@@ -39,16 +40,16 @@ async function main(): Promise<void> {
   if (chosen.length === 0)
     throw new Error(`--only: expected ${kernels.map(({ name }) => name).join(", ")}, found ${values.only}`);
   const outcomes: Outcome[] = [];
-  const isWhole = !values.quick && values.name === undefined;
+  const isKept = !values.quick && values.name === undefined;
   for (const kernel of values.quick ? chosen.slice(0, 1) : chosen) {
     const image = await getImage(kernel, values.quick === true);
     say(`${kernel.name}: starting it`);
     const outcome = await withGuest(image, (config) => play(kernel, image, config));
     outcomes.push(outcome);
-    if (isWhole) fs.writeFileSync(kept(kernel), JSON.stringify(outcome));
+    if (isKept) fs.writeFileSync(kept(kernel), JSON.stringify(outcome));
   }
   const failed = outcomes.filter((outcome) => !outcome.isOk);
-  if (isWhole && kernels.every((kernel) => fs.existsSync(kept(kernel)))) {
+  if (isKept && kernels.every((kernel) => fs.existsSync(kept(kernel)))) {
     writePage(
       join(root, "docs/kernels.md"),
       kernels.map((kernel) => JSON.parse(fs.readFileSync(kept(kernel), "utf8"))),
@@ -65,7 +66,8 @@ function kept(kernel: Kernel): string {
 /** Runs the cases against the machine behind the ssh_config. */
 async function play(kernel: Kernel, image: Image, config: string): Promise<Outcome> {
   const report = `${config}.json`;
-  const pattern = values.name ?? (values.quick ? few.join("|") : undefined);
+  const isFew = values.quick === true || values.few === true;
+  const pattern = values.name ?? (isFew ? few.join("|") : undefined);
   const args = [
     "run",
     "--project",
@@ -90,7 +92,7 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
   const { testResults } = JSON.parse(fs.readFileSync(report, "utf8"));
   const cases = testResults.flatMap((file: { assertionResults: Case[] }) => file.assertionResults) as Case[];
   const ran = cases.filter(({ status }) => status === "passed" || status === "failed");
-  const lacking = values.quick ? few.filter((title) => !ran.some((one) => one.title.startsWith(title))) : [];
+  const lacking = isFew ? few.filter((title) => !ran.some((one) => one.title.startsWith(title))) : [];
   if (lacking.length > 0)
     throw new Error(`run.ts: expected cases that begin with these words, found none: ${lacking.join("; ")}`);
   return {
