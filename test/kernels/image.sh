@@ -18,7 +18,10 @@ main() {
 	root=$folder/root
 	sources >"$folder/sources"
 	case $verb in
-	list) list_packages && return ;;
+	list)
+		list_packages
+		return
+		;;
 	make) ;;
 	*) echo "image.sh: expected list or make, found ${verb:-nothing}" >&2 && return 2 ;;
 	esac
