@@ -8,6 +8,7 @@ const pure = ["args", "components", "schema", "src-host", "targets"].map((part) 
 
 export default defineConfig({
   test: {
+    globalSetup: "test/sweep.ts",
     projects: [
       {
         test: {

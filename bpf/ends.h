@@ -11,13 +11,14 @@
 
 #define MAX_SLEEPERS 4
 #define MAX_STORAGES 8
+#define EPOLLET (1u << 31)
 
 /* The low bits of sk_user_data are flags: NOCOPY, BPF, PSOCK (include/net/sock.h). */
 #define USER_DATA_FLAGS 7ULL
 
-/* Addresses only; 0 where the loader may not see them (kptr_restrict) or the kernel has none. */
+/* The address only; 0 where the loader may not see it (kptr_restrict). */
 extern const void woken_wake_function __ksym __weak;
-extern const void tcp_memory_pressure __ksym __weak;
+extern const void ep_poll_callback __ksym __weak;
 
 static __always_inline bool is_end(const struct end *end)
 {
@@ -111,6 +112,40 @@ SUBPROGRAM int count_sleepers(const struct end *end, __u32 *thread)
 			return -1;
 	}
 	return at == head ? sleepers : -1;
+}
+
+/* Whether somebody waits for the socket by edge-triggered epoll. Such a reader may not come back for bytes whose wake-up it had before. */
+SUBPROGRAM bool is_read_by_edges(const struct end *end)
+{
+	struct sock *sk = (struct sock *)end->sock;
+	struct list_head *head, *at = 0;
+	struct socket_wq *queue = 0;
+	int i;
+
+	if (BPF_CORE_READ_INTO(&queue, sk, sk_wq) || !queue)
+		return false;
+	head = (void *)queue + bpf_core_field_offset(struct socket_wq, wait) +
+	       bpf_core_field_offset(struct wait_queue_head, head);
+	if (BPF_CORE_READ_INTO(&at, queue, wait.head.next))
+		return false;
+
+	for (i = 0; i < MAX_SLEEPERS && at != head; i++) {
+		struct wait_queue_entry *waiter =
+			(void *)at - bpf_core_field_offset(struct wait_queue_entry, entry);
+		struct eppoll_entry *entry =
+			(void *)waiter - bpf_core_field_offset(struct eppoll_entry, wait);
+		void *func = 0;
+		__u32 events = 0;
+
+		if (BPF_CORE_READ_INTO(&func, waiter, func))
+			return false;
+		if (&ep_poll_callback && func == &ep_poll_callback &&
+		    !BPF_CORE_READ_INTO(&events, entry, base, event.events) && (events & EPOLLET))
+			return true;
+		if (BPF_CORE_READ_INTO(&at, waiter, entry.next))
+			return false;
+	}
+	return false;
 }
 
 /*

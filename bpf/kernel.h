@@ -55,6 +55,19 @@ struct wait_queue_entry {
 	struct list_head entry;
 };
 
+struct epoll_event {
+	__u32 events;
+};
+
+struct epitem {
+	struct epoll_event event;
+};
+
+struct eppoll_entry {
+	struct epitem *base;
+	struct wait_queue_entry wait;
+};
+
 struct socket_wq {
 	struct wait_queue_head wait;
 };
@@ -72,20 +85,68 @@ struct bpf_local_storage {
 	struct hlist_head list;
 };
 
+struct proto {
+	unsigned long *memory_pressure;
+};
+
+struct in6_addr {
+	__u32 unused[4];
+};
+
 struct sock_common {
 	atomic64_t skc_cookie;
+	struct proto *skc_prot;
+	__u16 skc_family;
+	__u16 skc_num; /* local port, host order */
+	__u16 skc_dport; /* remote port, network order */
+	__u32 skc_rcv_saddr; /* local address */
+	__u32 skc_daddr;
+	struct in6_addr skc_v6_rcv_saddr; /* both only with CONFIG_IPV6 */
+	struct in6_addr skc_v6_daddr;
+};
+
+struct inode {
+	unsigned long i_ino;
+};
+
+struct socket {
+	int unused;
+};
+
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
 };
 
 typedef struct {
 	int owned;
 } socket_lock_t;
 
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+struct page_counter { /* in pages */
+	atomic_long_t usage;
+	unsigned long max;
+	struct page_counter *parent;
+};
+
+struct mem_cgroup {
+	struct page_counter memory;
+	struct page_counter tcpmem; /* cgroup v1 */
+	bool tcpmem_active;
+	__u64 socket_pressure; /* until when, in jiffies; unsigned long on older kernels */
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
 	struct socket_wq *sk_wq;
+	struct socket *sk_socket; /* 0 before accept() and after close() */
 	void *sk_user_data;
 	struct bpf_local_storage *sk_bpf_storage;
+	struct mem_cgroup *sk_memcg; /* not set where its cgroup does not count socket memory */
 	__u32 sk_rcvbuf; /* int there; never negative */
 	__u8 sk_kern_sock : 1;
 };

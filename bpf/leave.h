@@ -35,7 +35,10 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 	if ((own->flags & FLAG_LOWAT) && get_lowat(own) == NOTSENT_LOWAT)
 		bpf_setsockopt(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, &none, sizeof(none));
 	own->flags &= ~FLAG_LOWAT;
-	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~OUR_CALLBACKS);
+	/* STATE_CB stays: it costs little, and another program may have asked for it too. */
+	if (!(own->flags & FLAG_RTT_THEIRS))
+		bpf_sock_ops_cb_flags_set(ctx,
+					  ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
 	own->mode = MODE_GONE;
 	flush_counts(own);
 	count(COUNT_GONE);

@@ -5,16 +5,21 @@
  */
 #include "ends.h"
 
+#define MEMCG_FLAGS 7ULL /* in the low bits of sk_memcg, on newer kernels */
+#define MAX_CGROUPS 8 /* of its parents, with itself */
+
 SUBPROGRAM void enter(struct socket_state *own, __u32 mode)
 {
 	if (mode == MODE_SPILL) {
 		own->spilled = 0;
+		own->spilled_messages = 0;
 		count(COUNT_SPILLS);
 	} else if (mode == MODE_LEAVE) {
 		count(COUNT_LEAVES);
 	}
 	flush_counts(own);
 	own->mode = mode;
+	own->turn = MODE_WAIT;
 }
 
 static __always_inline void note_sender(struct socket_state *own)
@@ -57,43 +62,90 @@ SUBPROGRAM void find_peer(struct socket_state *own)
 	}
 }
 
+/*
+ * What is redirected is charged to the reader's memory cgroup at once, and where that finds no room send() fails with ENOMEM (or, in
+ * v2, somebody is killed), while TCP makes the sender wait. The limit of v1 is one for TCP alone. In v2 a cgroup full of page cache
+ * has room all the same, so a reader that is not far behind is fed there until the kernel itself calls it pressure.
+ */
+SUBPROGRAM bool is_cgroup_short(const struct end *reader, bool is_behind)
+{
+	struct sock *sk = (struct sock *)reader->sock;
+	struct mem_cgroup *group = 0;
+	struct page_counter *counter;
+	bool is_v1 = false;
+
+	if (!bpf_core_field_exists(sk->sk_memcg) || BPF_CORE_READ_INTO(&group, sk, sk_memcg))
+		return false;
+	group = (struct mem_cgroup *)((__u64)group & ~MEMCG_FLAGS);
+	if (!group)
+		return false;
+	counter = (void *)group + bpf_core_field_offset(struct mem_cgroup, memory);
+	if (bpf_core_field_exists(group->tcpmem_active)) {
+		BPF_CORE_READ_INTO(&is_v1, group, tcpmem_active);
+		if (is_v1)
+			counter = (void *)group + bpf_core_field_offset(struct mem_cgroup, tcpmem);
+	}
+	for (int i = 0; i < MAX_CGROUPS && counter; i++) {
+		unsigned long most = 0;
+		__u64 until = 0;
+		long used = 0;
+
+		if (BPF_CORE_READ_INTO(&used, counter, usage.counter) ||
+		    BPF_CORE_READ_INTO(&most, counter, max))
+			return false;
+		if ((is_v1 || is_behind) && used > (long)(most - most / 4))
+			return true;
+		group = (void *)counter - bpf_core_field_offset(struct mem_cgroup, memory);
+		if (!is_v1 && bpf_core_field_exists(group->socket_pressure) &&
+		    !BPF_CORE_READ_INTO(&until, group, socket_pressure) && until > bpf_jiffies64())
+			return true;
+		if (BPF_CORE_READ_INTO(&counter, counter, parent))
+			return false;
+	}
+	return false;
+}
+
+static __always_inline bool is_memory_short(const struct socket_state *own, bool is_behind)
+{
+	struct sock *sk = (struct sock *)own->own.sock;
+	unsigned long pressure = 0, *of_host = 0;
+
+	/* By way of the socket: a kernel without CONFIG_KALLSYMS_ALL tells nobody the address of tcp_memory_pressure. */
+	if (!BPF_CORE_READ_INTO(&of_host, sk, __sk_common.skc_prot, memory_pressure))
+		bpf_probe_read_kernel(&pressure, sizeof(pressure), of_host);
+	return pressure || is_cgroup_short(&own->peer, is_behind);
+}
+
 SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
 {
 	own->spilled += size;
-	if (own->spilled > SPILL_BYTES) {
+	own->spilled_messages++;
+	if (is_spill_long(own)) {
 		enter(own, MODE_LEAVE);
 		return;
 	}
-	if (!is_drained(own))
+	if (!is_drained(own) || is_memory_short(own, false))
 		return;
 	count(COUNT_RETURNS);
 	enter(own, MODE_BYPASS);
 	own->refreshed = bpf_jiffies64();
+	own->returned = own->messages;
 	own->look_messages = own->messages;
 	own->look_bytes = own->bytes;
 	own->queued = 0;
 	own->empty_bytes = own->bytes;
 }
 
-static __always_inline bool is_memory_short(void)
-{
-	unsigned long pressure = 0;
-
-	if (&tcp_memory_pressure)
-		bpf_probe_read_kernel(&pressure, sizeof(pressure), &tcp_memory_pressure);
-	return pressure;
-}
-
-static __always_inline bool is_look_due(const struct socket_state *own)
+static __always_inline bool is_look_due(const struct socket_state *own, __u32 size)
 {
 	__u64 messages = own->messages - own->look_messages;
 
-	return messages >= LOOK_MESSAGES || own->bytes - own->look_bytes >= LOOK_BYTES ||
-	       own->messages == LOOK_FIRST;
+	return messages >= LOOK_MESSAGES || own->bytes + size - own->look_bytes >= LOOK_BYTES ||
+	       own->messages == LOOK_FIRST || bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES;
 }
 
 /* BYPASS: how the reader keeps up, and what follows from it. */
-SUBPROGRAM void look_at_reader(struct socket_state *own)
+SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 {
 	__u64 since = own->bytes - own->look_bytes, messages = own->messages - own->look_messages;
 	__u64 queued, limit = get_knob(KNOB_QUEUE_BYTES);
@@ -126,10 +178,8 @@ SUBPROGRAM void look_at_reader(struct socket_state *own)
 
 	if (queued && !is_apart && messages && since / messages < SMALL_MESSAGE) {
 		own->strikes += 2;
-		if (own->strikes >= STRIKES) {
-			enter(own, MODE_LEAVE);
-			return;
-		}
+		if (own->strikes >= STRIKES)
+			own->turn = MODE_LEAVE;
 	} else if (own->strikes) {
 		own->strikes--;
 	}
@@ -139,10 +189,25 @@ SUBPROGRAM void look_at_reader(struct socket_state *own)
 	BPF_CORE_READ_INTO(&rcvbuf, reader, sk_rcvbuf);
 	if (limit < rcvbuf / 2)
 		limit = rcvbuf / 2;
-	if (queued > limit || is_memory_short())
+	if (queued > limit && is_read_by_edges(&own->peer))
+		limit *= EDGE_QUEUES;
+	if (queued > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own, own->flags & FLAG_LOWAT ? MODE_SPILL : MODE_LEAVE);
-	else if (bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)
-		enter(own, MODE_SPILL);
+	else if (!own->turn && bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)
+		own->turn = MODE_SPILL;
+}
+
+/*
+ * BYPASS: a turn to TCP waits until the reader has taken all that was redirected, unless its queue is too long. Else a reader by
+ * edge-triggered epoll that takes a short read for the end, as epoll(7) allows and nginx, Netty and Tokio do, stops between the last
+ * redirected byte and the first TCP byte, and nothing wakes it.
+ */
+SUBPROGRAM void turn_when_empty(struct socket_state *own)
+{
+	struct sk_psock *psock = get_psock(&own->peer);
+
+	if (!psock || !is_end(&own->peer) || !has_redirected_bytes(psock))
+		enter(own, own->turn);
 }
 
 SEC("sk_msg")
@@ -150,6 +215,7 @@ int redirect_msg(struct sk_msg_md *msg)
 {
 	struct bpf_sock *sk = msg->sk;
 	struct socket_state *own;
+	__u64 drain;
 
 	if (!sk)
 		return SK_PASS;
@@ -159,8 +225,12 @@ int redirect_msg(struct sk_msg_md *msg)
 
 	own->sent++;
 	note_sender(own);
-	if (get_knob(KNOB_DRAIN)) {
+	drain = get_knob(KNOB_DRAIN);
+	if (drain && own->turn != MODE_LEAVE) {
 		count(COUNT_DRAINED);
+		own->turn = MODE_LEAVE;
+	}
+	if (drain && (drain != DRAIN_GENTLY || own->mode != MODE_BYPASS)) {
 		enter(own, MODE_LEAVE);
 		return SK_PASS;
 	}
@@ -168,8 +238,10 @@ int redirect_msg(struct sk_msg_md *msg)
 		find_peer(own);
 	if (own->mode == MODE_SPILL)
 		return_when_drained(own, msg->size);
-	if (own->mode == MODE_BYPASS && is_look_due(own))
-		look_at_reader(own);
+	if (own->mode == MODE_BYPASS && is_look_due(own, msg->size))
+		look_at_reader(own, msg->size);
+	if (own->mode == MODE_BYPASS && own->turn)
+		turn_when_empty(own);
 	if (own->mode != MODE_BYPASS) {
 		count(COUNT_TCP_MESSAGES);
 		return SK_PASS;

@@ -23,8 +23,16 @@
 #ifndef QUEUE_BYTES
 #define QUEUE_BYTES (4 << 20) /* default of KNOB_QUEUE_BYTES */
 #endif
+#ifndef EDGE_QUEUES
+#define EDGE_QUEUES \
+	16 /* so many times as much may wait for a reader by edge-triggered epoll, see turn_when_empty() */
+#endif
 #ifndef SPILL_BYTES
 #define SPILL_BYTES (64 << 20) /* by TCP in one spill, then the direction leaves */
+#endif
+#ifndef SPILL_MESSAGES
+#define SPILL_MESSAGES \
+	4096 /* and a quarter of those redirected before: TCP costs more than they gained */
 #endif
 #ifndef SMALL_MESSAGE
 #define SMALL_MESSAGE \
@@ -53,6 +61,7 @@
 	64 /* one connection in so many of a skipped service is enrolled to see whether it changed */
 #endif
 
+#define DRAIN_GENTLY 2 /* value of KNOB_DRAIN */
 #define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
 #define MAX_RANGES 64
 #define MAX_CIDRS 64
@@ -63,7 +72,7 @@
 /* --- Settings and counters. The host script and docs name them in this order. --- */
 
 enum knob {
-	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message */
+	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message; DRAIN_GENTLY: when its reader's queue is empty */
 	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
 	KNOB_QUEUE_BYTES, /* that one reader may leave unread before its sender goes by TCP; 0: QUEUE_BYTES */
 	KNOBS,
@@ -120,12 +129,14 @@ enum mode {
 #define FLAG_LOWAT 2u /* TCP_NOTSENT_LOWAT is ours */
 #define FLAG_SENDERS 4u /* more than one thread has sent */
 #define FLAG_PEER_OUT 8u /* LEAVE: the peer is out of the map */
+#define FLAG_RTT_THEIRS 16u /* another program had asked for RTT_CB before */
 
 struct socket_state {
 	struct end own;
 	struct end peer; /* cookie 0: not known */
 	struct claim claim; /* of an active end */
 	__u32 mode;
+	__u32 turn; /* BYPASS: the mode to enter when the peer's queue is empty; MODE_WAIT: none */
 	__u32 flags;
 	__u32 sender; /* thread that sends, 0: none has */
 	__u32 strikes;
@@ -138,9 +149,12 @@ struct socket_state {
 	__u64 queued; /* bytes unread by the peer at the last look */
 	__u64 empty_bytes; /* `bytes` when the peer's queue was last seen empty, for kernels that do not count it */
 	__u64 spilled; /* bytes by TCP in this spill */
+	__u64 spilled_messages;
+	__u64 returned; /* `messages` at the last return from TCP */
 	__u64 refreshed; /* jiffies of the last TCP message */
 	__u32 sent; /* messages by any way */
 	__u32 service; /* index into `services` */
+	__u32 unused;
 };
 
 struct port_range {
@@ -166,6 +180,15 @@ struct service {
 	__u32 skipped;
 	__u32 unused;
 };
+
+/* SPILL: more went by TCP than redirecting again could make good. */
+static __always_inline bool is_spill_long(const struct socket_state *own)
+{
+	return own->spilled > SPILL_BYTES ||
+	       own->spilled_messages > SPILL_MESSAGES + (own->messages - own->returned) / 4;
+}
+
+#ifndef NO_MAPS
 
 /* --- Maps --- */
 
@@ -266,4 +289,5 @@ SUBPROGRAM void flush_counts(struct socket_state *own)
 	own->counted_bytes = own->bytes;
 }
 
+#endif
 #endif

@@ -126,6 +126,8 @@ static __always_inline bool enrol(struct bpf_sock_ops *ctx, struct socket_state 
 
 	if (!error) {
 		set_lowat(ctx, own);
+		if (ctx->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_RTT_CB_FLAG)
+			own->flags |= FLAG_RTT_THEIRS;
 		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | OUR_CALLBACKS);
 		return true;
 	}

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { cacheRoot, makeWhole, newestLike } from "./cache.mjs";
 import { cliEntries, entries, OLDEST_GO } from "./entries.mjs";
 import { EngineError, runLong, say } from "./run.mjs";
@@ -74,7 +74,8 @@ async function compile(name, output) {
   const args = ["build", "-v", "-mod=readonly", "-trimpath", "-tags", tags, "-ldflags", `-s -w ${ldflags}`];
   const { code, tail, seconds } = await runLong("go", [...args, "-o", output, target], {
     cwd: join(import.meta.dirname, name),
-    env: goEnv(),
+    // What a killed build leaves goes with the unfinished folder.
+    env: { ...goEnv(), GOTMPDIR: dirname(output) },
     what: name,
   });
   if (code !== 0) throw new EngineError(`building ${name}: go build ended with ${code}:\n${tail.join("\n")}`);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Writes the host script as it is sent: sh build.sh OUTDIR. With the rows of kernels.deny in it, and without the comments behind its usage,
-# a sixth of what goes over the line.
+# Writes the host script as it is sent: sh build.sh OUTDIR. With the rows of kernels.deny in it, without the comments behind its usage and
+# without indentation, a sixth of what goes over the line.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -16,5 +16,6 @@ awk -v list="$here/kernels.deny" '
 		print "END"
 		next
 	}
+	body { sub(/^\t+/, "") }
 	{ print }' "$here/socket-bypass.sh" >"$out/socket-bypass.new"
 mv "$out/socket-bypass.new" "$out/socket-bypass"

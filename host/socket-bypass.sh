@@ -12,11 +12,15 @@
 #     verdict attach               sk_msg on the sockhash
 #     selftest                     proof on this kernel, in a private cgroup
 #     policy set                   what may be bypassed; live
-#     attach                       sock_ops on the cgroup; takes over from the serving generation
+#     attach                       sock_ops on the cgroup and the boot unit; takes over from the serving generation
 #   remove                         undo all; also detach, verdict detach, program unload track|redirect, map remove, object remove
 #   preflight                      tell what is missing or in the way; mounts bpffs if need be
 #   status                         what is declared, what is there, what differs
+#   metrics                        OpenMetrics text of the same and the counters
+#   flows                          each enrolled connection: its ends, processes, state, counts, and why it is not redirected
+#   bench                          plain TCP, bypass and Unix sockets on this host, in a private cgroup
 #   drain, resume                  back to TCP with every connection kept, and again
+#   boot start                     what the boot unit runs: all steps again, as they were declared, from the files that are here
 #
 #   --instance NAME --generation DIGEST --owner TEXT     a-z 0-9 -; 12 hex digits; who installs
 #   --take-over, --force           create although another owner or instance is there; remove although another owner's
@@ -28,7 +32,10 @@
 #   --queue-bytes N                one reader may leave unread, default 0: 4 MiB
 #   --drain-seconds N              wait for unread bytes before detaching, default 10
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
-#   --compile, --json              object install: compile here; status: as JSON
+#   --compile, --json              object install: compile here; status, flows, bench: as JSON
+#   --epoch N                      a step keeps this number; status tells it, and one more where the step has drifted
+#   --textfile DIR                 metrics: into DIR/socket-bypass.prom, for the textfile collector of node-exporter
+#   --seconds N                    bench: in all, default 30, at least 6
 #
 # Twice is as good as once. stdout answers, stderr talks. A step answers with its serial, which grows when it changed anything.
 # Exit 1 refused or failed, 2 wrong usage, 3 not supported by this kernel. Waits at most 120 s for another run on this host;
@@ -43,6 +50,8 @@ export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr
 map_names='claims counters knobs notes peers policies services sockets state'
 counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained'
 link=/usr/local/sbin/socket-bypass
+# Internal: tests set these two where no systemd runs.
+systemd=${SOCKET_BYPASS_SYSTEMD:-/run/systemd/system} unit_folder=${SOCKET_BYPASS_UNITS:-/etc/systemd/system}
 nl='
 '
 
@@ -145,7 +154,7 @@ mount_bpffs() {
 machine() { uname -m | sed 's/^arm64$/aarch64/'; }
 
 find_file() ( # NAME [FOLDER]: in a generation's folder, else in the nearest
-	for folder in "${2:-}" "$from" "$here" "$home/$generation" "$home/current" "$home"/*; do
+	for folder in "${2:-}" "$from" "$here" "$home/$generation" "$home/current" "$home"/* "$here/current"; do
 		[ -f "$folder/$1" ] && say "$folder/$1" && return
 	done
 	return 1
@@ -371,6 +380,7 @@ put_policy() { # FOLDER HEX QUEUE-BYTES DRAIN: the slot not in use, the selector
 		set_knob "$1" 1 $((1 - slot))
 	fi
 	set_knob "$1" 2 "$3"
+	[ "$4" -eq 0 ] || drain_gently "$1"
 	set_knob "$1" 0 "$4"
 }
 
@@ -524,6 +534,49 @@ detach_program() { # PIN [CGROUP-FOLDER-TO-KEEP]
 	END
 }
 
+# A program of ours that nothing pins any more: bpffs was unmounted, or somebody removed the pins.
+is_lost() { # PROGRAM-ID -> $used, the ids of its maps
+	bpf prog show id "$1" || return
+	used=${out#*\"map_ids\":[} used=$(say "${used%%]*}" | tr , ' ')
+	case $out in *'"name":"track_sockets"'*) ;; *) return 1 ;; esac
+	for name in $map_names; do
+		id_by_name "$name" || return
+	done
+}
+
+id_by_name() { # NAME -> $value, among the maps of $used
+	for value in $used; do
+		bpf map show id "$value" || return
+		case $out in *"\"name\":\"$1\""*) return ;; esac
+	done
+	return 1
+}
+
+# Pins them again, as a generation to be retired.
+recover_lost() { # CGROUP-FOLDER
+	ours=
+	for track in "$B"/*/*/track; do
+		id_of prog "$track"
+		ours="$ours $value "
+	done
+	list_hooks
+	for lost in $(say "$hooks" | awk -v place="$1" '{ id = $1; sub(/^[^ ]* [^ ]* /, "") } $0 == place { print id }'); do
+		case $ours in *" $lost "*) continue ;; esac
+		is_lost "$lost" || continue
+		warn "note: $1: expected sock_ops program $lost to be pinned, found its pins gone; it is drained and detached"
+		folder=$B/$instance/$(printf '%012x' "$lost")
+		make_folder "$B/$instance"
+		make_folder "$folder"
+		make_folder "$folder/maps"
+		for name in $map_names; do
+			id_by_name "$name" || err "map $name of program $lost: expected it to be there, found none; run this again"
+			[ -e "$folder/maps/$name" ] || must map pin id "$value" "$folder/maps/$name"
+			case $name in sockets | claims) [ -e "$folder/$name" ] || must map pin id "$value" "$folder/$name" ;; esac
+		done
+		[ -e "$folder/track" ] || must prog pin id "$lost" "$folder/track"
+	done
+}
+
 are_related() { # PATH PATH: the same, or one above the other
 	case ${1%/}/ in "${2%/}"/*) return ;; esac
 	case ${2%/}/ in "${1%/}"/*) return ;; esac
@@ -562,10 +615,11 @@ check_rivals() {
 # --- drain and sweep ---
 
 list_sockets() { # FOLDER -> $listed, in the words of that very generation
-	ignore rm -f "$1/flows"
-	object=$(find_file flows.bpf.o "$state_dir/${1#"$B"/}") && bpf iter pin "$object" "$1/flows" map pinned "$1/sockets" && listed=$(cat "$1/flows")
+	# A report may list them while a drain does.
+	iterator=$1/flows-$$
+	object=$(find_file flows.bpf.o "$state_dir/${1#"$B"/}") && bpf iter pin "$object" "$iterator" map pinned "$1/sockets" && listed=$(cat "$iterator")
 	code=$?
-	ignore rm -f "$1/flows"
+	ignore rm -f "$iterator"
 	return "$code"
 }
 
@@ -573,8 +627,17 @@ count_keys() { # MAP-PIN
 	"$bpftool" -j map dump pinned "$1" 2>/dev/null | awk '/"error":/ { exit 1 } { n += gsub(/"key":\[/, "") } END { print n + 0 }'
 }
 
+# A second in which each connection turns to TCP when its reader has taken everything (DRAIN_GENTLY in bpf/socket_bypass.h); the rest turn at once.
+drain_gently() { # FOLDER
+	get_knob "$1" 0
+	[ "$value" -eq 0 ] && [ "$drain_seconds" -gt 0 ] && [ "$(count_keys "$1/sockets")" -ne 0 ] || return 0
+	set_knob "$1" 0 2
+	ensure sleep 1
+}
+
 # Drains, then takes out every socket whose queues are empty; those that hold unread bytes get some time.
 sweep() { # FOLDER -> $left, $unread
+	drain_gently "$1"
 	set_knob "$1" 0 1
 	left=$(count_keys "$1/sockets") || left=-1
 	unread=0 final=
@@ -638,6 +701,7 @@ step() { # NAME PREDECESSOR FUNCTION...
 	shift 2
 	"$@"
 	undo=
+	[ -z "$epoch" ] || keep "epoch-${stage#*/}" "$epoch"
 	serial=$(serial_of "${stage#*/}")
 	[ "$(kept "$stage")" = "$serial $seen" ] || changed=1
 	[ -z "$changed" ] || serial=$((${serial:-$(date +%s)} + 1))
@@ -646,8 +710,18 @@ step() { # NAME PREDECESSOR FUNCTION...
 }
 
 undo_home() {
+	drop_link
 	ignore rm -rf "$home"
 	ignore rmdir "$state_dir"
+}
+
+# The link for hand-typed commands goes on to an instance that is left.
+drop_link() {
+	[ "$(readlink "$link")" = "$home/socket-bypass" ] || return 0
+	ignore rm -f "$link"
+	for other in "$state_dir"/*/socket-bypass; do
+		[ "$other" = "$home/socket-bypass" ] || [ ! -f "$other" ] || (ignore put_link "$link" "$other")
+	done
 }
 
 undo_pins() {
@@ -676,6 +750,7 @@ install_object() {
 		changed=1
 	fi
 	ignore rm -rf "$new"
+	keep files "$(digest "$home/$generation")"
 	# Delete lines use this copy: no upgrade prunes it.
 	keep socket-bypass "$(cat "$home/$generation/socket-bypass")"
 	# Somebody's own program, or another instance's script that is there, stays. Aside, for a link that cannot be made is no failure,
@@ -725,6 +800,7 @@ do_attach() {
 	check_cgroup
 	check_rivals
 	build verdict
+	recover_lost "$cgroup_folder"
 	old=
 	for other in $instance $rivals; do
 		for folder in "$B/$other"/*; do
@@ -734,7 +810,9 @@ do_attach() {
 	for folder in $old; do
 		[ -e "$folder/maps/knobs" ] || continue
 		get_knob "$folder" 0
-		[ "$value" -ne 0 ] || undo_with "set_knob '$folder' 0 0"
+		[ "$value" -eq 0 ] || continue
+		undo_with "set_knob '$folder' 0 0"
+		drain_gently "$folder"
 		set_knob "$folder" 0 1
 	done
 	list_hooks
@@ -765,11 +843,79 @@ do_attach() {
 	detach_program "$mine/track" "$cgroup_folder"
 	keep cgroup "$cgroup"
 	put_link "$home/current" "$generation"
+	enable_boot
 }
 
 undo_attach() {
 	bpf cgroup detach "$cgroup_folder" sock_ops pinned "$mine/track"
 	set_knob "$mine" 0 1
+}
+
+# --- boot: a unit that runs the steps again, where there is systemd ---
+
+find_unit() { unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service; }
+
+# The path of the script has no blank and no percent sign. ProtectKernelTunables would make bpffs read-only.
+boot_unit() {
+	cat <<-END
+		[Unit]
+		Description=TCP on this host skips the stack ($instance)
+		After=local-fs.target sys-fs-bpf.mount
+		Before=network.target
+		ConditionPathExists=$home/current
+
+		[Service]
+		Type=oneshot
+		RemainAfterExit=yes
+		ExecStart=/bin/sh $home/socket-bypass boot start --instance $instance --state-dir $state_dir
+		Restart=on-failure
+		RestartSec=10
+		TimeoutStartSec=300
+		CapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYSLOG CAP_SYS_RESOURCE
+		NoNewPrivileges=yes
+		ProtectHome=yes
+		ProtectSystem=strict
+		ReadWritePaths=$state_dir
+
+		[Install]
+		WantedBy=multi-user.target
+	END
+}
+
+enable_boot() {
+	find_unit
+	[ -d "$systemd" ] || return 0
+	if [ "$(cat "$unit_file" 2>/dev/null)" != "$(boot_unit)" ]; then
+		boot_unit >"$unit_file-new" && ensure mv "$unit_file-new" "$unit_file"
+		ensure systemctl daemon-reload
+		changed=1
+	fi
+	systemctl is-enabled --quiet "$unit" 2>/dev/null || { ensure systemctl enable --quiet "$unit" && changed=1; }
+}
+
+disable_boot() {
+	find_unit
+	[ -e "$unit_file" ] || return 0
+	# Without a systemd that answers, its links would be all that stays.
+	[ ! -d "$systemd" ] || systemctl disable --quiet "$unit" || warn "note: systemctl disable $unit failed; its file is removed all the same"
+	ensure rm -f "$unit_file"
+	[ ! -d "$systemd" ] || ignore systemctl daemon-reload
+}
+
+is_proven() { # on this kernel, or nobody asked
+	case $(kept kernel) in "$(uname -r)" | off) ;; *) return 1 ;; esac
+}
+
+# As declared, from the records. The self-test only where the kernel is another one than it passed on.
+cmd_boot_start() {
+	generation=$(readlink "$home/current")
+	is_generation "$generation" || err "$home/current: expected the serving generation, found none; run pulumi up again"
+	shape=$(kept shape) owner=$(kept owner) cgroup=$(kept cgroup)
+	sockets=${shape% *} pending=${shape#* }
+	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue)
+	! is_proven || off=1
+	clean_cgroup
+	apply_steps
 }
 
 # --- self-test: own maps and programs, a private cgroup, always removed ---
@@ -779,30 +925,49 @@ selftest_parents() { # in a container its own cgroup is the place: it may not mo
 	sed -n "s:^0\\:\\::$v2:p" /proc/self/cgroup
 }
 
-run_selftest() {
-	claim_owner
-	pairs=0 messages=0 facts=null result=off
-	drop_selftest
-	[ -z "$off" ] || return 0
-	check_cgroup
-	[ -f "$home/$generation/track.bpf.o" ] || err "$home/$generation: expected the files of the generation, found none; run object install first"
-	cleanup="drop_selftest; $cleanup"
-	was=$changed trial=$B/$instance/selftest
+make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
 	make_maps "$trial" 4096 1024
-	load_track "$trial" "$home/$generation/track.bpf.o"
-	load_redirect "$trial" "$home/$generation/redirect.bpf.o"
+	load_track "$trial" "$1"
+	load_redirect "$trial" "$2"
 	attach_verdict "$trial"
 	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0
-	find_probe
+}
+
+make_place() {
 	place=
 	for parent in $(selftest_parents); do
-		place=${parent%/}/socket-bypass-selftest-$$
+		place=${parent%/}/socket-bypass-$verb-$$
 		ignore mkdir "$place"
 		why=$("$probe" cgroup "$place" -- true 2>&1) && break
 		ignore rmdir "$place"
 		place=
 	done
-	[ -n "$place" ] || err "selftest: expected to run in a cgroup of its own below $v2, found: $why"
+	[ -n "$place" ] || err "$verb: expected to run in a cgroup of its own below $v2, found: $why"
+}
+
+drop_place() { # CGROUP-FOLDER
+	for try in 1 2 3 4 5 6 7 8 9; do
+		while read -r pid; do ignore kill -9 "$pid"; done <"$1/cgroup.procs"
+		rmdir "$1" 2>/dev/null && break
+		sleep 0.2 2>/dev/null || sleep 1
+	done
+}
+
+run_selftest() {
+	claim_owner
+	pairs=0 messages=0 facts=null result=off
+	drop_selftest
+	if [ -n "$off" ]; then
+		is_proven || keep kernel off
+		return 0
+	fi
+	check_cgroup
+	[ -f "$home/$generation/track.bpf.o" ] || err "$home/$generation: expected the files of the generation, found none; run object install first"
+	cleanup="drop_selftest; $cleanup"
+	was=$changed trial=$B/$instance/selftest
+	make_trial "$home/$generation/track.bpf.o" "$home/$generation/redirect.bpf.o"
+	find_probe
+	make_place
 	must cgroup attach "$place" sock_ops pinned "$trial/track" multi
 	answer=$("$probe" cgroup "$place" -- "$probe" selftest --seconds "$timeout")
 	code=$?
@@ -812,6 +977,7 @@ run_selftest() {
 	pairs=$(say "$counts" | sed -n 's/^pairs //p') messages=$(say "$counts" | sed -n 's/^redirected_messages //p')
 	case " $pairs $messages " in *' 0 '*) err "selftest: expected redirected messages, found $messages in $pairs pairs; nothing was attached to $cgroup" ;; esac
 	facts=$(say "$answer" | sed -n 's/.*"facts":\([{][^}]*}\).*/\1/p')
+	keep kernel "$(uname -r)"
 	# What was made is thrown away.
 	changed=$was result=passed
 }
@@ -819,12 +985,7 @@ run_selftest() {
 drop_selftest() { # also what a killed run left: nobody else works here while we hold the lock
 	for parent in $(selftest_parents); do
 		for place in "${parent%/}"/socket-bypass-selftest-*; do
-			[ -d "$place" ] || continue
-			for try in 1 2 3 4 5 6 7 8 9; do
-				while read -r pid; do ignore kill -9 "$pid"; done <"$place/cgroup.procs"
-				rmdir "$place" 2>/dev/null && break
-				sleep 0.2 2>/dev/null || sleep 1
-			done
+			[ ! -d "$place" ] || drop_place "$place"
 		done
 	done
 	ignore rm -rf "$B/$instance/selftest"
@@ -877,6 +1038,52 @@ observe() {
 		g=${folder##*/}
 		! is_generation "$g" || observe_generation "$folder"
 	done
+	find_unit
+	[ ! -d "$systemd" ] || [ -z "$serving" ] || [ -e "$unit_file" ] || problem "the boot unit $unit is not there"
+	observe_epochs
+}
+
+# A number for each step: what it was told to keep, and one more where what it made is not there any more.
+observe_epochs() {
+	mine=$B/$instance/$(kept declared) shape=$(kept shape)
+	set --
+	for name in object map track redirect verdict selftest policy attach; do
+		number=$(kept "epoch-$name")
+		(is_whole "$name" >/dev/null 2>&1) || number=$((${number:-0} + 1))
+		set -- "$@" "$name:=${number:-0}"
+	done
+	fact epochs "$@"
+	[ -z "$(kept kernel)" ] || is_proven || problem "the self-test passed on kernel $(kept kernel), and this is $(uname -r)"
+	is_whole object || problem "$(kept declared): its files are not those that were installed"
+}
+
+is_whole() { # STEP
+	case $1 in
+	object) [ "$(kept files)" = "$(digest "$home/$(kept declared)")" ] && cmp_script ;;
+	map) has_maps "$mine" "${shape% *}" "${shape#* }" ;;
+	track) has_track "$mine" ;;
+	redirect) has_redirect "$mine" ;;
+	verdict) has_verdict "$mine" ;;
+	selftest) is_proven ;;
+	policy) has_policy "$mine" ;;
+	attach)
+		find_unit
+		id_of prog "$mine/track"
+		[ "$serving" = "$(kept declared)" ] && [ "$current" = "$serving" ] && [ -n "$value" ] &&
+			[ "$(places_of "$value")" = "$v2${cgroup%/}" ] && { [ ! -d "$systemd" ] || [ "$(cat "$unit_file")" = "$(boot_unit)" ]; }
+		;;
+	esac
+}
+
+cmp_script() { [ "$(cat "$home/socket-bypass")" = "$(cat "$home/$(kept declared)/socket-bypass")" ]; }
+
+has_policy() { # FOLDER: live as declared
+	get_knob "$1" 0
+	[ "$value" = "$(drain_declared)" ] || return
+	get_knob "$1" 2
+	[ "$value" = "$(policy_of queue)" ] || return
+	live_policy "$1"
+	[ "$live" = "$(policy_declared)" ]
 }
 
 observe_generation() { # FOLDER
@@ -921,14 +1128,17 @@ observe_generation() { # FOLDER
 	fact counters $(say "$counts" | sed 's/ /:=/')
 }
 
+json_functions='
+	BEGIN { for (i = 1; i < 32; i++) control[sprintf("%c", i)] = sprintf("\\u%04x", i) }
+	function quote(s,   i, c, t) {
+		for (i = 1; i <= length(s); i++) { c = substr(s, i, 1); t = t (c == "\"" || c == "\\" ? "\\" c : c in control ? control[c] : c) }
+		return "\"" t "\""
+	}
+	function more(list, item) { return list (list == "" ? "" : ",") item }
+'
+
 to_json() {
-	awk -F '\t' '
-		BEGIN { for (i = 1; i < 32; i++) control[sprintf("%c", i)] = sprintf("\\u%04x", i) }
-		function quote(s,   i, c, t) {
-			for (i = 1; i <= length(s); i++) { c = substr(s, i, 1); t = t (c == "\"" || c == "\\" ? "\\" c : c in control ? control[c] : c) }
-			return "\"" t "\""
-		}
-		function more(list, item) { return list (list == "" ? "" : ",") item }
+	awk -F '\t' "$json_functions"'
 		function members(from,   i, k, t) {
 			for (i = from; i <= NF; i++) {
 				k = index($i, "=")
@@ -941,6 +1151,7 @@ to_json() {
 			programs = maps = counters = ""
 		}
 		$1 == "instance" { head = members(2) }
+		$1 == "epochs" { head = head ",\"epochs\":{" members(2) "}" }
 		$1 == "policy" { head = head ",\"policy\":{" members(2) "}" }
 		$1 == "problem" { problems = more(problems, quote(substr($0, 14))) }
 		$1 == "attached" { attached = more(attached, "{" members(2) "}") }
@@ -955,11 +1166,20 @@ to_json() {
 		}'
 }
 
+# The instance that is named, else all -> $instances
+find_instances() {
+	instances=$instance
+	if [ -z "$instance" ]; then
+		instances=$(for folder in "$state_dir"/* "$B"/*; do ! is_name "${folder##*/}" || [ ! -d "$folder" ] || say "${folder##*/}"; done | sort -u)
+	elif [ ! -d "$home" ] && [ ! -d "$B/$instance" ]; then
+		err "instance $instance: expected it in $state_dir or $B, found neither"
+	fi
+}
+
 cmd_status() {
 	one=$instance answers=
-	[ -z "$one" ] || [ -d "$home" ] || [ -d "$B/$one" ] || err "instance $one: expected it in $state_dir or $B, found neither"
-	for instance in ${one:-$(for home in "$state_dir"/* "$B"/*; do [ ! -d "$home" ] || say "${home##*/}"; done | sort -u)}; do
-		is_name "$instance" || continue
+	find_instances
+	for instance in $instances; do
 		home=$state_dir/$instance
 		facts=$(observe) || exit
 		[ -z "$json" ] || facts=$(say "$facts" | to_json)
@@ -972,6 +1192,274 @@ cmd_status() {
 	else
 		say "[$answers]"
 	fi
+}
+
+# --- metrics ---
+
+to_metrics() {
+	awk -F '\t' -v names="$counter_names" -v text="$textfile" -v host="kernel=\"$(uname -r)\",machine=\"$(machine)\"" '
+		function value(i) { return substr($i, index($i, "=") + 1) }
+		function add(name, labels, number) { samples[name] = samples[name] "socket_bypass_" name "{" labels "} " number "\n" }
+		# The text format of before names a family like its samples and knows no info.
+		function family(name, type, help,   short) {
+			short = "socket_bypass_" name
+			if (text != "") sub(/info/, "gauge", type)
+			else sub(/_(total|info)$/, "", short)
+			printf "# TYPE %s %s\n%s# HELP %s %s.\n%s", short, type, name ~ /bytes/ && text == "" ? "# UNIT " short " bytes\n" : "", short, help, samples[name]
+		}
+		function end_instance() {
+			if (instance != "") add("healthy", "instance=\"" instance "\"", !bad)
+			bad = 0
+		}
+		$1 == "instance" { end_instance(); instance = value(2); serving = value(5) }
+		$1 == "problem" { bad = 1 }
+		$1 == "generation" { generation = value(2); labels = "instance=\"" instance "\",generation=\"" generation "\""; tags = "" }
+		$1 == "program" { tags = tags "," $2 "=\"" value(5) "\"" }
+		$1 == "map" && $2 == "sockets" { add("max_sockets", labels, value(5)) }
+		$1 == "state" {
+			add("info", labels tags "," host, 1)
+			add("serving", labels, generation == serving)
+			add("draining", labels, value(2) == "true")
+			if (value(3) != "null") add("enrolled_sockets", labels, value(3))
+		}
+		$1 == "counters" { for (i = 2; i <= NF; i++) add(substr($i, 1, index($i, ":") - 1) "_total", labels, value(i)) }
+		END {
+			end_instance()
+			family("info", "info", "What serves: the tags of the programs and the system")
+			family("healthy", "gauge", "1 when all that is declared is there (socket-bypass status tells what is not)")
+			family("serving", "gauge", "1 for the generation that new connections go to")
+			family("draining", "gauge", "1 when everything goes by TCP")
+			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
+			family("max_sockets", "gauge", "Room in the sockhash")
+			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain", help, "|")
+			n = split(names, name, " ")
+			for (i = 1; i <= n; i++) family(name[i] "_total", "counter", help[i])
+			print "# EOF"
+		}'
+}
+
+cmd_metrics() {
+	[ -z "$textfile" ] || [ -d "$textfile" ] || err "--textfile $textfile: expected a folder, found none; create it, or name the one that node-exporter reads"
+	facts=
+	find_instances
+	for instance in $instances; do
+		home=$state_dir/$instance
+		seen=$(observe) || exit
+		facts=$facts$seen$nl
+	done
+	metrics=$(say "$facts" | to_metrics)
+	if [ -z "$textfile" ]; then
+		say "$metrics"
+		return
+	fi
+	# Not by a name that somebody could have put there, and by none that ends in .prom before it is whole.
+	new=$(mktemp "$textfile/socket-bypass.XXXXXX") || err "--textfile $textfile: expected to write there, found the reason above"
+	cleanup="ignore rm -f \"\$new\"; $cleanup"
+	say "$metrics" >"$new" || exit
+	ensure chmod 0644 "$new"
+	ensure mv -fT "$new" "$textfile/socket-bypass.prom"
+	say "$textfile/socket-bypass.prom"
+}
+
+# --- flows ---
+
+# The lines of flows.bpf.o behind one for their generation, then who has which socket open.
+show_flows() {
+	awk -v json="$json" "$json_functions"'
+		function number(hex,   v) {
+			for (v = 0; hex != ""; hex = substr(hex, 2)) v = v * 16 + index("123456789abcdef", substr(hex, 1, 1))
+			return v
+		}
+		function dotted(word) { return int(word / 256) "." word % 256 }
+		function address(text,   i, part, run) { # as RFC 5952 writes it
+			if (split(text, part, /:/) < 8) return text
+			text = ":"
+			for (i = 1; i < 9; i++) text = text sprintf("%x", part[i] = number(part[i])) ":"
+			for (run = ":0:0:0:0:0:0:0:0:"; !(i = index(text, run)) && length(run) > 5; run = substr(run, 3)) continue
+			if (i) text = substr(text, 1, i) substr(text, i + length(run) - 1)
+			if (text ~ /^::ffff:[^:]*:[^:]*:$/) return "::ffff:" dotted(part[7]) "." dotted(part[8])
+			if (text !~ /^::/) text = substr(text, 2)
+			return text ~ /::$/ ? text : substr(text, 1, length(text) - 1)
+		}
+		function place(host, port) { return (host ~ /:/ ? "[" host "]" : host) ":" port }
+		function process(pid,   name) {
+			getline name <("/proc/" pid "/comm")
+			close("/proc/" pid "/comm")
+			gsub(/[^ -~]/, "?", name) # it is cut at 15 bytes, also within a character
+			return name
+		}
+		# The line of a socket -> f; its processes as JSON -> who, as text -> f["at"]
+		function take(key,   i, n, pid) {
+			split(flow[key], f, " ")
+			f[8] = address(f[8]); f[10] = address(f[10])
+			f["at"] = place(f[8], f[9]); who = ""
+			n = split(owners[f[6]], pid, " ")
+			if (json == "" && n) f["at"] = f["at"] " " process(pid[1]) "/" pid[1] (n > 1 ? "+" n - 1 : "")
+			else for (i = 1; i <= n; i++) who = more(who, "{\"pid\":" pid[i] ",\"command\":" quote(process(pid[i])) "}")
+		}
+		function end_of(key) {
+			if (key == "") return "null"
+			take(key)
+			return "{\"address\":\"" f[8] "\",\"port\":" f[9] ",\"remoteAddress\":\"" f[10] "\",\"remotePort\":" f[11] ",\"processes\":[" who "],\"state\":\"" modes[f[4] + 1] "\",\"messages\":" f[12] ",\"bytes\":" f[13] ",\"sent\":" f[14] ",\"unread\":" (f[3] < 0 ? "null" : f[3]) ",\"unreadByTcp\":" f[15] ",\"why\":" (f[16] == "-" ? "null" : quote(f[16])) "}"
+		}
+		function row(from, to,   unread, at) {
+			if (from == "") return
+			if (to != "") { take(to); unread = f[3]; at = f["at"] }
+			take(from)
+			if (to == "") at = place(f[10], f[11])
+			put(f["at"], at, modes[f[4] + 1], f[12], f[13], unread < 0 ? "" : unread, f[16])
+		}
+		function put(from, to, mode, messages, bytes, unread, why) {
+			left[++rows] = from; right[rows] = to
+			rest[rows] = sprintf("%-6s %10s %14s %10s  %s", mode, messages, bytes, unread, why)
+			if (length(from) > widest) widest = length(from)
+			if (length(to) > wider) wider = length(to)
+		}
+		BEGIN { split("wait spill bypass leave", modes, " ") }
+		$1 == "generation" { label = $2 " " $3; drained = $4; next }
+		NF == 16 && $1 ~ /:.*:/ {
+			if ($4 == 3 && drained) $16 = "drained"
+			key = label " " $1
+			if (!(key in flow)) order[++n] = key # the kernel may list one twice
+			flow[key] = $0; wanted[$6]
+			if ($5 !~ /^[0:]*$/) { peer[key] = label " " $5; peer[label " " $5] = key }
+			next
+		}
+		/^[0-9]+\/fd:$/ { pid = $1; sub(/\/.*/, "", pid); next }
+		$NF ~ /^socket:/ {
+			inode = substr($NF, 9, length($NF) - 9)
+			if (inode in wanted && last[inode] != pid) owners[inode] = owners[inode] " " (last[inode] = pid)
+		}
+		END {
+			put("FROM", "TO", "STATE", "MESSAGES", "BYTES", "UNREAD", "WHY NOT")
+			for (i = 1; i <= n; i++) {
+				one = order[i]; two = peer[one] in flow ? peer[one] : ""
+				if (one in done) continue
+				done[two]
+				split(flow[one], f, " ")
+				if (!f[7]) { key = one; one = two; two = key }
+				if (json == "") { row(one, two); row(two, one); continue }
+				split(order[i], of, " ")
+				printf "%s{\"instance\":\"%s\",\"generation\":\"%s\",\"client\":%s,\"server\":%s}", (i > 1 ? ",\n" : "["), of[1], of[2], end_of(one), end_of(two)
+			}
+			if (json != "") print (n ? "" : "[") "]"
+			else if (rows < 2) print "no connection is enrolled"
+			else for (i = 1; i <= rows; i++) printf "%-" widest "s  %-" wider "s  %s\n", left[i], right[i], rest[i]
+		}'
+}
+
+cmd_flows() {
+	lines=
+	find_instances
+	for instance in $instances; do
+		home=$state_dir/$instance
+		for folder in "$B/$instance"/*; do
+			# The record of the serving generation leads into its folder too.
+			{ [ ! -L "$folder" ] && [ -e "$folder/maps/knobs" ]; } || continue
+			get_knob "$folder" 0
+			drain=$value
+			list_sockets "$folder" || err "${folder##*/}: expected to list its sockets, found: $(explain)"
+			lines="${lines}generation $instance ${folder##*/} $drain$nl$listed$nl"
+		done
+	done
+	{
+		say "$lines"
+		# One ls for all of them: a process for each would take minutes.
+		[ -z "$lines" ] || (cd /proc && ls -l [0-9]*/fd 2>/dev/null)
+	} | show_flows
+}
+
+# --- bench: a trial as in the self-test; its program is on the cgroup only while the bypass runs ---
+
+# Another instance on a cgroup above would take the plain connections, unless its ports are none that the kernel gives to clients.
+check_plain() {
+	list_rivals
+	for other in $rivals; do
+		folder=$B/$other/$(recorded serving "$other") home=$state_dir/$other
+		[ -e "$folder/maps/knobs" ] || continue
+		get_knob "$folder" 0
+		[ "$value" -eq 0 ] || continue
+		policy_of ports | tr , '\n' | awk -F - -v given="$(cat /proc/sys/net/ipv4/ip_local_port_range)" '
+			BEGIN { split(given, range, " ") }
+			$1 == "" || ($1 + 0 <= range[2] && $NF + 0 >= range[1]) { bad = 1 }
+			END { exit bad || !NR }' || err "bench: expected nothing that bypasses its plain connections too, found instance $other on $(recorded cgroup "$other"); type «socket-bypass drain --instance $other», and resume afterwards"
+	done
+}
+
+# Lines of a cell (mode, size, CPUs), a way and the answer of the probe: the medians of each, and the ratio to plain TCP.
+show_bench() {
+	awk -v json="$json" '
+		function median(which,   i, j, n, v, t) {
+			n = count[$0]
+			for (i = 1; i <= n; i++) {
+				match(answer[$0, i], "\"" which "\":[0-9.]*")
+				t = substr(answer[$0, i], RSTART + length(which) + 3, RLENGTH - length(which) - 3)
+				for (j = i; j > 1 && v[j - 1] + 0 > t + 0; j--) v[j] = v[j - 1]
+				v[j] = t
+			}
+			return v[int((n + 1) / 2)]
+		}
+		{
+			line = $5; $5 = ""
+			if (!count[$0]++) order[++rows] = $0
+			answer[$0, count[$0]] = line
+		}
+		END {
+			row = "%-24s %-4s %-11s %10s %10s %8s %8s %7s\n"
+			if (json == "") printf row, "", "CPUs", "", "1/s", "Mbit/s", "p50 us", "p99 us", "ratio"
+			else row = ",\n{\"mode\":\"%s\",\"size\":%s,\"cpus\":%s,\"way\":\"%s\",\"rps\":%s,\"mbps\":%s,\"p50us\":%s,\"p99us\":%s,\"ratio\":%s}"
+			for (i = 1; i <= rows; i++) {
+				$0 = order[i]
+				p50 = median("p50us"); p99 = median("p99us"); rps = median("rps")
+				if ($4 == "plain") plain = rps
+				ratio = sprintf("%.2f", plain > 0 ? rps / plain : 0)
+				format = i == 1 && json != "" ? "[" substr(row, 3) : row
+				if (json != "") printf format, $1, $2, $3, $4, rps, median("mbps"), p50 == "" ? "null" : p50, p99 == "" ? "null" : p99, ratio
+				else printf row, ($1 == "rr" ? "request/response " : "stream ") ($2 < 1024 ? $2 " B" : $2 / 1024 " KiB"), $3, $4 == "unix" ? "Unix socket" : $4 == "plain" ? "plain TCP" : $4, rps, median("mbps"), p50, p99, ratio
+			}
+			if (json != "") print "]"
+		}'
+}
+
+cmd_bench() {
+	drop_leftovers
+	for place in "$v2"/socket-bypass-bench-*; do
+		! is_number "${place#"$v2"/socket-bypass-bench-}" || kill -0 "${place##*-}" 2>/dev/null || drop_place "$place"
+	done
+	check_cgroup
+	find_probe
+	make_place
+	cleanup="drop_place '$place'; $cleanup"
+	# Rivals are no hindrance, but they are looked at below.
+	cgroup=${place#"$v2"} cgroup_folder=$place take_over=1
+	preflight
+	check_plain
+	trial=$B/_try-$$
+	cleanup="ignore rm -rf '$trial'; ignore rmdir '$B'; $cleanup"
+	make_folder "$B"
+	make_trial "$(find_file track.bpf.o)" "$(find_file redirect.bpf.o)"
+	cpus=$(sed -n 's/^Cpus_allowed_list:[^0-9]*//p' /proc/self/status | awk -F , '{ for (i = 1; i <= NF; i++) { split($i "-" $i, c, "-"); for (; c[1] + 0 <= c[2] + 0; c[1]++) if (++n < 3) print c[1] } }')
+	cpu=${cpus%%"$nl"*} runs=
+	for cell in 'rr 64' 'rr 16384' 'stream 65536'; do
+		for last in $cpus; do
+			for _ in 1 2 3; do
+				for way in plain bypass unix; do
+					[ "$way" != bypass ] || must cgroup attach "$cgroup_folder" sock_ops pinned "$trial/track" multi
+					case $way in unix) transport=unix ;; *) transport=tcp ;; esac
+					# On a host that is busy enough the shortest runs get no turn.
+					for ms in $((seconds * 1000 / 54)) 500 1000 2000; do
+						answer=$("$probe" cgroup "$cgroup_folder" -- "$probe" bench --mode "${cell% *}" --size "${cell#* }" --transport "$transport" --pin "$cpu,$last" --ms "$ms" 2>&1) && break
+						[ "$ms" != 2000 ] || err "bench: expected a run of $way ($cell) to end well, found: $answer"
+					done
+					[ "$way" != bypass ] || must cgroup detach "$cgroup_folder" sock_ops pinned "$trial/track"
+					runs="$runs$cell $((1 + (cpu != last))) $way $answer$nl"
+				done
+			done
+		done
+	done
+	count_all "$trial"
+	case $counts in *'redirected_messages 0'*) err "bench: expected redirected messages, found none" ;; esac
+	say "${runs%"$nl"}" | show_bench
 }
 
 # --- preflight: says everything that is in the way before it refuses ---
@@ -1068,12 +1556,15 @@ check_hooks() { # other sock_ops programs on the cgroup, above and below
 	done
 	list_hooks
 	while read -r id flags place; do
+		# Without any hook there is one empty line.
+		[ -n "$id" ] || continue
 		are_related "$place" "$cgroup_folder" || continue
 		case $ours in *" $id "*) continue ;; esac
 		case $flags:$cgroup_folder/ in
 		multi:* | override:"$place"/?*) ;;
 		*:"$place"/*) finding host "$place: expected its sock_ops programs attached with «multi», found $id with «$flags»; attach that one with multi" ;;
 		esac
+		[ "$place" != "$cgroup_folder" ] || ! is_lost "$id" || continue
 		bpf prog show id "$id" || continue
 		field name
 		name=$value used=${out#*\"map_ids\":[}
@@ -1085,7 +1576,7 @@ check_hooks() { # other sock_ops programs on the cgroup, above and below
 			esac
 		done
 	done <<-END
-		$(say "$hooks" | grep .)
+		$hooks
 	END
 }
 
@@ -1129,6 +1620,10 @@ preflight() {
 
 cmd_apply() {
 	step object '' install_object
+	apply_steps
+}
+
+apply_steps() { # all behind the first
 	step map object create_maps
 	step track map do_build track
 	step redirect track do_build redirect
@@ -1141,18 +1636,16 @@ cmd_apply() {
 # Deletes are per instance and undo all later stages: those may be there although their own step never finished.
 cmd_detach() {
 	[ -n "$bpftool" ] || [ ! -d "$B/$instance" ] || err "bpftool: expected it to detach $instance, found none; install it and run this again"
+	disable_boot
+	place=$(kept cgroup)
+	[ -z "$bpftool" ] || [ -z "$place" ] || recover_lost "$v2${place%/}"
 	retire_instance "$instance"
 	ignore rm -f "$home/current" "$home/cgroup"
 }
 
 cmd_remove() {
 	cmd_detach
-	if [ "$(readlink "$link")" = "$home/socket-bypass" ]; then
-		ignore rm -f "$link"
-		for other in "$state_dir"/*/socket-bypass; do
-			[ "$other" = "$home/socket-bypass" ] || [ ! -f "$other" ] || (ignore put_link "$link" "$other")
-		done
-	fi
+	drop_link
 	# By rename: half a folder would have no probe to lock with.
 	[ ! -d "$home" ] || ensure mv -T "$home" "$state_dir/_removed-$instance"
 	drop_leftovers
@@ -1183,7 +1676,7 @@ parse() {
 	verb=${1:-help}
 	[ $# -eq 0 ] || shift
 	case $verb in
-	object | map | program | verdict | policy)
+	object | map | program | verdict | policy | boot)
 		verb="$verb ${1:-}"
 		[ $# -eq 0 ] || shift
 		;;
@@ -1198,15 +1691,15 @@ parse() {
 	case $verb in
 	'object install' | 'map create' | 'program load' | 'verdict attach' | selftest | 'policy set' | attach | apply) kind=create ;;
 	'object remove' | 'map remove' | 'program unload' | 'verdict detach' | detach | remove) kind=delete ;;
-	drain | resume) kind=switch ;;
-	preflight | status | help) kind=report ;;
+	drain | resume | 'boot start') kind=switch ;;
+	preflight | status | metrics | flows | bench | help) kind=report ;;
 	*) usage "expected a verb, found $verb" ;;
 	esac
 	while [ $# -gt 0 ]; do
 		word=1 flag=${1#--}
 		case $1 in
 		--take-over | --force | --everything | --off | --compile | --json) ;;
-		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --queue-bytes | --drain-seconds | --timeout)
+		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --queue-bytes | --drain-seconds | --timeout | --epoch | --textfile | --seconds)
 			[ $# -ge 2 ] || usage "$1: expected a value, found nothing"
 			case $2 in *[[:cntrl:]]*) usage "$1: expected one line of printable text" ;; esac
 			word=$2
@@ -1228,9 +1721,10 @@ check_arguments() {
 	case $state_dir/ in
 	*//* | */./* | */../* | *\'* | [!/]*) usage "--state-dir: expected a clean absolute path, found $state_dir" ;;
 	esac
-	for word in "sockets $sockets" "pending $pending" "queue-bytes $queue_bytes" "drain-seconds $drain_seconds" "timeout $timeout"; do
+	for word in "sockets $sockets" "pending $pending" "queue-bytes $queue_bytes" "drain-seconds $drain_seconds" "timeout $timeout" "epoch ${epoch:-0}" "seconds $seconds"; do
 		is_number "${word#* }" || usage "--${word%% *}: expected a number, found ${word#* }"
 	done
+	[ "$seconds" -ge 6 ] || usage "--seconds: expected at least 6, found $seconds"
 	case $enabled in true | false) ;; *) usage "--enabled: expected true or false, found $enabled" ;; esac
 	[ "$kind" = report ] || need --instance "$instance"
 	if [ "$kind" = create ]; then
@@ -1253,7 +1747,7 @@ prepare() {
 	clean_cgroup
 	[ "$verb" != preflight ] || return 0
 	check_root
-	if [ "$kind" = create ] && { [ -z "$bpftool" ] || ! mount_bpffs; }; then
+	if { [ "$kind" = create ] || [ "$verb" = 'boot start' ]; } && { [ -z "$bpftool" ] || ! mount_bpffs; }; then
 		preflight
 		exit 1
 	fi
@@ -1282,8 +1776,8 @@ main() {
 	script=$(readlink "$0") || script=$0
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd) || exit
 	script=$here/${script##*/}
-	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force=''
-	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true queue_bytes=0 drain_seconds=10 timeout=30
+	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' epoch=''
+	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true queue_bytes=0 drain_seconds=10 timeout=30 textfile='' seconds=30
 	undo='' cleanup='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null
 	trap '' HUP PIPE
@@ -1301,6 +1795,9 @@ main() {
 	case $verb in
 	preflight) preflight ;;
 	status) cmd_status ;;
+	metrics) cmd_metrics ;;
+	flows) cmd_flows ;;
+	bench) cmd_bench ;;
 	apply) cmd_apply ;;
 	'object install') step object '' install_object ;;
 	'map create') step map object create_maps ;;
@@ -1316,10 +1813,11 @@ main() {
 	attach) step attach selftest do_attach ;;
 	remove | 'object remove') cmd_remove ;;
 	drain | resume) cmd_drain ;;
+	'boot start') cmd_boot_start ;;
 	*) cmd_detach ;;
 	esac
 	case $verb in
-	status) ;;
+	status | metrics | flows | bench) ;;
 	preflight) say "ok kernel=$(uname -r) machine=$(machine) bpftool=$version bpffs=$bpffs cgroup=$cgroup_folder" ;;
 	selftest) say "{\"serial\":$serial,\"selftest\":\"$result\",\"kernel\":\"$(uname -r)\",\"machine\":\"$(machine)\",\"pairs\":$pairs,\"redirected\":$messages,\"facts\":${facts:-null}}" ;;
 	*) if [ "$kind" = create ]; then say "$serial$(left_over)"; else say "done$(left_over)"; fi ;;

@@ -51,6 +51,7 @@ tools() {
 		build llvm-19         llvm-strip-19,llvm-strip,llvm-strip-18,llvm-strip-17,llvm-strip-16,llvm-strip-15,llvm-strip-14 makes their objects small
 		build libbpf-dev      /usr/include/bpf/bpf_helpers.h what the BPF programs include
 		build linux-libc-dev  /usr/include/linux/bpf.h       what the BPF programs include
+		build zopfli          zopfli                         packs what a host is sent
 		build python3-venv    python:ensurepip               gets the compiler of the probe
 		lint  shellcheck      shellcheck                     checks the shell scripts
 		lint  shfmt           shfmt                          formats the shell scripts
@@ -67,12 +68,16 @@ tools() {
 		kernels openssh-client ssh                           runs commands on it
 		test  busybox         busybox                        the second shell that the host script must run under
 		test  python3         python3                        sockets in every state that the tests need
+		test  python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py reads what metrics prints
 		test  nginx           nginx                          a proxy in front of a service
 		test  wrk             wrk                            loads the proxy
 		test  socat           socat                          plain connections
 		test  openssh-server  sshd                           the far end of the SSH tests
 		test  nftables        nft                            address translation in the tests
 		test  strace          strace                         shows the system calls of a script
+		test  postgresql      /usr/lib/postgresql/*/bin/pgbench a database that is run through the bypass
+		test  haproxy         haproxy                        a proxy that can splice
+		test  memcached       memcached                      a cache that is run through the bypass
 	END
 }
 
@@ -106,7 +111,12 @@ missing_tools() {
 
 is_there() {
 	case $1 in
-	/*) [ -e "$1" ] && return ;;
+	/*)
+		# May be a pattern: some folders are named after a version.
+		for file in $1; do
+			[ -e "$file" ] && return
+		done
+		;;
 	python:*) has python3 && python3 -c "import ${1#python:}" 2>/dev/null && return ;;
 	*,*) is_there "${1%%,*}" || is_there "${1#*,}" && return ;;
 	*) has "$1" && return ;;
@@ -175,7 +185,7 @@ allow_services() {
 # Otherwise what we installed for its program alone would start at the next boot.
 disable_services() {
 	has systemctl || return 0
-	for unit in redis-server:redis-server nginx:nginx openssh-server:ssh; do
+	for unit in redis-server:redis-server nginx:nginx openssh-server:ssh postgresql:postgresql haproxy:haproxy memcached:memcached; do
 		case " $missing " in
 		*" ${unit%:*} "*) ;;
 		*) continue ;;

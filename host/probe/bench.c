@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* bench: the rate and latency of request/response (rr) or one-way (stream) traffic. */
+/*
+ * bench: the rate and latency of request/response (rr), also with a new connection
+ * each time (connect); the rate of one-way (stream) or two-way (duplex) traffic.
+ */
 #include "bench.h"
 
 #include <string.h>
@@ -19,12 +22,14 @@ static const struct {
 	uint32_t least;
 	uint32_t largest;
 } choices[] = {
-	[MODE] = { "--mode", "rr|stream", 0, 0 },
+	[MODE] = { "--mode", "rr|stream|duplex|connect", 0, 0 },
 	[TRANSPORT] = { "--transport", "tcp|tcp6|unix", 0, 0 },
 	[SIZE] = { "--size", "1..1048576", 1, LARGEST_SIZE },
 	[SECONDS] = { "--seconds", "1..3600", 1, 3600 },
+	[MS] = { "--ms", "100..3600000", 100, 3600000 },
 	[PORT] = { "--port", "0..65535", 0, 65535 },
 	[CONNECTIONS] = { "--connections", "1..4096", 1, LARGEST_COUNT },
+	[CLIENT_FD] = { "--fds", "CLIENT_FD,SERVER_FD", 3, 1023 },
 	[CLIENT_CPU] = { "--pin", "CLIENT_CPU,SERVER_CPU", 0, UNPINNED - 1 },
 };
 
@@ -54,11 +59,11 @@ static bool read_option(enum option option, char *value)
 		options[option] = (uint32_t)at;
 		return at >= 0;
 	}
-	if (option == CLIENT_CPU) {
+	if (option == CLIENT_CPU || option == CLIENT_FD) {
 		comma = strchr(value, ',');
-		if (!comma || !read_number(comma + 1, UNPINNED - 1, &number))
+		if (!comma || !read_number(comma + 1, choices[option].largest, &number))
 			return false;
-		options[SERVER_CPU] = (uint32_t)number;
+		options[option + 1] = (uint32_t)number;
 		*comma = 0;
 	}
 	if (!read_number(value, choices[option].largest, &number))
@@ -73,11 +78,12 @@ static bool read_options(char **words)
 		const char *value = words[1] ? words[1] : "nothing";
 		enum option option = 0;
 
-		while (option < SERVER_CPU && !same_text(words[0], choices[option].name))
+		while (option < SERVER_CPU &&
+		       !(choices[option].name && same_text(words[0], choices[option].name)))
 			option++;
 		if (option == SERVER_CPU) {
-			say("bench: expected --mode, --transport, --size, --seconds, --port, --pin "
-			    "or --connections, found ",
+			say("bench: expected --mode, --transport, --size, --seconds, --ms, --port, "
+			    "--fds, --pin or --connections, found ",
 			    words[0]);
 			return false;
 		}
@@ -87,14 +93,18 @@ static bool read_options(char **words)
 			return false;
 		}
 	}
+	if (options[MODE] == CONNECT && options[TRANSPORT] == UNIX) {
+		say("bench: --mode connect: expected --transport tcp or tcp6, found unix");
+		return false;
+	}
 	return true;
 }
 
 static void put_answer(void)
 {
-	static const char *const modes[] = { "rr", "stream" };
+	static const char *const modes[] = { "rr", "stream", "duplex", "connect" };
 	static const char *const transports[] = { "tcp", "tcp6", "unix" };
-	bool is_rr = options[MODE] == RR;
+	bool is_rr = options[MODE] == RR || options[MODE] == CONNECT;
 
 	open_object(NULL);
 	put_string_member("mode", modes[options[MODE]]);

@@ -4,7 +4,7 @@
 
 #include "probe.h"
 
-enum mode { RR, STREAM };
+enum mode { RR, STREAM, DUPLEX, CONNECT };
 enum transport { TCP, TCP6, UNIX };
 enum { LARGEST_SIZE = 1 << 20, LARGEST_COUNT = 4096, UNPINNED = 1024 };
 
@@ -14,8 +14,11 @@ enum option {
 	TRANSPORT,
 	SIZE,
 	SECONDS,
+	MS,
 	PORT,
 	CONNECTIONS,
+	CLIENT_FD,
+	SERVER_FD,
 	CLIENT_CPU,
 	SERVER_CPU,
 	OPTIONS,

@@ -70,25 +70,41 @@ static int next_socket(void)
 	return fds[next++ % options[CONNECTIONS]];
 }
 
-static bool serve_requests(void)
+/* A new connection for each request, or the next one of those that are there. */
+static int take_socket(const struct place *place, bool is_client)
 {
-	int fd;
-
-	do
-		fd = next_socket();
-	while (move_all(fd, false) && move_all(fd, true));
-	return true;
+	if (options[MODE] != CONNECT)
+		return next_socket();
+	return is_client ? dial(place) : answer(place);
 }
 
-static bool send_requests(void)
+static void give_back(int fd)
+{
+	if (options[MODE] == CONNECT)
+		close(fd);
+}
+
+static bool serve_requests(const struct place *place)
+{
+	for (;;) {
+		int fd = take_socket(place, false);
+
+		if (!move_all(fd, false) || !move_all(fd, true))
+			return true;
+		give_back(fd);
+	}
+}
+
+static bool send_requests(const struct place *place)
 {
 	uint64_t begin = now_ns(), first = 0, end;
 
 	do {
-		int fd = next_socket();
+		int fd = take_socket(place, true);
 
 		if (!move_all(fd, true) || !move_all(fd, false))
 			return complain("the connection ended");
+		give_back(fd);
 		end = now_ns();
 		if (begin >= tally->count_from) {
 			if (!first)
@@ -100,10 +116,13 @@ static bool send_requests(void)
 	} while (end < tally->stop_at);
 	tally->bytes = tally->messages * options[SIZE];
 	tally->ns = first ? end - first : 0;
+	/* One without a request tells the server that it was the last. */
+	if (options[MODE] == CONNECT)
+		close(dial(place));
 	return true;
 }
 
-/* The reader looks at the clock: it has fewer messages to do it for. */
+/* The reader looks at the clock: it has fewer messages to do it for. Where both sides read, each adds what it got. */
 static bool send_stream(void)
 {
 	while (!__atomic_load_n(&tally->is_stopped, __ATOMIC_RELAXED))
@@ -114,20 +133,12 @@ static bool send_stream(void)
 
 static void count_stream(size_t count)
 {
-	static uint64_t first;
 	uint64_t now = now_ns();
 
-	if (tally->is_stopped)
-		return;
-	if (now >= tally->stop_at) {
-		tally->ns = first ? now - first : 0;
-		tally->messages = tally->bytes / options[SIZE];
+	if (now >= tally->stop_at)
 		__atomic_store_n(&tally->is_stopped, 1, __ATOMIC_RELAXED);
-	} else if (first) {
-		tally->bytes += count;
-	} else if (now >= tally->count_from) {
-		first = now;
-	}
+	else if (now >= tally->count_from)
+		__atomic_fetch_add(&tally->bytes, count, __ATOMIC_RELAXED);
 }
 
 static bool receive_stream(void)
@@ -165,31 +176,74 @@ static bool receive_stream(void)
 	return true;
 }
 
-static bool play_side(const struct place *place, bool is_client)
+static uint32_t duration_ms(void)
+{
+	return options[MS] ? options[MS] : options[SECONDS] * 1000;
+}
+
+static void watch_clock(void)
+{
+	limit_time(duration_ms() / 1000 + SPARE_SECONDS, give_up);
+}
+
+/* A process for each direction, as programs with a thread for each have it. */
+static bool send_and_receive(void)
+{
+	pid_t sender = spawn();
+
+	if (sender == 0) {
+		bool is_ok;
+
+		watch_clock(); /* an alarm is not inherited */
+		is_ok = send_stream();
+		for (uint32_t i = 0; i < options[CONNECTIONS]; i++)
+			shutdown(fds[i], SHUT_WR);
+		_exit(is_ok ? 0 : EXIT_FAILED);
+	}
+	if (sender < 0)
+		return complain("fork");
+	return receive_stream() && reap(sender, PATIENCE_MS) == 0;
+}
+
+static bool make_connections(const struct place *place, bool is_client)
 {
 	for (uint32_t i = 0; i < options[CONNECTIONS]; i++) {
 		int fd;
 
-		if (options[TRANSPORT] == UNIX) {
+		if (options[CLIENT_FD]) {
+			close((int)options[is_client ? SERVER_FD : CLIENT_FD]);
+			fd = (int)options[is_client ? CLIENT_FD : SERVER_FD];
+		} else if (options[TRANSPORT] == UNIX) {
 			close(pairs[i][is_client]);
 			fd = pairs[i][!is_client];
 		} else {
 			fd = is_client ? dial(place) : answer(place);
-			/* A stream keeps Nagle's algorithm, as most programs do. */
-			if (options[MODE] == RR)
-				set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		}
 		if (fd < 0)
 			return complain(is_client ? "connect" : "accept");
+		/* A stream keeps Nagle's algorithm, as most programs do. */
+		if (options[MODE] == RR)
+			set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		fds[i] = fd;
 	}
+	return true;
+}
+
+static bool play_side(const struct place *place, bool is_client)
+{
+	if (options[MODE] != CONNECT && !make_connections(place, is_client))
+		return false;
 	if (!pin(options[is_client ? CLIENT_CPU : SERVER_CPU]))
 		return false;
-	if (!is_client)
-		return options[MODE] == RR ? serve_requests() : receive_stream();
-	tally->count_from = in_ms(options[SECONDS] * 100);
-	tally->stop_at = in_ms(options[SECONDS] * 1000);
-	return options[MODE] == RR ? send_requests() : send_stream();
+	if (is_client) {
+		tally->count_from = in_ms(duration_ms() / 10);
+		tally->stop_at = in_ms(duration_ms());
+	}
+	if (options[MODE] == DUPLEX)
+		return send_and_receive();
+	if (options[MODE] == STREAM)
+		return is_client ? send_stream() : receive_stream();
+	return is_client ? send_requests(place) : serve_requests(place);
 }
 
 static bool open_place(struct place *place)
@@ -199,6 +253,8 @@ static bool open_place(struct place *place)
 
 	if (options[CONNECTIONS] > 400)
 		setrlimit(RLIMIT_NOFILE, &files);
+	if (options[CLIENT_FD])
+		return true;
 	if (options[TRANSPORT] != UNIX) {
 		errno = open_listener(place, options[TRANSPORT] == TCP6 ? IPV6 : IPV4,
 				      (uint16_t)options[PORT]);
@@ -221,11 +277,10 @@ bool run_traffic(void)
 	tally->count_from = tally->stop_at = UINT64_MAX;
 	if (!open_place(&place))
 		return false;
-	limit_time(options[SECONDS] + SPARE_SECONDS, give_up);
+	watch_clock();
 	child = spawn();
 	if (child == 0) {
-		/* An alarm is not inherited. */
-		limit_time(options[SECONDS] + SPARE_SECONDS, give_up);
+		watch_clock(); /* an alarm is not inherited */
 		_exit(play_side(&place, false) ? 0 : EXIT_FAILED);
 	}
 	if (child < 0)
@@ -234,5 +289,10 @@ bool run_traffic(void)
 	is_ok = play_side(&place, true);
 	for (uint32_t i = 0; i < options[CONNECTIONS]; i++)
 		close(fds[i]);
-	return (reap(child, PATIENCE_MS) == 0) && is_ok;
+	is_ok = reap(child, PATIENCE_MS) == 0 && is_ok;
+	if (options[MODE] == STREAM || options[MODE] == DUPLEX) {
+		tally->messages = tally->bytes / options[SIZE];
+		tally->ns = tally->stop_at - tally->count_from;
+	}
+	return is_ok;
 }

@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { type LimitArgs, limitSchema } from "./limits";
 import { type ObjectArgs, objectSchema } from "./object";
-import { flag, text } from "./schema";
+import { flag, plainFlag, text } from "./schema";
 import { type SelfTestArgs, selfTestSchema } from "./self-test";
 import { type TrafficArgs, trafficSchema } from "./traffic";
 
@@ -36,9 +36,13 @@ export interface BypassArgs {
    * Take the host over from another owner, such as another stack, instead of refusing. Default false.
    */
   takeOver?: pulumi.Input<boolean>;
+  /**
+   * Look at each host in every preview and up: what drifted from what was declared, say after a reboot, shows as an update of just that step, with the reason as a warning. Without it a preview looks at no host. Default false.
+   */
+  detectDrift?: boolean;
 }
 
-export const bypassDefaults = { enabled: true, cgroup: "/", takeOver: false };
+export const bypassDefaults = { enabled: true, cgroup: "/", takeOver: false, detectDrift: false };
 
 export const bypassProperties = {
   traffic: trafficSchema,
@@ -52,6 +56,7 @@ export const bypassProperties = {
   selfTest: selfTestSchema.optional(),
   limits: limitSchema.optional(),
   takeOver: flag(),
+  detectDrift: plainFlag(),
 };
 
 function isCgroup(value: string): boolean {

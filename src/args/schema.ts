@@ -22,6 +22,14 @@ export function flag() {
   return leaf("true or false", "write it without quotes", (value) => typeof value === "boolean");
 }
 
+/** A flag that decides what the program does, so it must be there when the program runs. */
+export function plainFlag() {
+  const fix = "write it without quotes; an Output is known too late";
+  return z
+    .custom<boolean>((value) => typeof value === "boolean", { error: fix, params: { expected: "true or false", fix } })
+    .optional();
+}
+
 export function whole(smallest: number, largest: number, unit: string) {
   const fix = `give a number from ${smallest} to ${largest}, without quotes`;
   return leaf(`a whole number of ${unit} from ${smallest} to ${largest}`, fix, (value) => {

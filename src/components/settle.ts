@@ -14,6 +14,7 @@ export function settleBypass(args: BypassArgs, where: Where) {
   const enabled = checkLater(bypassProperties.enabled, args.enabled, at("enabled"));
   const limits = checkLater(bypassProperties.limits, args.limits, at("limits"));
   return {
+    detectDrift: args.detectDrift ?? bypassDefaults.detectDrift,
     cgroup: checkLater(bypassProperties.cgroup, args.cgroup, at("cgroup")).apply(
       (cgroup) => cgroup ?? bypassDefaults.cgroup,
     ),

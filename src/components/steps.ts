@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { bundleFor, generationOf } from "../host/bundle";
+import { type Found, lookAt, readFound } from "../host/drift";
 import type { Identity } from "../host/identity";
 import {
   attachCgroup,
@@ -11,6 +12,7 @@ import {
   loadProgram,
   runSelfTest,
   setPolicy,
+  stepNames,
 } from "../host/lines";
 import { undo } from "../host/undo";
 import type { StepResource, Target } from "../targets/target";
@@ -31,8 +33,9 @@ export function installSteps(
   const generation = pulumi
     .all([args.compile, args.size])
     .apply(([compile, size]) => generationOf(bundleFor(compile, target.machine), compile, size));
-  const on = pulumi.all([args.stateDir, generation]).apply(([stateDir, id]) => ({
-    ...{ stateDir, instance, owner, generation: id },
+  const found = args.detectDrift ? lookForDrift(target, instance, args.stateDir, opts) : pulumi.output({ epochs: {} });
+  const on = pulumi.all([args.stateDir, generation, found]).apply(([stateDir, id, { epochs }]) => ({
+    ...{ stateDir, instance, owner, generation: id, epochs },
   }));
   const undoing = (...words: string[]) =>
     args.stateDir.apply((stateDir) => undo({ stateDir, instance, owner }, ...words));
@@ -112,6 +115,25 @@ export function installSteps(
     [policy],
   );
   return { generation, selfTest };
+}
+
+/** What drifted becomes another number in the line of its step, so it shows as an update. Looked at in previews too. */
+function lookForDrift(
+  target: Target,
+  instance: string,
+  stateDir: pulumi.Output<string>,
+  opts: pulumi.CustomResourceOptions,
+): pulumi.Output<Found> {
+  const { parent } = opts;
+  const printed = target.look(
+    stateDir.apply((folder) => lookAt({ stateDir: folder, instance })),
+    parent === undefined ? {} : { parent },
+  );
+  return printed.apply(async (text) => {
+    const found = readFound(text, stepNames, Date.now());
+    if (found.problems.length > 0) await pulumi.log.warn(`drift: ${found.problems.join("; ")}`, parent);
+    return found;
+  });
 }
 
 function asList(resources: pulumi.CustomResourceOptions["dependsOn"]): pulumi.Resource[] {

@@ -2,9 +2,11 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import * as pulumi from "@pulumi/pulumi";
 import { createTar } from "nanotar";
+import { asBase85 } from "./base85";
+import { withoutComments } from "./comments";
 import { compileObjects } from "./compile";
 import { packageRoot } from "./package-root";
 
@@ -50,22 +52,38 @@ export function generationOf(
 }
 
 function pack(origin: ObjectOrigin, machine: string): Bundle {
-  const isTool = (file: string) => file === "socket-bypass" || file === `probe-${machine}`;
-  const tools = readFolder(path.join(packageRoot(), "dist", "host"), isTool);
-  if (tools.size !== 2) {
-    throw new pulumi.RunError(`socket-bypass: host: expected a machine of type x86_64 or aarch64, found ${machine}`);
-  }
-  const objects = (): Files => readFolder(path.join(packageRoot(), "dist", "host"), (file) => file.endsWith(".bpf.o"));
-  const sources = (): Files => readFolder(path.join(packageRoot(), "bpf"), (file) => /\.([ch]|sh)$/.test(file));
-
-  const identity = archive(new Map([...tools, ...(origin === "prebuilt" ? objects() : sources())]));
-  const sent = origin === "deployer" ? archive(new Map([...tools, ...compileObjects()])) : identity;
+  const identity =
+    origin === "prebuilt" ? prebuiltArchive(machine) : archive(new Map([...tools(machine), ...sources()]));
+  const sent = origin === "deployer" ? archive(new Map([...tools(machine), ...compileObjects()])) : identity;
   return {
-    script: asScript(sent),
+    script: asScript(sent, machine),
     digest: createHash("sha256").update(sent).digest("hex"),
     isSource: origin === "target",
     identity,
   };
+}
+
+/** What a host is sent by default; host/pack.mjs packs it when the package is built. */
+export function prebuiltArchive(machine: string): Buffer {
+  const objects = readFolder(built(), (file) => file.endsWith(".bpf.o"));
+  return archive(new Map([...tools(machine), ...objects]));
+}
+
+function built(): string {
+  return path.join(packageRoot(), "dist", "host");
+}
+
+function tools(machine: string): Files {
+  const files = readFolder(built(), (file) => file === "socket-bypass" || file === `probe-${machine}`);
+  if (files.size !== 2) {
+    throw new pulumi.RunError(`socket-bypass: host: expected a machine of type x86_64 or aarch64, found ${machine}`);
+  }
+  return files;
+}
+
+function sources(): Files {
+  const files = readFolder(path.join(packageRoot(), "bpf"), (file) => /\.([ch]|sh)$/.test(file));
+  return new Map([...files].map(([name, data]) => [name, Buffer.from(withoutComments(name, data.toString()))]));
 }
 
 /** The same files give the same bytes on every machine and day. Objects stand together: they are alike, and gzip looks back 32 KiB. */
@@ -79,14 +97,12 @@ export function archive(files: Files): Buffer {
 }
 
 /** The archive goes before the last line of the header, which ends the here-document that it is read from. */
-export function asScript(tar: Buffer): string {
-  // Short blocks suit a text beside machine code: memLevel 6 is 2 % smaller than 8 here, and 9 is larger.
-  const packed = gzipSync(tar, { level: 9, memLevel: 6 });
-  // The tenth byte names the operating system that packed it.
-  packed[9] = 255;
-  const text = packed.toString("base64").replace(/.{1,1000}/g, "$&\n");
+export function asScript(tar: Buffer, machine = ""): string {
+  const text = asBase85(packedBefore(tar, machine) ?? packNow(tar)).replace(/.{1,1000}/g, "$&\n");
   const header = fs.readFileSync(path.join(packageRoot(), "host", "unpack.sh"), "utf8");
-  const script = header.replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`);
+  const script = withoutComments("unpack.sh", header)
+    .replace(/\n+/g, "\n")
+    .replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`);
   if (script.length > largestBundle) {
     throw new pulumi.RunError(
       `socket-bypass: bundle: expected at most ${largestBundle} bytes as sent, found ${script.length}; ` +
@@ -94,6 +110,22 @@ export function asScript(tar: Buffer): string {
     );
   }
   return script;
+}
+
+/** Tighter than gzip does it, and only what was there when the package was built. */
+function packedBefore(tar: Buffer, machine: string): Buffer | undefined {
+  const file = path.join(built(), `bundle-${machine}.gz`);
+  if (!fs.existsSync(file)) return undefined;
+  const packed = fs.readFileSync(file);
+  return gunzipSync(packed).equals(tar) ? packed : undefined;
+}
+
+function packNow(tar: Buffer): Buffer {
+  // Short blocks suit a text beside machine code: memLevel 6 is 2 % smaller than 8 here, and 9 is larger.
+  const packed = gzipSync(tar, { level: 9, memLevel: 6 });
+  // The tenth byte names the operating system that packed it.
+  packed[9] = 255;
+  return packed;
 }
 
 function readFolder(folder: string, wanted: (file: string) => boolean): Files {

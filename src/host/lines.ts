@@ -3,12 +3,18 @@
 /** The host script's own default; a line names the directory only when it differs. */
 export const defaultStateDir = "/var/lib/socket-bypass";
 
+/** What the host script calls the steps. */
+export const stepNames = ["object", "map", "track", "redirect", "verdict", "selftest", "policy", "attach"] as const;
+type StepName = (typeof stepNames)[number];
+
 /** One generation of one installation: what every converge line names. */
 export interface Installation {
   readonly stateDir: string;
   readonly instance: string;
   readonly generation: string;
   readonly owner: string;
+  /** What each step is told to keep, by the step's name; see drift.ts. None where it is 0. */
+  readonly epochs?: Readonly<Record<string, number>>;
 }
 
 /** What may be bypassed, as the host script takes it. */
@@ -32,7 +38,7 @@ export function installObject(
     ...["sh", "-s", "--", "object", "install", "--cgroup", want.cgroup],
     ...when(bundle.isSource, "--compile"),
     ...when(want.takeOver, "--take-over"),
-    ...which(on),
+    ...which(on, "object"),
     ...["--digest", bundle.digest],
   ];
 }
@@ -42,17 +48,17 @@ export function createMap(
   on: Installation,
   size: { readonly sockets: number; readonly pendingPairs: number },
 ): string[] {
-  return run(on, "map", "create", "--sockets", `${size.sockets}`, "--pending", `${size.pendingPairs}`);
+  return run(on, "map", "map", "create", "--sockets", `${size.sockets}`, "--pending", `${size.pendingPairs}`);
 }
 
 /** `program load`: one program, pinned. */
 export function loadProgram(on: Installation, program: "track" | "redirect"): string[] {
-  return run(on, "program", "load", program);
+  return run(on, program, "program", "load", program);
 }
 
 /** `verdict attach`: the sk_msg program on the sockhash. */
 export function attachVerdict(on: Installation): string[] {
-  return run(on, "verdict", "attach");
+  return run(on, "verdict", "verdict", "attach");
 }
 
 /** `selftest`: proof on this kernel; answers with one line of JSON. */
@@ -60,13 +66,14 @@ export function runSelfTest(
   on: Installation,
   want: { readonly enabled: boolean; readonly timeoutSeconds: number },
 ): string[] {
-  return run(on, "selftest", ...(want.enabled ? ["--timeout", `${want.timeoutSeconds}`] : ["--off"]));
+  return run(on, "selftest", "selftest", ...(want.enabled ? ["--timeout", `${want.timeoutSeconds}`] : ["--off"]));
 }
 
 /** `policy set`: what may be bypassed, live. */
 export function setPolicy(on: Installation, policy: Policy): string[] {
   return run(
     on,
+    "policy",
     ...["policy", "set"],
     ...when(policy.everything, "--everything"),
     ...when(policy.ports.length > 0, "--ports", policy.ports.join(",")),
@@ -81,18 +88,20 @@ export function attachCgroup(
   on: Installation,
   want: { readonly cgroup: string; readonly takeOver: boolean },
 ): string[] {
-  return run(on, "attach", "--cgroup", want.cgroup, ...when(want.takeOver, "--take-over"));
+  return run(on, "attach", "attach", "--cgroup", want.cgroup, ...when(want.takeOver, "--take-over"));
 }
 
-function run(on: Installation, ...words: readonly string[]): string[] {
-  return ["sh", `${on.stateDir}/${on.instance}/${on.generation}/socket-bypass`, ...words, ...which(on)];
+function run(on: Installation, step: StepName, ...words: readonly string[]): string[] {
+  return ["sh", `${on.stateDir}/${on.instance}/${on.generation}/socket-bypass`, ...words, ...which(on, step)];
 }
 
-function which(on: Installation): string[] {
+function which(on: Installation, step: StepName): string[] {
+  const epoch = on.epochs?.[step] ?? 0;
   return [
     ...["--instance", on.instance, "--generation", on.generation],
     ...when(on.stateDir !== defaultStateDir, "--state-dir", on.stateDir),
     ...["--owner", on.owner],
+    ...when(epoch > 0, "--epoch", `${epoch}`),
   ];
 }
 

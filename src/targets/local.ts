@@ -10,6 +10,10 @@ export function localTarget(become: pulumi.Output<string>): Target {
   return {
     machine: os.machine(),
     run: (name, step, opts) => runLocally(name, step, become, opts),
+    look: (line, opts) => {
+      const words = pulumi.all([become, line]).apply(([prefix, text]) => asRoot(prefix, text));
+      return command.local.runOutput({ command: words, logging: command.local.Logging.None }, opts).stdout;
+    },
   };
 }
 
@@ -22,9 +26,7 @@ function runLocally(
   const line = pulumi
     .all([become, step.converge])
     .apply(([prefix, words]) => shellLine([...asWords(prefix), ...words]));
-  const undo = pulumi
-    .all([become, step.undo ?? ""])
-    .apply(([prefix, text]) => (prefix ? shellLine([...asWords(prefix), "sh", "-c", text]) : text));
+  const undo = pulumi.all([become, step.undo ?? ""]).apply(([prefix, text]) => asRoot(prefix, text));
   return new command.local.Command(
     name,
     {
@@ -39,6 +41,11 @@ function runLocally(
     },
     { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
   );
+}
+
+/** A whole line behind one become. */
+function asRoot(become: string, line: string): string {
+  return become ? shellLine([...asWords(become), "sh", "-c", line]) : line;
 }
 
 function asWords(become: string): string[] {

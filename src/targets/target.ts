@@ -25,4 +25,6 @@ export interface Target {
   /** What `uname -m` says there. */
   readonly machine: string;
   run(name: string, step: Step, opts: pulumi.CustomResourceOptions): StepResource;
+  /** What a line prints there, in a preview too; the line must not fail. */
+  look(line: pulumi.Input<string>, opts: pulumi.InvokeOptions): pulumi.Output<string>;
 }

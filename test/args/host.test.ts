@@ -41,6 +41,7 @@ describe("one property", () => {
     ...["", "a\nb", "é", "\0"].map((bad) => ["id", bad, id] as const),
     ...["true", 1, {}].map((bad) => ["enabled", bad, flag] as const),
     ...["no", 0].map((bad) => ["takeOver", bad, flag] as const),
+    ...["yes", 1].map((bad) => ["detectDrift", bad, `${flag}; an Output is known too late`] as const),
   ])("%s: refuses %j", (name, bad, words) => {
     const [expected, ...fix] = words.split("; ");
     const found = typeof bad === "object" ? "an empty object" : JSON.stringify(bad);
@@ -92,7 +93,7 @@ describe("one property", () => {
 });
 
 describe("a wrong name", () => {
-  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver";
+  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, detectDrift";
 
   test.each([
     [{ trafic: {} }, "trafic", `${all}, id, become, stateDir`],

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import { call } from "../host/machine.js";
-import { Datapath, expectCounters, expectEmpty, isSkipped } from "./datapath.js";
+import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
+
+const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
 describe.skipIf(isSkipped)("which connections are redirected", () => {
   test.each([
@@ -26,6 +28,39 @@ describe.skipIf(isSkipped)("which connections are redirected", () => {
     const path = await Datapath.make();
     await path.play("paths.dnat");
     await expectCounters(path, { pairs: 1, redirected_messages: 200 });
+  });
+
+  test("a node that rewrites the client's address hides that it is of this host: plain TCP, counted", async () => {
+    const path = await Datapath.make();
+    await path.play("paths.snat");
+    await expectCounters(path, { pairs: 0, redirected_messages: 0, remote_skipped: 2 });
+    await expectEmpty(path);
+  });
+
+  test("a node that forgets silent connections after 5 s still knows one after 15 s of bypass", async () => {
+    // A second at 250 Hz, 2.5 s at 100 Hz.
+    const path = await Datapath.make(["-DREFRESH_JIFFIES=250", "-DQUEUE_BYTES=65536", ...patient]);
+    path.caseSeconds = 30;
+    await path.play("paths.forgetful");
+    await expectCounters(path, { pairs: 1, redirected_messages: over(300), spills: over(10), returns: over(10) });
+    await expectEmpty(path);
+  });
+
+  test("both ends connect at once: plain TCP, unless one of them is known to be of this host", async () => {
+    const path = await Datapath.make();
+    await path.play("paths.simultaneous");
+    await expectCounters(path, { pairs: 0, redirected_messages: 0, tcp_messages: 0 });
+    await path.play("paths.simultaneous", "noted");
+    await expectCounters(path, { pairs: 2, redirected_messages: over(90) });
+    await path.play("paths.with_itself");
+    await expectEmpty(path);
+  });
+
+  test("a client whose server is not tracked although it looks like one of this host waits, then leaves", async () => {
+    const path = await Datapath.make();
+    await path.play("paths.never_pairs");
+    await expectCounters(path, { unpaired: 3, gone: 3, redirected_messages: 0, tcp_messages: 192 });
+    await expectEmpty(path);
   });
 
   test.each(["server", "client"])("not with a %s that is not tracked: its peer is never enrolled", async (end) => {

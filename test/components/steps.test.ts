@@ -15,8 +15,8 @@
  * 10 no hooks                 here
  * 11 files                    test/host/unpack, test/host/preflight
  * 12 policy is atomic         test/host/policy
- * 13 boot unit                test/host
- * 14 drift                    not built yet
+ * 13 boot unit                test/host/boot
+ * 14 drift                    here (the numbers in the lines), test/src-host/drift; test/host/status, test/engine/drift
  */
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
@@ -179,6 +179,44 @@ test("options that are not given are left to the engine", async () => {
   for (const { protect, retainOnDelete, deletedWith, provider } of commandsOf(await make())) {
     expect([protect, retainOnDelete, deletedWith, provider]).toEqual([false, false, "", ""]);
   }
+});
+
+describe("with detectDrift", () => {
+  const epochs = { object: 0, map: 4, track: 0, redirect: 0, verdict: 0, selftest: 0, policy: 0, attach: 5 };
+  const drifting = (printed: string, more: Partial<BypassHostArgs> = {}) => {
+    const looks: string[] = [];
+    const look = (command: string) => {
+      looks.push(command);
+      return printed;
+    };
+    const all = record(() => new BypassHost("edge", { traffic, detectDrift: true, ...more }), true, look);
+    return all.then((registered) => ({ looks, lines: column(commandsOf(registered), ({ inputs }) => inputs.create) }));
+  };
+
+  test("only the number that a step was told to keep, or one more, goes into its line, and none for 0", async () => {
+    const { lines } = await drifting(JSON.stringify({ epochs, problems: [] }));
+    const found = lines.map((line) => /--epoch (\d+)/.exec(`${line}`)?.[1]);
+    expect(found).toEqual([undefined, "4", undefined, undefined, undefined, undefined, undefined, "5"]);
+  });
+
+  test("a host without files gets a number that is new", async () => {
+    const { lines } = await drifting("");
+    for (const line of lines) expect(line).toMatch(/--epoch 1[0-9]{9}\b/);
+  });
+
+  test("each host is looked at once, as root, in its state directory", async () => {
+    const { looks } = await drifting("", { become: "sudo -n", stateDir: "/opt/sb" });
+    expect(looks).toEqual([
+      expect.stringMatching(
+        /^sudo -n sh -c 'if \[ -f \/opt\/sb\/edge-\S+\/socket-bypass \]; then sh .* status --json .*; fi'$/,
+      ),
+    ]);
+  });
+
+  test("is not on by itself: nothing is looked at", async () => {
+    const { looks } = await drifting("", { detectDrift: false });
+    expect(looks).toEqual([]);
+  });
 });
 
 describe("no argument changes a trigger, so that nothing is replaced", async () => {

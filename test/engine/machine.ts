@@ -186,6 +186,12 @@ export class Machine {
     return JSON.parse(execFileSync("sh", words, { encoding: "utf8" })) as Status;
   }
 
+  /** A verb by hand. */
+  host(...verb: string[]): void {
+    const words = [script, ...verb, "--instance", this.instance(), "--state-dir", this.stateDir];
+    execFileSync("sh", words, { stdio: "ignore" });
+  }
+
   /** Of all generations. */
   counter(name: string): number {
     return this.status().generations.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);

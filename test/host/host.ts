@@ -226,6 +226,7 @@ export interface Status {
   readonly current: string;
   readonly cgroup: string;
   readonly policy?: Record<string, unknown>;
+  readonly epochs: Record<string, number>;
   readonly healthy: boolean;
   readonly problems: string[];
   readonly attached: { generation: string; flags: string; cgroup: string }[];

@@ -13,6 +13,14 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     expect(host.traces()).toEqual([]);
   });
 
+  test("finds nothing in the way in programs that are loaded and attached nowhere", async () => {
+    const other = new Host(shell);
+    await other.verb("object install");
+    await other.verb("map create");
+    expect(await other.verb("program load track")).toMatchObject({ code: 0 });
+    expect(await new Host(shell).verb("preflight")).toMatchObject({ code: 0, stderr: "" });
+  });
+
   test("collects all findings before it refuses, and the kernel's decide the exit code", async () => {
     const host = new Host(shell);
     writeTool(

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Host, isSkipped, shells } from "./host.js";
+import { attachments, Host, isSkipped, shells } from "./host.js";
 
 describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
   test("tells everything of one instance as JSON", async () => {
@@ -130,6 +130,55 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     });
     expect(await host.apply()).toMatchObject({ code: 0 });
     expect((await host.status()).problems).toEqual([]);
+  });
+
+  test.each([
+    [
+      "a file changed",
+      (host: Host) => fs.appendFileSync(join(host.home, host.generation, "flows.bpf.o"), "x"),
+      ["object"],
+    ],
+    ["the sockhash's pin is gone", (host: Host) => fs.rmSync(pin(host, "sockets")), ["map", "track", "redirect"]],
+    ["the sk_msg program's pin is gone", (host: Host) => fs.rmSync(pin(host, "redirect")), ["redirect", "verdict"]],
+    ["the verdict is detached", (host: Host) => fs.rmSync(pin(host, "verdict")), ["verdict"]],
+    ["it was drained by hand", (host: Host) => host.verb("drain"), ["policy"]],
+    [
+      "the attachment is gone",
+      (host: Host) => bpftool("cgroup", "detach", host.cgroupFolder, "sock_ops", "pinned", pin(host, "track")),
+      ["attach"],
+    ],
+  ] as const)(
+    "tells each step's epoch, and one more where %s, until the step has run again",
+    async (_, change, drifted) => {
+      const host = new Host(shell);
+      const steps = ["object", "map", "track", "redirect", "verdict", "selftest", "policy", "attach"];
+      const epochs = (of: (step: string) => number) => Object.fromEntries(steps.map((step) => [step, of(step)]));
+      await host.apply();
+      expect((await host.status()).epochs).toEqual(epochs(() => 0));
+      await change(host);
+      const found = (await host.status()).epochs;
+      expect(found).toEqual(epochs((step) => (drifted.some((one) => one === step) ? 1 : 0)));
+      expect(await host.apply("--epoch", "1")).toMatchObject({ code: 0 });
+      expect((await host.status()).epochs).toEqual(epochs(() => 1));
+    },
+  );
+
+  test("programs whose pins are gone are found by the next attach, drained and detached", async () => {
+    const host = new Host(shell);
+    await host.apply();
+    fs.rmSync(host.pins, { recursive: true });
+    const { code, stderr } = await host.apply();
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: expect.stringMatching(
+        /^socket-bypass: note: \S+: expected sock_ops program \d+ to be pinned, found its pins gone; it is drained and detached\n$/,
+      ),
+    });
+    expect(attachments(host.cgroupFolder)).toEqual(["track_sockets"]);
+    expect(await host.status()).toMatchObject({ healthy: true, problems: [] });
+    fs.rmSync(host.pins, { recursive: true });
+    expect(await host.verb("remove")).toMatchObject({ code: 0 });
+    expect(host.traces()).toEqual([]);
   });
 
   test("is valid JSON whatever the records hold", async () => {

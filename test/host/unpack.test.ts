@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { asBase85 } from "../../src/host/base85.js";
 import { copyOf, Host, isSkipped, root, run, shellFolder, shells, temporaryFolder } from "./host.js";
 
 const unpack = fs.readFileSync(join(root, "host/unpack.sh"), "utf8");
@@ -111,9 +112,7 @@ describe.skipIf(isSkipped).each(shells)("the bundle through stdin of %s", (shell
 
 function pack(folder: string): { script: string; digest: string } {
   const tar = execFileSync("tar", ["-c", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-C", folder, "."]);
-  const text = gzipSync(tar, { level: 9 })
-    .toString("base64")
-    .replace(/.{1,76}/g, "$&\n");
+  const text = asBase85(gzipSync(tar, { level: 9 })).replace(/.{1,75}/g, "$&\n");
   return {
     script: unpack.replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`),
     digest: createHash("sha256").update(tar).digest("hex"),

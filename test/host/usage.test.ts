@@ -55,6 +55,11 @@ describe.each(shells)("under %s", (shell) => {
       ["policy", "set", ...good, "--ports", Array(65).fill("1").join()],
       "policy: expected at most 64 ports and 64 CIDRs, found 65 and 0",
     ],
+    [["flows", "extra"], "flows: expected a flag, found extra"],
+    [["metrics", "--frobnicate"], "metrics: expected a flag, found --frobnicate"],
+    [["metrics", "--textfile"], "--textfile: expected a value, found nothing"],
+    [["bench", "--seconds", "1.5"], "--seconds: expected a number, found 1.5"],
+    [["bench", "--seconds", "5"], "--seconds: expected at least 6, found 5"],
   ])("%j is wrong usage", async (words, reason) => {
     const { code, stdout, stderr } = await raw(...words);
     expect({ code, stdout, stderr: stderr.replace(/; see sh .* help\n$/, "") }).toEqual({
@@ -95,8 +100,8 @@ describe.each(shells)("under %s", (shell) => {
     ];
     await fc.assert(
       fc.asyncProperty(hostile, async (name) => {
-        for (const verb of [["remove"], ["status"]]) {
-          const { code, stdout, stderr } = await raw(...verb, "--instance", name);
+        for (const verb of ["remove", "status", "metrics", "flows", "bench"]) {
+          const { code, stdout, stderr } = await raw(verb, "--instance", name);
           expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
           expect(stderr).toMatch(/^socket-bypass: --instance: expected /);
         }

@@ -35,7 +35,13 @@ describe.each(["tcp", "tcp6", "unix"])("bench over %s", (transport) => {
     expect(answer.mbps / ((answer.rps * 16384 * 8) / 1e6)).toBeCloseTo(1, 1);
   });
 
-  test.each(["rr", "stream"])("%s goes round many connections", async (mode) => {
+  test("duplex counts both directions", async () => {
+    const answer = await bench("--transport", transport, "--mode", "duplex", "--size", "16384");
+    expect(answer).toMatchObject({ mode: "duplex", transport, size: 16384, ms: 900, p50us: null, p99us: null });
+    expect(answer.mbps / ((answer.rps * 16384 * 8) / 1e6)).toBeCloseTo(1, 1);
+  });
+
+  test.each(["rr", "stream", "duplex"])("%s goes round many connections", async (mode) => {
     const answer = await bench("--transport", transport, "--mode", mode, "--connections", "450");
     expect(answer).toMatchObject({ mode, connections: 450 });
     expect(answer.messages).toBeGreaterThan(450);
@@ -45,6 +51,27 @@ describe.each(["tcp", "tcp6", "unix"])("bench over %s", (transport) => {
 describe("bench", () => {
   test("moves messages that are larger than the socket buffers", async () => {
     expect((await bench("--size", "1048576", "--transport", "unix")).messages).toBeGreaterThan(10);
+  });
+
+  test.each(["tcp", "tcp6"])("connect makes a connection for each request over %s", async (transport) => {
+    const answer = await bench("--transport", transport, "--mode", "connect", "--size", "100");
+    expect(answer).toMatchObject({ mode: "connect", transport, size: 100 });
+    expect(answer.messages).toBeGreaterThan(10);
+    expect(answer.p99us).toBeGreaterThanOrEqual(answer.p50us);
+  });
+
+  test("uses the connected sockets that it is given", async () => {
+    const line = `import os, socket, sys
+a, b = socket.socketpair()
+for end in (a, b): os.set_inheritable(end.fileno(), True)
+os.execv(sys.argv[1], [*sys.argv[1:], "--fds", f"{a.fileno()},{b.fileno()}"])`;
+    const ended = await run("python3", "-c", line, probe, "bench", "--ms", "200");
+    expect(ended).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(ended.stdout).messages).toBeGreaterThan(10);
+  });
+
+  test("takes milliseconds instead of seconds", async () => {
+    expect((await bench("--mode", "stream", "--ms", "200")).ms).toBe(180);
   });
 
   test("listens on the port that is given, and says when it is taken", async () => {

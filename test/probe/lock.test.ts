@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { build, findMount, isUnprivileged, makeFolder, run, start, waitUntil } from "./probe.js";
+import { build, isUnprivileged, makeFolder, run, start, waitUntil } from "./probe.js";
 
 const probe = build();
 
@@ -94,8 +95,8 @@ describe("lock", () => {
   });
 
   test.skipIf(isUnprivileged)("holds on a directory of bpffs", async () => {
-    const bpffs = findMount("bpf");
-    if (!bpffs) throw new Error("expected a mounted bpffs (mount -t bpf bpf /sys/fs/bpf), found none");
+    const bpffs = makeFolder();
+    execFileSync("mount", ["-t", "bpf", "bpf", bpffs]);
     const folder = mkdtempSync(join(bpffs, "probe-test-"));
     try {
       const { child, ended } = await hold(folder);
@@ -108,6 +109,7 @@ describe("lock", () => {
       expect(await run(probe, "lock", folder, "1", "--", "true")).toMatchObject({ code: 0 });
     } finally {
       rmdirSync(folder);
+      execFileSync("umount", [bpffs]);
     }
   });
 });

@@ -5,7 +5,7 @@ import { build, run } from "./probe.js";
 const probe = build();
 
 describe("wrong usage ends with 2 and one line that says what was expected", () => {
-  const bench = "--mode, --transport, --size, --seconds, --port, --pin or --connections";
+  const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
   test.each([
     ["", "expected lock, grace, cgroup, selftest or bench, found nothing"],
     ["serve", "expected lock, grace, cgroup, selftest or bench, found serve"],
@@ -17,12 +17,15 @@ describe("wrong usage ends with 2 and one line that says what was expected", () 
     ["cgroup /tmp true", "cgroup: expected DIR -- COMMAND ARGUMENTS..."],
     ["selftest --seconds 0", "selftest: expected --seconds 1..3600 or nothing, found --seconds"],
     ["selftest --corrupt flip client 3", "selftest: expected --seconds 1..3600 or nothing, found --corrupt"],
-    ["bench --mode", "bench: --mode: expected rr|stream, found nothing"],
-    ["bench --mode r", "bench: --mode: expected rr|stream, found r"],
+    ["bench --mode", "bench: --mode: expected rr|stream|duplex|connect, found nothing"],
+    ["bench --mode r", "bench: --mode: expected rr|stream|duplex|connect, found r"],
     ["bench --transport udp", "bench: --transport: expected tcp|tcp6|unix, found udp"],
     ["bench --size 0", "bench: --size: expected 1..1048576, found 0"],
     ["bench --size 1048577", "bench: --size: expected 1..1048576, found 1048577"],
     ["bench --seconds 1s", "bench: --seconds: expected 1..3600, found 1s"],
+    ["bench --ms 99", "bench: --ms: expected 100..3600000, found 99"],
+    ["bench --fds 2,3", "bench: --fds: expected CLIENT_FD,SERVER_FD, found 2"],
+    ["bench --mode connect --transport unix", "bench: --mode connect: expected --transport tcp or tcp6, found unix"],
     ["bench --port 65536", "bench: --port: expected 0..65535, found 65536"],
     ["bench --connections 5000", "bench: --connections: expected 1..4096, found 5000"],
     ["bench --pin 0", "bench: --pin: expected CLIENT_CPU,SERVER_CPU, found 0"],

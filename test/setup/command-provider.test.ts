@@ -138,7 +138,7 @@ async function inline(folder: string, env: Record<string, string>, program: () =
       stackName: fullyQualifiedStackName("organization", "tiny", "dev"),
       program,
     },
-    { envVars, pulumiCommand: await PulumiCommand.get({ root: join(engine.pulumi, "../..") }) },
+    { workDir: folder, envVars, pulumiCommand: await PulumiCommand.get({ root: join(engine.pulumi, "../..") }) },
   );
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -27,6 +28,24 @@ test("what the deployer compiled is sent, and the sources name the generation: a
   expect(deployer.identity.equals(target.identity)).toBe(true);
   expect(deployer.digest).not.toBe(target.digest);
   expect(generationOf(deployer, "deployer", size)).not.toBe(generationOf(target, "target", size));
+});
+
+test("the sources go without comments but with their licence and line numbers, and compile to the same objects", () => {
+  const out = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-sources-"));
+  try {
+    execFileSync("tar", ["-xC", out], { input: bundleFor("target", "x86_64").identity });
+    const track = fs.readFileSync(path.join(out, "track.bpf.c"), "utf8").split("\n");
+    const written = fs.readFileSync(path.join(__dirname, "../../bpf/track.bpf.c"), "utf8").split("\n");
+    expect(track[0]).toBe("// SPDX-License-Identifier: GPL-2.0");
+    expect(track.join("\n")).not.toContain("/*");
+    expect(track.indexOf('SEC("sockops")')).toBe(written.indexOf('SEC("sockops")'));
+    execFileSync("sh", [path.join(out, "build.sh"), out]);
+    for (const [file, object] of compileObjects()) {
+      expect({ file, isSame: fs.readFileSync(path.join(out, file)).equals(object) }).toEqual({ file, isSame: true });
+    }
+  } finally {
+    fs.rmSync(out, { recursive: true });
+  }
 });
 
 test("without clang it says so, and what to do", () => {

@@ -43,6 +43,8 @@ test.each([
     setPolicy(on, { ...policy, ports: ["1", "2-3"], cidrs: ["::/0", "10.0.0.0/8"], enabled: false, queueBytes: 65536 }),
     `${there} policy set --ports 1,2-3 --cidrs ::/0,10.0.0.0/8 --enabled false --queue-bytes 65536 ${end}`,
   ],
+  [attachVerdict({ ...on, epochs: { verdict: 3, map: 4 } }), `${there} verdict attach ${end} --epoch 3`],
+  [attachVerdict({ ...on, epochs: { verdict: 0 } }), `${there} verdict attach ${end}`],
   [attachCgroup(on, { cgroup: "/", takeOver: false }), `${there} attach --cgroup / ${end}`],
   [attachCgroup(on, { cgroup: "/b", takeOver: true }), `${there} attach --cgroup /b --take-over ${end}`],
   [

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import struct
+import threading
 import time
 
 import common
@@ -148,3 +149,98 @@ def ulp(name="tls"):
     exchange(client, server, 5)
     client.setsockopt(socket.IPPROTO_TCP, 31, name.encode())
     exchange(client, server, 50)
+
+
+def mixed_threads(pairs="4"):
+    """
+    On half of the connections several threads send records while one reads with MSG_WAITALL; on the others several read. Until the
+    test says stop.
+    """
+    ends, stop = [pair() for _ in range(2 * int(pairs))], threading.Event()
+    for socks in ends:
+        for sock in socks:
+            sock.settimeout(None)
+        exchange(*socks, 3)
+    talks = [Thread(several_talk, *socks, stop) for socks in ends[::2]]
+    shares = [Thread(several_share, *socks, stop) for socks in ends[1::2]]
+    report_line("running")
+    stop.set()
+    total = sum(thread.end(30) for thread in talks + shares)
+    for socks in ends:
+        exchange(*socks, 3)
+    return {"spurious": common.spurious, "bytes": total}
+
+
+def several_talk(client, server, stop, senders=3):
+    """Records by several threads in both directions; the last of each thread says so."""
+    size = RECORD.size + BODY
+
+    def send(sock, thread):
+        i = 0
+        while not stop.is_set():
+            sock.sendall(RECORD.pack(thread, i) + NOISE[i % 5000 : i % 5000 + BODY])
+            i += 1
+            if i % 50 == 0:
+                time.sleep(0.001)
+        sock.sendall(RECORD.pack(thread, 0xFFFFFFFF) + NOISE[:BODY])
+
+    def read(sock):
+        expected, count = [0] * senders, 0
+        while any(number is not None for number in expected):
+            data = b""
+            while len(data) < size:
+                part = patiently(sock.recv, size - len(data), socket.MSG_WAITALL)
+                equal(bool(part), True, "not the end of the stream")
+                data += part
+            thread, i = RECORD.unpack_from(data)
+            if i == 0xFFFFFFFF:
+                expected[thread] = None
+                continue
+            equal(i, expected[thread], f"number of a record of thread {thread}")
+            equal(data[RECORD.size :], NOISE[i % 5000 : i % 5000 + BODY], "record")
+            expected[thread] += 1
+            count += size
+        return count
+
+    readers = [Thread(read, sock) for sock in (client, server)]
+    writers = [Thread(send, sock, thread) for sock in (client, server) for thread in range(senders)]
+    for thread in writers:
+        thread.end(30)
+    return sum(thread.end(30) for thread in readers)
+
+
+def several_share(client, server, stop, readers=3):
+    """Numbers that several threads read from one socket: each byte once. Sixteen zero bytes for each reader end it."""
+    sent = 0
+
+    def read():
+        found = []
+        while True:
+            data = patiently(server.recv, 1 + len(found) % 64)
+            found.append(data)
+            if b"\0" in data:
+                return b"".join(found)
+
+    threads = [Thread(read) for _ in range(readers)]
+    counts = [0] * 256
+    while not stop.is_set():
+        data = bytes(1 + (sent + i) % 255 for i in range(1 + sent % 1000))
+        client.sendall(data)
+        for byte in data:
+            counts[byte] += 1
+        sent += len(data)
+        if sent % 7 == 0:
+            time.sleep(0.001)
+    while any(thread.is_alive() for thread in threads):
+        client.sendall(b"\0")
+        time.sleep(0.005)
+    found = b"".join(thread.end(30) for thread in threads)
+    server.setblocking(False)
+    try:
+        while server.recv(1000):
+            pass
+    except BlockingIOError:
+        pass
+    server.setblocking(True)
+    equal([found.count(byte) for byte in range(1, 256)], counts[1:], "how often each byte was read")
+    return sent

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the two ends are: families, namespaces, NAT, other cgroups."""
+import errno
 import os
 import socket
+import struct
 import subprocess
+import time
 
-from common import (SLOWNESS, Mailbox, call, connect, exchange, fork, join, leave_cgroup, listen, new_namespace, pair, receive,
-                    report_line, serve_echo)
+from common import (NOISE, SLOWNESS, Mailbox, Thread, call, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace,
+                    pair, receive, report_line, serve_echo)
 
 
 def family(kind):
@@ -83,20 +86,21 @@ def veth(outside=""):
     join(near, far)
 
 
-RULES = """table ip t {
-  chain c { type nat hook prerouting priority -100; ip daddr 10.96.0.10 tcp dport 80 dnat to 10.78.0.2:7000; }
-}
-"""
+DNAT = "type nat hook prerouting priority -100; ip daddr 10.96.0.10 tcp dport 80 dnat to 10.78.0.2:7000;"
+SNAT = "type nat hook postrouting priority 100; ip saddr 10.77.0.1 snat to 10.78.0.1;"
 
 
-def dnat():
-    """A client, a node that rewrites the service's address, and a backend, each in a namespace."""
+def routed(rules, address, port, talk):
+    """A client, a node that rewrites addresses, and a backend, each in a namespace."""
     listening, routing = Mailbox(), Mailbox()
 
     def router():
         with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
             file.write("1")
-        subprocess.run(["nft", "-f", "-"], input=RULES, text=True, check=True)
+        chains = "".join(f"chain c{i} {{ {rule} }}\n" for i, rule in enumerate(rules))
+        subprocess.run(["nft", "-f", "-"], input=f"table ip t {{\n{chains}}}\n", text=True, check=True)
+        if talk is talk_for_long:
+            forget_soon()
         routing.put()
         Mailbox().get()
 
@@ -108,10 +112,9 @@ def dnat():
 
     def client():
         call("ip route add default via 10.77.0.2")
-        connection = connect(80, address="10.96.0.10")
-        if connection.getpeername() != ("10.96.0.10", 80):
-            raise AssertionError("not the service's address")
-        ask(connection)
+        connection = connect(port, address=address)
+        equal(connection.getpeername(), (address, port), "the address of the service")
+        talk(connection)
 
     near, go_near = place(client)
     middle, go_middle = place(router)
@@ -126,6 +129,39 @@ def dnat():
     join(near, far)
     os.kill(middle, 9)
     os.waitpid(middle, 0)
+
+
+def dnat():
+    routed([DNAT], "10.96.0.10", 80, ask)
+
+
+def snat():
+    routed([SNAT], "10.78.0.2", 7000, ask)
+
+
+def forget_soon():
+    """The node forgets a connection of which it has seen nothing for 5 s, and knows none that it has not seen begin."""
+    for name, value in (("tcp_timeout_established", 5), ("tcp_loose", 0)):
+        with open(f"/proc/sys/net/netfilter/nf_conntrack_{name}", "w") as file:
+            file.write(str(value))
+
+
+def talk_for_long(client):
+    """Longer than the node remembers, first often, then seldom; then more than the reader takes, so that all comes by TCP, and the end."""
+    for pause, seconds in ((0.02, 7), (1, 8)):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            client.sendall(NOISE[:500])
+            equal(receive(client, 500), NOISE[:500], "reply")
+            time.sleep(pause)
+    sender = Thread(client.sendall, NOISE[: 1 << 20])
+    equal(receive(client, 1 << 20), NOISE[: 1 << 20], "a megabyte through the node")
+    sender.end()
+    ask(client)
+
+
+def forgetful():
+    routed([DNAT], "10.96.0.10", 80, talk_for_long)
 
 
 def mptcp():
@@ -168,3 +204,88 @@ def addresses(client_address, server_address):
         client.connect(listener.getsockname())
         server, _ = listener.accept()
     exchange(client, server)
+
+
+def reset_close(sock):
+    """No TIME_WAIT: the port is free at once."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def bound(port, address="127.0.0.1"):
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((address, port))
+    return sock
+
+
+def leave_note(port):
+    """A listener of this cgroup has seen a SYN from that port, so a client there counts as one of this host."""
+    with listen() as listener:
+        client = bound(port)
+        client.connect(listener.getsockname())
+        reset_close(listener.accept()[0])
+        reset_close(client)
+
+
+def simultaneous(noted=""):
+    """Both ends connect, none listens; the reset that the first SYN provokes is dropped on the way."""
+
+    def play():
+        call("nft -f -", text=True, input="table ip t { chain c { type filter hook output priority 0; "
+                               "tcp flags & rst == rst tcp dport 7001 drop; }\n}\n")
+        if noted:
+            leave_note(7002)
+        early, late = bound(7001), bound(7002)
+        early.setblocking(False)
+        equal(early.connect_ex(("127.0.0.1", 7002)), errno.EINPROGRESS, "connect() to nobody")
+        late.settimeout(8)
+        late.connect(("127.0.0.1", 7001))
+        early.settimeout(8)
+        exchange(late, early)
+        late.close()
+        equal(early.recv(1), b"", "end of the stream")
+
+    in_network(play)
+
+
+def with_itself():
+    """One socket that connects to its own port is both ends."""
+
+    def play():
+        leave_note(7003)
+        sock = bound(7003)
+        sock.connect(("127.0.0.1", 7003))
+        sock.settimeout(8)
+        for i in range(200):
+            sock.sendall(NOISE[i : i + 1000])
+            equal(receive(sock, 1000), NOISE[i : i + 1000], f"message {i}")
+
+    in_network(play)
+
+
+def in_network(play):
+    """In a network of its own."""
+    join(fork(lambda: (new_namespace(), play())))
+
+
+def never_pairs():
+    """Looks like a client of this host, but its server is in another cgroup: it waits for its peer, then leaves."""
+    port = Mailbox()
+
+    def serve():
+        leave_cgroup()
+        listener = listen()
+        port.put(str(listener.getsockname()[1]))
+        for _ in range(3):
+            echo_once(listener)
+
+    server = fork(serve)
+    number = int(port.get())
+    for i in range(3):
+        leave_note(7010 + i)
+        client = bound(7010 + i)
+        client.settimeout(8)
+        client.connect(("127.0.0.1", number))
+        ask(client, 200)
+    join(server)

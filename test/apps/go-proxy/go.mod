@@ -1,0 +1,3 @@
+module socket-bypass/test/apps/go-proxy
+
+go 1.18

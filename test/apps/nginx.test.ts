@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { Datapath, expectCounters } from "../bpf/datapath.js";
+import { temporaryFolder } from "../host/host.js";
+import { client, expectRedirected, fileWith, freePort, isSkippedWithout, over, Program } from "./program.js";
+
+describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
+  test.each(["on", "off"])(
+    "sendfile %s: files of 1 byte to 6 MB arrive as they are, also under wrk",
+    async (sendfile) => {
+      const { path, front } = await serve("", `sendfile ${sendfile};`);
+      const what = [1, 1000, 100_000, 6_000_000].flatMap((size) =>
+        Array(3).fill(`file:/${size}:${join(files(), `${size}`)}`),
+      );
+      expect(await ask(path, front, ...what)).toEqual({ missing: [] });
+      await expectRedirected(path, 1, 20, 18_000_000);
+      const load = await new Program(path, ["wrk", "-t1", "-c8", "-d1s", `http://127.0.0.1:${front}/1000`]).result();
+      expect(load).toMatch(/Requests\/sec/);
+      expect(load).not.toMatch(/Non-2xx|Socket errors/);
+      await expectCounters(path, { pairs: over(8) });
+    },
+  );
+
+  test("a proxy with connections that it keeps: bodies of all sizes in both directions", async () => {
+    const { path, front } = await serve();
+    const what = [
+      "get:1/100",
+      "get:1100/100",
+      "get:40/200000",
+      "post:100",
+      "post:100000",
+      "slow:30/200000",
+      "get:5/60000",
+    ];
+    expect(await ask(path, front, ...what, ...what)).toEqual({ missing: [] });
+    await expectRedirected(path, 4, 1000, 20_000_000);
+  });
+
+  test("listen … deferred: requests that fit into one read are answered", async () => {
+    const { path, front } = await serve("deferred");
+    expect(await ask(path, front, "post:10", "post:500", "get:40/200000")).toEqual({ missing: [] });
+    await expectRedirected(path, 2, 10, 5_000_000);
+  });
+
+  // nginx asks FIONREAD how much is left after a read that filled its buffer, and waits for the next edge of epoll when told: nothing.
+  test("a limit where FIONREAD leaves out TCP bytes: a deferred request longer than its buffer stands still; the cure is a plain listen", async () => {
+    const { path, front } = await serve("deferred");
+    const { facts } = JSON.parse(await path.ok("selftest"));
+    const missing = facts.fionread_tcp === "zero" ? ["post:100000"] : [];
+    expect(await ask(path, front, "post:100000")).toEqual({ missing });
+    const plain = await serve("", "", path);
+    expect(await ask(path, plain.front, "post:100000", "post:1000000")).toEqual({ missing: [] });
+    await expectCounters(path, { tcp_messages: over(0) });
+  });
+});
+
+let folder: string | undefined;
+function files(): string {
+  if (folder === undefined) {
+    folder = temporaryFolder();
+    chmodSync(folder, 0o755);
+    for (const size of [1, 1000, 100_000, 6_000_000]) writeFileSync(join(folder, `${size}`), randomBytes(size));
+  }
+  return folder;
+}
+
+/** nginx with the files of this test, and as a proxy of the service in clients/web.py for everything that is COUNT/SIZE. */
+async function serve(listen = "", http = "", old?: Datapath) {
+  const [front, back] = [await freePort(), await freePort()];
+  const path = old ?? (await Datapath.make());
+  await new Program(path, [...client("web"), "serve", back]).listens(back);
+  const own = temporaryFolder();
+  chmodSync(own, 0o755);
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (name) => `${name}_temp_path ${own}/${name};`,
+  );
+  const config = fileWith(`daemon off; worker_processes 1; pid ${own}/pid; error_log stderr;
+events { }
+http {
+  access_log off; ${http} ${temporary.join(" ")} client_max_body_size 100m;
+  upstream service { server 127.0.0.1:${back}; keepalive 4; }
+  server {
+    listen 127.0.0.1:${front} ${listen}; root ${files()};
+    location ~ ^/[0-9]+$ { }
+    location / { proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection ""; }
+  }
+}
+`);
+  await new Program(path, ["nginx", "-c", config, "-e", "stderr"]).listens(front);
+  return { path, front };
+}
+
+async function ask(path: Datapath, port: number, ...what: string[]): Promise<unknown> {
+  return JSON.parse(await new Program(path, [...client("web"), "ask", port, ...what]).result(60));
+}

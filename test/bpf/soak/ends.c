@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * An end of a connection. Byte n of a stream is a function of the stream's seed and n, so the reader knows of every byte whether it
+ * is the one that belongs there: nothing can be lost, repeated, moved or changed unseen.
+ */
+#define _GNU_SOURCE
+#include "soak.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { LARGEST = 1 << 20, SENDERS = 3 };
+
+struct end {
+	struct slot *slot;
+	int fd;
+	int side;
+	struct stream *out, *in;
+};
+
+/* Makes the bytes from offset on; they begin at offset % 8 of the buffer. */
+static uint8_t *make_bytes(uint64_t *buffer, uint64_t seed, uint64_t offset, size_t count)
+{
+	uint64_t first = offset / 8;
+
+	for (size_t i = 0; i <= (count + offset % 8) / 8; i++)
+		buffer[i] = mix(seed + first + i);
+	return (uint8_t *)buffer + offset % 8;
+}
+
+static uint64_t *new_buffer(void)
+{
+	return malloc(LARGEST + 64);
+}
+
+/* Who loses the connection says so; whether that was in order is known to the parent. */
+static bool is_cut(const struct end *end, int error)
+{
+	if (error != ECONNRESET && error != EPIPE)
+		fail("end %d: %s", end->side, strerror(error));
+	atomic_store(&end->slot->is_cut[end->side], error);
+	return true;
+}
+
+static bool is_over(const struct end *end)
+{
+	return atomic_load(&shared->is_over) || now_ns() > end->slot->stop_at;
+}
+
+static void check(const struct end *end, const uint8_t *found, uint64_t *scratch, size_t count)
+{
+	uint64_t at = atomic_load(&end->in->received);
+	const uint8_t *right = make_bytes(scratch, end->in->seed, at, count);
+
+	if (memcmp(found, right, count)) {
+		size_t i = 0;
+
+		while (found[i] == right[i])
+			i++;
+		/* Where the bytes belong tells whether some were lost, repeated or overtaken. */
+		for (int64_t belongs = -(int64_t)(at + i); i + 8 <= count && belongs < 64 << 20;
+		     belongs++) {
+			uint64_t here[3];
+
+			if (!memcmp(make_bytes(here, end->in->seed, at + i + (uint64_t)belongs, 8),
+				    found + i, 8))
+				fail("end %d: at byte %llu of the stream (%zu of %zu read) those "
+				     "%lld later",
+				     end->side, (unsigned long long)(at + i), i, count,
+				     (long long)belongs);
+		}
+		fail("end %d: wrong byte %llu (%zu of %zu read), found nowhere near", end->side,
+		     (unsigned long long)(at + i), i, count);
+	}
+	atomic_store(&end->in->received, at + count);
+}
+
+static size_t choose_size(uint64_t *state, uint32_t largest)
+{
+	uint32_t ranges[] = { 200, 8000, largest };
+
+	return 1 + draw(state, ranges[draw(state, 3)]);
+}
+
+static void nap(const struct end *end, uint64_t *state)
+{
+	if (!draw(state, end->slot->nap))
+		sleep_ns(draw(state, 20000000));
+}
+
+/* Lets the reader drain what came by TCP, or the direction never returns to the bypass. */
+static void pause_sending(const struct end *end, uint64_t *state)
+{
+	if (!draw(state, end->slot->pause))
+		sleep_ns(draw(state, 20000000));
+}
+
+/* False at the end of the stream. */
+static bool read_some(const struct end *end, uint8_t *bytes, uint64_t *scratch, size_t count,
+		      int flags)
+{
+	ssize_t n = recv(end->fd, bytes, count, flags);
+
+	if (n > 0) {
+		check(end, bytes, scratch, (size_t)n);
+		return true;
+	}
+	if (n == 0) {
+		atomic_store(&end->in->is_ended, true);
+		return false;
+	}
+	if (errno == EAGAIN) {
+		atomic_fetch_add(&end->slot->spurious, 1);
+		return true;
+	}
+	return !is_cut(end, errno);
+}
+
+/* False when the connection is gone. One thread at a time. */
+static bool send_some(const struct end *end, uint64_t *scratch, size_t count)
+{
+	uint64_t at = atomic_load(&end->out->sent), until = at + count;
+
+	while (at < until) {
+		ssize_t n = send(end->fd, make_bytes(scratch, end->out->seed, at, until - at),
+				 until - at, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EAGAIN) {
+			atomic_fetch_add(&end->slot->spurious, 1);
+			continue;
+		}
+		if (n < 0)
+			return !is_cut(end, errno);
+		at += (uint64_t)n;
+		atomic_store(&end->out->sent, at);
+	}
+	return true;
+}
+
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+static bool is_sent;
+
+static void *send_stream(void *arg)
+{
+	const struct end *end = arg;
+	uint64_t state = mix(end->slot->seed ^ (uint64_t)gettid()), *scratch = new_buffer();
+	bool is_last = false;
+
+	while (!is_last) {
+		size_t size = choose_size(&state, end->slot->largest);
+
+		pthread_mutex_lock(&turn);
+		is_last = is_sent || is_over(end) || !send_some(end, scratch, size);
+		if (is_last && !is_sent)
+			shutdown(end->fd, SHUT_WR);
+		is_sent |= is_last;
+		pthread_mutex_unlock(&turn);
+		pause_sending(end, &state);
+	}
+	return NULL;
+}
+
+static void play_threads(struct end *end, int flags, int senders)
+{
+	uint64_t state = end->slot->seed, *scratch = new_buffer();
+	uint8_t *bytes = (uint8_t *)new_buffer();
+	pthread_t threads[SENDERS];
+
+	for (int i = 0; i < senders; i++)
+		if (pthread_create(&threads[i], NULL, send_stream, end))
+			fail("pthread_create");
+	while (read_some(end, bytes, scratch, choose_size(&state, end->slot->read_largest), flags))
+		nap(end, &state);
+	for (int i = 0; i < senders; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* EPOLLIN and the others have the values of POLLIN and the others. */
+static uint32_t wait_ready(int epoll_fd, int fd, int wanted, bool is_idle)
+{
+	struct pollfd entry = { fd, (short)wanted, 0 };
+	struct epoll_event event = { 0 };
+	int timeout = is_idle ? 1000 : 0;
+
+	if (epoll_fd < 0)
+		return poll(&entry, 1, timeout) > 0 ? (uint32_t)entry.revents : 0;
+	return epoll_wait(epoll_fd, &event, 1, timeout) > 0 ? event.events : 0;
+}
+
+static void play_loop(struct end *end, bool is_edge)
+{
+	uint64_t state = end->slot->seed, *scratch = new_buffer();
+	uint8_t *bytes = (uint8_t *)new_buffer();
+	bool is_sending = true, is_reading = true, can_read = true, can_send = true;
+	int epoll_fd = -1;
+
+	fcntl(end->fd, F_SETFL, O_NONBLOCK);
+	if (is_edge) {
+		struct epoll_event event = { EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, { 0 } };
+
+		epoll_fd = epoll_create1(0);
+		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, end->fd, &event);
+	}
+	while (is_sending || is_reading) {
+		if (is_reading && can_read) {
+			ssize_t n = recv(end->fd, bytes,
+					 choose_size(&state, end->slot->read_largest), 0);
+
+			if (n > 0)
+				check(end, bytes, scratch, (size_t)n);
+			else if (n < 0 && errno == EAGAIN)
+				can_read = false;
+			else if (n == 0)
+				atomic_store(&end->in->is_ended, true);
+			if (n == 0 || (n < 0 && errno != EAGAIN && is_cut(end, errno)))
+				is_reading = false;
+			nap(end, &state);
+		}
+		for (uint64_t i = draw(&state, 9); i && is_sending && can_send; i--) {
+			size_t size = choose_size(&state, end->slot->largest);
+			uint64_t at = atomic_load(&end->out->sent);
+			ssize_t n = send(end->fd, make_bytes(scratch, end->out->seed, at, size),
+					 size, MSG_NOSIGNAL);
+
+			pause_sending(end, &state);
+			if (n > 0)
+				atomic_store(&end->out->sent, at + (uint64_t)n);
+			else if (errno == EAGAIN)
+				can_send = false;
+			else
+				is_sending = !is_cut(end, errno);
+		}
+		if (is_sending && is_over(end)) {
+			shutdown(end->fd, SHUT_WR);
+			is_sending = false;
+		}
+		/* Nothing is tried without a wake-up: one that never comes must show as a hang. */
+		uint32_t ready =
+			wait_ready(epoll_fd, end->fd,
+				   (is_reading && !can_read ? POLLIN : 0) |
+					   (is_sending && !can_send ? POLLOUT : 0),
+				   (!is_reading || !can_read) && (!is_sending || !can_send));
+
+		can_read |= (ready & (POLLIN | POLLHUP | POLLERR | POLLRDHUP)) != 0;
+		can_send |= (ready & (POLLOUT | POLLHUP | POLLERR)) != 0;
+	}
+}
+
+/* False when the stream has ended before its first byte, or the connection is gone. */
+static bool read_message(struct end *end, uint8_t *bytes, uint64_t *scratch, size_t count,
+			 int flags)
+{
+	uint64_t until = atomic_load(&end->in->received) + count;
+
+	while (atomic_load(&end->in->received) < until)
+		if (!read_some(end, bytes, scratch, until - atomic_load(&end->in->received), flags))
+			return false;
+	return true;
+}
+
+static void play_talk(struct end *end)
+{
+	uint64_t sizes = end->slot->seed, state = mix(end->slot->seed + (uint64_t)end->side);
+	uint64_t *scratch = new_buffer();
+	uint8_t *bytes = (uint8_t *)new_buffer();
+	int flags = draw(&state, 2) ? MSG_WAITALL : 0;
+
+	for (;;) {
+		size_t ask = choose_size(&sizes, 30000), reply = choose_size(&sizes, 30000);
+
+		if (end->side == CLIENT) {
+			if (is_over(end) || !send_some(end, scratch, ask) ||
+			    !read_message(end, bytes, scratch, reply, flags))
+				break;
+		} else if (!read_message(end, bytes, scratch, ask, flags) ||
+			   !send_some(end, scratch, reply)) {
+			break;
+		}
+		nap(end, &state);
+	}
+	shutdown(end->fd, SHUT_WR);
+	if (!atomic_load(&end->in->is_ended) && !atomic_load(&end->slot->is_cut[end->side]))
+		while (read_some(end, bytes, scratch, 1000, 0))
+			;
+}
+
+void play(struct slot *slot, int fd, int side)
+{
+	struct end end = { slot, fd, side, &slot->stream[side], &slot->stream[!side] };
+
+	switch (slot->way[side]) {
+	case WAY_POLL:
+	case WAY_EDGE:
+		play_loop(&end, slot->way[side] == WAY_EDGE);
+		break;
+	case WAY_TALK:
+		play_talk(&end);
+		break;
+	case WAY_SENDERS:
+		play_threads(&end, 0, SENDERS);
+		break;
+	default:
+		play_threads(&end, slot->way[side] == WAY_WAITALL ? MSG_WAITALL : 0, 1);
+	}
+	_exit(0);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parent and the two ends of a connection share; see soak.c. */
+#ifndef SOAK_H
+#define SOAK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MAX_SLOTS = 256, CLIENT = 0, SERVER = 1 };
+
+/* How an end sends and reads. Of one connection each end has its own, but both talk or neither does. */
+enum way {
+	WAY_POLL, /* one thread that never blocks */
+	WAY_EDGE, /* the same by edge-triggered epoll */
+	WAY_THREADS, /* a blocking thread for each direction */
+	WAY_WAITALL, /* the same, recv(MSG_WAITALL) */
+	WAY_SENDERS, /* the same, three threads send by turns */
+	WAY_TALK, /* requests and replies by one blocking thread */
+	WAYS,
+};
+
+/* One direction. */
+struct stream {
+	uint64_t seed;
+	_Atomic uint64_t sent, received;
+	_Atomic bool is_ended; /* the reader has seen the end of the stream */
+};
+
+struct slot {
+	struct stream stream[2]; /* by the end that sends */
+	enum way way[2];
+	uint64_t seed;
+	uint64_t stop_at; /* ns; the senders end then */
+	uint32_t largest; /* message */
+	uint32_t read_largest;
+	uint32_t nap; /* a reader sleeps once in so many reads */
+	uint32_t pause; /* and a sender once in so many sends */
+	_Atomic int is_cut[2]; /* errno with which that end lost the connection */
+	_Atomic uint32_t spurious; /* blocking recv() that returned EAGAIN */
+};
+
+struct shared {
+	_Atomic bool is_over;
+	_Atomic uint64_t storms, storm_errors;
+	struct slot slots[MAX_SLOTS];
+};
+
+extern struct shared *shared;
+
+uint64_t now_ns(void);
+void sleep_ns(uint64_t ns);
+uint64_t mix(uint64_t value);
+uint64_t draw(uint64_t *state, uint64_t below);
+void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* Plays one end to its end; exit status 0 says that every byte was right and in its place. */
+void play(struct slot *slot, int fd, int end) __attribute__((noreturn));
+
+/* Connections that come and go. */
+void storm_server(int listener) __attribute__((noreturn));
+void storm_client(int port, uint64_t seed) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { attachments, Host, isSkipped, shells, temporaryFolder, writeTool } from "./host.js";
+
+// What these do not prove: that a systemd starts the unit; systemctl is a stand-in that notes its calls.
+class BootHost extends Host {
+  readonly units = temporaryFolder();
+  systemd = this.units;
+
+  override get env(): Record<string, string> {
+    return { ...super.env, SOCKET_BYPASS_SYSTEMD: this.systemd, SOCKET_BYPASS_UNITS: this.units };
+  }
+
+  get unit(): string {
+    return join(this.units, `socket-bypass-${this.instance}.service`);
+  }
+
+  calls(): string[] {
+    const file = join(this.units, "calls");
+    return fs.existsSync(file) ? fs.readFileSync(file, "utf8").trim().split("\n") : [];
+  }
+
+  static make(shell: (typeof shells)[number]): BootHost {
+    const host = new BootHost(shell);
+    const enabled = join(host.units, "enabled");
+    const act = `case $1 in is-enabled) [ -e ${enabled} ] ;; enable) : >${enabled} ;; disable) rm -f ${enabled} ;; esac`;
+    writeTool(host, "systemctl", `[ "$1" = is-enabled ] || echo "$*" >>${host.units}/calls\n${act}`);
+    return host;
+  }
+
+  /** While the stand-in is there. */
+  override async end(): Promise<void> {
+    await this.verb("remove");
+    await super.end();
+  }
+
+  boot() {
+    return this.raw("boot", "start", "--instance", this.instance, "--state-dir", this.stateDir);
+  }
+}
+
+describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
+  test("comes with the attachment, once, names what it runs, and goes with it", async () => {
+    const host = BootHost.make(shell);
+    const name = `socket-bypass-${host.instance}.service`;
+    await host.apply();
+    expect(host.calls()).toEqual(["daemon-reload", `enable --quiet ${name}`]);
+    const text = fs.readFileSync(host.unit, "utf8");
+    expect(text).toContain(
+      `ExecStart=/bin/sh ${host.home}/socket-bypass boot start --instance ${host.instance} --state-dir ${host.stateDir}\n`,
+    );
+    expect(text).not.toContain("ProtectKernelTunables");
+    await host.apply();
+    expect(host.calls()).toHaveLength(2);
+    expect(await host.verb("detach")).toMatchObject({ code: 0 });
+    expect([fs.existsSync(host.unit), ...host.calls().slice(2)]).toEqual([
+      false,
+      `disable --quiet ${name}`,
+      "daemon-reload",
+    ]);
+  });
+
+  test("is not there where no systemd runs", async () => {
+    const host = BootHost.make(shell);
+    host.systemd = "/nowhere";
+    expect(await host.apply()).toMatchObject({ code: 0 });
+    expect([fs.existsSync(host.unit), ...host.calls()]).toEqual([false]);
+  });
+
+  test("starts all that was declared after the pins and attachments of a boot are gone, and is all whole again", async () => {
+    const host = BootHost.make(shell);
+    const flags = ["--ports", "7000-7100", "--queue-bytes", "100000", "--sockets", "1000", "--off", "--epoch", "7"];
+    expect(await host.verb("apply", ...flags)).toMatchObject({ code: 0 });
+    const before = await host.status();
+    await reboot(host);
+    expect((await host.status()).healthy).toBe(false);
+    expect(await host.boot()).toMatchObject({ code: 0, stdout: "done\n", stderr: "" });
+    const after = await host.status();
+    expect({ ...after, generations: [], attached: [] }).toEqual({ ...before, generations: [], attached: [] });
+    expect(attachments(host.cgroupFolder)).toEqual(["track_sockets"]);
+    expect(await host.boot()).toMatchObject({ code: 0, stdout: "done\n", stderr: "" });
+  });
+
+  test("has the self-test run again on another kernel only", async () => {
+    const host = BootHost.make(shell);
+    expect(await host.verb("apply", "--everything")).toMatchObject({ code: 0 });
+    // A kernel that redirects nothing fails the self-test, where it runs.
+    const idle = `case "$*" in *"cgroup attach"*socket-bypass-selftest-*) exit 0 ;; esac\nexec /usr/sbin/bpftool "$@"`;
+    writeTool(host, "bpftool", idle);
+    await reboot(host);
+    expect(await host.boot()).toMatchObject({ code: 0 });
+    writeTool(host, "uname", `[ "$1" = -r ] && echo 6.99.0 && exit\nexec /usr/bin/uname "$@"`);
+    await reboot(host);
+    expect((await host.status()).epochs.selftest).toBe(1);
+    const refused = await host.boot();
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.stderr).toContain("selftest: expected redirected messages");
+    expect(attachments(host.cgroupFolder)).toEqual([]);
+  });
+
+  test("says what it misses where nothing was ever attached", async () => {
+    const host = BootHost.make(shell);
+    await host.verb("object install");
+    const { code, stderr } = await host.boot();
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `socket-bypass: ${host.home}/current: expected the serving generation, found none; run pulumi up again\n`,
+    });
+  });
+});
+
+/** What a boot leaves: the files, and nothing in the kernel. */
+async function reboot(host: Host): Promise<void> {
+  const files = temporaryFolder();
+  fs.cpSync(host.home, files, { recursive: true, verbatimSymlinks: true });
+  expect(await host.verb("remove")).toMatchObject({ code: 0 });
+  fs.cpSync(files, host.home, { recursive: true, verbatimSymlinks: true });
+  fs.chmodSync(host.stateDir, 0o700);
+}

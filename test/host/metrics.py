@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the parsers of the Prometheus project make of a text on stdin: its families as JSON. metrics.py openmetrics|text"""
+import importlib
+import json
+import sys
+
+module = {"openmetrics": "prometheus_client.openmetrics.parser", "text": "prometheus_client.parser"}[sys.argv[1]]
+families = list(importlib.import_module(module).text_string_to_metric_families(sys.stdin.read()))
+names = [family.name for family in families]
+assert len(set(names)) == len(names), names
+samples = [[sample.name, sample.labels, sample.value] for family in families for sample in family.samples]
+types = {family.name: [family.type, family.unit, family.documentation != ""] for family in families}
+print(json.dumps({"types": types, "samples": samples}))
