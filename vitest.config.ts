@@ -2,6 +2,8 @@
 import { defineConfig } from "vitest/config";
 
 const alone = ["setup", "probe"].map((part) => `test/${part}/**/*.test.ts`);
+// See test/host/machine.ts.
+const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
 const pure = ["args", "components", "schema", "src-host", "targets"].map((part) => `test/${part}/**/*.test.ts`);
 
 export default defineConfig({
@@ -31,7 +33,7 @@ export default defineConfig({
           name: "machine",
           include: ["test/**/*.test.ts"],
           exclude: [...pure, ...alone],
-          testTimeout: 120_000,
+          testTimeout: 120_000 * slowness,
           hookTimeout: 600_000,
           // These share one kernel, one bpffs folder and one host lock.
           maxWorkers: 1,

@@ -82,7 +82,12 @@ static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_st
 	if (!is_peer_out(own) || has_redirected_bytes(psock))
 		return;
 	bpf_map_delete_elem(&sockets, &own->own.cookie);
-	restore_socket(ctx, own);
+	/*
+	 * A reader asleep in tcp_bpf_recvmsg() keeps the psock. Restoring the option wakes it (sk_write_space()), and it would return
+	 * EAGAIN, for there is no data: the first ACK after that call restores it.
+	 */
+	if (!get_psock(&own->own))
+		restore_socket(ctx, own);
 }
 
 #endif

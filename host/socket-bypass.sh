@@ -1469,24 +1469,43 @@ finding() { # host|kernel MESSAGE
 	[ "$1" = host ] && refused=${refused:-1} || refused=3
 }
 
-# Plain TCP accepted by an MPTCP listener, then put into a sockmap, crashes the kernel. Told by version, for there is no safe way
-# to try; Debian has the stable version in uname -v, Ubuntu in version_signature.
-check_mptcp() {
-	[ -e /proc/sys/net/mptcp/enabled ] || return 0
+deny_list() {
+	# build.sh puts the rows themselves here.
+	cat "$here/kernels.deny"
+}
+
+# Debian has the stable version in uname -v, Ubuntu in version_signature.
+check_kernel() {
 	release=$(uname -v | sed -n 's/.*Debian \([0-9][0-9.]*\).*/\1/p')
 	[ -n "$release" ] || release=$(sed -n 's/^Ubuntu [^ ]* \([0-9][0-9.]*\).*/\1/p' /proc/version_signature 2>/dev/null)
 	[ -n "$release" ] || release=$(uname -r)
-	say "$release" | awk -F '[.+-]' '{
-		fixed["6.1"] = 159; fixed["6.6"] = 119; fixed["6.12"] = 60
-		version = $1 * 1000 + $2
-		exit !(version > 5005 && version < 6018 && !(($1 "." $2) in fixed && $3 + 0 >= fixed[$1 "." $2]))
-	}' || return 0
-	what="kernel $release: expected the fix of the oops in mptcp_stream_accept (6.1.159, 6.6.119, 6.12.60, 6.18), found an older one"
-	if [ "$(cat /proc/sys/net/mptcp/enabled)" = 1 ]; then
-		finding kernel "$what with net.mptcp.enabled=1; update it, or set that to 0 in every network namespace and restart what listens with MPTCP (Go does)"
-	else
-		warn "note: $what; leave net.mptcp.enabled at 0 in every network namespace"
-	fi
+	while IFS='|' read -r before verdict condition what; do
+		[ -n "$before" ] || continue
+		advice="update it"
+		case $condition in
+		mptcp)
+			enabled_there=$(cat /proc/sys/net/mptcp/enabled 2>/dev/null) || continue
+			if [ "$enabled_there" = 1 ]; then
+				advice="update it, or set net.mptcp.enabled to 0 in every network namespace and restart what listens with MPTCP (Go does)"
+			else
+				verdict=warn advice="leave net.mptcp.enabled at 0 in every network namespace"
+			fi
+			;;
+		tls)
+			grep -q tls /proc/sys/net/ipv4/tcp_available_ulp 2>/dev/null || continue
+			advice="update it, or leave out the ports of programs that use kTLS"
+			;;
+		esac
+		what="kernel $release: expected $what, found one before $before; $advice"
+		if [ "$verdict" = refuse ]; then finding kernel "$what"; else warn "note: $what"; fi
+	done <<-END
+		$(deny_list | awk -F ' *[|] *' -v release="$release" '
+			function number(text,   part) {
+				split(text, part, /[^0-9]/)
+				return part[1] * 1000000 + part[2] * 1000 + part[3]
+			}
+			/^[0-9]/ && number(release) >= number($1) && number(release) < number($2) { print $2 "|" $3 "|" $4 "|" $5 " (" $6 ")" }')
+	END
 }
 
 has_capability() { [ $((capabilities >> $1 & 1)) -eq 1 ]; }
@@ -1526,7 +1545,7 @@ check_host() {
 	case $(cat /sys/kernel/security/lockdown 2>/dev/null) in
 	*'[confidentiality]'*) finding kernel "lockdown: expected none or integrity, found confidentiality, which forbids bpf_probe_read_kernel" ;;
 	esac
-	check_mptcp
+	check_kernel
 }
 
 check_hooks() { # other sock_ops programs on the cgroup, above and below

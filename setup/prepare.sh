@@ -6,7 +6,8 @@
 #   build  compile the BPF programs, the probe and the package
 #   lint   check the sources
 #   demo   build, and what `npm start` runs
-#   test   build, lint, demo, and what the tests run
+#   kernels  what makes and runs the virtual machines of the tests
+#   test   build, lint, demo, kernels, and what the tests run
 # environment:
 #   SOCKET_BYPASS_INSTALL=no   install no system package; print the command instead (default: install with apt-get when root)
 # exit: 1 something is missing, 2 wrong usage
@@ -19,9 +20,9 @@ main() {
 	purposes=
 	for purpose; do
 		case $purpose in
-		build | lint) purposes="$purposes $purpose" ;;
+		build | lint | kernels) purposes="$purposes $purpose" ;;
 		demo) purposes="$purposes build demo" ;;
-		test) purposes="$purposes build lint demo test" ;;
+		test) purposes="$purposes build lint demo kernels test" ;;
 		*) usage ;;
 		esac
 	done
@@ -59,6 +60,12 @@ tools() {
 		demo  redis-server    redis-server                   the service that the demo speeds up
 		demo  redis-tools     redis-benchmark                measures it
 		demo  iproute2        ip                             makes the network namespaces
+		kernels qemu-system-x86 qemu-system-x86_64           a machine with another kernel
+		kernels mmdebstrap    mmdebstrap                     makes its disk of Debian packages
+		kernels debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg proves where they come from
+		kernels e2fsprogs     mke2fs                         makes its file system
+		kernels xz-utils      xz                             unpacks its modules
+		kernels openssh-client ssh                           runs commands on it
 		test  busybox         busybox                        the second shell that the host script must run under
 		test  python3         python3                        sockets in every state that the tests need
 		test  python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py reads what metrics prints

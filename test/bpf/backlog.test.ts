@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
+import { amount } from "../host/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
+
+/** In the longest queue. Where the kernel does not count them: all that was redirected, but for the 10 KB of the first exchange. */
+function countUnread(path: Datapath): number {
+  const flows = path.flows();
+  expect(flows).toHaveLength(2);
+  const counted = Math.max(...flows.map((flow) => flow.unread));
+  return counted < 0 ? (path.counters().redirected_bytes ?? 0) - 10_000 : counted;
+}
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
@@ -14,13 +23,12 @@ describe.skipIf(isSkipped)("readers that lag", () => {
       const path = await Datapath.make(thresholds);
       const stalled = path.start("backlog.never_reads");
       await stalled.ready();
-      const unread = path.flows().map((flow) => flow.unread);
+      const unread = countUnread(path);
       stalled.go();
       const { sent } = await stalled.result();
-      expect(unread).toHaveLength(2);
       // The look that finds it full comes once in 64 KiB or a message.
-      expect(Math.max(...unread)).toBeLessThanOrEqual(Math.max(limit, 65536) + 65536 + 60_000);
-      expect(Math.max(...unread)).toBeGreaterThan(limit / 2);
+      expect(unread).toBeLessThanOrEqual(Math.max(limit, 65536) + 65536 + 60_000);
+      expect(unread).toBeGreaterThan(limit / 2);
       expect(sent).toBeGreaterThan(limit / 2);
       await expectEmpty(path);
     },
@@ -30,7 +38,7 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     const path = await Datapath.make([], "--queue-bytes", "1000000");
     const stalled = path.start("backlog.never_reads");
     await stalled.ready();
-    const unread = Math.max(...path.flows().map((flow) => flow.unread));
+    const unread = countUnread(path);
     stalled.go();
     await stalled.result();
     expect(unread).toBeGreaterThan(800_000);
@@ -43,7 +51,7 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     ["a receive buffer of 8 KiB", switching, 8192],
   ] as const)("a slow reader gets every byte in order: %s", async (_, thresholds, buffer) => {
     const path = await Datapath.make(thresholds);
-    const slow = path.start("backlog.slow_reader", 20_000_000, buffer);
+    const slow = path.start("backlog.slow_reader", amount(20_000_000), buffer);
     await slow.ready();
     slow.go();
     await slow.result();
@@ -53,7 +61,7 @@ describe.skipIf(isSkipped)("readers that lag", () => {
 
   test("a direction that sends more by TCP than by the bypass leaves the map", async () => {
     const path = await Datapath.make([...switching.slice(0, 3), "-DSPILL_MESSAGES=20", "-DSTRIKES=1000000000"]);
-    const slow = path.start("backlog.slow_reader", 20_000_000, 0);
+    const slow = path.start("backlog.slow_reader", amount(20_000_000), 0);
     await slow.ready();
     slow.go();
     await slow.result();

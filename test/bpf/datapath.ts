@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Real sockets over a private generation that the host script has installed on a private cgroup; see cases/ for what they do.
+ * Real sockets over a private generation that the host script has installed on a private cgroup; see cases/ for what they do. The
+ * machine is this one, or a virtual one with another kernel (test/kernels).
  *
- * Not proven here: other kernels and machines than the one the tests run on; kernels without msg_tot_len; weakly ordered CPUs; a memory
- * limit of cgroup v2 where the controller is that of v1 (memory.test.ts); kTLS where the kernel has none; RTT_CB of a program attached
- * after ours (beside.test.ts); speed.
+ * Not proven here: other machines; weakly ordered CPUs; a memory limit of cgroup v2 where the controller is that of v1 (memory.test.ts);
+ * kTLS where the kernel has none; RTT_CB of a program attached after ours (beside.test.ts); speed.
  *
  * A limit of the kernel that the cases allow for and count (patiently() in cases/common.py): a blocking recv() of an enrolled socket
  * may return EAGAIN when a second thread reads from the same socket, or waits in a send on it.
@@ -14,6 +14,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, vi } from "vitest";
 import { Host, lacking as hostLacking, root, temporaryFolder } from "../host/host.js";
+import { call, isGuest, isThere, send, slowness, there } from "../host/machine.js";
 
 const tools = ["python3", "clang-19", "ip", "nft", "nsenter"];
 const lacking = hostLacking ?? tools.find((tool) => spawnSync("which", [tool]).status !== 0);
@@ -29,7 +30,7 @@ const names = [...fs.readFileSync(join(root, "bpf/socket_bypass.h"), "utf8").mat
 /** For longer runs of the streams: seconds in all, beyond the usual ones. */
 export const extraSeconds = Number(process.env.SOCKET_BYPASS_TEST_SECONDS ?? 0);
 
-const kernelLog = () => execFileSync("dmesg", { encoding: "utf8" }).trim().split("\n");
+const kernelLog = () => call("dmesg").trim().split("\n");
 const logged = isSkipped ? [] : kernelLog();
 afterAll(() => {
   if (isSkipped) return;
@@ -133,54 +134,102 @@ export class Case {
   }
 }
 
-const living: Host[] = [];
+const living: Datapath[] = [];
+/** In a virtual machine, where an installation takes half a minute: those that the next case may take over, by what they are made of. */
+const spare = new Map<string, Datapath>();
+
 // Runs before the hook of the hosts, which removes the cgroup.
-afterEach(async () => {
-  for (const host of living.splice(0)) {
-    for (const end of ["", "-other"]) fs.writeFileSync(`${host.cgroupFolder}${end}/cgroup.kill`, "1");
-    await host.end();
-    expect([host.pins, host.home, host.cgroupFolder].filter((place) => fs.existsSync(place))).toEqual([]);
+afterEach(async ({ task }) => {
+  for (const path of living.splice(0)) {
+    killAll(path.host);
+    if (isGuest && !path.isChanged && task.result?.state !== "fail" && !spare.has(path.key)) {
+      if (path.isDrained) await path.resume();
+      path.host.isKept = true;
+      spare.set(path.key, path);
+    } else {
+      await end(path.host);
+    }
   }
 });
+afterAll(async () => {
+  for (const { host } of spare.values()) await end(host);
+  spare.clear();
+});
 
-function bpftool(...args: string[]): string {
-  return execFileSync("bpftool", args, { encoding: "utf8", maxBuffer: 1 << 28 });
+function killAll(host: Host): void {
+  for (const end of ["", "-other"]) call("sh", "-c", 'echo 1 >"$0"', `${host.cgroupFolder}${end}/cgroup.kill`);
+}
+
+async function end(host: Host): Promise<void> {
+  await host.end();
+  expect([host.pins, host.home, host.cgroupFolder].filter((place) => isThere(place))).toEqual([]);
 }
 
 function dump<Row>(pin: string): Row[] {
-  return JSON.parse(bpftool("-j", "map", "dump", "pinned", pin));
+  return JSON.parse(call("bpftool", "-j", "map", "dump", "pinned", pin));
 }
 
 export class Datapath {
-  readonly host = new Host();
+  /** A verb has been called since: no other case can know what it finds. */
+  isChanged = false;
+  isDrained = false;
+  private counted: Record<string, number> = {};
   /** After which a case is a hang. */
   caseSeconds = 9;
 
-  private constructor() {
-    living.push(this.host);
+  private constructor(
+    readonly key: string,
+    readonly host: Host,
+  ) {
+    living.push(this);
+  }
+
+  /** With the script as it is told. */
+  static async over(host: Host, ...flags: string[]): Promise<Datapath> {
+    const path = new Datapath("", host);
+    path.isChanged = true;
+    await path.done("apply", ...flags);
+    return path;
   }
 
   /** Installed by the script, serving the private cgroup. Without flags for apply: everything is bypassed. */
   static async make(thresholds: readonly string[] = [], ...flags: string[]): Promise<Datapath> {
-    const path = Datapath.prepare(thresholds);
+    const key = JSON.stringify([thresholds, flags]);
+    const kept = spare.get(key);
+    if (kept !== undefined) {
+      spare.delete(key);
+      kept.host.isKept = false;
+      living.push(kept);
+      await expectEmpty(kept);
+      kept.counted = kept.total();
+      return kept;
+    }
+    const path = Datapath.prepare(thresholds, key);
     await path.install(...flags);
     return path;
   }
 
-  static prepare(thresholds: readonly string[] = []): Datapath {
-    const path = new Datapath();
+  static prepare(thresholds: readonly string[] = [], key = ""): Datapath {
+    // busybox is one file without libraries, which is several times faster to start on an emulated processor.
+    const path = new Datapath(key, new Host(isGuest ? "busybox" : "dash"));
+    path.isChanged = key === "";
     path.host.bundle = bundleWith(path.host, thresholds);
     return path;
   }
 
   async install(...flags: string[]): Promise<void> {
     const everything = flags.includes("--ports") || flags.includes("--cidrs") ? [] : ["--everything"];
-    await this.ok("apply", ...everything, "--off", ...flags);
+    await this.done("apply", ...everything, "--off", ...flags);
   }
 
   async ok(words: string, ...flags: string[]): Promise<string> {
+    this.isChanged = true;
+    return await this.done(words, ...flags);
+  }
+
+  private async done(words: string, ...flags: string[]): Promise<string> {
     // Another instance, say the demo's, may have the whole host for a while, or the lock: neither is ours to take over.
-    for (const end = Date.now() + 300_000; ; await new Promise((wake) => setTimeout(wake, 500))) {
+    for (const end = Date.now() + 300_000 * slowness; ; await new Promise((wake) => setTimeout(wake, 500))) {
       const { code, stdout, stderr } = await this.host.verb(words, ...flags);
       if (code === 0) return stdout;
       if (!/expected no other instance|not free within/.test(stderr) || Date.now() > end)
@@ -189,31 +238,43 @@ export class Datapath {
   }
 
   async drain(): Promise<string> {
-    return await this.ok("drain", "--drain-seconds", "3");
+    this.isDrained = true;
+    return await this.done("drain", "--drain-seconds", `${3 * slowness}`);
+  }
+
+  async resume(): Promise<void> {
+    await this.done("resume");
+    this.isDrained = false;
   }
 
   /** `start("paths.veth", "server")`. It is bounded by its own clock, which tells where it hung. */
   start(name: string, ...args: (string | number)[]): Case {
-    return this.startProgram("python3", "-B", join(__dirname, "cases/run.py"), ...name.split("."), ...args.map(String));
+    const cases = join(__dirname, "cases");
+    send(cases);
+    return this.startProgram("python3", "-B", join(cases, "run.py"), ...name.split("."), ...args.map(String));
   }
 
   /** Inside the private cgroup, with which it ends. */
   startProgram(...words: string[]): Case {
     const line = 'echo $$ >"$0"/cgroup.procs && exec "$@"';
-    return new Case(
-      spawn("sh", ["-c", line, this.host.cgroupFolder, ...words], {
-        env: {
-          ...process.env,
-          OTHER_CGROUP: `${this.host.cgroupFolder}-other`,
-          CASE_SECONDS: String(this.caseSeconds + extraSeconds),
-        },
-      }),
-    );
+    const started = there("sh", ["-c", line, this.host.cgroupFolder, ...words], {
+      OTHER_CGROUP: `${this.host.cgroupFolder}-other`,
+      CASE_SECONDS: String((this.caseSeconds + extraSeconds) * slowness),
+      SLOWNESS: `${slowness}`,
+    });
+    return new Case(spawn(started.command, started.args, { env: { ...process.env, ...started.env } }));
   }
 
   /** A case that needs no answers. */
   async play(name: string, ...args: (string | number)[]): Promise<Record<string, number>> {
     return await this.start(name, ...args).result();
+  }
+
+  /** The switch alone, without the sweep that follows in drain(). */
+  setDrain(): void {
+    this.isDrained = true;
+    const words = ["map", "update", "pinned", this.pin("maps/knobs"), "key", "hex", ..."00 00 00 00".split(" ")];
+    call("bpftool", ...words, "value", "hex", ..."01 00 00 00 00 00 00 00".split(" "));
   }
 
   private pin(name: string, generation = this.host.generation): string {
@@ -229,11 +290,19 @@ export class Datapath {
   mapIds(generation: string): number[] {
     const pins = [this.pin("sockets", generation), this.pin("claims", generation)];
     const folder = this.pin("maps", generation);
-    for (const name of fs.readdirSync(folder)) pins.push(join(folder, name));
-    return pins.map((pin) => JSON.parse(bpftool("-j", "map", "show", "pinned", pin)).id);
+    for (const name of call("ls", folder).trim().split("\n")) pins.push(join(folder, name));
+    return pins.map((pin) => JSON.parse(call("bpftool", "-j", "map", "show", "pinned", pin)).id);
   }
 
+  /** Since the case began. */
   counters(): Record<string, number> {
+    const total = this.total();
+    // A verb of the case has made the maps anew.
+    if (Object.entries(this.counted).some(([name, value]) => (total[name] ?? 0) < value)) this.counted = {};
+    return Object.fromEntries(Object.entries(total).map(([name, value]) => [name, value - (this.counted[name] ?? 0)]));
+  }
+
+  private total(): Record<string, number> {
     const rows = dump<{ formatted: { key: number; values: { value: number }[] } }>(this.pin("maps/counters"));
     return Object.fromEntries(
       rows.map(({ formatted: { key, values } }) => [names[key], values.reduce((sum, { value }) => sum + value, 0)]),
@@ -254,26 +323,31 @@ export class Datapath {
 
   flows(): Flow[] {
     const pin = `${this.host.pins}/flows-test`;
-    bpftool("iter", "pin", join(this.host.bundle, "flows.bpf.o"), pin, "map", "pinned", this.pin("sockets"));
+    call("bpftool", "iter", "pin", join(this.host.bundle, "flows.bpf.o"), pin, "map", "pinned", this.pin("sockets"));
     try {
-      const lines = fs.readFileSync(pin, "utf8").trim().split("\n");
+      const lines = call("cat", pin).trim().split("\n");
       return lines
         .filter((line) => line !== "")
         .map((line) => line.split(" "))
         .map(([, verdict = "", unread, mode]) => ({ verdict, unread: Number(unread), mode: Number(mode) }));
     } finally {
-      fs.rmSync(pin);
+      call("rm", pin);
     }
   }
 }
 
 /** The last counts come when the sockets are closed for good, a moment after the case. */
 export async function expectCounters(path: Datapath, expected: Record<string, unknown>): Promise<void> {
-  await vi.waitFor(() => expect(path.counters()).toMatchObject(expected), { timeout: 3000, interval: 100 });
+  await vi.waitFor(() => expect(path.counters()).toMatchObject(expected), {
+    timeout: 3000 * slowness,
+    interval: 100,
+  });
 }
 
 export async function expectEmpty(path: Datapath, generation = path.host.generation): Promise<void> {
-  await vi.waitFor(() => expect(path.entries(generation)).toEqual([0, 0, 0]), { timeout: 3000 });
+  await vi.waitFor(() => expect(path.entries(generation)).toEqual([0, 0, 0]), {
+    timeout: 3000 * slowness,
+  });
 }
 
 /** Bytes of the kernel that it cannot give back, but for those of connections in TIME_WAIT, which any program leaves behind. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { attachments, temporaryFolder } from "../host/host.js";
+import { amount, call, send } from "../host/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, leaving, patient, switching } from "./datapath.js";
 
 describe.skipIf(isSkipped)("a generation's life under its connections", () => {
@@ -73,9 +73,12 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
 
   test("2000 connections that come and go leave nothing in the maps", async () => {
     const path = await Datapath.make(patient);
-    await path.play("crowd.storm", 2000);
+    await path.play("crowd.storm", amount(2000));
     await expectEmpty(path);
-    expect(path.counters()).toMatchObject({ pairs: 2000 });
+    // A client may have reset its connection before the server's end was established: nobody is there to pair with then.
+    const { pairs = 0, remote_skipped = 0 } = path.counters();
+    expect(pairs + remote_skipped).toBe(amount(2000));
+    expect(pairs).toBeGreaterThan(amount(1900));
   });
 
   test("services with connections too short to gain are skipped, but for a few", async () => {
@@ -92,32 +95,26 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
       const pins = `${path.host.pins}-other`;
       const object = build(other);
       if (when === "before") await path.ok("detach");
-      execFileSync("mkdir", [pins]);
-      execFileSync("bpftool", ["prog", "load", object, join(pins, "prog"), "type", "sockops", "pinmaps", pins]);
-      execFileSync("bpftool", [
-        "cgroup",
-        "attach",
-        path.host.cgroupFolder,
-        "sock_ops",
-        "pinned",
-        join(pins, "prog"),
-        "multi",
-      ]);
+      const theirs = [path.host.cgroupFolder, "sock_ops", "pinned", join(pins, "prog")];
+      send(dirname(object));
+      call("mkdir", pins);
+      call("bpftool", "prog", "load", object, join(pins, "prog"), "type", "sockops", "pinmaps", pins);
+      call("bpftool", "cgroup", "attach", ...theirs, "multi");
       try {
         if (when === "before") await path.ok("attach");
         await path.play("paths.family", "ipv4");
         await expectCounters(path, { pairs: 1, redirected_messages: 100 });
-        const seen = execFileSync("bpftool", ["-j", "map", "dump", "pinned", join(pins, "seen")], { encoding: "utf8" });
+        const seen = call("bpftool", "-j", "map", "dump", "pinned", join(pins, "seen"));
         expect(JSON.parse(seen)[0].formatted.value).toBe(2);
       } finally {
-        execFileSync("bpftool", ["cgroup", "detach", path.host.cgroupFolder, "sock_ops", "pinned", join(pins, "prog")]);
-        execFileSync("rm", ["-r", pins]);
+        call("bpftool", "cgroup", "detach", ...theirs);
+        call("rm", "-r", pins);
       }
     },
   );
 
   test("a socket that takes kTLS later", async (context) => {
-    const known = readFileSync("/proc/sys/net/ipv4/tcp_available_ulp", "utf8");
+    const known = call("cat", "/proc/sys/net/ipv4/tcp_available_ulp");
     if (!known.includes("tls")) return context.skip(`this kernel has no tls ULP, only: ${known.trim()}`);
     const path = await Datapath.make();
     await path.play("crowd.ulp", "tls");

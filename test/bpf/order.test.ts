@@ -20,6 +20,18 @@ describe.skipIf(isSkipped)("order and wake-ups", () => {
     await expectEmpty(path);
   });
 
+  test("a reader that sleeps while its socket leaves gets the reply and no EAGAIN", async () => {
+    const path = await Datapath.make(patient);
+    const readers = path.start("order.leave_asleep");
+    await readers.ready();
+    // As drain begins: whoever is busy leaves by himself.
+    path.setDrain();
+    readers.go();
+    await readers.result();
+    await expectCounters(path, { pairs: 10, drained: some, gone: some });
+    await expectEmpty(path);
+  });
+
   test("TCP_NOTSENT_LOWAT of the application is kept, ours is gone after leaving", async () => {
     const path = await Datapath.make();
     const lowat = path.start("order.lowat");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
+import { amount, slowness } from "../host/machine.js";
 import { Datapath, expectCounters, expectEmpty, extraSeconds, isSkipped, leaving, switching } from "./datapath.js";
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
@@ -8,23 +9,29 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
   test("300 MB and hundreds of switches between redirect and TCP: event loops", async () => {
     const path = await Datapath.make(switching);
     const { bytes } = await play(path, 300, 60_000, 65_536, "loop");
-    expect(bytes).toBeGreaterThan(200_000_000);
-    await expectCounters(path, { pairs: 20, spills: over(300), returns: over(300), leaves: 0, redirect_failed: 0 });
+    expect(bytes).toBeGreaterThan(amount(200_000_000));
+    await expectCounters(path, {
+      pairs: 20,
+      spills: over(amount(300)),
+      returns: over(amount(300)),
+      leaves: 0,
+      redirect_failed: 0,
+    });
     await expectEmpty(path);
   });
 
   test("event loops with receive buffers of 16 KiB", async () => {
     const path = await Datapath.make(switching);
     await play(path, 100, 40_000, 16384, "loop");
-    await expectCounters(path, { pairs: 20, spills: over(100), returns: over(100) });
+    await expectCounters(path, { pairs: 20, spills: over(amount(100)), returns: over(amount(100)) });
     await expectEmpty(path);
   });
 
   test("300 MB, a thread for each direction", async () => {
     const path = await Datapath.make(switching);
     const { bytes } = await play(path, 300, 100_000, 0, "threads");
-    expect(bytes).toBeGreaterThan(200_000_000);
-    await expectCounters(path, { pairs: 20, spills: over(10), returns: over(10), redirect_failed: 0 });
+    expect(bytes).toBeGreaterThan(amount(200_000_000));
+    await expectCounters(path, { pairs: 20, spills: over(amount(10)), returns: over(amount(10)), redirect_failed: 0 });
     await expectEmpty(path);
   });
 
@@ -34,14 +41,20 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
     await requests.ready();
     requests.go();
     await requests.result();
-    await expectCounters(path, { pairs: 20, spills: over(2000), returns: over(2000), leaves: 0, redirect_failed: 0 });
+    await expectCounters(path, {
+      pairs: 20,
+      spills: over(amount(2000)),
+      returns: over(amount(2000)),
+      leaves: 0,
+      redirect_failed: 0,
+    });
     await expectEmpty(path);
   });
 
   test("every direction leaves the map in the middle", async () => {
     const path = await Datapath.make(leaving);
     await play(path, 200, 60_000, 0, "threads");
-    await expectCounters(path, { pairs: 20, leaves: over(10), gone: over(10), redirect_failed: 0 });
+    await expectCounters(path, { pairs: 20, leaves: over(amount(10)), gone: over(amount(10)), redirect_failed: 0 });
     await expectEmpty(path);
   });
 
@@ -49,7 +62,7 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
     const path = await Datapath.make();
     const { spurious } = await play(path, 300, 200_000, 0, "threads");
     console.log(`blocking recv() that returned EAGAIN: ${spurious}`);
-    await expectCounters(path, { pairs: 20, redirected_bytes: over(10_000_000), redirect_failed: 0 });
+    await expectCounters(path, { pairs: 20, redirected_bytes: over(amount(10_000_000)), redirect_failed: 0 });
     await expectEmpty(path);
   });
 });
@@ -61,7 +74,7 @@ describe.skipIf(isSkipped)("drained under load", () => {
     const streams = path.start("stream.duplex", 10, 4000, 4, 100_000, 0);
     await streams.ready();
     streams.go();
-    await new Promise((wake) => setTimeout(wake, 1500));
+    await new Promise((wake) => setTimeout(wake, 1500 * slowness));
     const before = path.sockets();
     await path.drain();
     expect([before, path.sockets()]).toEqual([20, 0]);
@@ -75,10 +88,10 @@ describe.skipIf(isSkipped)("drained under load", () => {
     const streams = path.start("stream.request_reply", 10, 6);
     await streams.ready();
     streams.go();
-    await new Promise((wake) => setTimeout(wake, 500));
+    await new Promise((wake) => setTimeout(wake, 500 * slowness));
     await path.drain();
     expect(path.sockets()).toBe(0);
-    await path.ok("resume");
+    await path.resume();
     await path.drain();
     expect(path.sockets()).toBe(0);
     await streams.result();
@@ -88,7 +101,7 @@ describe.skipIf(isSkipped)("drained under load", () => {
 
 /** Ends by length, or by time on a slow machine. */
 async function play(path: Datapath, megabytes: number, largest: number, buffer: number, way: "loop" | "threads") {
-  const [length, seconds] = extraSeconds ? [1e6, extraSeconds] : [megabytes, 7];
+  const [length, seconds] = extraSeconds ? [1e6, extraSeconds] : [amount(megabytes), 7];
   const streams = path.start("stream.duplex", 20, length, seconds, largest, buffer, way);
   await streams.ready();
   streams.go();

@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach } from "vitest";
+import { call, isGuest, isThere, send, there } from "./machine.js";
 
 export const root = resolve(__dirname, "../..");
 
@@ -19,8 +20,7 @@ export interface Answer {
   readonly stderr: string;
 }
 
-const v2 = fs
-  .readFileSync("/proc/mounts", "utf8")
+const v2 = call("cat", "/proc/mounts")
   .split("\n")
   .map((line) => line.split(" "))
   .find(([, , type]) => type === "cgroup2")?.[1];
@@ -29,12 +29,12 @@ const pins = join(bpffs, "socket-bypass");
 
 /** Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere. */
 export const lacking =
-  process.getuid?.() !== 0
+  !isGuest && process.getuid?.() !== 0
     ? "root"
     : v2 === undefined
       ? "a cgroup2 mount"
       : ["bpftool", "busybox", "dash"].find(
-          (tool) => spawnSync(tool, ["version"], { stdio: "ignore" }).error !== undefined,
+          (tool) => !isGuest && spawnSync(tool, ["version"], { stdio: "ignore" }).error !== undefined,
         );
 export const isSkipped = lacking !== undefined && !process.env.CI;
 if (lacking !== undefined) console.warn(`test/host: expected ${lacking}, found none`);
@@ -56,6 +56,7 @@ afterAll(() => {
 
 /** A folder whose `sh` is that shell. */
 export function shellFolder(shell: Shell): string {
+  if (isGuest) return { dash: "/bin", busybox: "/opt/busybox" }[shell];
   if (bins === undefined) {
     const [dash, busybox] = [temporaryFolder(), temporaryFolder()];
     fs.symlinkSync("/usr/bin/dash", join(dash, "sh"));
@@ -74,7 +75,7 @@ export function bundle(): string {
     execFileSync("sh", [join(root, "bpf/build.sh"), dist]);
     if (!fs.existsSync(join(dist, "probe-x86_64"))) execFileSync("sh", [join(root, "host/probe/build.sh"), dist]);
     built = copyOf(dist);
-    fs.copyFileSync(join(root, "host/socket-bypass.sh"), join(built, "socket-bypass"));
+    execFileSync("sh", [join(root, "host/build.sh"), built]);
   }
   return built;
 }
@@ -92,8 +93,12 @@ export function run(
   env: Record<string, string> = {},
   input = "",
 ): Promise<Answer> {
+  const line = there(command, args, env);
   return new Promise((done, failed) => {
-    const child = spawn(command, args, { detached: true, env: { PATH: process.env.PATH ?? "", ...env } });
+    const child = spawn(line.command, line.args, {
+      detached: true,
+      env: { PATH: process.env.PATH ?? "", ...line.env },
+    });
     const [out, err]: [Buffer[], Buffer[]] = [[], []];
     child.stdout.on("data", (data) => out.push(data));
     child.stderr.on("data", (data) => err.push(data));
@@ -123,11 +128,11 @@ export class Host {
   /** Stand-ins that come before every tool. */
   toolFolder = temporaryFolder();
   readonly children: ReturnType<typeof spawn>[] = [];
+  /** Who keeps it beyond the test ends it. */
+  isKept = false;
 
   constructor(readonly shell: Shell = "dash") {
-    fs.mkdirSync(this.cgroupFolder);
-    fs.mkdirSync(join(this.cgroupFolder, "below"));
-    fs.mkdirSync(`${this.cgroupFolder}-other`);
+    call("mkdir", this.cgroupFolder, join(this.cgroupFolder, "below"), `${this.cgroupFolder}-other`);
     hosts.push(this);
   }
 
@@ -149,6 +154,7 @@ export class Host {
   }
 
   raw(...words: string[]): Promise<Answer> {
+    send(this.bundle);
     return run(join(shellFolder(this.shell), "sh"), [join(this.bundle, "socket-bypass"), ...words], this.env);
   }
 
@@ -194,10 +200,10 @@ export class Host {
     const removed = await this.raw("remove", ...this.common.slice(0, 4), "--drain-seconds", "0");
     if (removed.code !== 0) throw new Error(removed.stderr);
     for (const folder of ["/below", "", "-other"]) {
-      for (let tries = 0; fs.existsSync(this.cgroupFolder + folder); tries++) {
+      for (let tries = 0; isThere(this.cgroupFolder + folder); tries++) {
         const isLast = tries > 50;
         try {
-          fs.rmdirSync(this.cgroupFolder + folder);
+          call("rmdir", this.cgroupFolder + folder);
         } catch (error) {
           if (isLast) throw error;
           await new Promise((wake) => setTimeout(wake, 100));
@@ -209,7 +215,7 @@ export class Host {
 
 const hosts: Host[] = [];
 afterEach(async () => {
-  for (const host of [...hosts]) await host.end();
+  for (const host of hosts.filter((host) => !host.isKept)) await host.end();
 });
 
 export interface Status {
@@ -236,7 +242,8 @@ export interface Status {
 
 /** The sock_ops programs of one cgroup. */
 export function attachments(folder: string): string[] {
-  const answer = spawnSync("bpftool", ["-j", "cgroup", "show", folder], { encoding: "utf8" }).stdout.trim();
+  const { command, args } = there("bpftool", ["-j", "cgroup", "show", folder]);
+  const answer = spawnSync(command, args, { encoding: "utf8" }).stdout.trim();
   return answer === "" || answer === "[]" ? [] : JSON.parse(answer).map((program: { name: string }) => program.name);
 }
 

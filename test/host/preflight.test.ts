@@ -107,6 +107,11 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     ["6.17.1-300.fc43.x86_64", "#1 SMP", true],
     ["6.18.0", "#1 SMP", false],
     ["7.0.3", "#1 SMP", false],
+    ["6.5.0", "#1 SMP", true],
+    ["6.6.119", "#1 SMP", false],
+    ["6.11.12", "#1 SMP", true],
+    ["5.6.0", "#1 SMP", true],
+    ["5.5.19", "#1 SMP", false],
     ["5.4.0-200-generic", "#1 SMP", false],
   ])("kernel %s %s with MPTCP on is on the deny-list: %s", async (release, version, isDenied) => {
     const host = new Host(shell);
@@ -130,6 +135,30 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
       /^socket-bypass: note: kernel 6\.6\.50: .*; leave net\.mptcp\.enabled at 0 in every network namespace\n$/,
     );
     expect(code).toBe(0);
+  });
+
+  test.each([
+    ["6.1.124", "6.1.125"],
+    ["6.12.5", "6.12.6"],
+  ])("kernel %s has a fault that needs no condition: a note that names %s", async (release, fixed) => {
+    const found = await notes(new Host(shell), release, "espintcp mptcp");
+    expect(found).toContain(
+      `kernel ${release}: expected the fix of a race in closing sockets of a sockmap (CVE-2024-56664), found one before ${fixed}; update it`,
+    );
+    expect(found.join()).not.toContain("kTLS");
+  });
+
+  test.each(["6.1.188", "6.12.110"])("kernel %s is told of kTLS where the kernel has it", async (release) => {
+    const [first, ...more] = await notes(new Host(shell), release, "espintcp mptcp tls");
+    expect(first).toMatch(
+      /: expected the fix of kTLS beside a sockmap \(CVE-2026-93824\), found one before \S+; update it, or leave out the ports of programs that use kTLS$/,
+    );
+    expect(more).toEqual([]);
+    expect(await notes(new Host(shell), release, "espintcp mptcp")).toEqual([]);
+  });
+
+  test.each(["6.1.192", "6.12.118", "6.18.44", "7.3.4"])("nothing is held against kernel %s", async (release) => {
+    expect(await notes(new Host(shell), release, "espintcp mptcp tls")).toEqual([]);
   });
 
   test("an object that the kernel does not load is told with what its verifier said", async () => {
@@ -167,6 +196,19 @@ printf 'libbpf: prog x: BPF program load failed: Invalid argument\\n0: (bf) r6 =
     expect(attachments(theirs.cgroupFolder)).toEqual([]);
   });
 });
+
+/** Preflight of another release with MPTCP off and these ULPs; it must not refuse. */
+async function notes(host: Host, release: string, ulps: string): Promise<string[]> {
+  writeTool(host, "uname", `case $1 in -r) echo ${release} ;; *) exec ${shellFolder("busybox")}/uname "$@" ;; esac`);
+  // The list of ULPs is not to be seen from another network namespace.
+  const [ulp, mptcp] = [join(host.toolFolder, "ulp"), join(host.toolFolder, "mptcp")];
+  const line = `echo ${ulps} >${ulp} && echo 0 >${mptcp} && mount --bind ${ulp} /proc/sys/net/ipv4/tcp_available_ulp && mount --bind ${mptcp} /proc/sys/net/mptcp/enabled && sh ${host.bundle}/socket-bypass preflight --cgroup ${host.cgroup}`;
+  const PATH = `${shellFolder(host.shell)}:${process.env.PATH}`;
+  const { code, stderr } = await run("unshare", ["--mount", "sh", "-c", line], { ...host.env, PATH });
+  expect(code).toBe(0);
+  const lines = stderr.split("\n").filter((line) => line !== "");
+  return lines.map((line) => line.replace(/^socket-bypass: note: /, "")).filter((line) => !line.includes("mptcp"));
+}
 
 /** Runs a verb after a change to mounts and network settings that nobody else sees; more lines may follow the verb. */
 function inNamespace(host: Host, setup: string, verb: string, ...flags: string[]): Promise<Answer> {

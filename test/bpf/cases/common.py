@@ -14,6 +14,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 NOISE = os.urandom(1 << 20) * 2
+SLOWNESS = float(os.environ.get("SLOWNESS", "1"))  # every timeout is multiplied by it
 ADDRESS = {"ipv4": "127.0.0.1", "ipv6": "::1", "mapped": "127.0.0.1", "mapped6": "::ffff:127.0.0.1"}
 
 
@@ -43,7 +44,7 @@ def listen(kind="ipv4", address=None, port=0, options=()):
     return listener
 
 
-def connect(port, kind="ipv4", address=None, options=(), timeout=8):
+def connect(port, kind="ipv4", address=None, options=(), timeout=8 * SLOWNESS):
     client = socket.socket(socket.AF_INET6 if kind in ("ipv6", "mapped6") else socket.AF_INET)
     for level, name, value in options:
         client.setsockopt(level, name, value)
@@ -57,7 +58,7 @@ def pair(kind="ipv4", options=(), server_options=()):
     with listen(kind, options=server_options) as listener:
         client = connect(listener.getsockname()[1], kind, options=options)
         server, _ = listener.accept()
-    server.settimeout(8)
+    server.settimeout(8 * SLOWNESS)
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client, server
 
@@ -161,7 +162,7 @@ class Thread(threading.Thread):
             self.error = error
 
     def end(self, timeout=9):
-        self.join(timeout)
+        self.join(timeout * SLOWNESS)
         if self.is_alive():
             raise AssertionError(f"{self.function.__name__} did not end in {timeout} s")
         if self.error:

@@ -4,7 +4,7 @@ import select
 import socket
 import time
 
-from common import NOISE, Thread, connect, equal, exchange, listen, pair, receive, report_line
+from common import NOISE, SLOWNESS, Thread, connect, equal, exchange, listen, pair, receive, report_line
 
 TCP = socket.IPPROTO_TCP
 
@@ -115,13 +115,37 @@ def lowat():
     later.setsockopt(TCP, name, 5000)
     exchange(later, later_server)
     report_line()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 5 * SLOWNESS
     while plain.getsockopt(TCP, name) and time.monotonic() < end:
         for ends in ((plain, plain_server), (kept, kept_server), (later, later_server)):
             exchange(*ends, 1)
     found |= {"left": plain.getsockopt(TCP, name), "left_kept": kept.getsockopt(TCP, name),
               "left_kept_server": kept_server.getsockopt(TCP, name), "left_later": later.getsockopt(TCP, name)}
     return found
+
+
+def leave_asleep(count=10):
+    """Readers that sleep while their sockets leave the map hear of nothing but the reply, which comes long after the ACK."""
+    pairs = [pair() for _ in range(count)]
+    for client, server in pairs:
+        exchange(client, server, 5)
+        client.settimeout(None)
+        server.setsockopt(TCP, socket.TCP_QUICKACK, 0)
+    report_line()
+
+    def ask(client, request):
+        client.sendall(request)
+        return client.recv(1000)
+
+    readers = [Thread(ask, client, NOISE[i : i + 100]) for i, (client, _) in enumerate(pairs)]
+    time.sleep(0.5)
+    for i, (_, server) in enumerate(pairs):
+        equal(receive(server, 100), NOISE[i : i + 100], "request")
+        server.sendall(NOISE[i : i + 200])
+    for i, reader in enumerate(readers):
+        equal(reader.end(), NOISE[i : i + 200], "reply")
+    for client, server in pairs:
+        exchange(client, server)
 
 
 def peek():
@@ -151,7 +175,7 @@ def polling():
         equal(poll.poll(0), [], "poll of nothing")
         equal(level.poll(0), [], "epoll of nothing")
         equal(edge.poll(0), [], "edge of nothing")
-        waiter = Thread((poll.poll, level.poll, edge.poll)[i % 3], 5000 if i % 3 == 0 else 5)
+        waiter = Thread((poll.poll, level.poll, edge.poll)[i % 3], (5000 if i % 3 == 0 else 5) * SLOWNESS)
         time.sleep(0.002 if i % 5 == 0 else 0)
         data = NOISE[i : i + 700]
         client.sendall(data)

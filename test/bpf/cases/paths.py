@@ -7,7 +7,7 @@ import struct
 import subprocess
 import time
 
-from common import (NOISE, Mailbox, Thread, call, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace,
+from common import (NOISE, SLOWNESS, Mailbox, Thread, call, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace,
                     pair, receive, report_line, serve_echo)
 
 
@@ -20,7 +20,7 @@ def family(kind):
 
 def echo_once(listener):
     server, _ = listener.accept()
-    server.settimeout(8)
+    server.settimeout(8 * SLOWNESS)
     serve_echo(server)
 
 

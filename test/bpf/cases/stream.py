@@ -6,7 +6,7 @@ import socket
 import time
 
 import common
-from common import NOISE, Mailbox, Stream, Thread, equal, fork, join, pair, patiently, report_line
+from common import NOISE, SLOWNESS, Mailbox, Stream, Thread, equal, fork, join, pair, patiently, report_line
 
 
 def send_stream(sock, until, largest, seed, total=None):
@@ -80,7 +80,7 @@ def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buf
     """Each connection has a process at each end. Both must have read exactly what the other end has sent."""
     connections, seed = int(connections), random.randrange(1 << 30)
     total = int(megabytes) * 1_000_000 // connections // 2
-    until = time.monotonic() + float(seconds)
+    until = time.monotonic() + float(seconds) * SLOWNESS
     options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, int(buffer))] if int(buffer) else []
     pids, ends = [], []
     for i in range(connections):
@@ -130,7 +130,7 @@ def talk(sock, results, is_client, until, seed):
 
 
 def request_reply(connections="10", seconds="4"):
-    pids, ends, until = [], [], time.monotonic() + float(seconds)
+    pids, ends, until = [], [], time.monotonic() + float(seconds) * SLOWNESS
     for i in range(int(connections)):
         socks = pair()
         for end, sock in enumerate(socks):

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The machine whose kernel is tested: this one, or a virtual machine that test/kernels/run.ts has started and names in
+ * SOCKET_BYPASS_TEST_GUEST (an ssh_config with a host called guest). The tests themselves always run here; test/bpf touches the machine
+ * through these functions only, so that it has one list of cases for both.
+ */
+import { execFileSync } from "node:child_process";
+import { shellLine } from "../../src/host/quote.js";
+
+const guest = process.env.SOCKET_BYPASS_TEST_GUEST;
+export const isGuest = guest !== undefined;
+
+/** Every timeout is multiplied by it: an emulated processor is many times slower. */
+export const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
+
+/** How much of it a machine is asked to do: a tenth where it is emulated. */
+export function amount(full: number): number {
+  return isGuest ? full / 10 : full;
+}
+
+/** The command to type here for one that is to run on the machine. */
+export function there(command: string, args: readonly string[], env: Record<string, string> = {}) {
+  if (guest === undefined) return { command, args: [...args], env };
+  const words = ["env", ...Object.entries(env).map(([name, value]) => `${name}=${value}`), command, ...args];
+  return {
+    command: "ssh",
+    args: ["-F", guest, "guest", shellLine(words)],
+    env: { PATH: process.env.PATH ?? "" },
+  };
+}
+
+/** Runs a command on the machine to its end and gives its stdout; throws when it fails. */
+export function call(command: string, ...args: string[]): string {
+  const line = there(command, args);
+  return execFileSync(line.command, line.args, { encoding: "utf8", maxBuffer: 1 << 28 });
+}
+
+export function isThere(path: string): boolean {
+  try {
+    call("test", "-e", path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const sent = new Set<string>();
+
+/** A folder of this machine, under the same name on that one. */
+export function send(folder: string): void {
+  if (guest === undefined || sent.has(folder)) return;
+  const files = execFileSync("tar", ["-c", "--mtime=@0", "--exclude=__pycache__", "-C", folder, "."], {
+    maxBuffer: 1 << 28,
+  });
+  const { command, args } = there("sh", ["-c", 'mkdir -p "$0" && tar -xo -C "$0"', folder]);
+  execFileSync(command, args, { input: files });
+  sent.add(folder);
+}

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs once in a virtual machine, before sshd: file systems, the network between it and its maker, and what belongs to this run alone.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mkdir -p /dev/pts
+mount -t devpts pts /dev/pts
+mount -t tmpfs -o mode=755 run /run
+mount -t tmpfs -o mode=1777 tmp /tmp
+mount -t cgroup2 cgroup /sys/fs/cgroup
+mount -t bpf -o mode=700 bpf /sys/fs/bpf
+mount -t securityfs security /sys/kernel/security
+mount -t tracefs trace /sys/kernel/tracing
+mount -t debugfs debug /sys/kernel/debug
+mkdir -p /run/sshd
+modprobe virtio_net
+ip link set lo up
+ip link set eth0 up
+ip addr add 10.0.2.15/24 dev eth0
+# The keys of this run are a tar on the second disk.
+tar -xf /dev/vdb -C /root
+chown -R 0:0 /root
+chmod 700 /root

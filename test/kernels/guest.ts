@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A virtual machine on an emulated processor (no KVM is needed), reached by SSH on a port of the loopback. Its keys are of this run, its
+ * disk is a copy that goes with it, and it can reach nothing but the SSH client.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Image, say } from "./image.js";
+import { undoing } from "./undoing.js";
+
+const BOOT_MS = 240_000;
+const prefix = "socket-bypass-kernel-";
+
+/** Boots it, works with the path of an ssh_config that has a host `guest`, and stops it in any case. */
+export async function withGuest<T>(image: Image, work: (config: string) => Promise<T>): Promise<T> {
+  removeLeftOvers();
+  const folder = fs.mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
+  const children: ChildProcess[] = [];
+  const stop = () => {
+    for (const child of children.reverse()) child.kill("SIGKILL");
+    fs.rmSync(folder, { recursive: true, force: true });
+  };
+  return await undoing(stop, async () => {
+    makeKeys(folder);
+    const config = join(folder, "config");
+    for (let tries = 1; ; tries++) {
+      const port = await freePort();
+      fs.writeFileSync(config, sshConfig(folder, port));
+      const machine = boot(image, folder, port);
+      children.push(machine);
+      const started = Date.now();
+      if (await isReached(machine, config)) {
+        say(`booted in ${Math.round((Date.now() - started) / 1000)} s`);
+        // All later calls share its connection.
+        children.push(spawn("ssh", ["-F", config, "-M", "-N", "guest"], { stdio: "ignore" }));
+        for (let waited = 0; !fs.existsSync(join(folder, "ssh")) && waited < 300; waited++) await sleep(100);
+        break;
+      }
+      const console = fs.readFileSync(join(folder, "console"), "utf8");
+      machine.kill("SIGKILL");
+      // Another process may have taken the port in between.
+      if (tries === 3)
+        throw new Error(
+          `virtual machine: expected it to answer by SSH, found on its console:\n${console.slice(-2000)}`,
+        );
+    }
+    return await work(config);
+  });
+}
+
+/** Of processes that were killed; their machines ended with them. */
+function removeLeftOvers(): void {
+  for (const name of fs.readdirSync(tmpdir()).filter((name) => name.startsWith(prefix))) {
+    const pid = name.slice(prefix.length).split("-")[0];
+    if (!fs.existsSync(`/proc/${pid}`)) fs.rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function makeKeys(folder: string): void {
+  for (const name of ["key", "host_key"]) {
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", join(folder, name)]);
+  }
+  fs.copyFileSync(join(folder, "key.pub"), join(folder, "authorized_keys"));
+  fs.writeFileSync(join(folder, "known_hosts"), `guest ${fs.readFileSync(join(folder, "host_key.pub"), "utf8")}`);
+  execFileSync("tar", ["-c", "-f", join(folder, "keys.tar"), "-C", folder, "authorized_keys", "host_key"]);
+}
+
+function sshConfig(folder: string, port: number): string {
+  return `Host guest
+  HostName 127.0.0.1
+  HostKeyAlias guest
+  Port ${port}
+  User root
+  IdentityFile ${folder}/key
+  IdentitiesOnly yes
+  UserKnownHostsFile ${folder}/known_hosts
+  BatchMode yes
+  ConnectTimeout 10
+  LogLevel ERROR
+  ControlPath ${folder}/ssh
+`;
+}
+
+/** Ends with this process, however that ends. */
+function boot(image: Image, folder: string, port: number): ChildProcess {
+  const log = fs.openSync(join(folder, "qemu"), "a");
+  const disk = (file: string, more: string) => ["-drive", `file=${file},format=raw,if=virtio,${more}`];
+  const machine = spawn(
+    "setpriv",
+    [
+      ...["--pdeathsig", "KILL", "qemu-system-x86_64"],
+      // la57=off: a page table level less to walk.
+      ..."-accel tcg,thread=multi -cpu max,la57=off -smp 2 -m 2048 -M q35 -nodefaults -no-user-config".split(" "),
+      ..."-display none -no-reboot".split(" "),
+      ...["-serial", `file:${join(folder, "console")}`],
+      ...["-kernel", join(image.folder, "kernel"), "-initrd", join(image.folder, "initrd")],
+      ...["-append", "console=ttyS0 panic=-1 mitigations=off quiet"],
+      ...disk(join(image.folder, "disk.ext4"), "snapshot=on"),
+      ...disk(join(folder, "keys.tar"), "readonly=on"),
+      ...["-nic", `user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:${port}-:22`],
+    ],
+    { stdio: ["ignore", log, log], env: { ...process.env, TMPDIR: folder } },
+  );
+  fs.closeSync(log);
+  return machine;
+}
+
+async function isReached(machine: ChildProcess, config: string): Promise<boolean> {
+  const end = Date.now() + BOOT_MS;
+  while (machine.exitCode === null && machine.signalCode === null && Date.now() < end) {
+    const { status } = spawnSync("ssh", ["-F", config, "guest", "true"], { stdio: "ignore", timeout: 20_000 });
+    if (status === 0) return true;
+    await sleep(500);
+  }
+  return false;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  if (address === null || typeof address === "string") throw new Error(`expected a port, found ${address}`);
+  return address.port;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, ms));
+}

@@ -1,0 +1,115 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Makes what a virtual machine boots from, out of Debian packages.
+#
+# usage: sh image.sh list FOLDER SUITE [KERNEL-SUITE]    print the packages and versions that it would be made of now
+#        sh image.sh make FOLDER SUITE [KERNEL-SUITE]    leave disk.ext4, kernel and initrd in FOLDER
+# The kernel and bpftool come from KERNEL-SUITE, default SUITE. Nothing outside FOLDER is changed.
+#
+# The packages are extracted only: no script of theirs runs. That takes seconds, and what the tests need is set up below or by guest.sh.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+keys=/usr/share/keyrings/debian-archive-keyring.gpg
+packages="base-files,bash,busybox-static,coreutils,dash,findutils,grep,gzip,hostname,iproute2,kmod,libc-bin,mawk,mount,nftables,openssh-server,procps,python3,sed,tar,util-linux"
+
+main() {
+	verb=${1:-} folder=${2:?expected FOLDER} suite=${3:?expected SUITE} from=${4:-}
+	root=$folder/root
+	sources >"$folder/sources"
+	case $verb in
+	list)
+		list_packages
+		return
+		;;
+	make) ;;
+	*) echo "image.sh: expected list or make, found ${verb:-nothing}" >&2 && return 2 ;;
+	esac
+	mmdebstrap --mode=root --variant=extract --include="$(names)" "$suite" "$root" "$folder/sources"
+	complete_root
+	make_initrd >"$folder/initrd"
+	# Room for the generations, logs and objects of a run, which go to a copy that the machine throws away.
+	mke2fs -q -t ext4 -d "$root" -L root "$folder/disk.ext4" "$(($(du -sm "$root" | cut -f 1) + 300))M"
+	rm -rf "$root"
+}
+
+sources() {
+	for source in "debian $suite" "debian-security $suite-security" ${from:+"debian $from"}; do
+		echo "deb [signed-by=$keys] http://deb.debian.org/${source%% *} ${source#* } main"
+	done
+}
+
+names() {
+	echo "$packages,linux-image-cloud-amd64${from:+/$from},bpftool${from:+/$from}"
+}
+
+list_packages() {
+	if ! mmdebstrap --simulate --verbose --mode=root --variant=extract --include="$(names)" "$suite" /dev/null "$folder/sources" >"$folder/log" 2>&1; then
+		cat "$folder/log" >&2
+		return 1
+	fi
+	sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' "$folder/log" | sort
+}
+
+# What the scripts of the packages would have done.
+complete_root() {
+	release=$(ls "$root/lib/modules")
+	chroot "$root" /sbin/depmod "$release"
+	[ -e "$root/usr/bin/awk" ] || ln -s mawk "$root/usr/bin/awk"
+	[ -e "$root/bin/sh" ] || ln -s dash "$root/bin/sh"
+	cat >"$root/etc/passwd" <<-END
+		root:*:0:0:root:/root:/bin/sh
+		sshd:*:100:65534::/run/sshd:/bin/false
+		nobody:*:65534:65534:nobody:/:/bin/false
+	END
+	printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
+	mkdir -p "$root/opt/busybox"
+	chroot "$root" /bin/busybox --install -s /opt/busybox
+	cp "$here/guest.sh" "$root/sbin/guest"
+	chmod 755 "$root/sbin/guest"
+	cat >"$root/etc/inittab" <<-END
+		::sysinit:/sbin/guest
+		::respawn:/usr/sbin/sshd -D -e -f /etc/ssh/guest
+	END
+	cat >"$root/etc/ssh/guest" <<-END
+		HostKey /root/host_key
+		AuthorizedKeysFile /root/authorized_keys
+		PermitRootLogin prohibit-password
+		MaxSessions 64
+		UseDNS no
+	END
+	rm -rf "$root/usr/share/doc" "$root/usr/share/man" "$root/usr/share/locale" "$root/var/cache/apt"
+}
+
+# A shell and the modules that find the disk.
+make_initrd() {
+	modules=$root/lib/modules/$release
+	cp "$(find "$root/boot" "$modules" -maxdepth 1 -name 'vmlinuz*' | head -n 1)" "$folder/kernel"
+	small=$folder/initrd.folder
+	mkdir -p "$small/bin" "$small/dev" "$small/disk"
+	cp "$root/bin/busybox" "$small/bin/busybox"
+	: >"$small/modules"
+	for module in virtio_pci virtio_blk; do
+		# In the order of need; what the kernel has built in is not in the list.
+		awk -v name="/$module.ko" 'index($1, name) { sub(/:$/, "", $1); for (i = NF; i > 0; i--) print $i }' "$modules/modules.dep" |
+			while read -r file; do
+				name=${file##*/} name=${name%.xz}
+				[ ! -e "$small/$name" ] || continue
+				case $file in *.xz) xz -dc "$modules/$file" ;; *) cat "$modules/$file" ;; esac >"$small/$name"
+				echo "$name" >>"$small/modules"
+			done
+	done
+	cat >"$small/init" <<-'END'
+		#!/bin/busybox sh
+		/bin/busybox mount -t devtmpfs dev /dev
+		while read -r module; do /bin/busybox insmod "/$module"; done </modules
+		/bin/busybox mount -t ext4 /dev/vda /disk
+		/bin/busybox mount -o move /dev /disk/dev
+		exec /bin/busybox switch_root /disk /bin/busybox init
+	END
+	chmod 755 "$small/init"
+	(cd "$small" && find . | "$root/bin/busybox" cpio -o -H newc 2>/dev/null)
+	rm -rf "$small"
+}
+
+main "$@"

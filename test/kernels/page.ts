@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import { writeFileSync } from "node:fs";
+
+export interface Outcome {
+  readonly kernel: string;
+  readonly date: string;
+  readonly release: string;
+  readonly packages: Record<string, string>;
+  readonly isOk: boolean;
+  readonly passed: number;
+  readonly failed: readonly string[];
+  readonly skipped: number;
+  /** Of the self-test. */
+  readonly facts: Record<string, string | number>;
+}
+
+/** docs/kernels.md, as far as it is measured. */
+export function writePage(path: string, outcomes: readonly Outcome[]): void {
+  const names = [...new Set(outcomes.flatMap(({ facts }) => Object.keys(facts)))].filter((name) =>
+    outcomes.some(({ facts }) => typeof facts[name] === "string"),
+  );
+  const version = ({ packages }: Outcome) => {
+    const image = Object.keys(packages).find((name) => /^linux-image-\d/.test(name)) ?? "";
+    return packages[image] ?? "?";
+  };
+  const notes = ({ failed }: Outcome) => failed.map((title) => `failed: ${title}`).join("; ");
+  writeFileSync(
+    path,
+    `# Kernels
+
+\`npm run test:kernels\` wrote this page. It boots each kernel in a virtual machine with an emulated x86_64 processor and runs there
+the cases of \`test/bpf\` ([testing.md](testing.md)) with the distribution's own bpftool: preflight, apply, the self-test, status, drain under load,
+remove, nothing left, a kernel log without complaints, and the datapath. With \`-- --few\` it runs a few of them, else all.
+
+${table(
+  ["machine", "date", "kernel", "Debian version", "bpftool", "cases passed of those run, of all", "notes"],
+  outcomes.map((outcome) => [
+    outcome.kernel,
+    outcome.date,
+    outcome.release,
+    version(outcome),
+    outcome.packages.bpftool ?? "?",
+    `${outcome.passed} of ${outcome.passed + outcome.failed.length}, of ${outcome.passed + outcome.failed.length + outcome.skipped}`,
+    notes(outcome),
+  ]),
+)}
+
+What the self-test found ([limits.md](limits.md) says who notices):
+
+${table(
+  ["fact", ...outcomes.map(({ release }) => release)],
+  names.map((name) => [`\`${name}\``, ...outcomes.map(({ facts }) => `${facts[name] ?? ""}`)]),
+)}
+`,
+  );
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+}
