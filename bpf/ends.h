@@ -30,6 +30,20 @@ static __always_inline bool is_end(const struct end *end)
 	return cookie && cookie == end->cookie;
 }
 
+/* Sockets whose sk_prot or sk_user_data belong to somebody else, or whose sequence numbers a process chose. */
+static __always_inline bool is_ordinary(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	const struct tcp_ulp_ops *ulp = 0;
+
+	if (BPF_CORE_READ_INTO(&ulp, tp, inet_conn.icsk_ulp_ops) || ulp)
+		return false;
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair) ||
+	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
+		return false;
+	return !bpf_core_field_exists(tp->is_mptcp) || !BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
+}
+
 /* The psock of an end; 0 when it has left the map and the last call that held it is over. */
 SUBPROGRAM struct sk_psock *get_psock(const struct end *end)
 {
@@ -149,20 +163,6 @@ SUBPROGRAM bool is_read_by_edges(const struct end *end)
 }
 
 /*
- * Threads inside a send or a receive of an enrolled socket that are not just asleep, -1 when it is not in the map. The map itself
- * holds one reference to the psock, each call one more.
- */
-static __always_inline int count_calls(const struct end *end, struct sk_psock *psock)
-{
-	__u32 thread;
-	int sleepers = count_sleepers(end, &thread);
-
-	if (sleepers < 0)
-		return MAX_SLEEPERS;
-	return count_references(psock) - 1 - sleepers;
-}
-
-/*
  * What is kept for the socket of an end, by way of the socket itself: a program can look up the storage only of the socket that it
  * runs on. Nothing else that may be stored with a socket begins with the socket's own cookie and address.
  */
@@ -195,10 +195,49 @@ SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
 	return false;
 }
 
+SUBPROGRAM __u32 get_sender(const struct end *end)
+{
+	struct socket_state its;
+
+	return read_state(end, &its) ? its.sender : 0;
+}
+
+/* Whether a call of the receiver may still be one of plain TCP, begun before the two were adopted. */
+SUBPROGRAM bool is_adopted(const struct end *sender)
+{
+	struct socket_state its;
+
+	return read_state(sender, &its) && (its.flags & FLAG_ADOPTED);
+}
+
+/*
+ * Threads inside a send or a receive of an enrolled socket that are not just asleep. The map itself holds one reference to the
+ * psock, each call one more. A sleeper in a call of plain TCP holds none; of an adopted socket only one who has sent since is
+ * known to be in no such call, and who has not sent redirects nothing.
+ */
+static __always_inline int count_calls(const struct end *end, struct sk_psock *psock,
+				       bool is_adopted)
+{
+	__u32 thread, sender;
+	int sleepers = count_sleepers(end, &thread);
+
+	if (sleepers < 0)
+		return MAX_SLEEPERS;
+	if (is_adopted && sleepers) {
+		sender = get_sender(end);
+		if (!sender)
+			return 0;
+		if (sleepers > 1 || thread != sender)
+			sleepers = 0;
+	}
+	return count_references(psock) - 1 - sleepers;
+}
+
 /*
  * Whether the only sleeper of the peer sleeps where redirected bytes wake it. Who sleeps in tcp_bpf_recvmsg() holds a reference
  * to the psock, and the map holds one; that count is exact only when no other thread can hold another one: this end has one
- * sender, which is here, and the peer's one sender, if any, is the sleeper.
+ * sender, which is here, and the peer's one sender, if any, is the sleeper. Where calls may have begun before the socket was
+ * enrolled, only a sleeper who has sent since is trusted.
  */
 static __always_inline bool is_sleeper_in_bypass(const struct socket_state *own,
 						 struct sk_psock *psock, __u32 sleeper)
@@ -208,7 +247,7 @@ static __always_inline bool is_sleeper_in_bypass(const struct socket_state *own,
 	if ((own->flags & FLAG_SENDERS) || !read_state(&own->peer, &its) ||
 	    (its.flags & FLAG_SENDERS))
 		return false;
-	if (its.sender && its.sender != sleeper)
+	if (its.sender ? its.sender != sleeper : own->flags & FLAG_ADOPTED)
 		return false;
 	return count_references(psock) > 1;
 }

@@ -59,8 +59,9 @@ static const char reasons[][16] = {
 	"left",
 };
 
-static __always_inline enum verdict judge(const struct end *end, const struct end *peer)
+static __always_inline enum verdict judge(const struct end *end, const struct socket_state *own)
 {
+	const struct end *peer = &own->peer;
 	struct sk_psock *psock = get_psock(end), *feeder;
 
 	if (!psock)
@@ -70,7 +71,7 @@ static __always_inline enum verdict judge(const struct end *end, const struct en
 	if (!is_end(peer))
 		return IDLE; /* never known, or closed: nobody feeds it */
 	feeder = get_psock(peer);
-	return feeder && count_calls(peer, feeder) > 0 ? BUSY : IDLE;
+	return feeder && count_calls(peer, feeder, own->flags & FLAG_ADOPTED) > 0 ? BUSY : IDLE;
 }
 
 static __always_inline void print_key(struct seq_file *seq, __u64 key)
@@ -171,7 +172,7 @@ int list_sockets(struct bpf_iter__sockmap *ctx)
 		BPF_CORE_READ_INTO(&bytes, psock, msg_tot_len);
 		unread = bytes;
 	}
-	verdict = judge(&end, &own->peer);
+	verdict = judge(&end, own);
 	print_key(seq, end.cookie);
 	PRINT(seq, " %s %lld %d ", (__u64)verdicts[verdict], unread, own->mode);
 	print_key(seq, own->peer.cookie);

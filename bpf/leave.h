@@ -19,7 +19,7 @@ static __always_inline __u32 get_lowat(const struct socket_state *own)
 }
 
 /* While a direction spills, the sender must block soon, or TCP's queue grows behind a queue that is full already. */
-static __always_inline void set_lowat(struct bpf_sock_ops *ctx, struct socket_state *own)
+static __always_inline void set_lowat(void *ctx, struct socket_state *own)
 {
 	int bytes = NOTSENT_LOWAT;
 
@@ -77,7 +77,7 @@ static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_st
 	}
 	if (own->mode != MODE_LEAVE)
 		return;
-	if (is_owned(&own->own) || count_calls(&own->own, psock) > 0)
+	if (is_owned(&own->own) || count_calls(&own->own, psock, is_adopted(&own->peer)) > 0)
 		return; /* a second thread may be about to redirect */
 	if (!is_peer_out(own) || has_redirected_bytes(psock))
 		return;

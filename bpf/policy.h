@@ -69,21 +69,32 @@ static __always_inline bool is_address_in(const struct policy *policy,
 	return false;
 }
 
+static __always_inline const struct policy *get_policy(void)
+{
+	__u32 slot = get_knob(KNOB_POLICY) & 1;
+
+	return bpf_map_lookup_elem(&policies, &slot);
+}
+
+/* A policy that names nothing allows nothing. */
+static __always_inline bool are_ports_in(const struct policy *policy, __u32 local, __u32 remote)
+{
+	if (!policy->ranges)
+		return policy->cidrs;
+	return is_port_in(policy, local) || is_port_in(policy, remote);
+}
+
 /* Every filter that is given must match: a port of either end, and the addresses of both. */
 static __always_inline bool is_allowed(const struct bpf_sock_ops *ctx)
 {
-	__u32 slot = get_knob(KNOB_POLICY) & 1;
-	const struct policy *policy = bpf_map_lookup_elem(&policies, &slot);
+	const struct policy *policy = get_policy();
 	struct address local, remote;
 
 	if (!policy)
 		return false;
 	if (policy->everything)
 		return true;
-	if (!policy->ranges && !policy->cidrs)
-		return false;
-	if (policy->ranges && !is_port_in(policy, ctx->local_port) &&
-	    !is_port_in(policy, get_remote_port(ctx)))
+	if (!are_ports_in(policy, ctx->local_port, get_remote_port(ctx)))
 		return false;
 	if (!policy->cidrs)
 		return true;

@@ -116,8 +116,28 @@ static __always_inline bool is_memory_short(const struct socket_state *own, bool
 	return pressure || is_cgroup_short(&own->peer, is_behind);
 }
 
+static __always_inline __u32 get_written(const struct socket_state *own)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)own->own.sock;
+	__u32 written = 0;
+
+	BPF_CORE_READ_INTO(&written, tp, write_seq);
+	return written;
+}
+
+/*
+ * The one reader of an adopted socket may have been anywhere inside a call of plain TCP. It is out of it, or seen asleep, once it
+ * has taken bytes that were sent later. Of several readers one may still be on its way into such a call: some time must pass.
+ */
+static __always_inline bool is_too_early(const struct socket_state *own)
+{
+	return own->sent == 1 || bpf_jiffies64() - own->refreshed < ADOPT_JIFFIES;
+}
+
 SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
 {
+	if ((own->flags & FLAG_ADOPTED) && is_too_early(own))
+		return;
 	own->spilled += size;
 	own->spilled_messages++;
 	if (is_spill_long(own)) {
@@ -126,8 +146,10 @@ SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
 	}
 	if (!is_drained(own) || is_memory_short(own, false))
 		return;
+	own->flags &= ~FLAG_ADOPTED;
 	count(COUNT_RETURNS);
 	enter(own, MODE_BYPASS);
+	own->written = get_written(own);
 	own->refreshed = bpf_jiffies64();
 	own->returned = own->messages;
 	own->look_messages = own->messages;
@@ -237,6 +259,9 @@ int redirect_msg(struct sk_msg_md *msg)
 	}
 	if (own->mode == MODE_WAIT)
 		find_peer(own);
+	/* A thread that was inside a send when the socket was enrolled has sent bytes unseen. */
+	if (own->mode == MODE_BYPASS && get_written(own) != own->written)
+		enter(own, MODE_SPILL);
 	if (own->mode == MODE_SPILL)
 		return_when_drained(own, msg->size);
 	if (own->mode == MODE_BYPASS && is_look_due(own, msg->size))

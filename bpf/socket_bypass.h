@@ -49,6 +49,10 @@
 #define REFRESH_JIFFIES \
 	30000 /* 30 to 300 s, by HZ: one message by TCP, or conntrack forgets the connection */
 #endif
+#ifndef ADOPT_JIFFIES
+#define ADOPT_JIFFIES \
+	250 /* 0.25 to 2.5 s, by HZ, in which a call that is about to begin when its socket is adopted has begun */
+#endif
 #ifndef SHORT_CONNECTIONS
 #define SHORT_CONNECTIONS 16 /* of one service must have been seen before it may be judged */
 #endif
@@ -130,6 +134,8 @@ enum mode {
 #define FLAG_SENDERS 4u /* more than one thread has sent */
 #define FLAG_PEER_OUT 8u /* LEAVE: the peer is out of the map */
 #define FLAG_RTT_THEIRS 16u /* another program had asked for RTT_CB before */
+#define FLAG_ADOPTED \
+	32u /* enrolled long after it was established, and has not redirected yet: a call on the peer may have begun before */
 
 struct socket_state {
 	struct end own;
@@ -154,6 +160,8 @@ struct socket_state {
 	__u64 refreshed; /* jiffies of the last TCP message */
 	__u32 sent; /* messages by any way */
 	__u32 service; /* index into `services` */
+	__u32 written; /* own write_seq when BYPASS began */
+	__u32 unused;
 };
 
 struct port_range {

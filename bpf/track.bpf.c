@@ -58,20 +58,6 @@ static __always_inline bool is_noted(const struct bpf_sock_ops *ctx)
 	return note && *note == get_note(tail, port);
 }
 
-/* Sockets whose sk_prot or sk_user_data belong to somebody else, or whose sequence numbers a process chose. */
-static __always_inline bool is_ordinary(struct sock *sk)
-{
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	const struct tcp_ulp_ops *ulp = 0;
-
-	if (BPF_CORE_READ_INTO(&ulp, tp, inet_conn.icsk_ulp_ops) || ulp)
-		return false;
-	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair) ||
-	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
-		return false;
-	return !bpf_core_field_exists(tp->is_mptcp) || !BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
-}
-
 /* Skips services whose connections are too short to gain, but for one in SHORT_PROBE. */
 static __always_inline bool is_too_short(const struct bpf_sock_ops *ctx, __u32 *index)
 {

@@ -20,10 +20,11 @@
 #   flows                          each enrolled connection: its ends, processes, state, counts, and why it is not redirected
 #   bench                          plain TCP, bypass and Unix sockets on this host, in a private cgroup
 #   drain, resume                  back to TCP with every connection kept, and again
+#   adopt                          enrol open connections that were there before the attach; answers how many, and why not others
 #   boot start                     what the boot unit runs: all steps again, as they were declared, from the files that are here
 #
 #   --instance NAME --generation DIGEST --owner TEXT     a-z 0-9 -; 12 hex digits; who installs
-#   --take-over, --force           create although another owner or instance is there; remove although another owner's
+#   --take-over, --force           create although another owner or instance is there; remove although another owner's, adopt on any kernel
 #   --cgroup PATH                  below the cgroup v2 mount, default / (the whole host)
 #   --state-dir DIR, --from DIR    default /var/lib/socket-bypass; the unpacked bundle, default the script's folder
 #   --sockets N, --pending N       room for enrolled sockets (65536) and for connections being paired (8192)
@@ -32,7 +33,8 @@
 #   --queue-bytes N                one reader may leave unread, default 0: 4 MiB
 #   --drain-seconds N              wait for unread bytes before detaching, default 10
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
-#   --compile, --json              object install: compile here; status, flows, bench: as JSON
+#   --compile, --json              object install: compile here; status, flows, adopt, bench: as JSON
+#   --adopt                        attach: then adopt; a line on stderr says what came of it
 #   --epoch N                      a step keeps this number; status tells it, and one more where the step has drifted
 #   --textfile DIR                 metrics: into DIR/socket-bypass.prom, for the textfile collector of node-exporter
 #   --seconds N                    bench: in all, default 30, at least 6
@@ -49,6 +51,7 @@ export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr
 
 map_names='claims counters knobs notes peers policies services sockets state'
 counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained'
+task_names='adopted seen enrolled other_cgroup policy special busy left noted full refused no_callbacks'
 link=/usr/local/sbin/socket-bypass
 # Internal: tests set these two where no systemd runs.
 systemd=${SOCKET_BYPASS_SYSTEMD:-/run/systemd/system} unit_folder=${SOCKET_BYPASS_UNITS:-/etc/systemd/system}
@@ -287,11 +290,15 @@ get_knob() { # FOLDER N -> $value
 	done
 }
 
+put_number() { # MAP-PIN N VALUE
+	# shellcheck disable=SC2046 # one argument a byte
+	must map update pinned "$1" key hex "0$2" 00 00 00 value hex $(printf '%016x\n' "$3" | awk '{ for (i = 15; i > 0; i -= 2) print substr($0, i, 2) }')
+}
+
 set_knob() { # FOLDER N VALUE
 	get_knob "$1" "$2"
 	[ "$value" -ne "$3" ] || return 0
-	# shellcheck disable=SC2046 # one argument a byte
-	must map update pinned "$1/maps/knobs" key hex "0$2" 00 00 00 value hex $(printf '%016x\n' "$3" | awk '{ for (i = 15; i > 0; i -= 2) print substr($0, i, 2) }')
+	put_number "$1/maps/knobs" "$2" "$3"
 	changed=1
 }
 
@@ -436,13 +443,17 @@ load_track() { # FOLDER OBJECT: pinned aside with its maps and renamed, the prog
 	ensure mv -T "$1/track-new" "$1/track"
 }
 
-load_redirect() { # FOLDER OBJECT
-	folder=$1 object=$2
-	set --
+load_beside() { # FOLDER OBJECT PIN WORD...: on the maps that are pinned there
+	folder=$1 object=$2 pin=$3
+	shift 3
 	for map in $map_names; do
 		set -- "$@" map name "$map" pinned "$folder/maps/$map"
 	done
-	must prog load "$object" "$folder/redirect" type sk_msg "$@"
+	bpf prog load "$object" "$pin" "$@"
+}
+
+load_redirect() { # FOLDER OBJECT
+	load_beside "$1" "$2" "$1/redirect" type sk_msg || err "bpftool prog load $1/redirect: expected it to work, found: $(explain)"
 }
 
 attach_verdict() { # FOLDER
@@ -739,7 +750,7 @@ install_object() {
 	cleanup="rm -rf '$new'; $cleanup"
 	ensure mkdir -m 0700 "$new"
 	[ -z "$compile" ] || sh "$from/build.sh" "$new" >&2 || err "build.sh: expected it to compile the objects, found the reason above"
-	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o "probe-$(machine)"; do
+	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o adopt.bpf.o "probe-$(machine)"; do
 		[ -e "$new/$file" ] || ensure cp "$from/$file" "$new/$file"
 	done
 	ensure chmod 0700 "$new/probe-$(machine)"
@@ -844,11 +855,75 @@ do_attach() {
 	keep cgroup "$cgroup"
 	put_link "$home/current" "$generation"
 	enable_boot
+	[ -z "$adopt" ] || adopt_too
+}
+
+# What it serves already must not fail because old connections stay on TCP.
+adopt_too() {
+	cleanup="rm -rf '$mine/adopt'; $cleanup"
+	why=$( (cmd_adopt) 2>&1) || why="note: open connections stay on TCP: ${why#socket-bypass: }"
+	warn "$why"
 }
 
 undo_attach() {
 	bpf cgroup detach "$cgroup_folder" sock_ops pinned "$mine/track"
 	set_knob "$mine" 0 1
+}
+
+# --- adopt: connections of before the attach ---
+
+check_iterator() {
+	find_release
+	say "$release" | awk -F '[.+-]' '{
+		fixed["6.12"] = 104; fixed["6.18"] = 45; fixed["7.1"] = 9
+		exit !($1 * 1000 + $2 > 7001 || (($1 "." $2) in fixed && $3 + 0 >= fixed[$1 "." $2]))
+	}' || err "kernel $release: expected the fix of CVE-2026-74714 (6.12.104, 6.18.45, 7.1.9), without which a walk over all sockets while others connect can corrupt memory, found another one; update it, or say --force where your vendor has fixed it" 3
+}
+
+# Three passes over the sockets of every network namespace; see adopt.bpf.c.
+adopt_open() { # -> $report: name=value a line
+	serving=$(recorded serving) mine=$B/$instance/$(recorded serving)
+	[ -n "$serving" ] || err "instance $instance: expected a generation that serves, found none; run attach first"
+	get_knob "$mine" 0
+	[ "$value" -eq 0 ] || err "instance $instance: expected it to serve, found it drained; run resume, or set enabled: true"
+	object=$home/$serving/adopt.bpf.o
+	[ -f "$object" ] || err "$object: expected it, found none; install this generation anew"
+	cgroup_folder=$v2$(recorded cgroup)
+	id=$(ls -di "$cgroup_folder") || err "$cgroup_folder: expected the cgroup that is attached to, found none; run attach again"
+	[ -n "$force" ] || check_iterator
+	find_probe
+	trial=$mine/adopt
+	ignore rm -rf "$trial"
+	cleanup="rm -rf '$trial'; $cleanup"
+	make_folder "$trial"
+	load_beside "$mine" "$object" "$trial/adopt" pinmaps "$trial/maps" || err "kernel: expected it to load adopt.bpf.o (Linux 6.12 or newer), found: $(explain)" 3
+	tasks=$trial/maps/tasks
+	# shellcheck disable=SC2086 # busybox ls puts blanks before the number
+	set -- $id
+	put_number "$tasks" 0 "$1"
+	for pass in 0 1 2; do
+		put_number "$tasks" 1 "$pass"
+		"$probe" iterate "$trial/adopt" || err "adopt: expected to look at every socket, found the reason above; run this again"
+	done
+	count_all "$trial" tasks "cgroup pass $task_names"
+	report=$(say "$counts" | awk '
+		{ n[$1] = $2 }
+		NR > 2 && $1 != "noted" && $1 != "no_callbacks" { print $1 "=" $2 }
+		END {
+			alone = n["noted"] - 2 * (n["adopted"] + n["full"] + n["refused"])
+			print "unpaired=" (alone > 0 ? alone : 0)
+			exit n["no_callbacks"] > 0
+		}') || err "kernel: expected Linux 6.12 or newer, which can call a sock_ops program for sockets that are established, found $(uname -r)" 3
+}
+
+cmd_adopt() {
+	adopt_open
+	if [ -n "$json" ]; then
+		say "$report" | awk -F = '{ t = t (t == "" ? "" : ",") "\"" $1 "\":" $2 } END { print "{" t "}" }'
+	else
+		say "$report" | tr '\n' ' ' | sed 's/ $//'
+		say
+	fi
 }
 
 # --- boot: a unit that runs the steps again, where there is systemd ---
@@ -993,9 +1068,9 @@ drop_selftest() { # also what a killed run left: nobody else works here while we
 
 # --- counters and status ---
 
-count_all() { # FOLDER -> $counts: name and value a line
-	must map dump pinned "$1/maps/counters"
-	counts=$(say "$out" | awk -v names="$counter_names" '
+count_all() { # FOLDER [MAP NAMES] -> $counts: name and value a line
+	must map dump pinned "$1/maps/${2:-counters}"
+	counts=$(say "$out" | awk -v names="${3:-$counter_names}" '
 		function number(text,   n, byte, v) { # "0x01","0x00",...
 			for (n = split(text, byte, /","/); n > 0; n--) {
 				sub(/.*0x/, "", byte[n])
@@ -1469,16 +1544,20 @@ finding() { # host|kernel MESSAGE
 	[ "$1" = host ] && refused=${refused:-1} || refused=3
 }
 
+# Debian has the stable version in uname -v, Ubuntu in version_signature.
+find_release() { # -> $release
+	release=$(uname -v | sed -n 's/.*Debian \([0-9][0-9.]*\).*/\1/p')
+	[ -n "$release" ] || release=$(sed -n 's/^Ubuntu [^ ]* \([0-9][0-9.]*\).*/\1/p' /proc/version_signature 2>/dev/null)
+	[ -n "$release" ] || release=$(uname -r)
+}
+
 deny_list() {
 	# build.sh puts the rows themselves here.
 	cat "$here/kernels.deny"
 }
 
-# Debian has the stable version in uname -v, Ubuntu in version_signature.
 check_kernel() {
-	release=$(uname -v | sed -n 's/.*Debian \([0-9][0-9.]*\).*/\1/p')
-	[ -n "$release" ] || release=$(sed -n 's/^Ubuntu [^ ]* \([0-9][0-9.]*\).*/\1/p' /proc/version_signature 2>/dev/null)
-	[ -n "$release" ] || release=$(uname -r)
+	find_release
 	while IFS='|' read -r before verdict condition what; do
 		[ -n "$before" ] || continue
 		advice="update it"
@@ -1691,14 +1770,14 @@ parse() {
 	case $verb in
 	'object install' | 'map create' | 'program load' | 'verdict attach' | selftest | 'policy set' | attach | apply) kind=create ;;
 	'object remove' | 'map remove' | 'program unload' | 'verdict detach' | detach | remove) kind=delete ;;
-	drain | resume | 'boot start') kind=switch ;;
+	drain | resume | adopt | 'boot start') kind=switch ;;
 	preflight | status | metrics | flows | bench | help) kind=report ;;
 	*) usage "expected a verb, found $verb" ;;
 	esac
 	while [ $# -gt 0 ]; do
 		word=1 flag=${1#--}
 		case $1 in
-		--take-over | --force | --everything | --off | --compile | --json) ;;
+		--take-over | --force | --everything | --off | --compile | --json | --adopt) ;;
 		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --queue-bytes | --drain-seconds | --timeout | --epoch | --textfile | --seconds)
 			[ $# -ge 2 ] || usage "$1: expected a value, found nothing"
 			case $2 in *[[:cntrl:]]*) usage "$1: expected one line of printable text" ;; esac
@@ -1776,7 +1855,7 @@ main() {
 	script=$(readlink "$0") || script=$0
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd) || exit
 	script=$here/${script##*/}
-	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' epoch=''
+	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' epoch=''
 	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true queue_bytes=0 drain_seconds=10 timeout=30 textfile='' seconds=30
 	undo='' cleanup='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null
@@ -1813,11 +1892,12 @@ main() {
 	attach) step attach selftest do_attach ;;
 	remove | 'object remove') cmd_remove ;;
 	drain | resume) cmd_drain ;;
+	adopt) cmd_adopt ;;
 	'boot start') cmd_boot_start ;;
 	*) cmd_detach ;;
 	esac
 	case $verb in
-	status | metrics | flows | bench) ;;
+	status | adopt | metrics | flows | bench) ;;
 	preflight) say "ok kernel=$(uname -r) machine=$(machine) bpftool=$version bpffs=$bpffs cgroup=$cgroup_folder" ;;
 	selftest) say "{\"serial\":$serial,\"selftest\":\"$result\",\"kernel\":\"$(uname -r)\",\"machine\":\"$(machine)\",\"pairs\":$pairs,\"redirected\":$messages,\"facts\":${facts:-null}}" ;;
 	*) if [ "$kind" = create ]; then say "$serial$(left_over)"; else say "done$(left_over)"; fi ;;

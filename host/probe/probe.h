@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the probe share. It knows sockets, and nothing of BPF. */
+/* What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c. */
 #ifndef PROBE_H
 #define PROBE_H
 
@@ -235,5 +235,6 @@ int verb_grace(char **words);
 int verb_cgroup(char **words);
 int verb_selftest(char **words);
 int verb_bench(char **words);
+int verb_iterate(char **words);
 
 #endif

@@ -37,12 +37,16 @@ export interface BypassArgs {
    */
   takeOver?: pulumi.Input<boolean>;
   /**
+   * Also enrol connections that are open already, each time the programs are attached. Needs Linux 6.12.104, 6.18.45, 7.1.9 or a newer line on the host; another one leaves them on TCP and says so. Default false.
+   */
+  adopt?: pulumi.Input<boolean>;
+  /**
    * Look at each host in every preview and up: what drifted from what was declared, say after a reboot, shows as an update of just that step, with the reason as a warning. Without it a preview looks at no host. Default false.
    */
   detectDrift?: boolean;
 }
 
-export const bypassDefaults = { enabled: true, cgroup: "/", takeOver: false, detectDrift: false };
+export const bypassDefaults = { enabled: true, cgroup: "/", takeOver: false, adopt: false, detectDrift: false };
 
 export const bypassProperties = {
   traffic: trafficSchema,
@@ -56,6 +60,7 @@ export const bypassProperties = {
   selfTest: selfTestSchema.optional(),
   limits: limitSchema.optional(),
   takeOver: flag(),
+  adopt: flag(),
   detectDrift: plainFlag(),
 };
 

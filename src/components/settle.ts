@@ -21,6 +21,9 @@ export function settleBypass(args: BypassArgs, where: Where) {
     takeOver: checkLater(bypassProperties.takeOver, args.takeOver, at("takeOver")).apply(
       (isWanted) => isWanted ?? bypassDefaults.takeOver,
     ),
+    adopt: checkLater(bypassProperties.adopt, args.adopt, at("adopt")).apply(
+      (isWanted) => isWanted ?? bypassDefaults.adopt,
+    ),
     compile: checkLater(bypassProperties.object, args.object, at("object")).apply(
       (object) => object?.compile ?? ("prebuilt" as const),
     ),

@@ -109,8 +109,8 @@ export function installSteps(
     "attachment",
     selfTest,
     pulumi
-      .all([on, args.cgroup, args.takeOver])
-      .apply(([installation, cgroup, takeOver]) => attachCgroup(installation, { cgroup, takeOver })),
+      .all([on, args.cgroup, args.takeOver, args.adopt])
+      .apply(([installation, cgroup, takeOver, adopt]) => attachCgroup(installation, { cgroup, takeOver, adopt })),
     undoing("detach"),
     [policy],
   );

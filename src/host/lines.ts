@@ -86,9 +86,15 @@ export function setPolicy(on: Installation, policy: Policy): string[] {
 /** `attach`: hand over the production cgroup to this generation. */
 export function attachCgroup(
   on: Installation,
-  want: { readonly cgroup: string; readonly takeOver: boolean },
+  want: { readonly cgroup: string; readonly takeOver: boolean; readonly adopt: boolean },
 ): string[] {
-  return run(on, "attach", "attach", "--cgroup", want.cgroup, ...when(want.takeOver, "--take-over"));
+  return run(
+    on,
+    "attach",
+    ...["attach", "--cgroup", want.cgroup],
+    ...when(want.takeOver, "--take-over"),
+    ...when(want.adopt, "--adopt"),
+  );
 }
 
 function run(on: Installation, step: StepName, ...words: readonly string[]): string[] {

@@ -41,6 +41,7 @@ describe("one property", () => {
     ...["", "a\nb", "é", "\0"].map((bad) => ["id", bad, id] as const),
     ...["true", 1, {}].map((bad) => ["enabled", bad, flag] as const),
     ...["no", 0].map((bad) => ["takeOver", bad, flag] as const),
+    ...["yes", 1].map((bad) => ["adopt", bad, flag] as const),
     ...["yes", 1].map((bad) => ["detectDrift", bad, `${flag}; an Output is known too late`] as const),
   ])("%s: refuses %j", (name, bad, words) => {
     const [expected, ...fix] = words.split("; ");
@@ -93,7 +94,7 @@ describe("one property", () => {
 });
 
 describe("a wrong name", () => {
-  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, detectDrift";
+  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, detectDrift";
 
   test.each([
     [{ trafic: {} }, "trafic", `${all}, id, become, stateDir`],

@@ -26,7 +26,7 @@ function listed(tar: Buffer): string[] {
 }
 
 describe.each(machines)("for %s", (machine) => {
-  const objects = ["flows.bpf.o", "redirect.bpf.o", "track.bpf.o"];
+  const objects = ["adopt.bpf.o", "flows.bpf.o", "redirect.bpf.o", "track.bpf.o"];
 
   test("prebuilt holds the objects, the script and this machine's probe, as a tar that tar lists", () => {
     const bundle = bundleFor("prebuilt", machine);

@@ -15,7 +15,7 @@ afterEach(() => {
 test("the objects are compiled on this machine, and no folder is left behind", () => {
   const before = fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("socket-bypass-compile-"));
   const objects = compileObjects();
-  expect([...objects.keys()].sort()).toEqual(["flows.bpf.o", "redirect.bpf.o", "track.bpf.o"]);
+  expect([...objects.keys()].sort()).toEqual(["adopt.bpf.o", "flows.bpf.o", "redirect.bpf.o", "track.bpf.o"]);
   for (const object of objects.values()) expect(object.subarray(0, 4).toString("latin1")).toBe("\x7fELF");
   expect(fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("socket-bypass-compile-"))).toEqual(before);
 });

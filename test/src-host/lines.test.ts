@@ -45,8 +45,11 @@ test.each([
   ],
   [attachVerdict({ ...on, epochs: { verdict: 3, map: 4 } }), `${there} verdict attach ${end} --epoch 3`],
   [attachVerdict({ ...on, epochs: { verdict: 0 } }), `${there} verdict attach ${end}`],
-  [attachCgroup(on, { cgroup: "/", takeOver: false }), `${there} attach --cgroup / ${end}`],
-  [attachCgroup(on, { cgroup: "/b", takeOver: true }), `${there} attach --cgroup /b --take-over ${end}`],
+  [attachCgroup(on, { cgroup: "/", takeOver: false, adopt: false }), `${there} attach --cgroup / ${end}`],
+  [
+    attachCgroup(on, { cgroup: "/b", takeOver: true, adopt: true }),
+    `${there} attach --cgroup /b --take-over --adopt ${end}`,
+  ],
   [
     attachVerdict({ ...on, stateDir: "/opt/sb" }),
     `sh /opt/sb/edge-web1-0a1b2c3d/3f2a9c000000/socket-bypass verdict attach ${which} --state-dir /opt/sb --owner p/s/edge/web1`,

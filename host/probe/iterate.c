@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * iterate PIN: runs a pinned BPF iterator once in each network namespace that a process lives in, and prints what it prints.
+ * bpftool can run none from a pin, and an iterator over sockets sees only the namespace in which it was started.
+ */
+#include "probe.h"
+
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+enum { MAX_NAMESPACES = 4096, NEW_NET = 0x40000000 };
+
+static int bpf(int command, union bpf_attr *attr)
+{
+	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr), 0, 0, 0);
+}
+
+static bool refuse(const char *what)
+{
+	say("iterate: ", what, ": ", name_error(errno));
+	return false;
+}
+
+static bool run(int link)
+{
+	union bpf_attr attr;
+	char text[4096];
+	ssize_t n;
+	int fd;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.iter_create.link_fd = (uint32_t)link;
+	fd = bpf(BPF_ITER_CREATE, &attr);
+	if (fd < 0)
+		return refuse("iterator");
+	/* EAGAIN: after a million sockets. */
+	while ((n = read(fd, text, sizeof(text))) > 0 || (n < 0 && errno == EAGAIN))
+		if (n > 0 && write(STDOUT_FILENO, text, (size_t)n) != n)
+			break;
+	if (n)
+		refuse("reading");
+	close(fd);
+	return n == 0;
+}
+
+/* Runs it where this process lives, unless that namespace was met before. */
+static bool visit(const char *pid, int link)
+{
+	static uint64_t met[MAX_NAMESPACES];
+	static unsigned int count;
+	char path[32] = "/proc/";
+	struct stat stat;
+	bool is_done = true;
+	int fd;
+
+	memcpy(path + 6, pid, strlen(pid));
+	memcpy(path + 6 + strlen(pid), "/ns/net", 8);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true; /* it has ended */
+	if (fstat(fd, &stat)) {
+		is_done = refuse(path);
+	} else {
+		unsigned int i = 0;
+
+		while (i < count && met[i] != stat.st_ino)
+			i++;
+		if (i == MAX_NAMESPACES) {
+			say("iterate: expected at most 4096 network namespaces");
+			is_done = false;
+		} else if (i == count) {
+			met[count++] = stat.st_ino;
+			is_done = syscall(SYS_setns, fd, NEW_NET, 0, 0, 0, 0) ? refuse(path)
+									      : run(link);
+		}
+	}
+	close(fd);
+	return is_done;
+}
+
+static bool visit_all(int link)
+{
+	struct entry {
+		uint64_t inode;
+		int64_t next;
+		uint16_t length;
+		uint8_t type;
+		char name[];
+	} *entry;
+	char entries[4096] __attribute__((aligned(8)));
+	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long n;
+
+	while ((n = syscall(SYS_getdents64, fd, entries, sizeof(entries), 0, 0, 0)) > 0)
+		for (long at = 0; at < n; at += entry->length) {
+			entry = (void *)(entries + at);
+			if (*entry->name >= '1' && *entry->name <= '9' && !visit(entry->name, link))
+				return false;
+		}
+	close(fd);
+	return n == 0 || refuse("/proc");
+}
+
+int verb_iterate(char **words)
+{
+	union bpf_attr attr;
+	int program, link;
+
+	if (!words[0] || words[1]) {
+		say("iterate: expected PIN");
+		return EXIT_USAGE;
+	}
+	memset(&attr, 0, sizeof(attr));
+	attr.pathname = (uint64_t)(uintptr_t)words[0];
+	program = bpf(BPF_OBJ_GET, &attr);
+	if (program < 0) {
+		refuse(words[0]);
+		return EXIT_FAILED;
+	}
+	memset(&attr, 0, sizeof(attr));
+	attr.link_create.prog_fd = (uint32_t)program;
+	attr.link_create.attach_type = BPF_TRACE_ITER;
+	link = bpf(BPF_LINK_CREATE, &attr);
+	if (link < 0) {
+		refuse("link");
+		return EXIT_FAILED;
+	}
+	return visit_all(link) ? 0 : EXIT_FAILED;
+}
