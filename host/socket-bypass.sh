@@ -751,6 +751,8 @@ install_object() {
 	ensure mkdir -m 0700 "$new"
 	[ -z "$compile" ] || sh "$from/build.sh" "$new" >&2 || err "build.sh: expected it to compile the objects, found the reason above"
 	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o adopt.bpf.o "probe-$(machine)"; do
+		# Sent only where adopting is asked for.
+		[ "$file" != adopt.bpf.o ] || [ -e "$from/$file" ] || continue
 		[ -e "$new/$file" ] || ensure cp "$from/$file" "$new/$file"
 	done
 	ensure chmod 0700 "$new/probe-$(machine)"
@@ -887,7 +889,7 @@ adopt_open() { # -> $report: name=value a line
 	get_knob "$mine" 0
 	[ "$value" -eq 0 ] || err "instance $instance: expected it to serve, found it drained; run resume, or set enabled: true"
 	object=$home/$serving/adopt.bpf.o
-	[ -f "$object" ] || err "$object: expected it, found none; install this generation anew"
+	[ -f "$object" ] || err "$object: expected it, found none; it is sent where adopt: true is declared"
 	cgroup_folder=$v2$(recorded cgroup)
 	id=$(ls -di "$cgroup_folder") || err "$cgroup_folder: expected the cgroup that is attached to, found none; run attach again"
 	[ -n "$force" ] || check_iterator

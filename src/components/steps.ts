@@ -29,10 +29,12 @@ export function installSteps(
   opts: pulumi.CustomResourceOptions,
 ): { readonly generation: pulumi.Output<string>; readonly selfTest: StepResource } {
   const { instance, owner } = identity;
-  const bundle = args.compile.apply((compile) => bundleFor(compile, target.machine));
+  const bundle = pulumi
+    .all([args.compile, args.adopt])
+    .apply(([compile, adopt]) => bundleFor(compile, target.machine, adopt));
   const generation = pulumi
-    .all([args.compile, args.size])
-    .apply(([compile, size]) => generationOf(bundleFor(compile, target.machine), compile, size));
+    .all([args.compile, args.adopt, args.size])
+    .apply(([compile, adopt, size]) => generationOf(bundleFor(compile, target.machine, adopt), compile, size));
   const found = args.detectDrift ? lookForDrift(target, instance, args.stateDir, opts) : pulumi.output({ epochs: {} });
   const on = pulumi.all([args.stateDir, generation, found]).apply(([stateDir, id, { epochs }]) => ({
     ...{ stateDir, instance, owner, generation: id, epochs },

@@ -27,15 +27,16 @@ export interface Bundle {
 
 type Files = ReadonlyMap<string, Buffer>;
 
-/** Pulumi keeps what is sent twice per host in its state. */
+/** Pulumi keeps what is sent twice per host in its state. Adopting takes an object more. */
 export const largestBundle = 64 * 1024;
+const largestWithAdopt = 80 * 1024;
 
 const bundles = new Map<string, Bundle>();
 
 /** Reads (and for "deployer" compiles) the files once per run. machine is what `uname -m` says on the host: one probe is sent. */
-export function bundleFor(origin: ObjectOrigin, machine: string): Bundle {
-  const key = `${origin} ${machine}`;
-  const known = bundles.get(key) ?? pack(origin, machine);
+export function bundleFor(origin: ObjectOrigin, machine: string, hasAdopt = false): Bundle {
+  const key = `${origin} ${machine} ${hasAdopt}`;
+  const known = bundles.get(key) ?? pack(origin, machine, hasAdopt);
   bundles.set(key, known);
   return known;
 }
@@ -51,12 +52,16 @@ export function generationOf(
   return createHash("sha256").update(bundle.identity).update(shape).digest("hex").slice(0, 12);
 }
 
-function pack(origin: ObjectOrigin, machine: string): Bundle {
+function pack(origin: ObjectOrigin, machine: string, hasAdopt: boolean): Bundle {
+  const wanted = (files: Files): Files =>
+    new Map([...files].filter(([name]) => hasAdopt || !name.startsWith("adopt.")));
   const identity =
-    origin === "prebuilt" ? prebuiltArchive(machine) : archive(new Map([...tools(machine), ...sources()]));
-  const sent = origin === "deployer" ? archive(new Map([...tools(machine), ...compileObjects()])) : identity;
+    origin === "prebuilt"
+      ? prebuiltArchive(machine, hasAdopt)
+      : archive(new Map([...tools(machine), ...wanted(sources())]));
+  const sent = origin === "deployer" ? archive(new Map([...tools(machine), ...wanted(compileObjects())])) : identity;
   return {
-    script: asScript(sent, machine),
+    script: asScript(sent, machine, hasAdopt ? largestWithAdopt : largestBundle),
     digest: createHash("sha256").update(sent).digest("hex"),
     isSource: origin === "target",
     identity,
@@ -64,8 +69,8 @@ function pack(origin: ObjectOrigin, machine: string): Bundle {
 }
 
 /** What a host is sent by default; host/pack.mjs packs it when the package is built. */
-export function prebuiltArchive(machine: string): Buffer {
-  const objects = readFolder(built(), (file) => file.endsWith(".bpf.o"));
+export function prebuiltArchive(machine: string, hasAdopt = false): Buffer {
+  const objects = readFolder(built(), (file) => file.endsWith(".bpf.o") && (hasAdopt || file !== "adopt.bpf.o"));
   return archive(new Map([...tools(machine), ...objects]));
 }
 
@@ -97,15 +102,15 @@ export function archive(files: Files): Buffer {
 }
 
 /** The archive goes before the last line of the header, which ends the here-document that it is read from. */
-export function asScript(tar: Buffer, machine = ""): string {
+export function asScript(tar: Buffer, machine = "", largest = largestBundle): string {
   const text = asBase85(packedBefore(tar, machine) ?? packNow(tar)).replace(/.{1,1000}/g, "$&\n");
   const header = fs.readFileSync(path.join(packageRoot(), "host", "unpack.sh"), "utf8");
   const script = withoutComments("unpack.sh", header)
     .replace(/\n+/g, "\n")
     .replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`);
-  if (script.length > largestBundle) {
+  if (script.length > largest) {
     throw new pulumi.RunError(
-      `socket-bypass: bundle: expected at most ${largestBundle} bytes as sent, found ${script.length}; ` +
+      `socket-bypass: bundle: expected at most ${largest} bytes as sent, found ${script.length}; ` +
         `leave something out of dist/host, or use object.compile "prebuilt"`,
     );
   }

@@ -231,7 +231,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
     ["selfTest.timeoutSeconds", { selfTest: { timeoutSeconds: 9 } }, ["selftest"]],
     ["cgroup", { cgroup: "/a" }, ["object", "attachment"]],
     ["takeOver", { takeOver: true }, ["object", "attachment"]],
-    ["adopt", { adopt: true }, ["attachment"]],
+    ["adopt", { adopt: true }, [...steps]],
     ["limits.sockets", { limits: { sockets: 64 } }, [...steps]],
     ["limits.pendingPairs", { limits: { pendingPairs: 64 } }, [...steps]],
     ["object.compile", { object: { compile: "target" } }, [...steps]],

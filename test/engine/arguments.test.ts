@@ -19,7 +19,7 @@ describe.skipIf(isSkipped)("an argument that changes", () => {
       ["limits.pendingPairs", { limits: { queueBytes: 65536, sockets: 1024, pendingPairs: 1024 } }, all],
       ["object.compile", { object: { compile: "target" } }, all],
       ["takeOver", { takeOver: true }, ends],
-      ["adopt", { adopt: true }, { attachment: "update" }],
+      ["adopt", { adopt: true }, all],
       ["cgroup", { cgroup: `${machine.cgroup}-other` }, ends],
     ];
     for (const [name, change, expected] of changes) {

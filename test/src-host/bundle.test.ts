@@ -26,7 +26,7 @@ function listed(tar: Buffer): string[] {
 }
 
 describe.each(machines)("for %s", (machine) => {
-  const objects = ["adopt.bpf.o", "flows.bpf.o", "redirect.bpf.o", "track.bpf.o"];
+  const objects = ["flows.bpf.o", "redirect.bpf.o", "track.bpf.o"];
 
   test("prebuilt holds the objects, the script and this machine's probe, as a tar that tar lists", () => {
     const bundle = bundleFor("prebuilt", machine);
@@ -36,6 +36,17 @@ describe.each(machines)("for %s", (machine) => {
     for (const line of lines) expect(line).toMatch(/^-rw(x|-)------ 0\/0 +[0-9]+ 1970-01-01 /);
     expect(createHash("sha256").update(tar).digest("hex")).toBe(bundle.digest);
     expect(bundle.isSource).toBe(false);
+  });
+
+  test("the object that adopts is sent only where it is asked for, and makes another generation", () => {
+    const [plain, adopting] = [bundleFor("prebuilt", machine), bundleFor("prebuilt", machine, true)];
+    const names = listed(archiveOf(adopting.script)).map((line) => line.split(" ").at(-1));
+    expect(names).toEqual(["adopt.bpf.o", ...objects, `probe-${machine}`, "socket-bypass"]);
+    expect(adopting.script.length).toBeLessThanOrEqual(80 * 1024);
+    expect(generationOf(adopting, "prebuilt", size)).not.toBe(generationOf(plain, "prebuilt", size));
+    const sources = (bundle: { script: string }) =>
+      listed(archiveOf(bundle.script)).filter((line) => line.endsWith(" adopt.bpf.c")).length;
+    expect([false, true].map((hasAdopt) => sources(bundleFor("target", machine, hasAdopt)))).toEqual([0, 1]);
   });
 
   test("target holds the sources instead of the objects", () => {
