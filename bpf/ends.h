@@ -163,10 +163,10 @@ SUBPROGRAM bool is_read_by_edges(const struct end *end)
 }
 
 /*
- * What is kept for the socket of an end, by way of the socket itself: a program can look up the storage only of the socket that it
- * runs on. Nothing else that may be stored with a socket begins with the socket's own cookie and address.
+ * Where the state of an end is kept, found by way of the socket itself: a program can look up the storage only of the
+ * socket that it runs on. Nothing else that may be stored with a socket begins with the socket's own cookie and address.
  */
-SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
+SUBPROGRAM struct socket_state *find_state(const struct end *end)
 {
 	struct sock *sk = (struct sock *)end->sock;
 	struct bpf_local_storage *storage = 0;
@@ -174,40 +174,54 @@ SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
 	int i;
 
 	if (BPF_CORE_READ_INTO(&storage, sk, sk_bpf_storage) || !storage)
-		return false;
+		return 0;
 	if (BPF_CORE_READ_INTO(&node, storage, list.first))
-		return false;
+		return 0;
 	for (i = 0; i < MAX_STORAGES && node; i++) {
 		struct bpf_local_storage_elem *elem =
 			(void *)node - bpf_core_field_offset(struct bpf_local_storage_elem, snode);
-		void *data = (void *)elem +
-			     bpf_core_field_offset(struct bpf_local_storage_elem, sdata) +
-			     bpf_core_field_offset(struct bpf_local_storage_data, data);
+		struct socket_state *found =
+			(void *)elem + bpf_core_field_offset(struct bpf_local_storage_elem, sdata) +
+			bpf_core_field_offset(struct bpf_local_storage_data, data);
+		struct end own = {};
 
-		if (bpf_probe_read_kernel(found, sizeof(*found), data))
-			return false;
-		if (found->own.cookie == end->cookie && found->own.sock == end->sock &&
-		    found->mode != MODE_GONE)
-			return true;
+		if (bpf_probe_read_kernel(&own, sizeof(own), &found->own))
+			return 0;
+		if (own.cookie == end->cookie && own.sock == end->sock)
+			return found;
 		if (BPF_CORE_READ_INTO(&node, elem, snode.next))
-			return false;
+			return 0;
 	}
-	return false;
+	return 0;
+}
+
+SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
+{
+	struct socket_state *there = find_state(end);
+
+	return there && !bpf_probe_read_kernel(found, sizeof(*found), there) &&
+	       found->own.cookie == end->cookie && found->mode != MODE_GONE;
 }
 
 SUBPROGRAM __u32 get_sender(const struct end *end)
 {
-	struct socket_state its;
+	struct socket_state *its = find_state(end);
+	__u32 sender = 0;
 
-	return read_state(end, &its) ? its.sender : 0;
+	if (its)
+		bpf_probe_read_kernel(&sender, sizeof(sender), &its->sender);
+	return sender;
 }
 
 /* Whether a call of the receiver may still be one of plain TCP, begun before the two were adopted. */
 SUBPROGRAM bool is_adopted(const struct end *sender)
 {
-	struct socket_state its;
+	struct socket_state *its = find_state(sender);
+	__u32 flags = 0;
 
-	return read_state(sender, &its) && (its.flags & FLAG_ADOPTED);
+	if (its)
+		bpf_probe_read_kernel(&flags, sizeof(flags), &its->flags);
+	return flags & FLAG_ADOPTED;
 }
 
 /*
@@ -242,12 +256,16 @@ static __always_inline int count_calls(const struct end *end, struct sk_psock *p
 static __always_inline bool is_sleeper_in_bypass(const struct socket_state *own,
 						 struct sk_psock *psock, __u32 sleeper)
 {
-	struct socket_state its;
+	struct socket_state *its = find_state(&own->peer);
+	__u32 mode = MODE_GONE, flags = 0, sender = 0;
 
-	if ((own->flags & FLAG_SENDERS) || !read_state(&own->peer, &its) ||
-	    (its.flags & FLAG_SENDERS))
+	if (!its || bpf_probe_read_kernel(&mode, sizeof(mode), &its->mode) ||
+	    bpf_probe_read_kernel(&flags, sizeof(flags), &its->flags) ||
+	    bpf_probe_read_kernel(&sender, sizeof(sender), &its->sender))
 		return false;
-	if (its.sender ? its.sender != sleeper : own->flags & FLAG_ADOPTED)
+	if (mode == MODE_GONE || ((own->flags | flags) & FLAG_SENDERS))
+		return false;
+	if (sender ? sender != sleeper : own->flags & FLAG_ADOPTED)
 		return false;
 	return count_references(psock) > 1;
 }
