@@ -27,9 +27,10 @@ export interface Bundle {
 
 type Files = ReadonlyMap<string, Buffer>;
 
-/** Pulumi keeps what is sent twice per host in its state. Adopting takes an object more. */
+/** Pulumi keeps what is sent twice per host in its state. */
 export const largestBundle = 64 * 1024;
-const largestWithAdopt = 80 * 1024;
+/** With the object that adopts, or packed only now because it was only now compiled. */
+const largestOther = 80 * 1024;
 
 const bundles = new Map<string, Bundle>();
 
@@ -61,7 +62,7 @@ function pack(origin: ObjectOrigin, machine: string, hasAdopt: boolean): Bundle 
       : archive(new Map([...tools(machine), ...wanted(sources())]));
   const sent = origin === "deployer" ? archive(new Map([...tools(machine), ...wanted(compileObjects())])) : identity;
   return {
-    script: asScript(sent, machine, hasAdopt ? largestWithAdopt : largestBundle),
+    script: asScript(sent, machine, hasAdopt || origin === "deployer" ? largestOther : largestBundle),
     digest: createHash("sha256").update(sent).digest("hex"),
     isSource: origin === "target",
     identity,
