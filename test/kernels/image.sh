@@ -33,9 +33,16 @@ main() {
 	rm -rf "$root"
 }
 
+# From where this machine has its packages.
 sources() {
 	for source in "debian $suite" "debian-security $suite-security" ${from:+"debian $from"}; do
-		echo "deb [signed-by=$keys] http://deb.debian.org/${source%% *} ${source#* } main"
+		# shellcheck disable=SC2016 # for apt-get
+		site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep "/${source%% *}\$" | head -n 1)
+		if [ -z "$site" ]; then
+			echo "image.sh: expected a source of packages that ends in /${source%% *}, found none; add one to /etc/apt and run apt-get update" >&2
+			return 1
+		fi
+		echo "deb [signed-by=$keys] $site ${source#* } main"
 	done
 }
 
@@ -72,8 +79,8 @@ complete_root() {
 		::respawn:/usr/sbin/sshd -D -e -f /etc/ssh/guest
 	END
 	cat >"$root/etc/ssh/guest" <<-END
-		HostKey /root/host_key
-		AuthorizedKeysFile /root/authorized_keys
+		HostKey /etc/ssh/guest_key
+		AuthorizedKeysFile %h/authorized_keys
 		PermitRootLogin prohibit-password
 		MaxSessions 64
 		UseDNS no
