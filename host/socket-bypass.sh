@@ -563,18 +563,25 @@ id_by_name() { # NAME -> $value, among the maps of $used
 	return 1
 }
 
+# Where this instance was attached last. What is lost elsewhere may be anybody's.
+kept_place() (
+	place=$(kept cgroup)
+	[ -z "$place" ] || say "$v2${place%/}"
+)
+
 # Pins them again, as a generation to be retired.
-recover_lost() { # CGROUP-FOLDER
-	ours=
+recover_lost() {
+	ours='' lost_place=$(kept_place)
+	[ -n "$lost_place" ] || return 0
 	for track in "$B"/*/*/track; do
 		id_of prog "$track"
 		ours="$ours $value "
 	done
 	list_hooks
-	for lost in $(say "$hooks" | awk -v place="$1" '{ id = $1; sub(/^[^ ]* [^ ]* /, "") } $0 == place { print id }'); do
+	for lost in $(say "$hooks" | place="$lost_place" awk '{ id = $1; sub(/^[^ ]* [^ ]* /, "") } $0 == ENVIRON["place"] { print id }'); do
 		case $ours in *" $lost "*) continue ;; esac
 		is_lost "$lost" || continue
-		warn "note: $1: expected sock_ops program $lost to be pinned, found its pins gone; it is drained and detached"
+		warn "note: $lost_place: expected sock_ops program $lost to be pinned, found its pins gone; it is drained and detached"
 		folder=$B/$instance/$(printf '%012x' "$lost")
 		make_folder "$B/$instance"
 		make_folder "$folder"
@@ -813,7 +820,7 @@ do_attach() {
 	check_cgroup
 	check_rivals
 	build verdict
-	recover_lost "$cgroup_folder"
+	recover_lost
 	old=
 	for other in $instance $rivals; do
 		for folder in "$B/$other"/*; do
@@ -1630,7 +1637,7 @@ check_host() {
 }
 
 check_hooks() { # other sock_ops programs on the cgroup, above and below
-	ours=
+	ours='' lost_place=$(kept_place)
 	for track in "$B"/*/*/track; do
 		id_of prog "$track"
 		ours="$ours $value "
@@ -1645,7 +1652,7 @@ check_hooks() { # other sock_ops programs on the cgroup, above and below
 		multi:* | override:"$place"/?*) ;;
 		*:"$place"/*) finding host "$place: expected its sock_ops programs attached with «multi», found $id with «$flags»; attach that one with multi" ;;
 		esac
-		[ "$place" != "$cgroup_folder" ] || ! is_lost "$id" || continue
+		[ "$place" != "$lost_place" ] || ! is_lost "$id" || continue
 		bpf prog show id "$id" || continue
 		field name
 		name=$value used=${out#*\"map_ids\":[}
@@ -1718,8 +1725,7 @@ apply_steps() { # all behind the first
 cmd_detach() {
 	[ -n "$bpftool" ] || [ ! -d "$B/$instance" ] || err "bpftool: expected it to detach $instance, found none; install it and run this again"
 	disable_boot
-	place=$(kept cgroup)
-	[ -z "$bpftool" ] || [ -z "$place" ] || recover_lost "$v2${place%/}"
+	[ -z "$bpftool" ] || recover_lost
 	retire_instance "$instance"
 	ignore rm -f "$home/current" "$home/cgroup"
 }
