@@ -136,6 +136,6 @@ async function withoutLink(act: () => Promise<void>): Promise<void> {
   try {
     await act();
   } finally {
-    if (fs.existsSync(found)) fs.symlinkSync(found, link);
+    if (fs.existsSync(found) && readLink(link) === "") fs.symlinkSync(found, link);
   }
 }
