@@ -7,7 +7,7 @@
 #   lint   check the sources
 #   demo   build, and what `npm start` runs
 #   kernels  what makes and runs the virtual machines of the tests
-#   test   build, lint, demo, kernels, and what the tests run
+#   test   build, lint, demo, and what the tests run
 # environment:
 #   SOCKET_BYPASS_INSTALL=no   install no system package; print the command instead (default: install with apt-get when root)
 # exit: 1 something is missing, 2 wrong usage
@@ -22,7 +22,7 @@ main() {
 		case $purpose in
 		build | lint | kernels) purposes="$purposes $purpose" ;;
 		demo) purposes="$purposes build demo" ;;
-		test) purposes="$purposes build lint demo kernels test" ;;
+		test) purposes="$purposes build lint demo test" ;;
 		*) usage ;;
 		esac
 	done

@@ -19,9 +19,6 @@ main() {
 	npm run --silent types
 	heading "tests"
 	node_modules/.bin/vitest run "$@"
-	[ $# -eq 0 ] || return 0
-	heading "another kernel, in a virtual machine"
-	node_modules/.bin/tsx test/kernels/run.ts --quick
 }
 
 heading() {

@@ -23,3 +23,4 @@ ip addr add 10.0.2.15/24 dev eth0
 tar -xf /dev/vdb -C /root
 chown -R 0:0 /root
 chmod 700 /root
+cd /root && mv host_key /etc/ssh/guest_key

@@ -2,7 +2,7 @@
 // The cases of test/bpf on other kernels, each in a virtual machine: `npm run test:kernels -- [--only KERNEL] [--few | --name TEXT | --quick]`.
 //
 // docs/kernels.md is written from the last run of each kernel; that it was one of a few cases is said there. Nothing is written with --name,
-// and with --quick, the part of `npm test`: a few cases on the kernel that differs most, from any disk that is there.
+// and with --quick: a few cases on the kernel that differs most, from any disk that is there.
 import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
