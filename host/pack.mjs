@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// node pack.mjs DIR: writes DIR/bundle-MACHINE.gz, what a host of that type is sent, from the parts in DIR. zopfli makes of the same bytes
+// node pack.mjs DIR: writes DIR/prebuilt-MACHINE.gz and DIR/target-MACHINE.gz, what a host of that type is sent, from the parts in DIR. zopfli makes of the same bytes
 // 6 % less than gzip, for a second of time, so it is done once here and not in every preview.
 import { spawnSync } from "node:child_process";
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
 const [, , folder = "dist/host"] = process.argv;
-const { prebuiltArchive } = createRequire(import.meta.url)("../bin/host/bundle.js");
+const { packageArchive } = createRequire(import.meta.url)("../bin/host/bundle.js");
 
-for (const machine of ["x86_64", "aarch64"]) {
-  const tar = join(folder, `bundle-${machine}`);
-  writeFileSync(tar, prebuiltArchive(machine));
+for (const name of ["prebuilt-x86_64", "prebuilt-aarch64", "target-x86_64", "target-aarch64"]) {
+  const tar = join(folder, name);
+  writeFileSync(tar, packageArchive(...name.split("-")));
   const { error, status } = spawnSync("zopfli", ["--gzip", tar], { stdio: ["ignore", "inherit", "inherit"] });
   rmSync(tar);
   if (error || status !== 0) {
@@ -20,5 +20,4 @@ for (const machine of ["x86_64", "aarch64"]) {
     );
     process.exit(1);
   }
-  renameSync(`${tar}.gz`, join(folder, `bundle-${machine}.gz`));
 }

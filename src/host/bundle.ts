@@ -54,13 +54,8 @@ export function generationOf(
 }
 
 function pack(origin: ObjectOrigin, machine: string, hasAdopt: boolean): Bundle {
-  const wanted = (files: Files): Files =>
-    new Map([...files].filter(([name]) => hasAdopt || !name.startsWith("adopt.")));
-  const identity =
-    origin === "prebuilt"
-      ? prebuiltArchive(machine, hasAdopt)
-      : archive(new Map([...tools(machine), ...wanted(sources())]));
-  const sent = origin === "deployer" ? archive(new Map([...tools(machine), ...wanted(compileObjects())])) : identity;
+  const identity = packageArchive(origin === "prebuilt" ? "prebuilt" : "target", machine, hasAdopt);
+  const sent = origin === "deployer" ? archiveOf(compileObjects(), machine, hasAdopt) : identity;
   return {
     script: asScript(sent, machine, hasAdopt || origin === "deployer" ? largestOther : largestBundle),
     digest: createHash("sha256").update(sent).digest("hex"),
@@ -69,10 +64,15 @@ function pack(origin: ObjectOrigin, machine: string, hasAdopt: boolean): Bundle 
   };
 }
 
-/** What a host is sent by default; host/pack.mjs packs it when the package is built. */
-export function prebuiltArchive(machine: string, hasAdopt = false): Buffer {
-  const objects = readFolder(built(), (file) => file.endsWith(".bpf.o") && (hasAdopt || file !== "adopt.bpf.o"));
-  return archive(new Map([...tools(machine), ...objects]));
+/** What a host is sent of the package's own files; host/pack.mjs packs it when the package is built. */
+export function packageArchive(origin: "prebuilt" | "target", machine: string, hasAdopt = false): Buffer {
+  const objects = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
+  return archiveOf(origin === "prebuilt" ? objects() : sources(), machine, hasAdopt);
+}
+
+function archiveOf(files: Files, machine: string, hasAdopt: boolean): Buffer {
+  const wanted = [...files].filter(([name]) => hasAdopt || !name.startsWith("adopt."));
+  return archive(new Map([...tools(machine), ...wanted]));
 }
 
 function built(): string {
@@ -120,10 +120,9 @@ export function asScript(tar: Buffer, machine = "", largest = largestBundle): st
 
 /** Tighter than gzip does it, and only what was there when the package was built. */
 function packedBefore(tar: Buffer, machine: string): Buffer | undefined {
-  const file = path.join(built(), `bundle-${machine}.gz`);
-  if (!fs.existsSync(file)) return undefined;
-  const packed = fs.readFileSync(file);
-  return gunzipSync(packed).equals(tar) ? packed : undefined;
+  const files = ["prebuilt", "target"].map((origin) => path.join(built(), `${origin}-${machine}.gz`));
+  const packed = files.filter((file) => fs.existsSync(file)).map((file) => fs.readFileSync(file));
+  return packed.find((one) => gunzipSync(one).equals(tar));
 }
 
 function packNow(tar: Buffer): Buffer {
