@@ -563,6 +563,14 @@ id_by_name() { # NAME -> $value, among the maps of $used
 	return 1
 }
 
+list_ours() { # the sock_ops programs that any instance has pinned -> $ours, their ids
+	ours=
+	for track in "$B"/*/*/track; do
+		id_of prog "$track"
+		ours="$ours $value "
+	done
+}
+
 # Where this instance was attached last. What is lost elsewhere may be anybody's.
 kept_place() (
 	place=$(kept cgroup)
@@ -571,12 +579,9 @@ kept_place() (
 
 # Pins them again, as a generation to be retired.
 recover_lost() {
-	ours='' lost_place=$(kept_place)
+	lost_place=$(kept_place)
 	[ -n "$lost_place" ] || return 0
-	for track in "$B"/*/*/track; do
-		id_of prog "$track"
-		ours="$ours $value "
-	done
+	list_ours
 	list_hooks
 	for lost in $(say "$hooks" | place="$lost_place" awk '{ id = $1; sub(/^[^ ]* [^ ]* /, "") } $0 == ENVIRON["place"] { print id }'); do
 		case $ours in *" $lost "*) continue ;; esac
@@ -1637,11 +1642,8 @@ check_host() {
 }
 
 check_hooks() { # other sock_ops programs on the cgroup, above and below
-	ours='' lost_place=$(kept_place)
-	for track in "$B"/*/*/track; do
-		id_of prog "$track"
-		ours="$ours $value "
-	done
+	lost_place=$(kept_place)
+	list_ours
 	list_hooks
 	while read -r id flags place; do
 		# Without any hook there is one empty line.
