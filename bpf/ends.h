@@ -128,8 +128,11 @@ SUBPROGRAM int count_sleepers(const struct end *end, __u32 *thread)
 	return at == head ? sleepers : -1;
 }
 
-/* Whether somebody waits for the socket by edge-triggered epoll. Such a reader may not come back for bytes whose wake-up it had before. */
-SUBPROGRAM bool is_read_by_edges(const struct end *end)
+/*
+ * Whether somebody waits for the socket by edge-triggered epoll: such a reader may not come back for bytes whose wake-up it had
+ * before. Also true where that cannot be known, and before accept().
+ */
+SUBPROGRAM bool may_be_read_by_edges(const struct end *end)
 {
 	struct sock *sk = (struct sock *)end->sock;
 	struct list_head *head, *at = 0;
@@ -137,11 +140,11 @@ SUBPROGRAM bool is_read_by_edges(const struct end *end)
 	int i;
 
 	if (BPF_CORE_READ_INTO(&queue, sk, sk_wq) || !queue)
-		return false;
+		return true;
 	head = (void *)queue + bpf_core_field_offset(struct socket_wq, wait) +
 	       bpf_core_field_offset(struct wait_queue_head, head);
 	if (BPF_CORE_READ_INTO(&at, queue, wait.head.next))
-		return false;
+		return true;
 
 	for (i = 0; i < MAX_SLEEPERS && at != head; i++) {
 		struct wait_queue_entry *waiter =
@@ -151,15 +154,15 @@ SUBPROGRAM bool is_read_by_edges(const struct end *end)
 		void *func = 0;
 		__u32 events = 0;
 
-		if (BPF_CORE_READ_INTO(&func, waiter, func))
-			return false;
-		if (&ep_poll_callback && func == &ep_poll_callback &&
-		    !BPF_CORE_READ_INTO(&events, entry, base, event.events) && (events & EPOLLET))
+		if (!&ep_poll_callback || BPF_CORE_READ_INTO(&func, waiter, func))
+			return true;
+		if (func == &ep_poll_callback &&
+		    (BPF_CORE_READ_INTO(&events, entry, base, event.events) || (events & EPOLLET)))
 			return true;
 		if (BPF_CORE_READ_INTO(&at, waiter, entry.next))
-			return false;
+			return true;
 	}
-	return false;
+	return at != head;
 }
 
 /*

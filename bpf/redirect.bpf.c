@@ -211,7 +211,7 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	BPF_CORE_READ_INTO(&rcvbuf, reader, sk_rcvbuf);
 	if (limit < rcvbuf / 2)
 		limit = rcvbuf / 2;
-	if (queued > limit && is_read_by_edges(&own->peer))
+	if (queued > limit && may_be_read_by_edges(&own->peer))
 		limit *= EDGE_QUEUES;
 	if (queued > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own,
@@ -221,16 +221,19 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 }
 
 /*
- * BYPASS: a turn to TCP waits until the reader has taken all that was redirected, unless its queue is too long. Else a reader by
- * edge-triggered epoll that takes a short read for the end, as epoll(7) allows and nginx, Netty and Tokio do, stops between the last
- * redirected byte and the first TCP byte, and nothing wakes it.
+ * BYPASS: a turn to TCP waits until a reader by edge-triggered epoll has taken all that was redirected, unless its queue is too long.
+ * Else one that takes a short read for the end, as epoll(7) allows and nginx, Netty and Tokio do, stops between the last redirected
+ * byte and the first TCP byte, and nothing wakes it. Who has taken nothing yet may become such a reader; and in the first second of a
+ * drain all wait, because that costs nothing.
  */
-SUBPROGRAM void turn_when_empty(struct socket_state *own)
+SUBPROGRAM void turn_when_safe(struct socket_state *own, bool is_drain)
 {
 	struct sk_psock *psock = get_psock(&own->peer);
 
-	if (!psock || !is_end(&own->peer) || !has_redirected_bytes(psock))
-		enter(own, own->turn);
+	if (psock && is_end(&own->peer) && has_redirected_bytes(psock) &&
+	    (is_drain || own->queued >= own->bytes || may_be_read_by_edges(&own->peer)))
+		return;
+	enter(own, own->turn);
 }
 
 SEC("sk_msg")
@@ -267,7 +270,7 @@ int redirect_msg(struct sk_msg_md *msg)
 	if (own->mode == MODE_BYPASS && is_look_due(own, msg->size))
 		look_at_reader(own, msg->size);
 	if (own->mode == MODE_BYPASS && own->turn)
-		turn_when_empty(own);
+		turn_when_safe(own, drain);
 	if (own->mode != MODE_BYPASS) {
 		count(COUNT_TCP_MESSAGES);
 		return SK_PASS;

@@ -25,7 +25,7 @@
 #endif
 #ifndef EDGE_QUEUES
 #define EDGE_QUEUES \
-	16 /* so many times as much may wait for a reader by edge-triggered epoll, see turn_when_empty() */
+	16 /* so many times as much may wait for a reader by edge-triggered epoll, see turn_when_safe() */
 #endif
 #ifndef SPILL_BYTES
 #define SPILL_BYTES (64 << 20) /* by TCP in one spill, then the direction leaves */
