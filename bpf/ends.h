@@ -89,16 +89,16 @@ static __always_inline bool is_owned(const struct end *end)
 
 /*
  * Threads asleep in a call on the socket, -1 when that cannot be known. A sleeper of any kind waits by woken_wake_function;
- * poll and epoll do not. thread is that of the only sleeper.
+ * poll and epoll do not. threads are those of the first two.
  */
-SUBPROGRAM int count_sleepers(const struct end *end, __u32 *thread)
+SUBPROGRAM int count_sleepers(const struct end *end, __u32 threads[2])
 {
 	struct sock *sk = (struct sock *)end->sock;
 	struct list_head *head, *at = 0;
 	struct socket_wq *queue = 0;
 	int sleepers = 0, i;
 
-	*thread = 0;
+	threads[0] = threads[1] = 0;
 	if (BPF_CORE_READ_INTO(&queue, sk, sk_wq))
 		return -1;
 	if (!queue)
@@ -119,7 +119,7 @@ SUBPROGRAM int count_sleepers(const struct end *end, __u32 *thread)
 			struct task_struct *task = 0;
 
 			BPF_CORE_READ_INTO(&task, waiter, private);
-			BPF_CORE_READ_INTO(thread, task, pid);
+			BPF_CORE_READ_INTO(&threads[sleepers > 0], task, pid);
 			sleepers++;
 		}
 		if (BPF_CORE_READ_INTO(&at, waiter, entry.next))
@@ -216,6 +216,16 @@ SUBPROGRAM __u32 get_sender(const struct end *end)
 	return sender;
 }
 
+SUBPROGRAM __u32 get_sent(const struct end *end)
+{
+	struct socket_state *its = find_state(end);
+	__u32 sent = 0;
+
+	if (its)
+		bpf_probe_read_kernel(&sent, sizeof(sent), &its->sent);
+	return sent;
+}
+
 /* Whether a call of the receiver may still be one of plain TCP, begun before the two were adopted. */
 SUBPROGRAM bool is_adopted(const struct end *sender)
 {
@@ -235,8 +245,8 @@ SUBPROGRAM bool is_adopted(const struct end *sender)
 static __always_inline int count_calls(const struct end *end, struct sk_psock *psock,
 				       bool is_adopted)
 {
-	__u32 thread, sender;
-	int sleepers = count_sleepers(end, &thread);
+	__u32 threads[2], sender;
+	int sleepers = count_sleepers(end, threads);
 
 	if (sleepers < 0)
 		return MAX_SLEEPERS;
@@ -244,23 +254,25 @@ static __always_inline int count_calls(const struct end *end, struct sk_psock *p
 		sender = get_sender(end);
 		if (!sender)
 			return 0;
-		if (sleepers > 1 || thread != sender)
+		if (sleepers > 1 || threads[0] != sender)
 			sleepers = 0;
 	}
 	return count_references(psock) - 1 - sleepers;
 }
 
 /*
- * Whether the only sleeper of the peer sleeps where redirected bytes wake it. Who sleeps in tcp_bpf_recvmsg() holds a reference
- * to the psock, and the map holds one; that count is exact only when no other thread can hold another one: this end has one
- * sender, which is here, and the peer's one sender, if any, is the sleeper. Where calls may have begun before the socket was
- * enrolled, only a sleeper who has sent since is trusted.
+ * Whether the sleepers of the peer, two at most, sleep where redirected bytes wake them. Who sleeps in tcp_bpf_recvmsg() holds a
+ * reference to the psock, and the map holds one; the peer's one sender may hold one in a send, asleep or not. The count says
+ * something only when no other thread can hold one: this end has one sender, which is here. Where calls may have begun before the
+ * socket was enrolled, only a sleeper who has sent since is trusted.
  */
-static __always_inline bool is_sleeper_in_bypass(const struct socket_state *own,
-						 struct sk_psock *psock, __u32 sleeper)
+static __always_inline bool are_sleepers_in_bypass(const struct socket_state *own,
+						   struct sk_psock *psock, int sleepers,
+						   const __u32 threads[2])
 {
 	struct socket_state *its = find_state(&own->peer);
 	__u32 mode = MODE_GONE, flags = 0, sender = 0;
+	bool is_asleep;
 
 	if (!its || bpf_probe_read_kernel(&mode, sizeof(mode), &its->mode) ||
 	    bpf_probe_read_kernel(&flags, sizeof(flags), &its->flags) ||
@@ -268,16 +280,19 @@ static __always_inline bool is_sleeper_in_bypass(const struct socket_state *own,
 		return false;
 	if (mode == MODE_GONE || ((own->flags | flags) & FLAG_SENDERS))
 		return false;
-	if (sender ? sender != sleeper : own->flags & FLAG_ADOPTED)
+	is_asleep = sender && (sender == threads[0] || sender == threads[1]);
+	if (own->flags & FLAG_ADOPTED)
+		return sleepers == 1 && is_asleep && count_references(psock) > 1;
+	if (sleepers > 1 && !is_asleep)
 		return false;
-	return count_references(psock) > 1;
+	return count_references(psock) > sleepers + (sender && !is_asleep);
 }
 
 SUBPROGRAM bool is_drained_once(const struct socket_state *own)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)own->own.sock,
 			*peer = (struct tcp_sock *)own->peer.sock;
-	__u32 written = 0, copied = 1, thread;
+	__u32 written = 0, copied = 1, threads[2];
 	struct sk_psock *psock;
 	int sleepers;
 
@@ -289,10 +304,11 @@ SUBPROGRAM bool is_drained_once(const struct socket_state *own)
 	psock = get_psock(&own->peer);
 	if (!psock)
 		return false;
-	sleepers = count_sleepers(&own->peer, &thread);
+	sleepers = count_sleepers(&own->peer, threads);
 	if (sleepers == 0)
 		return true;
-	return sleepers == 1 && is_sleeper_in_bypass(own, psock, thread);
+	return (sleepers == 1 || sleepers == 2) &&
+	       are_sleepers_in_bypass(own, psock, sleepers, threads);
 }
 
 /*

@@ -120,7 +120,7 @@ static __always_inline __u32 get_lag(const struct socket_state *own)
 
 static __always_inline enum reason explain(const struct socket_state *own, __u32 lag)
 {
-	__u32 thread;
+	__u32 threads[2];
 	bool is_gone;
 
 	if (!own->peer.cookie)
@@ -141,7 +141,7 @@ static __always_inline enum reason explain(const struct socket_state *own, __u32
 	if (!own->sent)
 		return NOTHING_SENT;
 	/* is_drained() knows more, but there is no stack for it beside a copy of the state. */
-	return count_sleepers(&own->peer, &thread) ? READER_ASLEEP : NEXT_MESSAGE;
+	return count_sleepers(&own->peer, threads) ? READER_ASLEEP : NEXT_MESSAGE;
 }
 
 SEC("iter/sockmap")

@@ -166,6 +166,20 @@ static __always_inline bool is_look_due(const struct socket_state *own, __u32 si
 	       own->messages == LOOK_FIRST || bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES;
 }
 
+/*
+ * Whether this end has sent without a pause since the last look and heard nothing. The reader of such a stream sleeps and is woken
+ * for each message, while TCP puts many small ones into one packet.
+ */
+static __always_inline bool is_one_way(struct socket_state *own, __u64 messages)
+{
+	__u32 heard = get_sent(&own->peer), heard_before = own->heard;
+	__u64 now = bpf_ktime_get_ns(), before = own->look_time;
+
+	own->heard = heard;
+	own->look_time = now;
+	return heard == heard_before && now - before < messages * BUSY_NS;
+}
+
 /* BYPASS: how the reader keeps up, and what follows from it. */
 SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 {
@@ -173,7 +187,6 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	__u64 queued, limit = get_knob(KNOB_QUEUE_BYTES);
 	struct sk_psock *psock = get_psock(&own->peer);
 	struct sock *reader = (struct sock *)own->peer.sock;
-	bool is_apart = false;
 	__u32 rcvbuf = 0;
 
 	if (!psock || !is_end(&own->peer)) {
@@ -182,12 +195,9 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	}
 	if (bpf_core_field_exists(psock->msg_tot_len)) {
 		__u32 unread = 0;
-		__u64 before = own->queued + since;
 
 		BPF_CORE_READ_INTO(&unread, psock, msg_tot_len);
 		queued = unread;
-		/* What it took while this end sent: a reader on the same CPU takes nothing meanwhile. */
-		is_apart = before > queued && before - queued > since / 4;
 	} else {
 		if (!has_redirected_bytes(psock))
 			own->empty_bytes = own->bytes;
@@ -198,7 +208,8 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	own->look_bytes = own->bytes;
 	own->queued = queued;
 
-	if (queued && !is_apart && messages && since / messages < SMALL_MESSAGE) {
+	if (messages && since / messages <= SMALL_MESSAGE &&
+	    (is_one_way(own, messages) || queued)) {
 		own->strikes += 2;
 		if (own->strikes >= STRIKES)
 			own->turn = MODE_LEAVE;

@@ -36,8 +36,10 @@
 #endif
 #ifndef SMALL_MESSAGE
 #define SMALL_MESSAGE \
-	(16           \
-	 << 10) /* smaller ones are better coalesced by TCP when the reader shares the sender's CPU */
+	(16 << 10) /* TCP puts a stream of such ones into few packets, a redirect wakes for each */
+#endif
+#ifndef BUSY_NS
+#define BUSY_NS 16000 /* a message: who sends faster than this sends without a pause */
 #endif
 #ifndef STRIKES
 #define STRIKES 64 /* each bad look adds two, each good one takes one */
@@ -161,7 +163,8 @@ struct socket_state {
 	__u32 sent; /* messages by any way */
 	__u32 service; /* index into `services` */
 	__u32 written; /* own write_seq when BYPASS began */
-	__u32 unused;
+	__u32 heard; /* messages that the peer had sent at the last look */
+	__u64 look_time; /* ns */
 };
 
 struct port_range {
