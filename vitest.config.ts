@@ -2,6 +2,7 @@
 import { defineConfig } from "vitest/config";
 
 const alone = ["setup", "probe"].map((part) => `test/${part}/**/*.test.ts`);
+const script = ["host", "engine"].map((part) => `test/${part}/**/*.test.ts`);
 // See test/host/machine.ts.
 const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
 const pure = ["args", "components", "schema", "src-host", "targets"].map((part) => `test/${part}/**/*.test.ts`);
@@ -28,18 +29,18 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      {
+      ...["host", "datapath"].map((name) => ({
         test: {
-          name: "machine",
-          include: ["test/**/*.test.ts"],
-          exclude: [...pure, ...alone],
+          name,
+          include: name === "host" ? script : ["test/**/*.test.ts"],
+          exclude: name === "host" ? [] : [...pure, ...alone, ...script],
           testTimeout: 120_000 * slowness,
           hookTimeout: 600_000,
-          // These share one kernel, one bpffs folder and one host lock.
+          // These share one bpffs folder and one host lock; setup/test.sh runs the two projects apart.
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },
-      },
+      })),
     ],
   },
 });

@@ -18,6 +18,25 @@ main() {
 	heading "types"
 	npm run --silent types
 	heading "tests"
+	if [ "$#" -gt 0 ]; then
+		vitest "$@"
+		return
+	fi
+	vitest --project package --project tools
+	heading "tests of the host script and of the datapath, side by side"
+	sh setup/apart.sh node_modules/.bin/vitest run --project host &
+	apart=$!
+	trap 'kill "$apart" 2>/dev/null || true' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	code=0
+	vitest --project datapath || code=$?
+	wait "$apart" || code=$?
+	trap - EXIT
+	return "$code"
+}
+
+vitest() {
 	node_modules/.bin/vitest run "$@"
 }
 

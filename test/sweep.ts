@@ -41,15 +41,20 @@ async function sweep(): Promise<void> {
     const folder = join(`${v2}`, group);
     const kill = join(folder, "cgroup.kill");
     if (fs.existsSync(kill)) fs.writeFileSync(kill, "1");
-    for (const below of [...list(folder).map((name) => join(folder, name)), folder]) {
-      if (isFolder(below)) await removeGroup(below);
-    }
+    await removeTree(folder);
   }
   if (targetOf(link) !== "" && !fs.existsSync(link)) fs.rmSync(link);
 }
 
 function mounts(): string {
   return fs.readFileSync("/proc/mounts", "utf8");
+}
+
+async function removeTree(folder: string): Promise<void> {
+  for (const below of list(folder).map((name) => join(folder, name))) {
+    if (isFolder(below)) await removeTree(below);
+  }
+  await removeGroup(folder);
 }
 
 /** Its last process may need a moment to be gone. */

@@ -4,6 +4,7 @@
  * counters of the kernel there.
  */
 import * as fs from "node:fs";
+import * as os from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
@@ -38,7 +39,7 @@ describe.skipIf(isSkipped)("readers that stop while memory is short", () => {
   });
 
   test("the host's TCP memory is short: the queue grows no longer, and everything goes on by TCP", async () => {
-    const path = await Datapath.make(patient);
+    const path = await Datapath.make([...patient, "-DQUEUE_BYTES=(64<<20)"]);
     const pressed = path.start("memory.pressed");
     await pressed.ready();
     const usual = read(hostMemory);
@@ -50,7 +51,8 @@ describe.skipIf(isSkipped)("readers that stop while memory is short", () => {
     for (const undo of restore.splice(0)) undo();
     pressed.go();
     expect(await pressed.result()).toEqual({ errors: [] });
-    expect(unread).toBeLessThan(1 << 20);
+    // Each processor may hold 1 MiB that the host's count does not show (SK_MEMORY_PCPU_RESERVE, include/net/sock.h).
+    expect(unread).toBeLessThan((1 + os.cpus().length) << 20);
     await expectCounters(path, { pairs: 1, spills: over(0), redirect_failed: 0 });
     await expectEmpty(path);
   });
