@@ -6,8 +6,9 @@
 #   build  compile the BPF programs, the probe and the package
 #   lint   check the sources
 #   demo   build, and what `npm start` runs
+#   bench  build, demo, and the programs that are measured
 #   kernels  what makes and runs the virtual machines of the tests
-#   test   build, lint, demo, and what the tests run
+#   test   build, lint, demo, bench, and what the tests run
 # environment:
 #   SOCKET_BYPASS_INSTALL=no   install no system package; print the command instead (default: install with apt-get when root)
 # exit: 1 something is missing, 2 wrong usage
@@ -22,7 +23,8 @@ main() {
 		case $purpose in
 		build | lint | kernels) purposes="$purposes $purpose" ;;
 		demo) purposes="$purposes build demo" ;;
-		test) purposes="$purposes build lint demo test" ;;
+		bench) purposes="$purposes build demo bench" ;;
+		test) purposes="$purposes build lint demo bench test" ;;
 		*) usage ;;
 		esac
 	done
@@ -67,15 +69,15 @@ tools() {
 		kernels xz-utils      xz                             unpacks its modules
 		kernels openssh-client ssh                           runs commands on it
 		test  busybox         busybox                        the second shell that the host script must run under
-		test  python3         python3                        sockets in every state that the tests need
+		bench python3         python3                        sockets in every state that is tried
 		test  python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py reads what metrics prints
-		test  nginx           nginx                          a proxy in front of a service
-		test  wrk             wrk                            loads the proxy
+		bench nginx           nginx                          a proxy in front of a service
+		bench wrk             wrk                            loads the proxy
 		test  socat           socat                          plain connections
 		test  openssh-server  sshd                           the far end of the SSH tests
-		test  nftables        nft                            address translation in the tests
+		bench nftables        nft                            address translation
 		test  strace          strace                         shows the system calls of a script
-		test  postgresql      /usr/lib/postgresql/*/bin/pgbench a database that is run through the bypass
+		bench postgresql      /usr/lib/postgresql/*/bin/pgbench a database that is run through the bypass
 		test  haproxy         haproxy                        a proxy that can splice
 		test  memcached       memcached                      a cache that is run through the bypass
 	END
