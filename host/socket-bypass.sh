@@ -888,10 +888,8 @@ undo_attach() {
 
 check_iterator() {
 	find_release
-	say "$release" | awk -F '[.+-]' '{
-		fixed["6.12"] = 104; fixed["6.18"] = 45; fixed["7.1"] = 9
-		exit !($1 * 1000 + $2 > 7001 || (($1 "." $2) in fixed && $3 + 0 >= fixed[$1 "." $2]))
-	}' || err "kernel $release: expected the fix of CVE-2026-74714 (6.12.104, 6.18.45, 7.1.9), without which a walk over all sockets while others connect can corrupt memory, found another one; update it, or say --force where your vendor has fixed it" 3
+	why=$(list_faults | sed -n 's/^\([^|]*\)|refuse|iterator|\(.*\)/expected \2, found one before \1/p')
+	[ -z "$why" ] || err "kernel $release: $why; update it, or say --force where your vendor has fixed it" 3
 }
 
 # Three passes over the sockets of every network namespace; see adopt.bpf.c.
@@ -1570,12 +1568,23 @@ deny_list() {
 	cat "$here/kernels.deny"
 }
 
+# BEFORE|VERDICT|CONDITION|WHAT of each row that this kernel is in.
+list_faults() {
+	deny_list | awk -F ' *[|] *' -v release="$release" '
+		function number(text,   part) {
+			split(text, part, /[^0-9]/)
+			return part[1] * 1000000 + part[2] * 1000 + part[3]
+		}
+		/^[0-9]/ && number(release) >= number($1) && number(release) < number($2) { print $2 "|" $3 "|" $4 "|" $5 " (" $6 ")" }'
+}
+
 check_kernel() {
 	find_release
 	while IFS='|' read -r before verdict condition what; do
 		[ -n "$before" ] || continue
 		advice="update it"
 		case $condition in
+		iterator) continue ;;
 		mptcp)
 			enabled_there=$(cat /proc/sys/net/mptcp/enabled 2>/dev/null) || continue
 			if [ "$enabled_there" = 1 ]; then
@@ -1592,12 +1601,7 @@ check_kernel() {
 		what="kernel $release: expected $what, found one before $before; $advice"
 		if [ "$verdict" = refuse ]; then finding kernel "$what"; else warn "note: $what"; fi
 	done <<-END
-		$(deny_list | awk -F ' *[|] *' -v release="$release" '
-			function number(text,   part) {
-				split(text, part, /[^0-9]/)
-				return part[1] * 1000000 + part[2] * 1000 + part[3]
-			}
-			/^[0-9]/ && number(release) >= number($1) && number(release) < number($2) { print $2 "|" $3 "|" $4 "|" $5 " (" $6 ")" }')
+		$(list_faults)
 	END
 }
 
