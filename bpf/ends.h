@@ -216,6 +216,16 @@ SUBPROGRAM __u32 get_sender(const struct end *end)
 	return sender;
 }
 
+SUBPROGRAM __u32 get_reader(const struct end *end)
+{
+	struct socket_state *its = find_state(end);
+	__u32 reader = 0;
+
+	if (its)
+		bpf_probe_read_kernel(&reader, sizeof(reader), &its->reader);
+	return reader;
+}
+
 SUBPROGRAM __u32 get_sent(const struct end *end)
 {
 	struct socket_state *its = find_state(end);

@@ -109,8 +109,10 @@ struct inode {
 	unsigned long i_ino;
 };
 
+struct sock;
+
 struct socket {
-	int unused;
+	struct sock *sk;
 };
 
 struct socket_alloc {

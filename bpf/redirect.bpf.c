@@ -144,6 +144,8 @@ SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
 		enter(own, MODE_LEAVE);
 		return;
 	}
+	if (get_knob(KNOB_GUARD) && get_reader(&own->peer) != READER_RECEIVED)
+		return;
 	if (!is_drained(own) || is_memory_short(own, false))
 		return;
 	own->flags &= ~FLAG_ADOPTED;
@@ -247,6 +249,18 @@ SUBPROGRAM void turn_when_safe(struct socket_state *own, bool is_drain)
 	enter(own, own->turn);
 }
 
+/* A reader that has begun to splice is sent nothing more. What was redirected before it never sees: nobody can mend that here. */
+static __always_inline void look_at_guard(struct socket_state *own)
+{
+	__u32 guard = get_knob(KNOB_GUARD);
+
+	if (guard == own->guard)
+		return;
+	own->guard = guard;
+	if (get_reader(&own->peer) & READER_SPLICED)
+		enter(own, MODE_LEAVE);
+}
+
 SEC("sk_msg")
 int redirect_msg(struct sk_msg_md *msg)
 {
@@ -273,6 +287,7 @@ int redirect_msg(struct sk_msg_md *msg)
 	}
 	if (own->mode == MODE_WAIT)
 		find_peer(own);
+	look_at_guard(own);
 	/* A thread that was inside a send when the socket was enrolled has sent bytes unseen. */
 	if (own->mode == MODE_BYPASS && get_written(own) != own->written)
 		enter(own, MODE_SPILL);

@@ -81,6 +81,7 @@ enum knob {
 	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message; DRAIN_GENTLY: when its reader's queue is empty */
 	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
 	KNOB_QUEUE_BYTES, /* that one reader may leave unread before its sender goes by TCP; 0: QUEUE_BYTES */
+	KNOB_GUARD, /* 0: no splice guard; else 1 and one for each socket that has spliced */
 	KNOBS,
 };
 
@@ -139,6 +140,9 @@ enum mode {
 #define FLAG_ADOPTED \
 	32u /* enrolled long after it was established, and has not redirected yet: a call on the peer may have begun before */
 
+#define READER_RECEIVED 1u
+#define READER_SPLICED 2u
+
 struct socket_state {
 	struct end own;
 	struct end peer; /* cookie 0: not known */
@@ -165,6 +169,8 @@ struct socket_state {
 	__u32 written; /* own write_seq when BYPASS began */
 	__u32 heard; /* messages that the peer had sent at the last look */
 	__u64 look_time; /* ns */
+	__u32 reader; /* how this socket was read so far, as the splice guard saw it */
+	__u32 guard; /* KNOB_GUARD when the peer's `reader` was last looked at */
 };
 
 struct port_range {

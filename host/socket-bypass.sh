@@ -35,6 +35,7 @@
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
 #   --compile, --json              object install: compile here; status, flows, adopt, bench: as JSON
 #   --adopt                        attach: then adopt; a line on stderr says what came of it
+#   --splice-guard                 attach: also watch how sockets are read; a reader that splices from the first byte on stays on TCP
 #   --epoch N                      a step keeps this number; status tells it, and one more where the step has drifted
 #   --textfile DIR                 metrics: into DIR/socket-bypass.prom, for the textfile collector of node-exporter
 #   --seconds N                    bench: in all, default 30, at least 6
@@ -443,17 +444,17 @@ load_track() { # FOLDER OBJECT: pinned aside with its maps and renamed, the prog
 	ensure mv -T "$1/track-new" "$1/track"
 }
 
-load_beside() { # FOLDER OBJECT PIN WORD...: on the maps that are pinned there
-	folder=$1 object=$2 pin=$3
-	shift 3
+load_beside() { # FOLDER load|loadall OBJECT PIN WORD...: on the maps that are pinned there
+	folder=$1 how=$2 object=$3 pin=$4
+	shift 4
 	for map in $map_names; do
 		set -- "$@" map name "$map" pinned "$folder/maps/$map"
 	done
-	bpf prog load "$object" "$pin" "$@"
+	bpf prog "$how" "$object" "$pin" "$@"
 }
 
 load_redirect() { # FOLDER OBJECT
-	load_beside "$1" "$2" "$1/redirect" type sk_msg || err "bpftool prog load $1/redirect: expected it to work, found: $(explain)"
+	load_beside "$1" load "$2" "$1/redirect" type sk_msg || err "bpftool prog load $1/redirect: expected it to work, found: $(explain)"
 }
 
 attach_verdict() { # FOLDER
@@ -762,9 +763,9 @@ install_object() {
 	cleanup="rm -rf '$new'; $cleanup"
 	ensure mkdir -m 0700 "$new"
 	[ -z "$compile" ] || sh "$from/build.sh" "$new" >&2 || err "build.sh: expected it to compile the objects, found the reason above"
-	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o adopt.bpf.o "probe-$(machine)"; do
-		# Sent only where adopting is asked for.
-		[ "$file" != adopt.bpf.o ] || [ -e "$from/$file" ] || continue
+	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o adopt.bpf.o guard.bpf.o "probe-$(machine)"; do
+		# Sent only where they are asked for.
+		case $file in adopt.bpf.o | guard.bpf.o) [ -e "$from/$file" ] || continue ;; esac
 		[ -e "$new/$file" ] || ensure cp "$from/$file" "$new/$file"
 	done
 	ensure chmod 0700 "$new/probe-$(machine)"
@@ -840,6 +841,7 @@ do_attach() {
 		drain_gently "$folder"
 		set_knob "$folder" 0 1
 	done
+	put_guard
 	list_hooks
 	id_of prog "$mine/track"
 	if ! places_of "$value" | grep -qxF -e "$cgroup_folder"; then
@@ -879,6 +881,29 @@ adopt_too() {
 	warn "$why"
 }
 
+# Where the kernel or bpftool cannot, all goes on without it. A link is pinned for each of its programs.
+put_guard() {
+	object=$home/$generation/guard.bpf.o
+	get_knob "$mine" 3
+	keep splice-guard "$splice_guard"
+	if [ -z "$splice_guard" ]; then
+		set_knob "$mine" 3 0
+		ensure rm -rf "$mine/guard"
+	elif [ ! -f "$object" ]; then
+		err "$object: expected it, found none; it is sent where spliceGuard: true is declared"
+	elif [ "$value" -gt 0 ] && [ -d "$mine/guard" ]; then
+		return
+	elif ignore rm -rf "$mine/guard" && load_beside "$mine" loadall "$object" "$mine/guard" autoattach; then
+		set_knob "$mine" 3 1
+		changed=1
+	else
+		why=$(explain)
+		ignore rm -rf "$mine/guard"
+		set_knob "$mine" 3 0
+		warn "note: no splice guard, which takes fentry and bpftool 7.2 or newer: $why; leave out the ports of programs that splice"
+	fi
+}
+
 undo_attach() {
 	bpf cgroup detach "$cgroup_folder" sock_ops pinned "$mine/track"
 	set_knob "$mine" 0 1
@@ -908,7 +933,7 @@ adopt_open() { # -> $report: name=value a line
 	ignore rm -rf "$trial"
 	cleanup="rm -rf '$trial'; $cleanup"
 	make_folder "$trial"
-	load_beside "$mine" "$object" "$trial/adopt" pinmaps "$trial/maps" || err "kernel: expected it to load adopt.bpf.o (Linux 6.12 or newer), found: $(explain)" 3
+	load_beside "$mine" load "$object" "$trial/adopt" pinmaps "$trial/maps" || err "kernel: expected it to load adopt.bpf.o (Linux 6.12 or newer), found: $(explain)" 3
 	tasks=$trial/maps/tasks
 	# shellcheck disable=SC2086 # busybox ls puts blanks before the number
 	set -- $id
@@ -999,7 +1024,7 @@ cmd_boot_start() {
 	is_generation "$generation" || err "$home/current: expected the serving generation, found none; run pulumi up again"
 	shape=$(kept shape) owner=$(kept owner) cgroup=$(kept cgroup)
 	sockets=${shape% *} pending=${shape#* }
-	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue)
+	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue) splice_guard=$(kept splice-guard)
 	! is_proven || off=1
 	clean_cgroup
 	apply_steps
@@ -1201,8 +1226,10 @@ observe_generation() { # FOLDER
 	[ "$g" != "$serving" ] || expected=$v2${cgroup%/}
 	[ "$places" = "$expected" ] || problem "$g: expected to be attached to ${expected:-nothing}, found ${places:-nothing}"
 	[ -e "$1/maps/knobs" ] || return 0
+	get_knob "$1" 3
+	guard=$(yes_no "$value")
 	get_knob "$1" 0
-	fact state "drain:=$(yes_no "$value")" "sockets:=$(count_keys "$1/sockets" || say null)"
+	fact state "drain:=$(yes_no "$value")" "spliceGuard:=$guard" "sockets:=$(count_keys "$1/sockets" || say null)"
 	if [ "$g" = "$serving" ] && [ -f "$home/policy" ]; then
 		[ "$value" = "$(drain_declared)" ] || problem "$g: drain is $value, declared $(drain_declared)"
 		live_policy "$1"
@@ -1791,7 +1818,7 @@ parse() {
 	while [ $# -gt 0 ]; do
 		word=1 flag=${1#--}
 		case $1 in
-		--take-over | --force | --everything | --off | --compile | --json | --adopt) ;;
+		--take-over | --force | --everything | --off | --compile | --json | --adopt | --splice-guard) ;;
 		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --queue-bytes | --drain-seconds | --timeout | --epoch | --textfile | --seconds)
 			[ $# -ge 2 ] || usage "$1: expected a value, found nothing"
 			case $2 in *[[:cntrl:]]*) usage "$1: expected one line of printable text" ;; esac
@@ -1869,7 +1896,7 @@ main() {
 	script=$(readlink "$0") || script=$0
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd) || exit
 	script=$here/${script##*/}
-	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' epoch=''
+	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' splice_guard='' epoch=''
 	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true queue_bytes=0 drain_seconds=10 timeout=30 textfile='' seconds=30
 	undo='' cleanup='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null

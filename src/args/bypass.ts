@@ -41,12 +41,23 @@ export interface BypassArgs {
    */
   adopt?: pulumi.Input<boolean>;
   /**
+   * Also watch how sockets are read, so that a reader that splices from the first byte on, such as a TCP proxy written in Go, stays on TCP. Needs a kernel with fentry and bpftool 7.2 or newer on the host; another one goes without it and says so. Default false.
+   */
+  spliceGuard?: pulumi.Input<boolean>;
+  /**
    * Look at each host in every preview and up: what drifted from what was declared, say after a reboot, shows as an update of just that step, with the reason as a warning. Without it a preview looks at no host. Default false.
    */
   detectDrift?: boolean;
 }
 
-export const bypassDefaults = { enabled: true, cgroup: "/", takeOver: false, adopt: false, detectDrift: false };
+export const bypassDefaults = {
+  enabled: true,
+  cgroup: "/",
+  takeOver: false,
+  adopt: false,
+  spliceGuard: false,
+  detectDrift: false,
+};
 
 export const bypassProperties = {
   traffic: trafficSchema,
@@ -61,6 +72,7 @@ export const bypassProperties = {
   limits: limitSchema.optional(),
   takeOver: flag(),
   adopt: flag(),
+  spliceGuard: flag(),
   detectDrift: plainFlag(),
 };
 

@@ -24,6 +24,9 @@ export function settleBypass(args: BypassArgs, where: Where) {
     adopt: checkLater(bypassProperties.adopt, args.adopt, at("adopt")).apply(
       (isWanted) => isWanted ?? bypassDefaults.adopt,
     ),
+    spliceGuard: checkLater(bypassProperties.spliceGuard, args.spliceGuard, at("spliceGuard")).apply(
+      (isWanted) => isWanted ?? bypassDefaults.spliceGuard,
+    ),
     compile: checkLater(bypassProperties.object, args.object, at("object")).apply(
       (object) => object?.compile ?? ("prebuilt" as const),
     ),

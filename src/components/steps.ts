@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import { bundleFor, generationOf } from "../host/bundle";
+import { bundleFor, type Extra, generationOf } from "../host/bundle";
 import { type Found, lookAt, readFound } from "../host/drift";
 import type { Identity } from "../host/identity";
 import {
@@ -29,12 +29,13 @@ export function installSteps(
   opts: pulumi.CustomResourceOptions,
 ): { readonly generation: pulumi.Output<string>; readonly selfTest: StepResource } {
   const { instance, owner } = identity;
+  const extras = pulumi.all([args.adopt, args.spliceGuard]).apply(([adopt, guard]) => extrasOf(adopt, guard));
   const bundle = pulumi
-    .all([args.compile, args.adopt])
-    .apply(([compile, adopt]) => bundleFor(compile, target.machine, adopt));
+    .all([args.compile, extras])
+    .apply(([compile, names]) => bundleFor(compile, target.machine, names));
   const generation = pulumi
-    .all([args.compile, args.adopt, args.size])
-    .apply(([compile, adopt, size]) => generationOf(bundleFor(compile, target.machine, adopt), compile, size));
+    .all([args.compile, extras, args.size])
+    .apply(([compile, names, size]) => generationOf(bundleFor(compile, target.machine, names), compile, size));
   const found = args.detectDrift ? lookForDrift(target, instance, args.stateDir, opts) : pulumi.output({ epochs: {} });
   const on = pulumi.all([args.stateDir, generation, found]).apply(([stateDir, id, { epochs }]) => ({
     ...{ stateDir, instance, owner, generation: id, epochs },
@@ -111,12 +112,18 @@ export function installSteps(
     "attachment",
     selfTest,
     pulumi
-      .all([on, args.cgroup, args.takeOver, args.adopt])
-      .apply(([installation, cgroup, takeOver, adopt]) => attachCgroup(installation, { cgroup, takeOver, adopt })),
+      .all([on, args.cgroup, args.takeOver, args.adopt, args.spliceGuard])
+      .apply(([installation, cgroup, takeOver, adopt, spliceGuard]) =>
+        attachCgroup(installation, { cgroup, takeOver, adopt, spliceGuard }),
+      ),
     undoing("detach"),
     [policy],
   );
   return { generation, selfTest };
+}
+
+function extrasOf(adopt: boolean, guard: boolean): Extra[] {
+  return [...(adopt ? (["adopt"] as const) : []), ...(guard ? (["guard"] as const) : [])];
 }
 
 /** What drifted becomes another number in the line of its step, so it shows as an update. Looked at in previews too. */

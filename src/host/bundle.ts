@@ -29,15 +29,19 @@ type Files = ReadonlyMap<string, Buffer>;
 
 /** Pulumi keeps what is sent twice per host in its state. */
 export const largestBundle = 64 * 1024;
-/** With the object that adopts, or packed only now because it was only now compiled. */
+/** With an object that is sent on demand, or packed only now because it was only now compiled. */
 const largestOther = 80 * 1024;
+
+/** Objects that are sent only where they are asked for. */
+const extraNames = ["adopt", "guard"] as const;
+export type Extra = (typeof extraNames)[number];
 
 const bundles = new Map<string, Bundle>();
 
 /** Reads (and for "deployer" compiles) the files once per run. machine is what `uname -m` says on the host: one probe is sent. */
-export function bundleFor(origin: ObjectOrigin, machine: string, hasAdopt = false): Bundle {
-  const key = `${origin} ${machine} ${hasAdopt}`;
-  const known = bundles.get(key) ?? pack(origin, machine, hasAdopt);
+export function bundleFor(origin: ObjectOrigin, machine: string, extras: readonly Extra[] = []): Bundle {
+  const key = `${origin} ${machine} ${extras}`;
+  const known = bundles.get(key) ?? pack(origin, machine, extras);
   bundles.set(key, known);
   return known;
 }
@@ -53,11 +57,11 @@ export function generationOf(
   return createHash("sha256").update(bundle.identity).update(shape).digest("hex").slice(0, 12);
 }
 
-function pack(origin: ObjectOrigin, machine: string, hasAdopt: boolean): Bundle {
-  const identity = packageArchive(origin === "prebuilt" ? "prebuilt" : "target", machine, hasAdopt);
-  const sent = origin === "deployer" ? archiveOf(compileObjects(), machine, hasAdopt) : identity;
+function pack(origin: ObjectOrigin, machine: string, extras: readonly Extra[]): Bundle {
+  const identity = packageArchive(origin === "prebuilt" ? "prebuilt" : "target", machine, extras);
+  const sent = origin === "deployer" ? archiveOf(compileObjects(), machine, extras) : identity;
   return {
-    script: asScript(sent, machine, hasAdopt || origin === "deployer" ? largestOther : largestBundle),
+    script: asScript(sent, machine, extras.length > 0 || origin === "deployer" ? largestOther : largestBundle),
     digest: createHash("sha256").update(sent).digest("hex"),
     isSource: origin === "target",
     identity,
@@ -65,13 +69,14 @@ function pack(origin: ObjectOrigin, machine: string, hasAdopt: boolean): Bundle 
 }
 
 /** What a host is sent of the package's own files; host/pack.mjs packs it when the package is built. */
-export function packageArchive(origin: "prebuilt" | "target", machine: string, hasAdopt = false): Buffer {
+export function packageArchive(origin: "prebuilt" | "target", machine: string, extras: readonly Extra[] = []): Buffer {
   const objects = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
-  return archiveOf(origin === "prebuilt" ? objects() : sources(), machine, hasAdopt);
+  return archiveOf(origin === "prebuilt" ? objects() : sources(), machine, extras);
 }
 
-function archiveOf(files: Files, machine: string, hasAdopt: boolean): Buffer {
-  const wanted = [...files].filter(([name]) => hasAdopt || !name.startsWith("adopt."));
+function archiveOf(files: Files, machine: string, extras: readonly Extra[]): Buffer {
+  const left = extraNames.filter((name) => !extras.includes(name));
+  const wanted = [...files].filter(([file]) => !left.some((name) => file.startsWith(`${name}.bpf.`)));
   return archive(new Map([...tools(machine), ...wanted]));
 }
 

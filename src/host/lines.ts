@@ -86,7 +86,7 @@ export function setPolicy(on: Installation, policy: Policy): string[] {
 /** `attach`: hand over the production cgroup to this generation. */
 export function attachCgroup(
   on: Installation,
-  want: { readonly cgroup: string; readonly takeOver: boolean; readonly adopt: boolean },
+  want: { readonly cgroup: string; readonly takeOver: boolean; readonly adopt: boolean; readonly spliceGuard: boolean },
 ): string[] {
   return run(
     on,
@@ -94,6 +94,7 @@ export function attachCgroup(
     ...["attach", "--cgroup", want.cgroup],
     ...when(want.takeOver, "--take-over"),
     ...when(want.adopt, "--adopt"),
+    ...when(want.spliceGuard, "--splice-guard"),
   );
 }
 

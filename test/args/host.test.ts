@@ -42,6 +42,7 @@ describe("one property", () => {
     ...["true", 1, {}].map((bad) => ["enabled", bad, flag] as const),
     ...["no", 0].map((bad) => ["takeOver", bad, flag] as const),
     ...["yes", 1].map((bad) => ["adopt", bad, flag] as const),
+    ...["yes", 1].map((bad) => ["spliceGuard", bad, flag] as const),
     ...["yes", 1].map((bad) => ["detectDrift", bad, `${flag}; an Output is known too late`] as const),
   ])("%s: refuses %j", (name, bad, words) => {
     const [expected, ...fix] = words.split("; ");
@@ -94,7 +95,7 @@ describe("one property", () => {
 });
 
 describe("a wrong name", () => {
-  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, detectDrift";
+  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift";
 
   test.each([
     [{ trafic: {} }, "trafic", `${all}, id, become, stateDir`],

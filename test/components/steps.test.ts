@@ -232,6 +232,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
     ["cgroup", { cgroup: "/a" }, ["object", "attachment"]],
     ["takeOver", { takeOver: true }, ["object", "attachment"]],
     ["adopt", { adopt: true }, [...steps]],
+    ["spliceGuard", { spliceGuard: true }, [...steps]],
     ["limits.sockets", { limits: { sockets: 64 } }, [...steps]],
     ["limits.pendingPairs", { limits: { pendingPairs: 64 } }, [...steps]],
     ["object.compile", { object: { compile: "target" } }, [...steps]],

@@ -233,6 +233,7 @@ export interface Status {
   readonly generations: {
     generation: string;
     drain: boolean;
+    spliceGuard: boolean;
     sockets: number;
     programs: Record<string, { id: number; name: string; tag: string }>;
     maps: Record<string, { id: number; type: string; entries: number }>;

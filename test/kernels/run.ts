@@ -19,7 +19,7 @@ const kernels: readonly Kernel[] = [
   { name: "debian13-backports", suite: "trixie", from: "trixie-backports" },
 ];
 /** Those that touch the machine by test/host/machine.ts only. */
-const files = ["whole", "backlog", "life", "order", "paths", "stream"];
+const files = ["whole", "backlog", "life", "order", "paths", "splice", "stream"];
 /** Beginnings of titles: one installation from preflight to its removal, order beside TCP, the bounds, and many switches. */
 const few = [
   "from preflight to removal",

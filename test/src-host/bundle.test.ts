@@ -38,16 +38,19 @@ describe.each(machines)("for %s", (machine) => {
     expect(bundle.isSource).toBe(false);
   });
 
-  test("the object that adopts is sent only where it is asked for, and makes another generation", () => {
-    const [plain, adopting] = [bundleFor("prebuilt", machine), bundleFor("prebuilt", machine, true)];
-    const names = listed(archiveOf(adopting.script)).map((line) => line.split(" ").at(-1));
-    expect(names).toEqual(["adopt.bpf.o", ...objects, `probe-${machine}`, "socket-bypass"]);
-    expect(adopting.script.length).toBeLessThanOrEqual(80 * 1024);
-    expect(generationOf(adopting, "prebuilt", size)).not.toBe(generationOf(plain, "prebuilt", size));
-    const sources = (bundle: { script: string }) =>
-      listed(archiveOf(bundle.script)).filter((line) => line.endsWith(" adopt.bpf.c")).length;
-    expect([false, true].map((hasAdopt) => sources(bundleFor("target", machine, hasAdopt)))).toEqual([0, 1]);
-  });
+  test.each(["adopt", "guard"] as const)(
+    "the object of %s is sent only where it is asked for, and makes another generation",
+    (extra) => {
+      const [plain, more] = [bundleFor("prebuilt", machine), bundleFor("prebuilt", machine, [extra])];
+      const names = listed(archiveOf(more.script)).map((line) => line.split(" ").at(-1));
+      expect(names).toEqual([...[...objects, `${extra}.bpf.o`].sort(), `probe-${machine}`, "socket-bypass"]);
+      expect(bundleFor("prebuilt", machine, ["adopt", "guard"]).script.length).toBeLessThanOrEqual(80 * 1024);
+      expect(generationOf(more, "prebuilt", size)).not.toBe(generationOf(plain, "prebuilt", size));
+      const sources = (bundle: { script: string }) =>
+        listed(archiveOf(bundle.script)).filter((line) => line.endsWith(` ${extra}.bpf.c`)).length;
+      expect([[], [extra]].map((extras) => sources(bundleFor("target", machine, extras)))).toEqual([0, 1]);
+    },
+  );
 
   test("target holds the sources instead of the objects", () => {
     const bundle = bundleFor("target", machine);
@@ -91,7 +94,7 @@ test("a BPF object holds line numbers of its functions' beginnings only: all of 
   });
   const expected = {
     lines: expect.toSatisfy((length: number) => length > 0 && length < 300),
-    relocations: expect.toSatisfy((length: number) => length > 400),
+    relocations: expect.toSatisfy((length: number) => length > 20),
   };
   expect(lengths.length).toBeGreaterThanOrEqual(3);
   expect(lengths).toEqual(lengths.map(() => expected));

@@ -45,10 +45,13 @@ test.each([
   ],
   [attachVerdict({ ...on, epochs: { verdict: 3, map: 4 } }), `${there} verdict attach ${end} --epoch 3`],
   [attachVerdict({ ...on, epochs: { verdict: 0 } }), `${there} verdict attach ${end}`],
-  [attachCgroup(on, { cgroup: "/", takeOver: false, adopt: false }), `${there} attach --cgroup / ${end}`],
   [
-    attachCgroup(on, { cgroup: "/b", takeOver: true, adopt: true }),
-    `${there} attach --cgroup /b --take-over --adopt ${end}`,
+    attachCgroup(on, { cgroup: "/", takeOver: false, adopt: false, spliceGuard: false }),
+    `${there} attach --cgroup / ${end}`,
+  ],
+  [
+    attachCgroup(on, { cgroup: "/b", takeOver: true, adopt: true, spliceGuard: true }),
+    `${there} attach --cgroup /b --take-over --adopt --splice-guard ${end}`,
   ],
   [
     attachVerdict({ ...on, stateDir: "/opt/sb" }),
