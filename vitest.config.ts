@@ -2,7 +2,7 @@
 import { defineConfig } from "vitest/config";
 
 const alone = ["setup", "probe"].map((part) => `test/${part}/**/*.test.ts`);
-const script = ["host", "engine"].map((part) => `test/${part}/**/*.test.ts`);
+const script = ["test/host/**/*.test.ts"];
 // See test/host/machine.ts.
 const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
 const pure = ["args", "components", "schema", "src-host", "targets"].map((part) => `test/${part}/**/*.test.ts`);
@@ -29,7 +29,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      ...["host", "datapath"].map((name) => ({
+      ...["host", "machine"].map((name, at) => ({
         test: {
           name,
           include: name === "host" ? script : ["test/**/*.test.ts"],
@@ -38,7 +38,7 @@ export default defineConfig({
           hookTimeout: 600_000,
           // These share one bpffs folder and one host lock; setup/test.sh runs the two projects apart.
           maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: at + 2 },
         },
       })),
     ],

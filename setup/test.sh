@@ -23,14 +23,14 @@ main() {
 		return
 	fi
 	vitest --project package --project tools
-	heading "tests of the host script and of the datapath, side by side"
+	heading "tests of the host script, and of what uses it, side by side"
 	sh setup/apart.sh node_modules/.bin/vitest run --project host &
 	apart=$!
 	trap 'kill "$apart" 2>/dev/null || true' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	code=0
-	vitest --project datapath || code=$?
+	vitest --project machine || code=$?
 	wait "$apart" || code=$?
 	trap - EXIT
 	return "$code"
