@@ -39,7 +39,12 @@ leave() {
 	code=$?
 	if [ "$command" ] && kill "$command" 2>/dev/null; then wait "$command" || true; fi
 	if [ -e "$group/cgroup.kill" ]; then echo 1 >"$group/cgroup.kill"; fi
-	find "$group" -depth -type d -exec rmdir {} + || code=1
+	# What was killed takes a moment to be gone.
+	for try in 1 2 3 4 5 6 7 8 9 last; do
+		find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && break
+		[ "$try" != last ] || code=1
+		sleep 0.3
+	done
 	exit "$code"
 }
 
