@@ -116,13 +116,12 @@ static __always_inline bool is_memory_short(const struct socket_state *own, bool
 	return pressure || is_cgroup_short(&own->peer, is_behind);
 }
 
-static __always_inline __u32 get_written(const struct socket_state *own)
+/* Of the sender, at the price of a load: for every message. */
+static __always_inline __u32 get_written(struct bpf_sock *sk)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)own->own.sock;
-	__u32 written = 0;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	BPF_CORE_READ_INTO(&written, tp, write_seq);
-	return written;
+	return tp ? tp->write_seq : 0;
 }
 
 /*
@@ -134,7 +133,7 @@ static __always_inline bool is_too_early(const struct socket_state *own)
 	return own->sent == 1 || bpf_jiffies64() - own->refreshed < ADOPT_JIFFIES;
 }
 
-SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
+SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)
 {
 	if ((own->flags & FLAG_ADOPTED) && is_too_early(own))
 		return;
@@ -151,7 +150,7 @@ SUBPROGRAM void return_when_drained(struct socket_state *own, __u32 size)
 	own->flags &= ~FLAG_ADOPTED;
 	count(COUNT_RETURNS);
 	enter(own, MODE_BYPASS);
-	own->written = get_written(own);
+	own->written = get_written(sk);
 	own->refreshed = bpf_jiffies64();
 	own->returned = own->messages;
 	own->look_messages = own->messages;
@@ -186,7 +185,7 @@ static __always_inline bool is_one_way(struct socket_state *own, __u64 messages)
 SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 {
 	__u64 since = own->bytes - own->look_bytes, messages = own->messages - own->look_messages;
-	__u64 queued, limit = get_knob(KNOB_QUEUE_BYTES);
+	__u64 queued, held, limit = get_knob(KNOB_QUEUE_BYTES);
 	struct sk_psock *psock = get_psock(&own->peer);
 	struct sock *reader = (struct sock *)own->peer.sock;
 	__u32 rcvbuf = 0;
@@ -208,7 +207,7 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	flush_counts(own);
 	own->look_messages = own->messages;
 	own->look_bytes = own->bytes;
-	own->queued = queued;
+	own->queued = held = queued;
 
 	if (messages && since / messages <= SMALL_MESSAGE &&
 	    (is_one_way(own, messages) || queued)) {
@@ -224,9 +223,11 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	BPF_CORE_READ_INTO(&rcvbuf, reader, sk_rcvbuf);
 	if (limit < rcvbuf / 2)
 		limit = rcvbuf / 2;
-	if (queued > limit && may_be_read_by_edges(&own->peer))
+	if (own->messages)
+		held += queued / (own->bytes / own->messages + 1) * MESSAGE_BYTES;
+	if (held > limit && may_be_read_by_edges(&own->peer))
 		limit *= EDGE_QUEUES;
-	if (queued > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
+	if (held > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own,
 		      own->flags & FLAG_LOWAT && own->turn != MODE_LEAVE ? MODE_SPILL : MODE_LEAVE);
 	else if (!own->turn && bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)
@@ -289,10 +290,10 @@ int redirect_msg(struct sk_msg_md *msg)
 		find_peer(own);
 	look_at_guard(own);
 	/* A thread that was inside a send when the socket was enrolled has sent bytes unseen. */
-	if (own->mode == MODE_BYPASS && get_written(own) != own->written)
+	if (own->mode == MODE_BYPASS && get_written(sk) != own->written)
 		enter(own, MODE_SPILL);
 	if (own->mode == MODE_SPILL)
-		return_when_drained(own, msg->size);
+		return_when_drained(sk, own, msg->size);
 	if (own->mode == MODE_BYPASS && is_look_due(own, msg->size))
 		look_at_reader(own, msg->size);
 	if (own->mode == MODE_BYPASS && own->turn)

@@ -23,6 +23,8 @@
 #ifndef QUEUE_BYTES
 #define QUEUE_BYTES (4 << 20) /* default of KNOB_QUEUE_BYTES */
 #endif
+#define MESSAGE_BYTES \
+	1024 /* what the kernel keeps of a redirected message beside its bytes (struct sk_msg) */
 #ifndef EDGE_QUEUES
 #define EDGE_QUEUES \
 	16 /* so many times as much may wait for a reader by edge-triggered epoll, see turn_when_safe() */
@@ -80,7 +82,7 @@
 enum knob {
 	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message; DRAIN_GENTLY: when its reader's queue is empty */
 	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
-	KNOB_QUEUE_BYTES, /* that one reader may leave unread before its sender goes by TCP; 0: QUEUE_BYTES */
+	KNOB_QUEUE_BYTES, /* that one reader may hold, MESSAGE_BYTES for each message with them, before its sender goes by TCP; 0: QUEUE_BYTES */
 	KNOB_GUARD, /* 0: no splice guard; else 1 and one for each socket that has spliced */
 	KNOBS,
 };
