@@ -2,7 +2,7 @@
 // Measures every cell in five ways on this machine, as root: `npm run bench -- [--quick] [--rounds N] [--ms N] [--only TEXT] [--write]`
 //
 //   --quick   fewer and shorter rounds, within 5 minutes     --rounds N, --ms N   rounds (7), and length of a run (400)
-//   --only    cells whose name contains it                   --write              keep the result and draw it in docs/bench/
+//   --only    cells whose name contains it                   --write              keep the result and draw it in docs/bench/, with --only those cells of it
 //
 // The last line of stdout is one JSON object from cell name to {tcp, tcpAgain, article, bypass, unix, ratio}, ratio being bypass to tcp.
 // How it is measured: docs/bench/README.md.
@@ -50,7 +50,7 @@ async function main(): Promise<void> {
   } finally {
     closeWays();
   }
-  if (values.write) writePage({ machine, results });
+  if (values.write) writePage({ machine, results }, values.only === "");
   console.log(JSON.stringify(Object.fromEntries(Object.entries(results).map(([name, one]) => [name, brief(one)]))));
 }
 

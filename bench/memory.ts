@@ -12,8 +12,8 @@ export function memory(): Suite {
     cells: [
       cell("memory of an idle connection, both ends", "bytes", "idle", "3000"),
       // Under what each way lets wait: TCP's receive buffer takes no more of such small messages.
-      cell("memory of an unread byte in messages of 64 B", "bytes", "queue", "64", "50000"),
-      cell("memory of an unread byte in messages of 16 KiB", "bytes", "queue", "16384", "400000"),
+      cell("memory beside an unread byte, messages of 64 B", "bytes", "queue", "64", "50000"),
+      cell("memory beside an unread byte, messages of 16 KiB", "bytes", "queue", "16384", "400000"),
     ],
   };
 }

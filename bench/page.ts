@@ -15,8 +15,10 @@ export interface Report {
 const folder = path.join(__dirname, "..", "docs", "bench");
 const marks = ["<!-- figures -->", "<!-- end of figures -->"] as const;
 
-export function writePage(report: Report): void {
+/** A report of some cells replaces just those of the one that is there. */
+export function writePage(measured: Report, isWhole: boolean): void {
   fs.mkdirSync(folder, { recursive: true });
+  const report = isWhole ? measured : { ...measured, results: { ...read().results, ...measured.results } };
   write("results.json", `${JSON.stringify(report, undefined, 1)}\n`);
   draw(report);
 }
@@ -28,6 +30,10 @@ function draw(report: Report): void {
   const [before] = page.split(marks[0]);
   const after = page.split(marks[1])[1] ?? "";
   write("README.md", `${before}${marks[0]}\n${figures(report)}${marks[1]}${after}`);
+}
+
+function read(): Report {
+  return JSON.parse(fs.readFileSync(path.join(folder, "results.json"), "utf8")) as Report;
 }
 
 function write(name: string, text: string): void {
@@ -88,5 +94,5 @@ function isLoss({ ratios, spread, isCost }: Result): boolean {
 }
 
 if (require.main === module) {
-  draw(JSON.parse(fs.readFileSync(path.join(folder, "results.json"), "utf8")) as Report);
+  draw(read());
 }
