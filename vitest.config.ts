@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { defineConfig } from "vitest/config";
 
-const alone = ["setup", "probe"].map((part) => `test/${part}/**/*.test.ts`);
-const script = ["test/host/**/*.test.ts"];
+const testsOf = (parts: readonly string[]) => parts.map((part) => `test/${part}/**/*.test.ts`);
+const pure = testsOf(["args", "components", "schema", "src-host", "targets"]);
+const alone = testsOf(["setup", "probe"]);
+const [datapath, host] = [testsOf(["bpf"]), testsOf(["host"])];
+/** On the kernel of this machine; the last has whatever no other project has. */
+const onMachine = [
+  { name: "datapath", include: datapath, exclude: [] },
+  { name: "host", include: host, exclude: [] },
+  { name: "uses", include: ["test/**/*.test.ts"], exclude: [...pure, ...alone, ...datapath, ...host] },
+];
 // See test/host/machine.ts.
 const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
-const pure = ["args", "components", "schema", "src-host", "targets"].map((part) => `test/${part}/**/*.test.ts`);
 
 export default defineConfig({
   test: {
@@ -29,14 +36,12 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      ...["host", "machine"].map((name, at) => ({
+      ...onMachine.map((part, at) => ({
         test: {
-          name,
-          include: name === "host" ? script : ["test/**/*.test.ts"],
-          exclude: name === "host" ? [] : [...pure, ...alone, ...script],
+          ...part,
           testTimeout: 120_000 * slowness,
           hookTimeout: 600_000,
-          // These share one bpffs folder and one host lock; setup/test.sh runs the two projects apart.
+          // These share one bpffs folder and one host lock; setup/test.sh runs the projects apart.
           maxWorkers: 1,
           sequence: { groupOrder: at + 2 },
         },

@@ -18,26 +18,65 @@ main() {
 	heading "types"
 	npm run --silent types
 	heading "tests"
-	if [ "$#" -gt 0 ]; then
-		vitest "$@"
-		return
-	fi
-	vitest --project package --project tools
-	heading "tests of the host script, and of what uses it, side by side"
-	sh setup/apart.sh node_modules/.bin/vitest run --project host &
-	apart=$!
-	trap 'kill "$apart" 2>/dev/null || true' EXIT
+	[ "$#" -eq 0 ] || vitest "$@"
+	(vitest --project package --project tools)
+	heading "tests of the machine, in four parts side by side"
+	logs=$(mktemp -d)
+	trap end_parts EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
-	code=0
-	vitest --project machine || code=$?
-	wait "$apart" || code=$?
-	trap - EXIT
-	return "$code"
+	part datapath vitest --project datapath
+	part uses apart --project uses
+	part host-1 apart --project host --shard 1/2
+	part host-2 apart --project host --shard 2/2
+	tail -q -n +1 -f "$logs"/*.log &
+	parts="$parts $!"
+	failed=
+	for name in datapath uses host-1 host-2; do
+		while [ ! -e "$logs/$name.code" ]; do sleep 1; done
+		[ "$(cat "$logs/$name.code")" = 0 ] || failed="$failed $name"
+	done
+	sleep 1
+	for name in $failed; do
+		heading "$name failed"
+		sed -n '/Failed /,$p' "$logs/$name.log"
+	done
+	[ -z "$failed" ]
+}
+
+parts=
+
+# Each has a bpffs, cgroup tree and host lock of its own; one runs as it is.
+part() { # NAME COMMAND...
+	name=$1
+	shift
+	(
+		child=
+		trap 'kill "$child" 2>/dev/null; wait "$child"; exit 143' TERM
+		"$@" &
+		child=$!
+		code=0
+		wait "$child" || code=$?
+		echo "$code" >"$logs/$name.new"
+		mv "$logs/$name.new" "$logs/$name.code"
+	) >"$logs/$name.log" 2>&1 &
+	parts="$parts $!"
+}
+
+end_parts() {
+	code=$?
+	for pid in $parts; do kill "$pid" 2>/dev/null || true; done
+	for pid in $parts; do wait "$pid" 2>/dev/null || true; done
+	rm -rf "$logs"
+	exit "$code"
+}
+
+apart() {
+	exec sh setup/apart.sh node_modules/.bin/vitest run "$@"
 }
 
 vitest() {
-	node_modules/.bin/vitest run "$@"
+	exec node_modules/.bin/vitest run "$@"
 }
 
 heading() {

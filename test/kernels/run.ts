@@ -73,7 +73,7 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
   const args = [
     "run",
     "--project",
-    "machine",
+    "datapath",
     "--reporter=verbose",
     "--hideSkippedTests",
     "--reporter=json",
