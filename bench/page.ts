@@ -53,6 +53,10 @@ function figures({ machine, results }: Report): string {
   return `
 Measured on ${where}; ${what}; ${rounds} rounds of ${ms} ms.
 
+![Ratio to plain TCP by message size](sizes.svg)
+
+![Ratio to plain TCP of other traffic and programs](workloads.svg)
+
 ### Where the bypass loses
 
 Cells in which its median is worse than plain TCP by more than the second plain TCP differed in any round:

@@ -19,11 +19,11 @@ export function drawSizes(results: Results): string {
   const modes = ["request/response", "one-way stream", "duplex stream"];
   const places = ["one CPU", "two CPUs"];
   const sizes = ["64 B", "1 KiB", "16 KiB", "64 KiB", "256 KiB"];
-  const [width, height, left, top, gap] = [270, 190, 48, 64, 46];
+  const [width, height, left, top, gap] = [270, 190, 48, 86, 46];
   const panels = places.flatMap((place, y) =>
     modes.map((mode, x) => {
       const [x0, y0] = [left + x * (width + gap), top + y * (height + gap + 18)];
-      const most = place === "one CPU" ? 3 : 3;
+      const most = 3;
       const xOf = (at: number) => x0 + (at * width) / (sizes.length - 1);
       const yOf = (ratio: number) => y0 + height - (Math.min(ratio, most) / most) * height;
       const lines = drawn.map(({ way, colour, dash }) => {
@@ -60,7 +60,7 @@ export function drawWorkloads(results: Results): string {
   const rows = Object.entries(results).filter(
     ([name]) => !/^(request\/response|one-way stream|duplex stream) /.test(name),
   );
-  const [left, top, width, step, most] = [380, 66, 520, 24, 3];
+  const [left, top, width, step, most] = [430, 66, 520, 24, 3];
   const xOf = (ratio: number) => left + (Math.min(ratio, most) / most) * width;
   const bottom = top + rows.length * step;
   const rules = [0, 0.5, 1, 1.5, 2, 2.5, 3].map(
