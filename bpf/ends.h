@@ -206,45 +206,23 @@ SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
 	       found->own.cookie == end->cookie && found->mode != MODE_GONE;
 }
 
-SUBPROGRAM __u32 get_sender(const struct end *end)
+/* A word of what is kept for an end; 0 where that cannot be known. */
+#define GET(end, field) get_word(end, __builtin_offsetof(struct socket_state, field))
+
+SUBPROGRAM __u32 get_word(const struct end *end, __u32 offset)
 {
 	struct socket_state *its = find_state(end);
-	__u32 sender = 0;
+	__u32 word = 0;
 
 	if (its)
-		bpf_probe_read_kernel(&sender, sizeof(sender), &its->sender);
-	return sender;
-}
-
-SUBPROGRAM __u32 get_reader(const struct end *end)
-{
-	struct socket_state *its = find_state(end);
-	__u32 reader = 0;
-
-	if (its)
-		bpf_probe_read_kernel(&reader, sizeof(reader), &its->reader);
-	return reader;
-}
-
-SUBPROGRAM __u32 get_sent(const struct end *end)
-{
-	struct socket_state *its = find_state(end);
-	__u32 sent = 0;
-
-	if (its)
-		bpf_probe_read_kernel(&sent, sizeof(sent), &its->sent);
-	return sent;
+		bpf_probe_read_kernel(&word, sizeof(word), (void *)its + offset);
+	return word;
 }
 
 /* Whether a call of the receiver may still be one of plain TCP, begun before the two were adopted. */
-SUBPROGRAM bool is_adopted(const struct end *sender)
+static __always_inline bool is_adopted(const struct end *sender)
 {
-	struct socket_state *its = find_state(sender);
-	__u32 flags = 0;
-
-	if (its)
-		bpf_probe_read_kernel(&flags, sizeof(flags), &its->flags);
-	return flags & FLAG_ADOPTED;
+	return GET(sender, flags) & FLAG_ADOPTED;
 }
 
 /*
@@ -261,7 +239,7 @@ static __always_inline int count_calls(const struct end *end, struct sk_psock *p
 	if (sleepers < 0)
 		return MAX_SLEEPERS;
 	if (is_adopted && sleepers) {
-		sender = get_sender(end);
+		sender = GET(end, sender);
 		if (!sender)
 			return 0;
 		if (sleepers > 1 || threads[0] != sender)

@@ -143,7 +143,7 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 		enter(own, MODE_LEAVE);
 		return;
 	}
-	if (get_knob(KNOB_GUARD) && get_reader(&own->peer) != READER_RECEIVED)
+	if (get_knob(KNOB_GUARD) && GET(&own->peer, reader) != READER_RECEIVED)
 		return;
 	if (!is_drained(own) || is_memory_short(own, false))
 		return;
@@ -173,7 +173,7 @@ static __always_inline bool is_look_due(const struct socket_state *own, __u32 si
  */
 static __always_inline bool is_one_way(struct socket_state *own, __u64 messages)
 {
-	__u32 heard = get_sent(&own->peer), heard_before = own->heard;
+	__u32 heard = GET(&own->peer, sent), heard_before = own->heard;
 	__u64 now = bpf_ktime_get_ns(), before = own->look_time;
 
 	own->heard = heard;
@@ -258,7 +258,7 @@ static __always_inline void look_at_guard(struct socket_state *own)
 	if (guard == own->guard)
 		return;
 	own->guard = guard;
-	if (get_reader(&own->peer) & READER_SPLICED)
+	if (GET(&own->peer, reader) & READER_SPLICED)
 		enter(own, MODE_LEAVE);
 }
 
