@@ -1229,7 +1229,7 @@ observe_generation() { # FOLDER
 	get_knob "$1" 3
 	guard=$(yes_no "$value")
 	get_knob "$1" 0
-	fact state "drain:=$(yes_no "$value")" "spliceGuard:=$guard" "sockets:=$(count_keys "$1/sockets" || say null)"
+	fact state "drain:=$(yes_no "$value")" "sockets:=$(count_keys "$1/sockets" || say null)" "spliceGuard:=$guard"
 	if [ "$g" = "$serving" ] && [ -f "$home/policy" ]; then
 		[ "$value" = "$(drain_declared)" ] || problem "$g: drain is $value, declared $(drain_declared)"
 		live_policy "$1"

@@ -39,6 +39,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
         {
           generation: host.generation,
           drain: false,
+          spliceGuard: false,
           sockets: 0,
           programs: { track: { id, name: "track_sockets", tag }, redirect: { id, name: "redirect_msg", tag } },
           maps: { sockets: { id, type: "sockhash", entries: 1024 }, claims: { id, type: "lru_hash", entries: 128 } },
