@@ -249,10 +249,31 @@ static __always_inline int count_calls(const struct end *end, struct sk_psock *p
 }
 
 /*
+ * References to the file of an end: one for each descriptor, and one for each call under way where threads share their descriptors.
+ * Where they do not, only one call can be under way.
+ */
+static __always_inline int count_file_references(const struct end *end)
+{
+	struct sock *sk = (struct sock *)end->sock;
+	struct socket *socket = 0;
+	struct file *file = 0;
+	__s64 references = 1 << 30;
+
+	if (BPF_CORE_READ_INTO(&socket, sk, sk_socket) || BPF_CORE_READ_INTO(&file, socket, file))
+		return references;
+	if (bpf_core_field_exists(file->f_count))
+		BPF_CORE_READ_INTO(&references, file, f_count.counter);
+	else if (!BPF_CORE_READ_INTO(&references, file, f_ref.refcnt.counter))
+		references++;
+	return references;
+}
+
+/*
  * Whether the sleepers of the peer, two at most, sleep where redirected bytes wake them. Who sleeps in tcp_bpf_recvmsg() holds a
- * reference to the psock, and the map holds one; the peer's one sender may hold one in a send, asleep or not. The count says
- * something only when no other thread can hold one: this end has one sender, which is here. Where calls may have begun before the
- * socket was enrolled, only a sleeper who has sent since is trusted.
+ * reference to the psock, and the map holds one; other calls hold one too, asleep or not, so there must be as many as there are calls
+ * (of a thread that is on its way into its first send, nothing else can be seen). The peer's one sender may hold one in a send. This
+ * end has one sender, which is here. Where calls may have begun before the socket was enrolled, only a sleeper who has sent since is
+ * trusted.
  */
 static __always_inline bool are_sleepers_in_bypass(const struct socket_state *own,
 						   struct sk_psock *psock, int sleepers,
@@ -261,6 +282,7 @@ static __always_inline bool are_sleepers_in_bypass(const struct socket_state *ow
 	struct socket_state *its = find_state(&own->peer);
 	__u32 mode = MODE_GONE, flags = 0, sender = 0;
 	bool is_asleep;
+	int references;
 
 	if (!its || bpf_probe_read_kernel(&mode, sizeof(mode), &its->mode) ||
 	    bpf_probe_read_kernel(&flags, sizeof(flags), &its->flags) ||
@@ -273,7 +295,9 @@ static __always_inline bool are_sleepers_in_bypass(const struct socket_state *ow
 		return sleepers == 1 && is_asleep && count_references(psock) > 1;
 	if (sleepers > 1 && !is_asleep)
 		return false;
-	return count_references(psock) > sleepers + (sender && !is_asleep);
+	references = count_references(psock);
+	return references > sleepers + (sender && !is_asleep) &&
+	       references >= count_file_references(&own->peer);
 }
 
 SUBPROGRAM bool is_drained_once(const struct socket_state *own)

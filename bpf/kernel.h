@@ -111,8 +111,18 @@ struct inode {
 
 struct sock;
 
+typedef struct {
+	atomic64_t refcnt; /* atomic_long_t on some; 0 is one reference */
+} file_ref_t;
+
+struct file {
+	file_ref_t f_ref; /* since Linux 6.13 */
+	atomic64_t f_count; /* before; atomic_long_t */
+};
+
 struct socket {
 	struct sock *sk;
+	struct file *file;
 };
 
 struct socket_alloc {
