@@ -20,19 +20,17 @@ main() {
 	heading "tests"
 	[ "$#" -eq 0 ] || vitest "$@"
 	(vitest --project package --project tools)
-	heading "tests of the machine, in four parts side by side"
+	heading "tests of the machine, in two parts side by side"
 	logs=$(mktemp -d)
 	trap end_parts EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
-	part datapath vitest --project datapath
-	part uses apart --project uses
-	part host-1 apart --project host --shard 1/2
-	part host-2 apart --project host --shard 2/2
+	part datapath vitest --project datapath --project uses
+	part host sh setup/apart.sh node_modules/.bin/vitest run --project host
 	tail -q -n +1 -f "$logs"/*.log &
 	parts="$parts $!"
 	failed=
-	for name in datapath uses host-1 host-2; do
+	for name in datapath host; do
 		while [ ! -e "$logs/$name.code" ]; do sleep 1; done
 		[ "$(cat "$logs/$name.code")" = 0 ] || failed="$failed $name"
 	done
@@ -46,7 +44,6 @@ main() {
 
 parts=
 
-# Each has a bpffs, cgroup tree and host lock of its own; one runs as it is.
 part() { # NAME COMMAND...
 	name=$1
 	shift
@@ -69,10 +66,6 @@ end_parts() {
 	for pid in $parts; do wait "$pid" 2>/dev/null || true; done
 	rm -rf "$logs"
 	exit "$code"
-}
-
-apart() {
-	exec sh setup/apart.sh node_modules/.bin/vitest run "$@"
 }
 
 vitest() {
