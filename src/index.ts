@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 export type { BypassArgs } from "./args/bypass";
 export type { BypassHostArgs } from "./args/bypass-host";
-export type { HostArgs } from "./args/host";
+export type { ConnectionArgs, LoginArgs } from "./args/connection";
+export { type HostArgs, Machine } from "./args/host";
 export type { LimitArgs } from "./args/limits";
 export { CompileAt, type ObjectArgs } from "./args/object";
 export type { SelfTestArgs } from "./args/self-test";

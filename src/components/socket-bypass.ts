@@ -5,6 +5,7 @@ import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass
 import { BypassHost, childOptions } from "./bypass-host";
 import { asMember } from "./member";
 import { settleBypass } from "./settle";
+import { warnOfUnknownKeys } from "./unknown-keys";
 
 /** What is known of a host once it is installed. */
 export interface HostReport {
@@ -38,6 +39,7 @@ export class SocketBypass extends pulumi.ComponentResource {
     checkNow(socketBypassSchema, args, where);
 
     const { hosts, ...same } = args;
+    warnOfUnknownKeys(hosts, this);
     const shared = settleBypass(same, where);
     const reports: Record<string, pulumi.Output<HostReport>> = {};
     const generations: pulumi.Output<string>[] = [];

@@ -18,6 +18,9 @@ import { undo } from "../host/undo";
 import type { StepResource, Target } from "../targets/target";
 import type { Settled } from "./settle";
 
+/** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
+const stepSeconds = 300;
+
 type Words = (on: Installation) => readonly string[];
 
 /** The steps of one host, in the order in which they run. Each begins when the one before it has ended. */
@@ -27,15 +30,15 @@ export function installSteps(
   identity: Identity,
   args: Settled,
   opts: pulumi.CustomResourceOptions,
-): { readonly generation: pulumi.Output<string>; readonly selfTest: StepResource } {
+): { readonly generation: pulumi.Output<string>; readonly selfTest: pulumi.Output<string> } {
   const { instance, owner } = identity;
   const extras = pulumi.all([args.adopt, args.spliceGuard]).apply(([adopt, guard]) => extrasOf(adopt, guard));
   const bundle = pulumi
-    .all([args.compile, extras])
-    .apply(([compile, names]) => bundleFor(compile, target.machine, names));
+    .all([args.compile, extras, target.machine])
+    .apply(([compile, names, machine]) => bundleFor(compile, machine, names));
   const generation = pulumi
-    .all([args.compile, extras, args.size])
-    .apply(([compile, names, size]) => generationOf(bundleFor(compile, target.machine, names), compile, size));
+    .all([args.compile, extras, target.machine, args.size])
+    .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size));
   const found = args.detectDrift ? lookForDrift(target, instance, args.stateDir, opts) : pulumi.output({ epochs: {} });
   const on = pulumi.all([args.stateDir, generation, found]).apply(([stateDir, id, { epochs }]) => ({
     ...{ stateDir, instance, owner, generation: id, epochs },
@@ -50,16 +53,17 @@ export function installSteps(
     before: StepResource,
     converge: pulumi.Input<readonly string[]>,
     undoLine?: pulumi.Output<string>,
-    dependsOn: pulumi.Resource[] = [],
+    { dependsOn = [], limit = stepSeconds }: { dependsOn?: pulumi.Resource[]; limit?: pulumi.Input<number> } = {},
   ): StepResource =>
     target.run(
       `${name}-${step}`,
       {
         converge,
         ...(undoLine === undefined ? {} : { undo: undoLine }),
-        stdin: before.stdout,
+        stdin: target.answerOf(before),
         triggers: [...triggers, before.id],
         hides: [],
+        seconds: limit,
       },
       { ...opts, dependsOn: [before, ...dependsOn, ...asList(opts.dependsOn)] },
     );
@@ -75,6 +79,7 @@ export function installSteps(
       stdin: bundle.script,
       triggers,
       hides: ["stdin"],
+      seconds: stepSeconds,
     },
     opts,
   );
@@ -101,6 +106,8 @@ export function installSteps(
     "selftest",
     verdict,
     pulumi.all([on, args.selfTest]).apply(([installation, want]) => runSelfTest(installation, want)),
+    undefined,
+    { limit: args.selfTest.apply(({ timeoutSeconds }) => stepSeconds + timeoutSeconds) },
   );
   const policy = link(
     "policy",
@@ -117,9 +124,9 @@ export function installSteps(
         attachCgroup(installation, { cgroup, takeOver, adopt, spliceGuard }),
       ),
     undoing("detach"),
-    [policy],
+    { dependsOn: [policy] },
   );
-  return { generation, selfTest };
+  return { generation, selfTest: target.answerOf(selfTest) };
 }
 
 function extrasOf(adopt: boolean, guard: boolean): Extra[] {
