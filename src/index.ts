@@ -5,6 +5,7 @@ export type { ConnectionArgs, LoginArgs } from "./args/connection";
 export { type HostArgs, Machine } from "./args/host";
 export type { LimitArgs } from "./args/limits";
 export { CompileAt, type ObjectArgs } from "./args/object";
+export type { RolloutArgs } from "./args/rollout";
 export type { SelfTestArgs } from "./args/self-test";
 export type { SocketBypassArgs } from "./args/socket-bypass";
 export type { TrafficArgs } from "./args/traffic";

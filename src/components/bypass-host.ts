@@ -4,7 +4,7 @@ import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
 import { checkNow, type Where } from "../args/check";
 import { identify } from "../host/identity";
 import { targetFor } from "../targets/target-for";
-import { memberOf } from "./member";
+import { memberOf, setLastStep } from "./member";
 import { settleBypass, settleHost } from "./settle";
 import { installSteps } from "./steps";
 import { warnOfUnknownKeys } from "./unknown-keys";
@@ -35,13 +35,15 @@ export class BypassHost extends pulumi.ComponentResource {
     }
 
     const host = settleHost(args, where);
-    const { generation, selfTest } = installSteps(
+    const { generation, selfTest, attachment } = installSteps(
       name,
       targetFor(host),
       identify([pulumi.getProject(), pulumi.getStack(), ...(member ? [member.component, member.key] : [name])]),
       { ...(member?.shared ?? settleBypass(args, where)), ...host },
       childOptions(this, opts),
+      member?.after,
     );
+    setLastStep(this, attachment);
     this.generation = generation;
     this.selfTest = selfTest;
     this.registerOutputs({ generation: this.generation, selfTest: this.selfTest });

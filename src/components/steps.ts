@@ -30,7 +30,12 @@ export function installSteps(
   identity: Identity,
   args: Settled,
   opts: pulumi.CustomResourceOptions,
-): { readonly generation: pulumi.Output<string>; readonly selfTest: pulumi.Output<string> } {
+  after: readonly pulumi.Resource[] = [],
+): {
+  readonly generation: pulumi.Output<string>;
+  readonly selfTest: pulumi.Output<string>;
+  readonly attachment: pulumi.Resource;
+} {
   const { instance, owner } = identity;
   const extras = pulumi.all([args.adopt, args.spliceGuard]).apply(([adopt, guard]) => extrasOf(adopt, guard));
   const bundle = pulumi
@@ -81,7 +86,8 @@ export function installSteps(
       hides: ["stdin"],
       seconds: stepSeconds,
     },
-    opts,
+    // Only here: the others wait for this one, and a hundred hosts would fill the state with what each waits for.
+    after.length === 0 ? opts : { ...opts, dependsOn: [...after, ...asList(opts.dependsOn)] },
   );
   const map = link(
     "map-sockets",
@@ -115,7 +121,7 @@ export function installSteps(
     pulumi.all([on, args.policy]).apply(([installation, want]) => setPolicy(installation, want)),
   );
   // The chain goes on from the self-test: a changed policy is live at once, and nothing has to be attached again.
-  link(
+  const attachment = link(
     "attachment",
     selfTest,
     pulumi
@@ -126,7 +132,7 @@ export function installSteps(
     undoing("detach"),
     { dependsOn: [policy] },
   );
-  return { generation, selfTest: target.answerOf(selfTest) };
+  return { generation, selfTest: target.answerOf(selfTest), attachment };
 }
 
 function extrasOf(adopt: boolean, guard: boolean): Extra[] {
