@@ -147,16 +147,27 @@ function lookForDrift(
   opts: pulumi.CustomResourceOptions,
 ): pulumi.Output<Found> {
   const { parent } = opts;
-  const printed = target.look(
+  const looked = target.look(
     stateDir.apply((folder) => lookAt({ stateDir: folder, instance })),
     parent === undefined ? {} : { parent },
   );
-  return printed.apply(async (text) => {
-    const found = readFound(text, stepNames, Date.now());
+  return pulumi.all([looked, target.machine]).apply(async ([{ printed, problem, isEarly }, machine]) => {
+    if (isEarly) {
+      await pulumi.log.info("drift: not looked at, because up will know this host first", parent);
+      return { epochs: {}, problems: [] };
+    }
+    if (problem !== undefined) {
+      await pulumi.log.warn(`drift: not looked at, because the host ${problem}; ${advice}`, parent);
+      return { epochs: {}, problems: [] };
+    }
+    const found = readFound(printed, stepNames, machine, Date.now());
     if (found.problems.length > 0) await pulumi.log.warn(`drift: ${found.problems.join("; ")}`, parent);
     return found;
   });
 }
+
+const advice =
+  "its steps may show as updates, and up tries them: go on without it by --exclude, or see «Host gone» in docs/ssh.md";
 
 function asList(resources: pulumi.CustomResourceOptions["dependsOn"]): pulumi.Resource[] {
   return resources === undefined ? [] : ([resources].flat() as pulumi.Resource[]);

@@ -14,7 +14,8 @@ export function localTarget(become: pulumi.Output<string>, machine?: pulumi.Outp
     answerOf: ({ stdout }) => stdout,
     look: (line, opts) => {
       const words = pulumi.all([become, line]).apply(([prefix, text]) => asRoot(prefix, text));
-      return command.local.runOutput({ command: words, logging: command.local.Logging.None }, opts).stdout;
+      const { stdout } = command.local.runOutput({ command: words, logging: command.local.Logging.None }, opts);
+      return stdout.apply((printed) => ({ printed }));
     },
   };
 }

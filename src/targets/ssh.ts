@@ -3,7 +3,9 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { shellLine } from "../host/quote";
 import { asWords } from "./become";
-import type { Step, StepResource, Target } from "./target";
+import { lookBySsh, lookSeconds } from "./ssh-look";
+import type { Looked, Step, StepResource, Target } from "./target";
+import { inTurn } from "./turns";
 
 /** As the provider takes it, with the defaults in it. */
 export type Connection = pulumi.UnwrappedObject<command.types.input.remote.ConnectionArgs>;
@@ -23,8 +25,27 @@ export function sshTarget(
     machine: machine.apply((given) => given ?? usualMachine),
     run: (name, step, opts) => runRemotely(name, step, connection, become, opts),
     answerOf: (step) => step.stdout.apply((printed) => readAnswer(printed, step)),
-    look: () => pulumi.output(""),
+    look: (line) => look(connection, become, line),
   };
+}
+
+function look(
+  connection: pulumi.Output<Connection>,
+  become: pulumi.Output<string>,
+  line: pulumi.Input<string>,
+): pulumi.Output<Looked> {
+  const all = pulumi.all([connection, become, line]);
+  const looked = all.apply(([way, prefix, text]) =>
+    inTurn(() => lookBySsh(way, boundedLine(prefix, lookSeconds, ["sh", "-c", text]))).then(
+      (printed): Looked => ({ printed }),
+      (error: Error): Looked => ({ printed: "", problem: error.message }),
+    ),
+  );
+  // An address that a preview does not know would make every line of the host unknown. The SDK has no public word for this.
+  const { isKnown } = all as unknown as { readonly isKnown: Promise<boolean> };
+  const known = isKnown.then((is) => (is ? looked : { printed: "", isEarly: true }));
+  // What it says of itself is no secret, although the way to it is.
+  return pulumi.unsecret(pulumi.output(known));
 }
 
 function runRemotely(

@@ -30,5 +30,13 @@ export interface Target {
   /** What a step answered: one line. */
   answerOf(step: StepResource): pulumi.Output<string>;
   /** What a line prints there, in a preview too; the line must not fail. */
-  look(line: pulumi.Input<string>, opts: pulumi.InvokeOptions): pulumi.Output<string>;
+  look(line: pulumi.Input<string>, opts: pulumi.InvokeOptions): pulumi.Output<Looked>;
+}
+
+export interface Looked {
+  readonly printed: string;
+  /** Why the place could not be looked at, as what it does: "does not answer". */
+  readonly problem?: string;
+  /** A preview cannot know the place yet, which is no problem. */
+  readonly isEarly?: boolean;
 }

@@ -71,6 +71,7 @@ export function makeKeys(type = "ed25519", password = ""): Keys {
 export class Far {
   readonly name: string;
   readonly address: string;
+  private readonly near: string;
   private readonly folder = makeFolder();
   private readonly hostKeys: Keys;
   private readonly cgroup: string;
@@ -85,11 +86,12 @@ export class Far {
     this.address = `${net}.${made * 4 + 2}`;
     this.hostKeys = makeKeys(options.hostKeyType);
     all.push(this);
+    this.near = `${net}.${made * 4 + 1}`;
     ip("netns", "add", this.name);
     const from = options.behind === undefined ? [] : ["-n", options.behind.name];
     const [near, far] = [`sb${process.pid % 100_000}n${made}`, `sb${process.pid % 100_000}f${made}`];
     ip(...from, "link", "add", near, "type", "veth", "peer", "name", far, "netns", this.name);
-    ip(...from, "addr", "add", `${net}.${made * 4 + 1}/30`, "dev", near);
+    ip(...from, "addr", "add", `${this.near}/30`, "dev", near);
     ip(...from, "link", "set", near, "up");
     ip("-n", this.name, "addr", "add", `${this.address}/30`, "dev", far);
     for (const device of ["lo", far]) ip("-n", this.name, "link", "set", device, "up");
@@ -148,6 +150,15 @@ export class Far {
 
   connection(more: Partial<ConnectionArgs> = {}): ConnectionArgs {
     return this.login(more);
+  }
+
+  /** Nothing goes out any more, and nobody is told. */
+  unplug(): void {
+    ip("-n", this.name, "route", "add", "blackhole", `${this.near}/32`);
+  }
+
+  plug(): void {
+    ip("-n", this.name, "route", "del", "blackhole", `${this.near}/32`);
   }
 
   /** An address behind it, where nobody answers. */
