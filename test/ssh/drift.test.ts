@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { local } from "@pulumi/command";
+import { secret } from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
-import type { HostArgs } from "../../src/index.js";
+import { type HostArgs, SocketBypass } from "../../src/index.js";
+import { each, steps } from "../engine/machine.js";
 import { Far, isSkipped, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
 
@@ -49,4 +52,23 @@ describe.skipIf(isSkipped)("with detectDrift over SSH", () => {
     await fleet.destroy();
     for (const far of Object.values(fars)) expect(far.traces()).toEqual([]);
   }, 180_000);
+
+  test("a host that is made by the same up is not looked at, and its preview is whole", async () => {
+    const fleet = new Fleet({ hosts: {}, traffic: { everything: true } }, async () => {
+      const vm = new local.Command("vm", { create: "echo 198.19.0.1" });
+      const connection = { host: vm.stdout, password: secret("correct-horse"), hostKey: makeKeys().publicKey };
+      new SocketBypass("edge", { hosts: { web: { connection } }, traffic: { everything: true }, detectDrift: true });
+      return {};
+    });
+    const { changes, said } = await fleet.preview();
+    expect(changes).toEqual({
+      vm: "create",
+      ...each(
+        "create",
+        steps.map((step) => `web-${step}`),
+      ),
+    });
+    expect(said).toContain("drift: not looked at, because up will know this host first");
+    expect(said).not.toMatch(/correct-horse|warning/);
+  });
 });

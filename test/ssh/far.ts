@@ -170,8 +170,15 @@ export class Far {
 
   /** A command on it, by no SSH. */
   run(...words: readonly string[]): string {
-    const enter = ["-t", `${this.sshd?.pid}`, "-m", "-n", "-C", "--", ...words];
-    return execFileSync("nsenter", enter, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+    return execFileSync("nsenter", [...this.enter(), ...words], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+  }
+
+  /** What nsenter needs to go there. */
+  enter(): string[] {
+    return ["-t", `${this.sshd?.pid}`, "-m", "-n", "-C", "--"];
   }
 
   /** What the product says about it. */

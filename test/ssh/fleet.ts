@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import {
@@ -26,6 +27,7 @@ export class Fleet {
   readonly stackName = `ssh${process.pid}-${++made}`;
   readonly folder = makeFolder();
   private stack: Stack | undefined;
+  private lines: readonly string[] = [];
 
   constructor(
     public args: SocketBypassArgs,
@@ -69,10 +71,25 @@ export class Fleet {
     );
   }
 
+  /** What the run under way has said so far. */
+  heard(): string {
+    return this.lines.join("");
+  }
+
+  /** Ends the run under way as a user does who has no patience: the first interrupt waits for the step that runs, the second does not. */
+  async interrupt(): Promise<void> {
+    const engine = execFileSync("pgrep", ["-P", `${process.pid}`, "-x", "pulumi"], { encoding: "utf8" }).trim();
+    for (let times = 0; times < 2 && fs.existsSync(`/proc/${engine}`); times++) {
+      process.kill(Number(engine), "SIGINT");
+      await new Promise((wake) => setTimeout(wake, 1000));
+    }
+  }
+
   private async act(run: (stack: Stack, onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<Ended> {
     const stack = await this.open();
     const changes: Changes = {};
     const lines: string[] = [];
+    this.lines = lines;
     const onEvent = ({ resourcePreEvent, diagnosticEvent }: EngineEvent) => {
       // The SDK tells everything to --debug, which nobody sees otherwise.
       if (diagnosticEvent !== undefined && `${diagnosticEvent.severity}` !== "debug")
@@ -92,6 +109,22 @@ export class Fleet {
       throw new RunFailed(`${lines.join("")}\n${error}`, changes);
     }
     return { changes, said: lines.join("") };
+  }
+
+  /** Another command of the CLI on this stack. */
+  async cli(...words: readonly string[]): Promise<string> {
+    const { workspace } = await this.open();
+    const env = { ...process.env, ...workspace.envVars };
+    return execFileSync(findEngine().pulumi, [...words, "--stack", this.stackName], {
+      cwd: this.folder,
+      env,
+      encoding: "utf8",
+    });
+  }
+
+  urns(): string[] {
+    const { checkpoint } = JSON.parse(this.stateFile());
+    return checkpoint.latest.resources.map(({ urn }: { urn: string }) => urn);
   }
 
   /** As it lies in the backend. */
