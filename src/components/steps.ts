@@ -38,9 +38,11 @@ export function installSteps(
 } {
   const { instance, owner } = identity;
   const extras = pulumi.all([args.adopt, args.spliceGuard]).apply(([adopt, guard]) => extrasOf(adopt, guard));
-  const bundle = pulumi
-    .all([args.compile, extras, target.machine])
-    .apply(([compile, names, machine]) => bundleFor(compile, machine, names));
+  const bundle = pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
+    // Without the bytes in it: the SDK would copy them one by one, for each host.
+    const { script, digest, isSource } = bundleFor(compile, machine, names);
+    return { script, digest, isSource };
+  });
   const generation = pulumi
     .all([args.compile, extras, target.machine, args.size])
     .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size));
