@@ -11,8 +11,8 @@ const drawn: readonly { readonly way: Way; readonly label: string; readonly colo
     { way: "unix", label: "Unix socket", colour: "#4d7c0f" },
     { way: "tcpAgain", label: "TCP again (noise)", colour: "#8a8a8a", dash: "3 3" },
   ];
-const ink = "#1f2328";
-const grid = "#d8dee4";
+export const ink = "#1f2328";
+export const grid = "#d8dee4";
 
 /** Ratio over message size: a panel for each mode and placing. */
 export function drawSizes(results: Results): string {
@@ -100,12 +100,12 @@ interface Style {
   readonly weight?: string;
 }
 
-function text(x: number, y: number, words: string, style: Style): string {
+export function text(x: number, y: number, words: string, style: Style): string {
   const { size, anchor = "start", colour = ink, weight = "normal" } = style;
   return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" font-size="${size}" text-anchor="${anchor}" font-weight="${weight}" fill="${colour}">${words}</text>`;
 }
 
-function svg(width: number, height: number, title: string, parts: readonly string[]): string {
+export function svg(width: number, height: number, title: string, parts: readonly string[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" role="img" aria-label="${title}">
 <rect width="${width}" height="${height}" fill="#ffffff"/>
 ${text(12, 20, title, { size: 14, weight: "bold" })}

@@ -165,7 +165,7 @@ find_file() ( # NAME [FOLDER]: in a generation's folder, else in the nearest
 )
 
 find_probe() {
-	probe=$(find_file "probe-$(machine)") || err "probe-$(machine): expected it in $here or $home, found none; run object install again"
+	probe=$(find_file "probe-$(machine)") || err "probe-$(machine): expected it in $here or $home, found none; this host is of type $(machine): declare it so (machine), or run object install again"
 }
 
 # --- who may have written here ---
@@ -1911,7 +1911,7 @@ main() {
 	prepare "$@"
 	trap finish EXIT
 	trap 'exit 130' INT
-	trap 'exit 143' TERM
+	trap 'warn "$verb: stopped by a signal or a time limit; run it again" && exit 143' TERM
 	case $verb in
 	preflight) preflight ;;
 	status) cmd_status ;;

@@ -74,7 +74,11 @@ tools() {
 		bench nginx           nginx                          a proxy in front of a service
 		bench wrk             wrk                            loads the proxy
 		test  socat           socat                          plain connections
-		test  openssh-server  sshd                           the far end of the SSH tests
+		bench openssh-server  sshd                           the far end of SSH
+		bench openssh-client  ssh-agent                      keys, an agent and a plain loop over SSH
+		test  sudo            sudo                           a user who becomes root, in the SSH tests
+		test  fish            fish                           a login shell that is no POSIX shell
+		test  tcsh            tcsh                           another one
 		bench nftables        nft                            address translation
 		test  strace          strace                         shows the system calls of a script
 		bench postgresql      /usr/lib/postgresql/*/bin/pgbench a database that is run through the bypass

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 export type { BypassArgs } from "./args/bypass";
 export type { BypassHostArgs } from "./args/bypass-host";
-export type { HostArgs } from "./args/host";
+export type { ConnectionArgs, LoginArgs } from "./args/connection";
+export { type HostArgs, Machine } from "./args/host";
 export type { LimitArgs } from "./args/limits";
 export { CompileAt, type ObjectArgs } from "./args/object";
+export type { RolloutArgs } from "./args/rollout";
 export type { SelfTestArgs } from "./args/self-test";
 export type { SocketBypassArgs } from "./args/socket-bypass";
 export type { TrafficArgs } from "./args/traffic";

@@ -43,6 +43,10 @@ async function sweep(): Promise<void> {
     if (fs.existsSync(kill)) fs.writeFileSync(kill, "1");
     await removeTree(folder);
   }
+  for (const space of list("/run/netns").filter(isLeft)) {
+    say(space);
+    execFileSync("ip", ["netns", "del", space]);
+  }
   if (targetOf(link) !== "" && !fs.existsSync(link)) fs.rmSync(link);
 }
 

@@ -48,11 +48,17 @@ func standIn(real p.Provider) p.Provider {
 		req.Args = dropLater(req.Args)
 		return real.Invoke(ctx, req)
 	}
+	// addPreviousOutputInEnv is false wherever this serves, and an environment of megabytes breaks a connection.
+	wrapped.Update = func(ctx p.Context, req p.UpdateRequest) (p.UpdateResponse, error) {
+		req.Olds = withoutAnswers(req.Olds)
+		return real.Update(ctx, req)
+	}
 	// A destroy connects without a Check before it.
 	wrapped.Delete = func(ctx p.Context, req p.DeleteRequest) error {
 		if err := refuseRemote(req.Urn); err != nil {
 			return err
 		}
+		req.Properties = withoutAnswers(req.Properties)
 		return real.Delete(ctx, req)
 	}
 	return wrapped
@@ -74,6 +80,16 @@ func dropLater(props resource.PropertyMap) resource.PropertyMap {
 			return without(proxy, "hostKey")
 		})
 	})
+}
+
+func withoutAnswers(props resource.PropertyMap) resource.PropertyMap {
+	kept := props.Copy()
+	for _, key := range []resource.PropertyKey{"stdout", "stderr"} {
+		if _, ok := kept[key]; ok {
+			kept[key] = resource.NewStringProperty("")
+		}
+	}
+	return kept
 }
 
 func without(props resource.PropertyMap, keys ...resource.PropertyKey) resource.PropertyMap {

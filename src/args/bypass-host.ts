@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type BypassArgs, bypassProperties } from "./bypass";
-import { type HostArgs, hostProperties } from "./host";
+import { connectionIsWhole, type HostArgs, hostProperties } from "./host";
 import { shape } from "./schema";
 
 /** One host with all that is said about it. */
 export interface BypassHostArgs extends BypassArgs, HostArgs {}
 
-export const bypassHostSchema = shape({ ...bypassProperties, ...hostProperties });
+export const bypassHostSchema = shape({ ...bypassProperties, ...hostProperties }).check(connectionIsWhole);

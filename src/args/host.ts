@@ -1,11 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import { shape, text } from "./schema";
+import type { z } from "zod";
+import { type ConnectionArgs, connectionSchema } from "./connection";
+import { leaf, plainFlag, shape, text } from "./schema";
 
-/** One host: the machine that runs Pulumi. */
+/** Types of machines, as `uname -m` says them. */
+export const Machine = {
+  X86_64: "x86_64",
+  Aarch64: "aarch64",
+} as const;
+
+export type Machine = (typeof Machine)[keyof typeof Machine];
+
+/** One host: with a connection the machine at its other end, without one the machine that runs Pulumi. */
 export interface HostArgs {
   /**
-   * Tells this machine from another one, such as the id of a VM: another id removes everything from the old machine and installs anew. Default "local".
+   * How to reach the host by SSH. Default: none, the host is the machine that runs Pulumi.
+   */
+  connection?: pulumi.Input<ConnectionArgs>;
+  /**
+   * Take whatever host key the machine shows, also of the bastion, where none is given: then nothing proves which machine gets root commands and passwords. Default false.
+   */
+  allowUnknownHostKey?: boolean;
+  /**
+   * Type of the machine as `uname -m` says it there, "x86_64" or "aarch64": it decides which program is sent. Default "x86_64" with a connection, that of the machine itself without.
+   */
+  machine?: pulumi.Input<Machine>;
+  /**
+   * Tells this machine from another one, such as the id of a VM: another id removes everything from the old machine and installs anew. Default: address and port of the connection, "local" without one.
    */
   id?: pulumi.Input<string>;
   /**
@@ -20,7 +42,12 @@ export interface HostArgs {
 
 export const hostDefaults = { id: "local", become: "", stateDir: "/var/lib/socket-bypass" };
 
+const machines: readonly unknown[] = Object.values(Machine);
+
 export const hostProperties = {
+  connection: leaf("a connection", "", () => true),
+  allowUnknownHostKey: plainFlag(),
+  machine: leaf('"x86_64" or "aarch64"', "give what `uname -m` says on the host", (value) => machines.includes(value)),
   id: text("a printable text of 1 to 200 characters", "use the id of the machine", (value) =>
     /^[\x20-\x7e]{1,200}$/.test(value),
   ),
@@ -37,4 +64,13 @@ export const hostProperties = {
   ),
 };
 
-export const hostSchema = shape(hostProperties);
+/** Whether a connection is whole depends on what is said beside it. */
+export const connectionIsWhole: z.core.CheckFn<Record<string, unknown>> = (context) => {
+  const { connection, allowUnknownHostKey } = context.value;
+  const schema = connectionSchema(allowUnknownHostKey === true);
+  const issues = schema.safeParse(connection, { reportInput: true }).error?.issues ?? [];
+  for (const issue of issues)
+    context.issues.push({ ...issue, path: ["connection", ...issue.path], continue: true } as never);
+};
+
+export const hostSchema = shape(hostProperties).check(connectionIsWhole);

@@ -8,6 +8,8 @@ export interface Problem {
   readonly expected: string;
   readonly found: string;
   readonly fix: string;
+  /** The value at the path is shown nowhere. */
+  readonly isHidden: boolean;
 }
 
 /** Puts what zod found into our words, one problem for each fact. */
@@ -24,16 +26,18 @@ export function problemsOf(
         expected: "a property that exists",
         found: describe(key),
         fix: issue.message,
+        isHidden: isSecret,
       }));
     }
-    const { expected, fix } =
-      issue.code === "custom" ? wordsOf(issue.params) : { expected: "an object", fix: issue.message };
-    return [{ path: pathText(path), expected, found: isSecret ? "a secret value" : describe(issue.input), fix }];
+    const { expected, fix, isHidden } =
+      issue.code === "custom" ? wordsOf(issue.params) : { expected: "an object", fix: issue.message, isHidden: false };
+    const found = isSecret ? "a secret value" : isHidden ? describeHidden(issue.input) : describe(issue.input);
+    return [{ path: pathText(path), expected, found, fix, isHidden: isSecret || isHidden }];
   });
 }
 
-function wordsOf(params: Record<string, unknown> | undefined): { expected: string; fix: string } {
-  return { expected: `${params?.expected}`, fix: `${params?.fix}` };
+function wordsOf(params: Record<string, unknown> | undefined) {
+  return { expected: `${params?.expected}`, fix: `${params?.fix}`, isHidden: params?.isHidden === true };
 }
 
 /** `hosts["web 1"].stateDir` as a program would write it. */
@@ -55,6 +59,13 @@ function describe(value: unknown): string {
   if (typeof value === "function") return "a function";
   const text = typeof value === "string" ? JSON.stringify(value) : `${String(value)}`;
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+/** What kind of thing it is, and no more. */
+function describeHidden(value: unknown): string {
+  if (value === "") return "an empty text";
+  if (typeof value === "string") return "another text";
+  return typeof value === "number" ? "another number" : describe(value);
 }
 
 /**
@@ -82,7 +93,10 @@ export class ArgsError extends Error {
     super(text);
     // The SDK writes "error serializing property" in front, once for each resource that a wrong Output reaches.
     Object.defineProperty(this, "message", { get: () => text, set: () => undefined });
-    this.errors = isSecret ? [] : problems.map((one) => ({ propertyPath: one.path, reason: reason(one) }));
+    this.errors =
+      isSecret || problems.some(({ isHidden }) => isHidden)
+        ? []
+        : problems.map((one) => ({ propertyPath: one.path, reason: reason(one) }));
   }
 }
 

@@ -14,6 +14,19 @@ export function leaf(expected: string, fix: string, holds: (value: unknown) => b
     .optional();
 }
 
+/** Like leaf, for what must not be shown: `judge` gives what was expected and how to make it so, or nothing for a right value. */
+export function hiddenLeaf(judge: (value: unknown) => readonly [expected: string, fix: string] | undefined) {
+  return z
+    .unknown()
+    .check((context) => {
+      const { value } = context;
+      if (value === undefined || isPending(value)) return;
+      const complaint = judge(value);
+      if (complaint) context.issues.push(wrongHidden(value, [], ...complaint));
+    })
+    .optional();
+}
+
 export function text(expected: string, fix: string, holds: (value: string) => boolean) {
   return leaf(expected, fix, (value) => typeof value === "string" && holds(value));
 }
@@ -77,4 +90,10 @@ export function shape<T extends z.core.$ZodLooseShape>(properties: T) {
 /** A finding that no single value can show. */
 export function wrong(input: unknown, path: PropertyKey[], expected: string, fix: string): z.core.$ZodRawIssue {
   return { code: "custom", input, path, message: expected, params: { expected, fix }, continue: true };
+}
+
+/** The same of a value that must not be shown. */
+export function wrongHidden(input: unknown, path: PropertyKey[], expected: string, fix: string): z.core.$ZodRawIssue {
+  const params = { expected, fix, isHidden: true };
+  return { code: "custom", input, path, message: expected, params, continue: true };
 }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { type BypassArgs, bypassProperties } from "./bypass";
 import { type HostArgs, hostSchema } from "./host";
+import { type RolloutArgs, rolloutSchema, strangers } from "./rollout";
 import { isPending, shape, wrong } from "./schema";
 
 /** Hosts, and what is the same on all of them. */
@@ -10,6 +11,10 @@ export interface SocketBypassArgs extends BypassArgs {
    * The hosts by a name that stays: it stands in the name of every resource of the host. Letters, digits and . _ - are allowed, at most 63.
    */
   hosts: Record<string, HostArgs>;
+  /**
+   * Change the hosts one batch after another: the first host that fails stops those behind it. Default: all at once.
+   */
+  rollout?: RolloutArgs;
 }
 
 const hosts = z.unknown().check((context) => {
@@ -29,4 +34,12 @@ const hosts = z.unknown().check((context) => {
   }
 });
 
-export const socketBypassSchema = shape({ ...bypassProperties, hosts });
+export const socketBypassSchema = shape({ ...bypassProperties, hosts, rollout: rolloutSchema.optional() }).check(
+  (context) => {
+    const { rollout, hosts: declared } = context.value;
+    for (const [at, name] of strangers(rollout, declared)) {
+      const fix = "use a name of the map hosts, or remove it";
+      context.issues.push(wrong(name, ["rollout", "canary", at], "a host that is declared", fix));
+    }
+  },
+);

@@ -3,10 +3,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
 import { checkNow, type Where } from "../args/check";
 import { identify } from "../host/identity";
-import { localTarget } from "../targets/local";
-import { memberOf } from "./member";
+import { targetFor } from "../targets/target-for";
+import { memberOf, setLastStep } from "./member";
 import { settleBypass, settleHost } from "./settle";
 import { installSteps } from "./steps";
+import { warnOfUnknownKeys } from "./unknown-keys";
 
 /**
  * One host whose TCP connections between its own sockets skip the TCP/IP stack. Use one for each VM where `deletedWith` matters.
@@ -28,18 +29,23 @@ export class BypassHost extends pulumi.ComponentResource {
     const what = member ? `SocketBypass "${member.component}"` : `BypassHost "${name}"`;
     const where: Where = { resource: this, what, path: member ? ["hosts", member.key] : [] };
     // A SocketBypass has checked all of its hosts before it made the first.
-    if (!member) checkNow(bypassHostSchema, args, where);
+    if (!member) {
+      checkNow(bypassHostSchema, args, where);
+      warnOfUnknownKeys({ [name]: args }, this);
+    }
 
     const host = settleHost(args, where);
-    const { generation, selfTest } = installSteps(
+    const { generation, selfTest, attachment } = installSteps(
       name,
-      localTarget(host.become),
+      targetFor(host),
       identify([pulumi.getProject(), pulumi.getStack(), ...(member ? [member.component, member.key] : [name])]),
       { ...(member?.shared ?? settleBypass(args, where)), ...host },
       childOptions(this, opts),
+      member?.after,
     );
+    setLastStep(this, attachment);
     this.generation = generation;
-    this.selfTest = selfTest.stdout;
+    this.selfTest = selfTest;
     this.registerOutputs({ generation: this.generation, selfTest: this.selfTest });
   }
 }

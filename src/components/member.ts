@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
 import type { BypassHostArgs } from "../args/bypass-host";
 import type { SettledBypass } from "./settle";
 
@@ -9,6 +10,8 @@ export interface Member {
   readonly key: string;
   /** Checked once for all hosts, so that a mistake is told once. */
   readonly shared: SettledBypass;
+  /** What has to end well before its first step begins. */
+  readonly after: readonly pulumi.Resource[];
 }
 
 // Aside, because every property of the arguments would be part of the schema for other languages.
@@ -22,4 +25,15 @@ export function asMember(args: BypassHostArgs, member: Member): BypassHostArgs {
 /** Undefined for a BypassHost that stands alone. */
 export function memberOf(args: BypassHostArgs): Member | undefined {
   return members.get(args);
+}
+
+const lastSteps = new WeakMap<pulumi.Resource, pulumi.Resource>();
+
+/** Keeps what ends last on a host; all its other steps have ended before. */
+export function setLastStep(host: pulumi.Resource, step: pulumi.Resource): void {
+  lastSteps.set(host, step);
+}
+
+export function lastStepOf(host: pulumi.Resource): pulumi.Resource {
+  return lastSteps.get(host) ?? host;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import type * as pulumi from "@pulumi/pulumi";
+import { createHash } from "node:crypto";
+import * as pulumi from "@pulumi/pulumi";
 import { type BypassArgs, bypassDefaults, bypassProperties } from "../args/bypass";
 import { checkLater, type Where } from "../args/check";
+import { type ConnectionArgs, connectionSchema, loginDefaults } from "../args/connection";
 import { type HostArgs, hostDefaults, hostProperties } from "../args/host";
 import { mapDefaults } from "../args/limits";
 import { selfTestDefaults } from "../args/self-test";
@@ -54,11 +56,49 @@ export function settleBypass(args: BypassArgs, where: Where) {
   };
 }
 
-/** What is said about one host, checked, with defaults. */
+/** What is said about one host, checked, with defaults. Without a connection it is this machine. */
 export function settleHost(args: HostArgs, where: Where) {
-  const settled = (name: "id" | "become" | "stateDir") =>
-    checkLater(hostProperties[name], args[name], below(where, name)).apply((value) => value ?? hostDefaults[name]);
-  return { id: settled("id"), become: settled("become"), stateDir: settled("stateDir") };
+  const at = (name: string) => below(where, name);
+  const settled = (name: "become" | "stateDir") =>
+    checkLater(hostProperties[name], args[name], at(name)).apply((value) => value ?? hostDefaults[name]);
+  const connection = settleConnection(args, at("connection"));
+  return {
+    become: settled("become"),
+    stateDir: settled("stateDir"),
+    machine: checkLater(hostProperties.machine, args.machine, at("machine")),
+    // Of nothing but address and port: a new key is no new machine.
+    id: pulumi
+      .all([checkLater(hostProperties.id, args.id, at("id")), connection && addressOf(args.connection)])
+      .apply(([id, address]) => id ?? address ?? hostDefaults.id),
+    ...(connection === undefined ? {} : { connection }),
+  };
+}
+
+function settleConnection(
+  args: HostArgs,
+  where: Where,
+): pulumi.Output<pulumi.UnwrappedObject<ConnectionArgs>> | undefined {
+  const { connection, allowUnknownHostKey } = args;
+  if (connection === undefined) return undefined;
+  const schema = connectionSchema(allowUnknownHostKey === true);
+  return checkLater(schema, connection, where).apply((given) => {
+    const { proxy, ...login } = given as pulumi.UnwrappedObject<ConnectionArgs>;
+    return { ...loginDefaults, ...login, ...(proxy && { proxy: { ...loginDefaults, ...proxy } }) };
+  });
+}
+
+/** Twelve hex digits, because the state holds them as they are. */
+function addressOf(connection: HostArgs["connection"]): pulumi.Output<string> {
+  const isObject = typeof connection === "object" && !pulumi.Output.isInstance(connection) && "host" in connection;
+  const parts: pulumi.Output<{ host?: string | undefined; port?: number | undefined }> = isObject
+    ? pulumi.output({ host: connection.host, port: connection.port })
+    : pulumi.output(connection).apply((known) => ({ host: known?.host, port: known?.port }));
+  return parts.apply(({ host, port }) =>
+    createHash("sha256")
+      .update(`${host}:${port ?? loginDefaults.port}`)
+      .digest("hex")
+      .slice(0, 12),
+  );
 }
 
 export type SettledBypass = ReturnType<typeof settleBypass>;

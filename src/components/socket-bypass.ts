@@ -2,9 +2,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { checkNow, type Where } from "../args/check";
 import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass";
+import { batchesOf } from "./batches";
 import { BypassHost, childOptions } from "./bypass-host";
-import { asMember } from "./member";
+import { asMember, lastStepOf } from "./member";
 import { settleBypass } from "./settle";
+import { warnOfUnknownKeys } from "./unknown-keys";
 
 /** What is known of a host once it is installed. */
 export interface HostReport {
@@ -37,13 +39,23 @@ export class SocketBypass extends pulumi.ComponentResource {
     const where: Where = { resource: this, what: `SocketBypass "${name}"`, path: [] };
     checkNow(socketBypassSchema, args, where);
 
-    const { hosts, ...same } = args;
+    const { hosts, rollout, ...same } = args;
+    warnOfUnknownKeys(hosts, this);
     const shared = settleBypass(same, where);
+    const children = new Map<string, BypassHost>();
+    let after: readonly pulumi.Resource[] = [];
+    for (const batch of batchesOf(Object.keys(hosts), rollout)) {
+      for (const key of batch) {
+        const its = asMember({ ...same, ...hosts[key] }, { component: name, key, shared, after });
+        children.set(key, new BypassHost(`${name}-${key}`, its, childOptions(this, opts)));
+      }
+      after = batch.flatMap((key) => children.get(key) ?? []).map(lastStepOf);
+    }
     const reports: Record<string, pulumi.Output<HostReport>> = {};
     const generations: pulumi.Output<string>[] = [];
-    for (const [key, host] of Object.entries(hosts)) {
-      const its = asMember({ ...same, ...host }, { component: name, key, shared });
-      const child = new BypassHost(`${name}-${key}`, its, childOptions(this, opts));
+    for (const key of Object.keys(hosts)) {
+      const child = children.get(key);
+      if (child === undefined) continue;
       const { generation, selfTest } = child;
       generations.push(generation);
       reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));

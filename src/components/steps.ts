@@ -18,6 +18,9 @@ import { undo } from "../host/undo";
 import type { StepResource, Target } from "../targets/target";
 import type { Settled } from "./settle";
 
+/** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
+const stepSeconds = 300;
+
 type Words = (on: Installation) => readonly string[];
 
 /** The steps of one host, in the order in which they run. Each begins when the one before it has ended. */
@@ -27,15 +30,22 @@ export function installSteps(
   identity: Identity,
   args: Settled,
   opts: pulumi.CustomResourceOptions,
-): { readonly generation: pulumi.Output<string>; readonly selfTest: StepResource } {
+  after: readonly pulumi.Resource[] = [],
+): {
+  readonly generation: pulumi.Output<string>;
+  readonly selfTest: pulumi.Output<string>;
+  readonly attachment: pulumi.Resource;
+} {
   const { instance, owner } = identity;
   const extras = pulumi.all([args.adopt, args.spliceGuard]).apply(([adopt, guard]) => extrasOf(adopt, guard));
-  const bundle = pulumi
-    .all([args.compile, extras])
-    .apply(([compile, names]) => bundleFor(compile, target.machine, names));
+  const bundle = pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
+    // Without the bytes in it: the SDK would copy them one by one, for each host.
+    const { script, digest, isSource } = bundleFor(compile, machine, names);
+    return { script, digest, isSource };
+  });
   const generation = pulumi
-    .all([args.compile, extras, args.size])
-    .apply(([compile, names, size]) => generationOf(bundleFor(compile, target.machine, names), compile, size));
+    .all([args.compile, extras, target.machine, args.size])
+    .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size));
   const found = args.detectDrift ? lookForDrift(target, instance, args.stateDir, opts) : pulumi.output({ epochs: {} });
   const on = pulumi.all([args.stateDir, generation, found]).apply(([stateDir, id, { epochs }]) => ({
     ...{ stateDir, instance, owner, generation: id, epochs },
@@ -50,16 +60,17 @@ export function installSteps(
     before: StepResource,
     converge: pulumi.Input<readonly string[]>,
     undoLine?: pulumi.Output<string>,
-    dependsOn: pulumi.Resource[] = [],
+    { dependsOn = [], limit = stepSeconds }: { dependsOn?: pulumi.Resource[]; limit?: pulumi.Input<number> } = {},
   ): StepResource =>
     target.run(
       `${name}-${step}`,
       {
         converge,
         ...(undoLine === undefined ? {} : { undo: undoLine }),
-        stdin: before.stdout,
+        stdin: target.answerOf(before),
         triggers: [...triggers, before.id],
         hides: [],
+        seconds: limit,
       },
       { ...opts, dependsOn: [before, ...dependsOn, ...asList(opts.dependsOn)] },
     );
@@ -75,8 +86,10 @@ export function installSteps(
       stdin: bundle.script,
       triggers,
       hides: ["stdin"],
+      seconds: stepSeconds,
     },
-    opts,
+    // Only here: the others wait for this one, and a hundred hosts would fill the state with what each waits for.
+    after.length === 0 ? opts : { ...opts, dependsOn: [...after, ...asList(opts.dependsOn)] },
   );
   const map = link(
     "map-sockets",
@@ -101,6 +114,8 @@ export function installSteps(
     "selftest",
     verdict,
     pulumi.all([on, args.selfTest]).apply(([installation, want]) => runSelfTest(installation, want)),
+    undefined,
+    { limit: args.selfTest.apply(({ timeoutSeconds }) => stepSeconds + timeoutSeconds) },
   );
   const policy = link(
     "policy",
@@ -108,7 +123,7 @@ export function installSteps(
     pulumi.all([on, args.policy]).apply(([installation, want]) => setPolicy(installation, want)),
   );
   // The chain goes on from the self-test: a changed policy is live at once, and nothing has to be attached again.
-  link(
+  const attachment = link(
     "attachment",
     selfTest,
     pulumi
@@ -117,9 +132,9 @@ export function installSteps(
         attachCgroup(installation, { cgroup, takeOver, adopt, spliceGuard }),
       ),
     undoing("detach"),
-    [policy],
+    { dependsOn: [policy] },
   );
-  return { generation, selfTest };
+  return { generation, selfTest: target.answerOf(selfTest), attachment };
 }
 
 function extrasOf(adopt: boolean, guard: boolean): Extra[] {
@@ -134,16 +149,27 @@ function lookForDrift(
   opts: pulumi.CustomResourceOptions,
 ): pulumi.Output<Found> {
   const { parent } = opts;
-  const printed = target.look(
+  const looked = target.look(
     stateDir.apply((folder) => lookAt({ stateDir: folder, instance })),
     parent === undefined ? {} : { parent },
   );
-  return printed.apply(async (text) => {
-    const found = readFound(text, stepNames, Date.now());
+  return pulumi.all([looked, target.machine]).apply(async ([{ printed, problem, isEarly }, machine]) => {
+    if (isEarly) {
+      await pulumi.log.info("drift: not looked at, because up will know this host first", parent);
+      return { epochs: {}, problems: [] };
+    }
+    if (problem !== undefined) {
+      await pulumi.log.warn(`drift: not looked at, because the host ${problem}; ${advice}`, parent);
+      return { epochs: {}, problems: [] };
+    }
+    const found = readFound(printed, stepNames, machine, Date.now());
     if (found.problems.length > 0) await pulumi.log.warn(`drift: ${found.problems.join("; ")}`, parent);
     return found;
   });
 }
+
+const advice =
+  "its steps may show as updates, and up tries them: go on without it by --exclude, or see «Host gone» in docs/ssh.md";
 
 function asList(resources: pulumi.CustomResourceOptions["dependsOn"]): pulumi.Resource[] {
   return resources === undefined ? [] : ([resources].flat() as pulumi.Resource[]);

@@ -3,16 +3,19 @@ import * as os from "node:os";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { shellLine } from "../host/quote";
+import { asRoot, asWords } from "./become";
 import type { Step, StepResource, Target } from "./target";
 
 /** The machine that runs Pulumi. become stands in front of every command; empty for none. */
-export function localTarget(become: pulumi.Output<string>): Target {
+export function localTarget(become: pulumi.Output<string>, machine?: pulumi.Output<string | undefined>): Target {
   return {
-    machine: os.machine(),
+    machine: pulumi.output(machine).apply((given) => given ?? os.machine()),
     run: (name, step, opts) => runLocally(name, step, become, opts),
+    answerOf: ({ stdout }) => stdout,
     look: (line, opts) => {
       const words = pulumi.all([become, line]).apply(([prefix, text]) => asRoot(prefix, text));
-      return command.local.runOutput({ command: words, logging: command.local.Logging.None }, opts).stdout;
+      const { stdout } = command.local.runOutput({ command: words, logging: command.local.Logging.None }, opts);
+      return stdout.apply((printed) => ({ printed }));
     },
   };
 }
@@ -41,13 +44,4 @@ function runLocally(
     },
     { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
   );
-}
-
-/** A whole line behind one become. */
-function asRoot(become: string, line: string): string {
-  return become ? shellLine([...asWords(become), "sh", "-c", line]) : line;
-}
-
-function asWords(become: string): string[] {
-  return become.split(" ").filter((word) => word !== "");
 }

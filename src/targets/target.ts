@@ -13,6 +13,8 @@ export interface Step {
   readonly triggers: pulumi.Input<string>[];
   /** What to leave out of previews, such as the bundle. */
   readonly hides: string[];
+  /** How long it may take, at a host that may not answer any more. */
+  readonly seconds: pulumi.Input<number>;
 }
 
 /** A step as the engine keeps it. */
@@ -23,8 +25,18 @@ export interface StepResource extends pulumi.CustomResource {
 /** A place where commands run. */
 export interface Target {
   /** What `uname -m` says there. */
-  readonly machine: string;
+  readonly machine: pulumi.Output<string>;
   run(name: string, step: Step, opts: pulumi.CustomResourceOptions): StepResource;
+  /** What a step answered: one line. */
+  answerOf(step: StepResource): pulumi.Output<string>;
   /** What a line prints there, in a preview too; the line must not fail. */
-  look(line: pulumi.Input<string>, opts: pulumi.InvokeOptions): pulumi.Output<string>;
+  look(line: pulumi.Input<string>, opts: pulumi.InvokeOptions): pulumi.Output<Looked>;
+}
+
+export interface Looked {
+  readonly printed: string;
+  /** Why the place could not be looked at, as what it does: "does not answer". */
+  readonly problem?: string;
+  /** A preview cannot know the place yet, which is no problem. */
+  readonly isEarly?: boolean;
 }

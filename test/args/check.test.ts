@@ -99,7 +99,9 @@ test("the error carries the marks by which the SDK prints it without a stack, he
 });
 
 test("the SDK cannot write its own words in front of the problems", () => {
-  const error = new ArgsError({} as pulumi.Resource, "it", [{ path: "a", expected: "b", found: "c", fix: "d" }]);
+  const error = new ArgsError({} as pulumi.Resource, "it", [
+    { path: "a", expected: "b", found: "c", fix: "d", isHidden: false },
+  ]);
   error.message = `error serializing property "create": ${error.message}`;
   expect(error.message).toBe("1 problem in the arguments of it:\n  a: expected b, found c; d");
 });

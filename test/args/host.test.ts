@@ -98,8 +98,8 @@ describe("a wrong name", () => {
   const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift";
 
   test.each([
-    [{ trafic: {} }, "trafic", `${all}, id, become, stateDir`],
-    [{ statedir: "/a" }, "statedir", `${all}, id, become, stateDir`],
+    [{ trafic: {} }, "trafic", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir`],
+    [{ statedir: "/a" }, "statedir", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir`],
     [{ limits: { queuebytes: 1 } }, "limits.queuebytes", "queueBytes, sockets, pendingPairs"],
     [{ selfTest: { timeout: 1 } }, "selfTest.timeout", "enabled, timeoutSeconds"],
     [{ object: { compiler: "x" } }, "object.compiler", "compile"],
@@ -111,7 +111,7 @@ describe("a wrong name", () => {
   test("in a host is told under the host's key", () => {
     expect(problemsOfMany({ traffic, hosts: { "web.1": { statedir: "/a" } } })).toEqual([
       '1 problem in the arguments of SocketBypass "edge":',
-      'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use id, become, stateDir',
+      'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use connection, allowUnknownHostKey, machine, id, become, stateDir',
     ]);
   });
 });
@@ -146,7 +146,7 @@ describe("hosts", () => {
 
   test.each([[null], ["10.0.0.1"], [[]]])("refuses %j as a host", (host) => {
     expect(problemsOfMany({ traffic, hosts: { a: host } })[1]).toMatch(
-      /^hosts\.a: expected an object, found .*; use id, become, stateDir$/,
+      /^hosts\.a: expected an object, found .*; use connection, allowUnknownHostKey, machine, id, become, stateDir$/,
     );
   });
 });
@@ -195,7 +195,7 @@ test("an Output in the place of an object is one problem, and what it holds is n
       .slice(1)
       .sort(),
   ).toEqual([
-    "hosts.a: expected an object, found an Output; use id, become, stateDir",
+    "hosts.a: expected an object, found an Output; use connection, allowUnknownHostKey, machine, id, become, stateDir",
     "traffic: expected an object, found an Output; use ports, cidrs, everything",
   ]);
   expect(problemsOfMany({ hosts: hidden, traffic })[1]).toBe(

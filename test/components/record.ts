@@ -47,18 +47,19 @@ interface Monitor {
 
 const secretMark = "4dabf18193072939515e22adb298388d";
 
-/** What a program registers, in order; the answer of a command is `<name> said`, its id `<name> id`, and that of a look what `look` gives. */
+/** What a program registers, in order; the answer of a command is `<name> said` or what `answer` gives, its id `<name> id`, and that of a look what `look` gives. */
 export async function record(
   program: () => unknown,
   isPreview = false,
   look: (command: string) => string = () => "",
+  answer: (name: string) => string = (name) => `${name} said`,
 ): Promise<Registered[]> {
   await pulumi.runtime.setMocks(
     {
       call: ({ inputs }) => ({ stdout: look(`${inputs.command}`) }),
       newResource: ({ name, inputs, type }) => ({
         id: type.includes(":index:") && !type.startsWith("command:") ? "" : `${name} id`,
-        state: { ...inputs, stdout: `${name} said` },
+        state: { ...inputs, stdout: answer(name) },
       }),
     },
     "shop",

@@ -21,6 +21,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
+import { quote } from "../../src/host/quote";
 import { BypassHost, type BypassHostArgs, SocketBypass } from "../../src/index";
 import { commandsOf, type Registered, record, steps } from "./record";
 
@@ -143,7 +144,7 @@ test("become stands in front of every line, and the delete line is one word behi
   for (const [at, { inputs }] of become.entries()) {
     expect(inputs.create).toBe(`sudo -n ${plain[at]?.inputs.create}`);
     if ("delete" in inputs) {
-      expect(inputs.delete).toBe(`sudo -n sh -c '${String(plain[at]?.inputs.delete).replaceAll("'", "'\\''")}'`);
+      expect(inputs.delete).toBe(`sudo -n sh -c ${quote(String(plain[at]?.inputs.delete))}`);
     }
   }
 });

@@ -46,7 +46,7 @@ export interface Ended {
 
 let engine: { pulumi: string; env: Record<string, string> } | undefined;
 
-function findEngine() {
+export function findEngine() {
   if (engine === undefined) {
     const words = ["engine/ensure.mjs", "--json"];
     const said = execFileSync("node", words, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });

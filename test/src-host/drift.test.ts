@@ -10,11 +10,13 @@ const stateDir = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-drift-"));
 afterAll(() => fs.rmSync(stateDir, { recursive: true }));
 
 describe.each(shells)("the line that looks, under %s", (_, shell) => {
-  test("prints what status prints, and nothing where there is no script or it fails", () => {
+  test("prints what status prints, nothing where it fails, and where there is no script what an installation needs", () => {
     const line = lookAt({ stateDir, instance: "edge-1" });
     const script = path.join(stateDir, "edge-1", "socket-bypass");
     fs.rmSync(path.dirname(script), { recursive: true, force: true });
-    expect(runLine(shell, line)).toMatchObject({ code: 0, stdout: "" });
+    const none = runLine(shell, line);
+    expect(none).toMatchObject({ code: 0, stderr: "" });
+    expect(none.stdout).toMatch(/^(lacks bpftool\n)?machine \S+\n$/);
     fs.mkdirSync(path.dirname(script));
     fs.writeFileSync(script, 'echo "$@"');
     expect(runLine(shell, line)).toMatchObject({
@@ -28,18 +30,31 @@ describe.each(shells)("the line that looks, under %s", (_, shell) => {
 
 test("takes the epochs and the problems from what was printed", () => {
   const printed = JSON.stringify({ healthy: false, epochs: { object: 3, map: 0 }, problems: ["nothing is attached"] });
-  expect(readFound(printed, ["object", "map"], 0)).toEqual({
+  expect(readFound(printed, ["object", "map"], "x86_64", 0)).toEqual({
     epochs: { object: 3, map: 0 },
     problems: ["nothing is attached"],
   });
 });
 
-test.each(["", "\n", "no JSON", "{}", '{"epochs":{}}'])(
+test.each(["", "\n", "no JSON", "machine x86_64\n", "{}", '{"epochs":{}}'])(
   "takes %j for a host without files: every step runs",
   (printed) => {
-    expect(readFound(printed, ["object", "map"], 1_700_000_000_999)).toEqual({
+    expect(readFound(printed, ["object", "map"], "x86_64", 1_700_000_000_999)).toEqual({
       epochs: { object: 1_700_000_000, map: 1_700_000_000 },
       problems: [],
     });
   },
 );
+
+test("takes what a login shell prints first for no answer", () => {
+  const printed = 'Welcome {to} me\n{"epochs":{"map":3},"problems":[]}\n';
+  expect(readFound(printed, ["map"], "x86_64", 0)).toEqual({ epochs: { map: 3 }, problems: [] });
+});
+
+test("tells what an installation would be refused for", () => {
+  expect(readFound("lacks bpftool\nmachine arm64\n", ["map"], "x86_64", 0).problems).toEqual([
+    "bpftool: expected it on the host, found none; install it",
+    "machine: expected x86_64, found a host of type aarch64; declare that",
+  ]);
+  expect(readFound("machine arm64\n", ["map"], "aarch64", 0).problems).toEqual([]);
+});

@@ -7,14 +7,19 @@ import { expect, test } from "vitest";
 import { localTarget } from "../../src/targets/local";
 import { record } from "../components/record";
 
-const step = { converge: ["sh", "a b", "it's"], stdin: "in", triggers: ["t"], hides: ["stdin"] };
+const step = { converge: ["sh", "a b", "it's"], stdin: "in", triggers: ["t"], hides: ["stdin"], seconds: 9 };
 const run = async (become: string, more: object = {}, opts: pulumi.CustomResourceOptions = {}) => {
   const [command] = await record(() => localTarget(pulumi.output(become)).run("x", { ...step, ...more }, opts));
   return command;
 };
 
-test("knows its machine as uname does", () => {
-  expect(localTarget(pulumi.output("")).machine).toBe(os.machine());
+test("knows its machine as uname does, unless it is told another", async () => {
+  let told: string[] = [];
+  await record(async () => {
+    const targets = [localTarget(pulumi.output("")), localTarget(pulumi.output(""), pulumi.output("aarch64"))];
+    told = await new Promise((done) => pulumi.all(targets.map(({ machine }) => machine)).apply(done));
+  });
+  expect(told).toEqual([os.machine(), "aarch64"]);
 });
 
 test("is one command of the command provider, with each word quoted", async () => {

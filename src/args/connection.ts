@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+import { hiddenLeaf, isPending, shape, wrongHidden } from "./schema";
+import { hostKeyProblem, isEncrypted, privateKeyProblem } from "./ssh-keys";
+
+/** How to log in to one machine by SSH. */
+export interface LoginArgs {
+  /**
+   * Name or address of the machine.
+   */
+  host: pulumi.Input<string>;
+  /**
+   * Port of its SSH server. Default 22.
+   */
+  port?: pulumi.Input<number>;
+  /**
+   * User to log in as. Default "root".
+   */
+  user?: pulumi.Input<string>;
+  /**
+   * Password of the user, for the methods password and keyboard-interactive.
+   */
+  password?: pulumi.Input<string>;
+  /**
+   * Text of a private key, not its path.
+   */
+  privateKey?: pulumi.Input<string>;
+  /**
+   * Password of the private key, when it is encrypted.
+   */
+  privateKeyPassword?: pulumi.Input<string>;
+  /**
+   * Socket of an SSH agent. Default: SSH_AUTH_SOCK in the environment of Pulumi.
+   */
+  agentSocketPath?: pulumi.Input<string>;
+  /**
+   * Public key that the machine must prove to have, of type ed25519 or ecdsa: "ssh-ed25519 AAAA…", as in /etc/ssh/ssh_host_ed25519_key.pub. Required unless allowUnknownHostKey is true.
+   */
+  hostKey?: pulumi.Input<string>;
+  /**
+   * How often a failed dial is tried again, -1 for ever; the pauses grow from 0.1 to 5 seconds. Default 10: with perDialTimeout, a machine that does not answer is given up after about a minute.
+   */
+  dialErrorLimit?: pulumi.Input<number>;
+  /**
+   * Seconds that one dial may take, from 1 to 600. Default 5.
+   */
+  perDialTimeout?: pulumi.Input<number>;
+}
+
+/** How a host is reached by SSH. */
+export interface ConnectionArgs extends LoginArgs {
+  /**
+   * Bastion: a machine to log in to first, from which the host is reached.
+   */
+  proxy?: pulumi.Input<LoginArgs>;
+}
+
+/** The provider's own patience is three minutes; a VM that is just starting needs a larger dialErrorLimit. */
+export const loginDefaults = { port: 22, user: "root", dialErrorLimit: 10, perDialTimeout: 5 };
+
+const text = (what: string, fix: string, holds: (value: string) => boolean = () => true) =>
+  hiddenLeaf((value) => (typeof value === "string" && value !== "" && holds(value) ? undefined : [what, fix]));
+const number = (what: string, low: number, high: number) =>
+  hiddenLeaf((value) =>
+    typeof value === "number" && Number.isInteger(value) && value >= low && value <= high
+      ? undefined
+      : [`${what} from ${low} to ${high}`, "write it without quotes"],
+  );
+const isPrintable = (value: string) => /^[\x21-\x7e]{1,255}$/.test(value);
+
+const login = {
+  host: text("a name or an address", "leave out user and port, which have properties of their own", (value) =>
+    /^[A-Za-z0-9_.:%-]{1,255}$/.test(value),
+  ),
+  port: number("a port", 1, 65535),
+  user: text("the name of a user", "use printable characters and no blank", isPrintable),
+  password: text("a password", "leave it out for none"),
+  privateKey: hiddenLeaf((value) => privateKeyProblem(value)),
+  privateKeyPassword: text("the password of the private key", "leave it out for none"),
+  agentSocketPath: text("the path of an agent's socket", "leave it out for SSH_AUTH_SOCK", (value) =>
+    value.startsWith("/"),
+  ),
+  hostKey: hiddenLeaf((value) => hostKeyProblem(value)),
+  dialErrorLimit: number("a number of tries", -1, 1000),
+  perDialTimeout: number("a number of seconds", 1, 600),
+};
+
+/** Checks of a connection that is there. A host key may be left out only where that is said. */
+export function connectionSchema(isUnknownAllowed: boolean) {
+  const proxy = end(login, isUnknownAllowed).optional();
+  return end({ ...login, proxy }, isUnknownAllowed);
+}
+
+/** One machine to log in to: its properties, and what must not be missing. What is no object is not shown either. */
+function end(properties: z.core.$ZodLooseShape, isUnknownAllowed: boolean) {
+  const strict = shape(properties);
+  return z.unknown().check((context) => {
+    const { value } = context;
+    if (isPending(value) || value === undefined) return;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      context.issues.push(wrongHidden(value, [], "an object", `use ${Object.keys(properties).join(", ")}`));
+      return;
+    }
+    const issues = strict.safeParse(value, { reportInput: true }).error?.issues ?? [];
+    for (const issue of issues) context.issues.push({ ...issue, continue: true } as never);
+    for (const [path, expected, fix] of gaps(value as Record<string, unknown>, isUnknownAllowed))
+      context.issues.push(wrongHidden(undefined, [path], expected, fix));
+  });
+}
+
+function gaps(given: Record<string, unknown>, isUnknownAllowed: boolean): [string, string, string][] {
+  const found: [string, string, string][] = [];
+  const { host, hostKey, password, privateKey, privateKeyPassword, agentSocketPath } = given;
+  if (host === undefined) found.push(["host", "a name or an address", "say which machine it is"]);
+  if (hostKey === undefined && !isUnknownAllowed)
+    found.push([
+      "hostKey",
+      "the public key of the machine",
+      "copy /etc/ssh/ssh_host_ed25519_key.pub from it, or say allowUnknownHostKey: true and trust whoever answers",
+    ]);
+  if (privateKey === undefined && privateKeyPassword !== undefined)
+    found.push(["privateKey", "a private key beside its password", "give both, or neither"]);
+  if (typeof privateKey === "string" && privateKeyPassword === undefined && isEncrypted(privateKey))
+    found.push(["privateKeyPassword", "the password of a private key that is encrypted", "give it, or another key"]);
+  const { SSH_AUTH_SOCK: agent } = process.env;
+  if ([password, privateKey, privateKeyPassword, agentSocketPath, agent].every((way) => way === undefined))
+    found.push(["privateKey", "a way to log in", "give privateKey, password or agentSocketPath, or set SSH_AUTH_SOCK"]);
+  return found;
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What was expected and how to make it so; undefined for a right value. Never what was found: it is a secret, or beside one. */
+export type Complaint = readonly [expected: string, fix: string] | undefined;
+
+const curves = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
+
+/** One line of a .pub file. The provider compares whole keys, so the type decides which key the machine has to show. */
+export function hostKeyProblem(value: unknown): Complaint {
+  const expected = 'a public host key of type ed25519 or ecdsa, such as "ssh-ed25519 AAAA…"';
+  if (typeof value !== "string") return [expected, "copy /etc/ssh/ssh_host_ed25519_key.pub from the machine"];
+  const [type = "", body = ""] = value.trim().split(/\s+/);
+  if (/^(ssh-rsa|rsa-sha2-.*|ssh-dss)$/.test(type)) {
+    const why =
+      "with a key of type rsa the provider of Pulumi asks for SHA-1 signatures only, which sshd has not given since OpenSSH 8.8";
+    return [`${expected}, not rsa`, `${why}; copy /etc/ssh/ssh_host_ed25519_key.pub instead`];
+  }
+  const inside = Buffer.from(body, "base64");
+  const length = inside.length > 4 ? inside.readUInt32BE() : 0;
+  const isKey =
+    curves.includes(type) && inside.length > length + 30 && inside.toString("latin1", 4, 4 + length) === type;
+  return isKey
+    ? undefined
+    : [expected, "give the first two words of the .pub file: no file name, no host name in front, nothing cut off"];
+}
+
+/** As the provider takes it. Whether it is the right one only the machine knows. */
+export function privateKeyProblem(value: unknown): Complaint {
+  const isKey = typeof value === "string" && /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+-----END /.test(value);
+  if (isKey) return undefined;
+  return ["the text of a private key", 'read the file, as in fs.readFileSync(path, "utf8"); a path will not do'];
+}
+
+/** Whether it cannot be read without a password. */
+export function isEncrypted(key: string): boolean {
+  const body = key.replace(/-----[^-]*-----/g, "").replace(/\s/g, "");
+  const head = "openssh-key-v1\0";
+  const inside = Buffer.from(body, "base64");
+  if (inside.toString("latin1", 0, head.length) !== head) return /ENCRYPTED/.test(key);
+  const length = inside.readUInt32BE(head.length);
+  return inside.toString("latin1", head.length + 4, head.length + 4 + length) !== "none";
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { RolloutArgs } from "../args/rollout";
+
+/** Hosts in the order in which they are changed. Names decide, never the place in the map. */
+export function batchesOf(hosts: readonly string[], rollout: RolloutArgs = {}): string[][] {
+  const { canary = [], batchSize = hosts.length } = rollout;
+  const others = hosts.filter((name) => !canary.includes(name)).sort();
+  const batches = Array.from({ length: Math.ceil(others.length / batchSize) }, (_, at) =>
+    others.slice(at * batchSize, (at + 1) * batchSize),
+  );
+  return [[...canary], ...batches].filter((batch) => batch.length > 0);
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { shellLine } from "../host/quote";
+import { asWords } from "./become";
+import { lookBySsh, lookSeconds } from "./ssh-look";
+import type { Looked, Step, StepResource, Target } from "./target";
+import { inTurn } from "./turns";
+
+/** As the provider takes it, with the defaults in it. */
+export type Connection = pulumi.UnwrappedObject<command.types.input.remote.ConnectionArgs>;
+
+/** Nobody looks whether a machine behind a connection is another one than most; it would say so itself. */
+const usualMachine = "x86_64";
+/** Between asking a line to stop, which lets it undo its half, and killing it. */
+const graceSeconds = 10;
+
+/** A machine that is reached by SSH. The user's login shell reads the lines, so each is one plain command, whatever shell that is. */
+export function sshTarget(
+  connection: pulumi.Output<Connection>,
+  become: pulumi.Output<string>,
+  machine: pulumi.Output<string | undefined>,
+): Target {
+  return {
+    machine: machine.apply((given) => given ?? usualMachine),
+    run: (name, step, opts) => runRemotely(name, step, connection, become, opts),
+    answerOf: (step) => step.stdout.apply((printed) => readAnswer(printed, step)),
+    look: (line) => look(connection, become, line),
+  };
+}
+
+function look(
+  connection: pulumi.Output<Connection>,
+  become: pulumi.Output<string>,
+  line: pulumi.Input<string>,
+): pulumi.Output<Looked> {
+  const all = pulumi.all([connection, become, line]);
+  const looked = all.apply(([way, prefix, text]) =>
+    inTurn(() => lookBySsh(way, boundedLine(prefix, lookSeconds, ["sh", "-c", text]))).then(
+      (printed): Looked => ({ printed }),
+      (error: Error): Looked => ({ printed: "", problem: error.message }),
+    ),
+  );
+  // An address that a preview does not know would make every line of the host unknown. The SDK has no public word for this.
+  const { isKnown } = all as unknown as { readonly isKnown: Promise<boolean> };
+  const known = isKnown.then((is) => (is ? looked : { printed: "", isEarly: true }));
+  // What it says of itself is no secret, although the way to it is.
+  return pulumi.unsecret(pulumi.output(known));
+}
+
+function runRemotely(
+  name: string,
+  step: Step,
+  connection: pulumi.Output<Connection>,
+  become: pulumi.Output<string>,
+  opts: pulumi.CustomResourceOptions,
+): StepResource {
+  const bounded = (words: pulumi.Input<readonly string[]>) =>
+    pulumi.all([become, step.seconds, words]).apply(([prefix, seconds, typed]) => boundedLine(prefix, seconds, typed));
+  return new command.remote.Command(
+    name,
+    {
+      connection,
+      // No update: the provider then runs create again, which converges.
+      create: bounded(step.converge),
+      ...(step.undo === undefined
+        ? {}
+        : { delete: bounded(pulumi.output(step.undo).apply((line) => ["sh", "-c", line])) }),
+      stdin: step.stdin,
+      triggers: step.triggers,
+      // stdout is for the next step; what people should see goes to stderr.
+      logging: command.remote.Logging.Stderr,
+      // Most servers accept no environment, and then the command would fail, or warn.
+      addPreviousOutputInEnv: false,
+    },
+    { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
+  );
+}
+
+/** The bound stands behind become: a user could not stop what root runs. */
+export function boundedLine(become: string, seconds: number, words: readonly string[]): string {
+  return shellLine([...asWords(become), "timeout", "-k", `${graceSeconds}`, `${seconds}`, ...words]);
+}
+
+/** The last line, for some login shells print something of their own first. A server that runs another command than it was told says 0 as well. */
+function readAnswer(printed: string, step: pulumi.Resource): string {
+  const line = printed.trimEnd().split("\n").at(-1) ?? "";
+  if (/^\d+( left=\d+ unread=\d+)?$|^\{"serial":\d+,.*\}$/.test(line)) return line;
+  throw new pulumi.ResourceError(
+    "expected the host to answer with the serial of this step, found another answer, so the step did not run; does sshd force another command " +
+      "(ForceCommand, or command= in authorized_keys), or lose its exit status? Correct it, then type: pulumi up --replace URN-OF-THIS-STEP",
+    step,
+    true,
+  );
+}

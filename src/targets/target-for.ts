@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
+import { localTarget } from "./local";
+import { type Connection, sshTarget } from "./ssh";
+import type { Target } from "./target";
+
+/** Where a host's commands run. */
+export function targetFor(host: {
+  readonly become: pulumi.Output<string>;
+  readonly machine: pulumi.Output<string | undefined>;
+  readonly connection?: pulumi.Output<Connection>;
+}): Target {
+  const { become, machine, connection } = host;
+  return connection === undefined ? localTarget(become, machine) : sshTarget(connection, become, machine);
+}

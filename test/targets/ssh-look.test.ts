@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { type Connection as Peer, Server, type ServerChannel, utils } from "ssh2";
+import { afterEach, describe, expect, test } from "vitest";
+import { lookBySsh } from "../../src/targets/ssh-look";
+
+const { private: hostKey, public: hostKeyPublic } = utils.generateKeyPairSync("ed25519");
+const { private: userKey } = utils.generateKeyPairSync("ed25519");
+const { private: encrypted } = utils.generateKeyPairSync("ed25519", {
+  passphrase: "x",
+  cipher: "aes256-ctr",
+  rounds: 4,
+});
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+
+/** A server of this process that lets everybody in but who says "wrong", and does with a command what it is told to. */
+async function serve(act: (channel: ServerChannel, command: string, peer: Peer) => void, isOpen = true) {
+  const server = new Server({ hostKeys: [hostKey] }, (peer) => {
+    peer.on("error", () => undefined);
+    peer.on("authentication", (context) => {
+      const isWrong = context.username === "wrong" || (context.method === "password" && context.password === "wrong");
+      if (context.method === "none" || isWrong) context.reject(["publickey", "password", "keyboard-interactive"]);
+      else if (context.method === "keyboard-interactive")
+        context.prompt("Code", (answers) => (answers[0] === "pw" ? context.accept() : context.reject()));
+      else context.accept();
+    });
+    peer.on("ready", () => {
+      peer.on("session", (accept) =>
+        accept().on("exec", (take, refuse, { command }) => (isOpen ? act(take(), command, peer) : refuse?.())),
+      );
+      peer.on("tcpip", (accept, _refuse, { destPort }) => {
+        const stream = accept();
+        const socket = connect(destPort, "127.0.0.1");
+        socket.on("error", () => stream.end());
+        stream.on("error", () => socket.destroy());
+        stream.pipe(socket).pipe(stream);
+      });
+    });
+  });
+  const port = await listen(server);
+  ends.push(() => new Promise((done) => server.close(done)));
+  return { host: "127.0.0.1", port, user: "ops", privateKey: userKey, hostKey: hostKeyPublic };
+}
+
+async function listen(server: {
+  listen(port: number, host: string): unknown;
+  address(): unknown;
+  on(event: string, f: () => void): unknown;
+}) {
+  const listening = once(server as never, "listening");
+  server.listen(0, "127.0.0.1");
+  await listening;
+  return (server.address() as { port: number }).port;
+}
+
+const answer =
+  (text: string, code = 0) =>
+  (channel: ServerChannel) => {
+    channel.write(text);
+    channel.exit(code);
+    channel.end();
+  };
+const failure = (connection: Parameters<typeof lookBySsh>[0]) =>
+  lookBySsh(connection, "status").then(
+    (printed) => expect.fail(`expected a failure, found ${printed}`),
+    (error: Error) => error.message,
+  );
+
+describe("what a line prints comes back", () => {
+  test("with a key, an encrypted key, a password, and a password that is asked for", async () => {
+    const way = await serve((channel, command) => answer(command)(channel));
+    const { privateKey: _, ...open } = way;
+    expect(await lookBySsh(way, "a 'b'")).toBe("a 'b'");
+    expect(await lookBySsh({ ...open, privateKey: encrypted, privateKeyPassword: "x" }, "c")).toBe("c");
+    expect(await lookBySsh({ ...open, password: "pw" }, "d")).toBe("d");
+  });
+
+  test("through a bastion", async () => {
+    const far = await serve(answer("far"));
+    const bastion = await serve(answer("bastion"));
+    expect(await lookBySsh({ ...far, proxy: bastion }, "x")).toBe("far");
+  });
+});
+
+describe("a machine that does not answer is told in words that show nothing of the way to it", () => {
+  test("which lets nobody in", async () => {
+    const way = await serve(answer("x"));
+    expect(await failure({ ...way, user: "wrong" })).toBe("lets nobody in with this user and key, password or agent");
+    expect(await failure({ ...way, proxy: { ...way, user: "wrong" } })).toBe(
+      "its bastion lets nobody in with this user and key, password or agent",
+    );
+  });
+
+  test("which shows another host key, before it gets a password", async () => {
+    const way = await serve(answer("x"));
+    const other = utils.generateKeyPairSync("ed25519").public;
+    expect(await failure({ ...way, hostKey: other, password: "hunter2" })).toContain(
+      "shows another host key than is declared",
+    );
+    const ofOtherType = utils.generateKeyPairSync("ecdsa", { bits: 256 }).public;
+    expect(await failure({ ...way, hostKey: ofOtherType })).toBe(
+      "has no host key of the type that is declared, or no cipher that we take",
+    );
+  });
+
+  test("where nobody listens, and which has no name", async () => {
+    const way = await serve(answer("x"));
+    const closed = createServer();
+    const port = await listen(closed);
+    await new Promise((done) => closed.close(done));
+    expect(await failure({ ...way, port })).toBe("refuses the connection");
+    expect(await failure({ ...way, host: "no-such-host.invalid" })).toBe("has a name that cannot be resolved");
+    expect(await failure({ ...way, port, proxy: way })).toBe("ends the connection");
+  });
+
+  test("which takes the connection and is silent", { timeout: 20_000 }, async () => {
+    const way = await serve(answer("x"));
+    const silent = createServer((socket) => {
+      socket.on("error", () => undefined);
+      ends.unshift(() => socket.destroy());
+    });
+    const port = await listen(silent);
+    ends.push(() => new Promise((done) => silent.close(done)));
+    expect(await failure({ ...way, port })).toBe("does not answer within 10 s");
+  });
+
+  test("which runs nothing, drops the line, floods it, or fails", async () => {
+    expect(await failure(await serve(answer("x"), false))).toBe("lets us in but runs no command");
+    expect(await failure(await serve((_channel, _command, peer) => peer.end()))).toBe("ends the connection");
+    const flood = await serve((channel) => {
+      const more = () => {
+        while (channel.writable && channel.write(Buffer.alloc(32768, "x")));
+        channel.once("drain", more);
+      };
+      channel.on("error", () => undefined);
+      more();
+    });
+    expect(await failure(flood)).toBe("prints more than 1048576 bytes");
+    const refusing = await serve((channel) => {
+      channel.stderr.write("sudo: a password is required\n");
+      channel.exit(1);
+      channel.end();
+    });
+    expect(await failure(refusing)).toBe("ends the command with 1: sudo: a password is required");
+  });
+
+  test("whose key cannot be read", async () => {
+    const way = await serve(answer("x"));
+    const said = await failure({ ...way, privateKey: encrypted });
+    expect(said).toMatch(/^cannot be asked: /);
+    expect(said).not.toContain(encrypted.slice(60, 100));
+  });
+});
