@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Writes the host script as it is sent: sh build.sh OUTDIR. With the rows of kernels.deny in it, without the comments behind its usage and
-# without indentation, a sixth of what goes over the line.
+# Writes the host script as it is sent: sh build.sh OUTDIR. With the rows of kernels.deny in it; without comments, empty lines and
+# indentation behind its usage, a sixth of what goes over the line.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -9,7 +9,7 @@ out=${1:?usage: build.sh OUTDIR}
 mkdir -p "$out"
 awk -v list="$here/kernels.deny" '
 	/^set -u$/ { body = 1 }
-	body && /^[ \t]*#/ { next }
+	body && /^[ \t]*(#|$)/ { next }
 	/kernels\.deny/ {
 		print "cat <<\047END\047"
 		while ((getline row <list) > 0) if (row !~ /^#/) print row
