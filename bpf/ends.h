@@ -291,13 +291,14 @@ static __always_inline bool are_sleepers_in_bypass(const struct socket_state *ow
 	if (mode == MODE_GONE || ((own->flags | flags) & FLAG_SENDERS))
 		return false;
 	is_asleep = sender && (sender == threads[0] || sender == threads[1]);
+	references = count_references(psock);
+	if (references < count_file_references(&own->peer))
+		return false;
 	if (own->flags & FLAG_ADOPTED)
-		return sleepers == 1 && is_asleep && count_references(psock) > 1;
+		return sleepers == 1 && is_asleep && references > 1;
 	if (sleepers > 1 && !is_asleep)
 		return false;
-	references = count_references(psock);
-	return references > sleepers + (sender && !is_asleep) &&
-	       references >= count_file_references(&own->peer);
+	return references > sleepers + (sender && !is_asleep);
 }
 
 SUBPROGRAM bool is_drained_once(const struct socket_state *own)
