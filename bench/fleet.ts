@@ -45,7 +45,10 @@ export interface FleetResult {
 }
 
 async function measure(hosts: number, rounds: number): Promise<FleetResult> {
-  const endpoints = await new Endpoints().open(hosts);
+  const endpoints = new Endpoints();
+  const stop = () => void endpoints.close().finally(() => process.exit(130));
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, stop);
+  await endpoints.open(hosts);
   const found: { loop: number; up: number; preview: number; destroy: number; peakMiB: number; stateBytes: number }[] =
     [];
   const dials: number[] = [];
@@ -68,6 +71,7 @@ async function measure(hosts: number, rounds: number): Promise<FleetResult> {
       );
     }
   } finally {
+    for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, stop);
     await endpoints.close();
   }
   const of = (name: keyof (typeof found)[number]) => median(found.map((one) => one[name]));
