@@ -42,7 +42,8 @@ describe.skipIf(isSkipped).each(shells)("the bundle through stdin of %s", (shell
       stderr: "",
     });
     expect(fs.readdirSync(TMPDIR)).toEqual([]);
-    const files = ["adopt.bpf.o", "flows.bpf.o", "probe-x86_64", "redirect.bpf.o", "socket-bypass", "track.bpf.o"];
+    const objects = ["adopt", "flows", "guard", "redirect", "track"].map((name) => `${name}.bpf.o`);
+    const files = [...objects, "probe-x86_64", "socket-bypass"].sort();
     expect(fs.readdirSync(join(host.home, host.generation)).sort()).toEqual(files);
     for (const file of files) {
       expect(fs.readFileSync(join(host.home, host.generation, file))).toEqual(fs.readFileSync(join(host.bundle, file)));
