@@ -6,11 +6,13 @@ import socket
 import subprocess
 import time
 
-from common import exchange, listen, connect
+from common import connect, exchange, listen, new_namespace
+
+new_namespace()  # others use lo, too, and their packets would fill the buffer
 
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as sniffer, listen() as listener:
     sniffer.bind(("lo", 0))
-    sniffer.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE: others use lo too
+    sniffer.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
     port = listener.getsockname()[1]
     client = connect(port)
     server, _ = listener.accept()
