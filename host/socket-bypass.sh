@@ -884,14 +884,13 @@ adopt_too() {
 # Where the kernel or bpftool cannot, all goes on without it. A link is pinned for each of its programs.
 put_guard() {
 	object=$home/$generation/guard.bpf.o
-	get_knob "$mine" 3
 	keep splice-guard "$splice_guard"
 	if [ -z "$splice_guard" ]; then
 		set_knob "$mine" 3 0
 		ensure rm -rf "$mine/guard"
 	elif [ ! -f "$object" ]; then
 		err "$object: expected it, found none; it is sent where spliceGuard: true is declared"
-	elif [ "$value" -gt 0 ] && [ -d "$mine/guard" ]; then
+	elif get_knob "$mine" 3 && [ "$value" -gt 0 ] && [ -d "$mine/guard" ]; then
 		return
 	elif ignore rm -rf "$mine/guard" && load_beside "$mine" loadall "$object" "$mine/guard" autoattach; then
 		set_knob "$mine" 3 1
