@@ -4,7 +4,13 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { type EngineEvent, LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation/index.js";
+import {
+  type EngineEvent,
+  type InlineProgramArgs,
+  LocalWorkspace,
+  PulumiCommand,
+  type Stack,
+} from "@pulumi/pulumi/automation/index.js";
 import { afterEach, expect, vi } from "vitest";
 import { identify } from "../../src/host/identity.js";
 import { SocketBypass, type SocketBypassArgs } from "../../src/index.js";
@@ -110,25 +116,13 @@ export class Machine {
 
   async open(): Promise<Stack> {
     if (this.stack !== undefined) return this.stack;
-    const { pulumi, env } = findEngine();
     const program = async () => {
       const { hosts, generation } = new SocketBypass("edge", this.args);
       return { hosts, generation };
     };
-    this.stack = await LocalWorkspace.createStack(
-      { projectName: "engine-test", stackName: this.stackName, program },
-      {
-        workDir: join(this.folder, "backend"),
-        pulumiCommand: await PulumiCommand.get({ root: dirname(dirname(pulumi)) }),
-        envVars: {
-          ...env,
-          PULUMI_BACKEND_URL: `file://${join(this.folder, "backend")}`,
-          // Protects nothing: these stacks hold no secret.
-          PULUMI_CONFIG_PASSPHRASE: "engine test",
-          SOCKET_BYPASS_PATH: `${this.toolFolder}:/usr/sbin:/usr/bin:/sbin:/bin`,
-        },
-      },
-    );
+    this.stack = await createStack({ projectName: "engine-test", stackName: this.stackName, program }, this.folder, {
+      SOCKET_BYPASS_PATH: `${this.toolFolder}:/usr/sbin:/usr/bin:/sbin:/bin`,
+    });
     return this.stack;
   }
 
@@ -308,4 +302,25 @@ export function attachments(folder: string): string[] {
 /** The same for every step. */
 export function each(op: string, names: readonly string[] = steps): Changes {
   return Object.fromEntries(names.map((name) => [name, op]));
+}
+
+/** Run by the real engine, with its backend and its own files in FOLDER/backend, which is there. */
+export async function createStack(
+  args: InlineProgramArgs,
+  folder: string,
+  env: Record<string, string>,
+): Promise<Stack> {
+  const { pulumi, env: engine } = findEngine();
+  const backend = join(folder, "backend");
+  return await LocalWorkspace.createStack(args, {
+    workDir: backend,
+    pulumiCommand: await PulumiCommand.get({ root: dirname(dirname(pulumi)) }),
+    envVars: {
+      ...engine,
+      PULUMI_BACKEND_URL: `file://${backend}`,
+      // Protects nothing: these stacks hold no secret that is one.
+      PULUMI_CONFIG_PASSPHRASE: "engine test",
+      ...env,
+    },
+  });
 }

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
-import { dirname, join } from "node:path";
-import {
-  type EngineEvent,
-  LocalWorkspace,
-  PulumiCommand,
-  type Stack,
-  type UpOptions,
-} from "@pulumi/pulumi/automation/index.js";
+import { join } from "node:path";
+import type { EngineEvent, Stack, UpOptions } from "@pulumi/pulumi/automation/index.js";
 import { expect } from "vitest";
 import { SocketBypass, type SocketBypassArgs } from "../../src/index.js";
-import { type Changes, findEngine, RunFailed } from "../engine/machine.js";
+import { type Changes, createStack, findEngine, RunFailed } from "../engine/machine.js";
 import { makeFolder } from "./far.js";
 
 let made = 0;
@@ -38,24 +32,14 @@ export class Fleet {
 
   async open(): Promise<Stack> {
     if (this.stack !== undefined) return this.stack;
-    const { pulumi, env } = findEngine();
     const usual = async () => {
       const { hosts, generation } = new SocketBypass("edge", this.args);
       return { hosts, generation };
     };
-    this.stack = await LocalWorkspace.createStack(
-      { projectName: "ssh-test", stackName: this.stackName, program: this.program ?? usual },
-      {
-        workDir: this.folder,
-        pulumiCommand: await PulumiCommand.get({ root: dirname(dirname(pulumi)) }),
-        envVars: {
-          ...env,
-          PULUMI_BACKEND_URL: `file://${join(this.folder, "backend")}`,
-          PULUMI_CONFIG_PASSPHRASE: "ssh test",
-          SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
-        },
-      },
-    );
+    const program = this.program ?? usual;
+    this.stack = await createStack({ projectName: "ssh-test", stackName: this.stackName, program }, this.folder, {
+      SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
+    });
     return this.stack;
   }
 
@@ -116,7 +100,7 @@ export class Fleet {
     const { workspace } = await this.open();
     const env = { ...process.env, ...workspace.envVars };
     return execFileSync(findEngine().pulumi, [...words, "--stack", this.stackName], {
-      cwd: this.folder,
+      cwd: join(this.folder, "backend"),
       env,
       encoding: "utf8",
     });
