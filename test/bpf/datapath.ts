@@ -14,7 +14,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, vi } from "vitest";
 import { Host, lacking as hostLacking, root, temporaryFolder } from "../host/host.js";
-import { call, isGuest, isThere, send, slowness, there } from "../host/machine.js";
+import { amount, call, isGuest, isThere, send, slowness, there } from "../host/machine.js";
 
 const tools = ["python3", "clang-19", "ip", "nft", "nsenter"];
 const lacking = hostLacking ?? tools.find((tool) => spawnSync("which", [tool]).status !== 0);
@@ -64,7 +64,12 @@ export const switching = [
   "-DREFRESH_JIFFIES=2",
 ];
 /** Leaves soon, in the middle of what is going on. */
-export const leaving = [...switching.slice(0, 3), "-DSTRIKES=40", "-DSPILL_BYTES=3000000", "-DREFRESH_JIFFIES=50"];
+export const leaving = [
+  ...switching.slice(0, 3),
+  "-DSTRIKES=40",
+  `-DSPILL_BYTES=${amount(3_000_000)}`,
+  "-DREFRESH_JIFFIES=50",
+];
 /** Judges no service as too short. */
 export const patient = ["-DSHORT_CONNECTIONS=1000000"];
 
