@@ -668,6 +668,8 @@ sweep() { # FOLDER -> $left, $unread
 	[ "$left" -ne 0 ] || return 0
 	find_probe
 	ensure "$probe" grace
+	# A thread that was told to redirect is seen no more where another one sleeps in plain TCP on the same socket: let it end.
+	ensure sleep 1
 	deadline=$(($(date +%s) + drain_seconds))
 	while list_sockets "$1"; do
 		# shellcheck disable=SC2046 # folder and three numbers
