@@ -18,6 +18,7 @@ SUBPROGRAM void enter(struct socket_state *own, __u32 mode)
 		count(COUNT_LEAVES);
 	}
 	flush_counts(own);
+	own->refreshed = bpf_jiffies64();
 	own->mode = mode;
 	own->turn = MODE_WAIT;
 }
@@ -151,7 +152,6 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 	count(COUNT_RETURNS);
 	enter(own, MODE_BYPASS);
 	own->written = get_written(sk);
-	own->refreshed = bpf_jiffies64();
 	own->returned = own->messages;
 	own->look_messages = own->messages;
 	own->look_bytes = own->bytes;
