@@ -80,7 +80,8 @@ static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_st
 	if (is_owned(&own->own) || count_calls(&own->own, psock, is_adopted(&own->peer)) > 0)
 		return; /* a second thread may be about to redirect */
 	/* Behind a third, asleep in plain TCP, the second is not seen: it gets time. */
-	if ((own->flags & FLAG_SENDERS) && bpf_jiffies64() - own->refreshed < ADOPT_JIFFIES)
+	if ((own->flags & FLAG_SENDERS) && count_references(psock) > 1 &&
+	    bpf_jiffies64() - own->refreshed < ADOPT_JIFFIES)
 		return;
 	if (!is_peer_out(own) || has_redirected_bytes(psock))
 		return;
