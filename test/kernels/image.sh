@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes what a virtual machine boots from, out of Debian packages.
 #
-# usage: sh image.sh list FOLDER SUITE [KERNEL-SUITE]    print the packages and versions that it would be made of now
-#        sh image.sh make FOLDER SUITE [KERNEL-SUITE]    leave disk.ext4, kernel and initrd in FOLDER
+# usage: sh image.sh list FOLDER amd64|arm64 SUITE [KERNEL-SUITE]    print the packages and versions that it would be made of now
+#        sh image.sh make FOLDER amd64|arm64 SUITE [KERNEL-SUITE]    leave disk.ext4, kernel and initrd in FOLDER
 # The kernel and bpftool come from KERNEL-SUITE, default SUITE. Nothing outside FOLDER is changed.
 #
-# The packages are extracted only: no script of theirs runs. That takes seconds, and what the tests need is set up below or by guest.sh.
+# The packages are extracted only: no program of theirs runs. That takes seconds and does for processors that this machine has not; what
+# the tests need is set up below or by guest.sh.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -14,7 +15,7 @@ keys=/usr/share/keyrings/debian-archive-keyring.gpg
 packages="base-files,bash,busybox-static,coreutils,dash,findutils,grep,gzip,hostname,iproute2,kmod,libc-bin,mawk,mount,nftables,openssh-server,procps,python3,sed,tar,util-linux"
 
 main() {
-	verb=${1:-} folder=${2:?expected FOLDER} suite=${3:?expected SUITE} from=${4:-}
+	verb=${1:-} folder=${2:?expected FOLDER} architecture=${3:?expected amd64 or arm64} suite=${4:?expected SUITE} from=${5:-}
 	root=$folder/root
 	sources >"$folder/sources"
 	case $verb in
@@ -25,7 +26,7 @@ main() {
 	make) ;;
 	*) echo "image.sh: expected list or make, found ${verb:-nothing}" >&2 && return 2 ;;
 	esac
-	mmdebstrap --mode=root --variant=extract --include="$(names)" "$suite" "$root" "$folder/sources"
+	mmdebstrap --architectures="$architecture" --mode=root --variant=extract --include="$(names)" "$suite" "$root" "$folder/sources"
 	complete_root
 	make_initrd >"$folder/initrd"
 	# Room for the generations, logs and objects of a run, which go to a copy that the machine throws away.
@@ -47,11 +48,11 @@ sources() {
 }
 
 names() {
-	echo "$packages,linux-image-cloud-amd64${from:+/$from},bpftool${from:+/$from}"
+	echo "$packages,linux-image-cloud-$architecture${from:+/$from},bpftool${from:+/$from}"
 }
 
 list_packages() {
-	if ! mmdebstrap --simulate --verbose --mode=root --variant=extract --include="$(names)" "$suite" /dev/null "$folder/sources" >"$folder/log" 2>&1; then
+	if ! mmdebstrap --architectures="$architecture" --simulate --verbose --mode=root --variant=extract --include="$(names)" "$suite" /dev/null "$folder/sources" >"$folder/log" 2>&1; then
 		cat "$folder/log" >&2
 		return 1
 	fi
@@ -61,7 +62,7 @@ list_packages() {
 # What the scripts of the packages would have done.
 complete_root() {
 	release=$(ls "$root/lib/modules")
-	chroot "$root" /sbin/depmod "$release"
+	/sbin/depmod -b "$root" "$release"
 	[ -e "$root/usr/bin/awk" ] || ln -s mawk "$root/usr/bin/awk"
 	[ -e "$root/bin/sh" ] || ln -s dash "$root/bin/sh"
 	cat >"$root/etc/passwd" <<-END
@@ -71,7 +72,7 @@ complete_root() {
 	END
 	printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
 	mkdir -p "$root/opt/busybox"
-	chroot "$root" /bin/busybox --install -s /opt/busybox
+	for applet in $(busybox --list); do ln -s /bin/busybox "$root/opt/busybox/$applet"; done
 	cp "$here/guest.sh" "$root/sbin/guest"
 	chmod 755 "$root/sbin/guest"
 	cat >"$root/etc/inittab" <<-END
@@ -115,7 +116,7 @@ make_initrd() {
 		exec /bin/busybox switch_root /disk /bin/busybox init
 	END
 	chmod 755 "$small/init"
-	(cd "$small" && find . | "$root/bin/busybox" cpio -o -H newc 2>/dev/null)
+	(cd "$small" && find . | busybox cpio -o -H newc 2>/dev/null)
 	rm -rf "$small"
 }
 

@@ -9,12 +9,15 @@ import { undoing } from "./undoing.js";
 export interface Kernel {
   readonly name: string;
   readonly suite: string;
+  /** Its processor, as Debian calls it. */
+  readonly architecture: "amd64" | "arm64";
   /** Where the kernel and bpftool come from; default: the suite. */
   readonly from?: string;
 }
 
 export interface Image {
   readonly folder: string;
+  readonly architecture: Kernel["architecture"];
   /** Versions of its packages, by name. */
   readonly packages: Record<string, string>;
 }
@@ -33,19 +36,19 @@ export function say(text: string): void {
  */
 export async function getImage(kernel: Kernel, isAny: boolean): Promise<Image> {
   const recipe = digest(["image.sh", "guest.sh"].map((name) => fs.readFileSync(join(__dirname, name), "utf8")));
-  const prefix = `${kernel.name}-${digest([recipe, kernel.suite, kernel.from ?? ""])}`;
+  const prefix = `${kernel.name}-${digest([recipe, kernel.architecture, kernel.suite, kernel.from ?? ""])}`;
   fs.mkdirSync(cache, { recursive: true });
   removeLeftOvers();
   const made = newest(prefix);
-  if (isAny && made !== undefined) return open(made);
+  if (isAny && made !== undefined) return open(made, kernel);
   return await inFolder(prefix, async (part) => {
-    const args = [part, kernel.suite, ...(kernel.from === undefined ? [] : [kernel.from])];
+    const args = [part, kernel.architecture, kernel.suite, ...(kernel.from === undefined ? [] : [kernel.from])];
     say(`${kernel.name}: looking up its packages`);
     const list = await script("list", args).catch((error: Error) => {
       if (made === undefined) throw error;
       say(`${kernel.name}: ${error.message}; going on with the image of before`);
     });
-    if (list === undefined && made !== undefined) return open(made);
+    if (list === undefined && made !== undefined) return open(made, kernel);
     const folder = join(cache, `${prefix}-${digest([list ?? ""])}`);
     if (!fs.existsSync(folder)) {
       say(`${kernel.name}: making its disk of ${list?.trim().split("\n").length} packages, which takes half a minute`);
@@ -53,7 +56,7 @@ export async function getImage(kernel: Kernel, isAny: boolean): Promise<Image> {
       fs.writeFileSync(join(part, "packages"), list ?? "");
       publish(part, folder);
     }
-    return open(folder);
+    return open(folder, kernel);
   });
 }
 
@@ -69,10 +72,10 @@ function newest(prefix: string): string | undefined {
     .sort((a, b) => fs.statSync(b).mtimeMs - fs.statSync(a).mtimeMs)[0];
 }
 
-function open(folder: string): Image {
+function open(folder: string, { architecture }: Kernel): Image {
   fs.utimesSync(folder, new Date(), new Date());
   const lines = fs.readFileSync(join(folder, "packages"), "utf8").trim().split("\n");
-  return { folder, packages: Object.fromEntries(lines.map((line) => line.split(" "))) };
+  return { folder, architecture, packages: Object.fromEntries(lines.map((line) => line.split(" "))) };
 }
 
 /** Made aside and renamed, so that it is there whole or not at all; what an interruption leaves is removed. */

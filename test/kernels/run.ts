@@ -14,9 +14,10 @@ import { undoing } from "./undoing.js";
 
 const root = resolve(__dirname, "../..");
 const kernels: readonly Kernel[] = [
-  { name: "debian12", suite: "bookworm" },
-  { name: "debian13", suite: "trixie" },
-  { name: "debian13-backports", suite: "trixie", from: "trixie-backports" },
+  { name: "debian12", architecture: "amd64", suite: "bookworm" },
+  { name: "debian13", architecture: "amd64", suite: "trixie" },
+  { name: "debian13-backports", architecture: "amd64", suite: "trixie", from: "trixie-backports" },
+  { name: "debian13-arm64", architecture: "arm64", suite: "trixie" },
 ];
 /** Those that touch the machine by test/host/machine.ts only. */
 const files = ["whole", "backlog", "life", "order", "paths", "splice", "stream"];
