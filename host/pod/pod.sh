@@ -16,7 +16,7 @@ umask 077
 export LC_ALL=C
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-port=8080 state=/state bpffs=/bpffs/socket-bypass
+port=8080 state=/state files=/state/files bpffs=/bpffs/socket-bypass
 pins=$bpffs/${INSTANCE:-}
 owner=${OWNER:-}/${POD_UID:-}
 
@@ -33,16 +33,26 @@ err() {
 	exit 1
 }
 
-prepare() {
-	# A ConfigMap's files are links; the script would look for its neighbours where they lead.
-	here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit
-	files=$here
-	[ ! -d "$here/..data" ] || files=$(CDPATH='' cd -P -- "$here/..data" && pwd -P) || exit
-	pod=$files/pod-$(uname -m | sed 's/^arm64$/aarch64/')
+# Aside and then renamed, for a program that runs cannot be written to.
+unpack() {
+	mkdir -p "$files" "$state/bin" || err "$state: expected to write there, found the reason above"
+	for packed in "$here"/*.gz; do
+		name=${packed##*/}
+		name=${name%.gz}
+		{ gzip -dc "$packed" >"$files/.new" && chmod 0700 "$files/.new" && mv -f "$files/.new" "$files/$name"; } ||
+			err "$packed: expected to unpack it into $files, found the reason above"
+	done
 	[ -f "$pod" ] || err "$pod: expected it, found none; a node must be of type x86_64 or aarch64"
-	bpftool=$(command -v bpftool) || err "image: expected bpftool in it, found none; image/Dockerfile has it"
 	# Without CAP_SYS_ADMIN bpftool prints no map and lists no cgroup: ours stands before it.
-	{ mkdir -p "$state/bin" && ln -sfn "$pod" "$state/bin/bpftool"; } || err "$state: expected to write there, found the reason above"
+	ln -sfn "$pod" "$state/bin/bpftool"
+}
+
+prepare() {
+	here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit
+	pod=$files/pod-$(uname -m | sed 's/^arm64$/aarch64/')
+	[ -e "$state/bin/bpftool" ] || unpack
+	bpftool=$(command -v bpftool) || err "image: expected bpftool in it, found none; image/Dockerfile has it"
+	[ -x /usr/bin/env ] || err "image: expected /usr/bin/env in it, found none; image/Dockerfile has it"
 	export SOCKET_BYPASS_BPFTOOL="$bpftool" SOCKET_BYPASS_PATH="$state/bin:$PATH"
 	find_place
 }
@@ -105,7 +115,8 @@ cgroup_of() { # FLAG...
 
 cmd_start() {
 	chmod 0700 "$state" || err "$state: expected a folder of the pod's own (emptyDir), found the reason above"
-	rm -f "$state/child"
+	# Also what a container that was killed while it unpacked has left.
+	rm -rf "${state:?}/child" "${state:?}/bin"
 	prepare
 	grep -q ' /bpffs bpf ' /proc/mounts ||
 		err "bpffs: expected one on the node, found none; mount it there (systemd does), or say mountBpffs: true"
