@@ -4,12 +4,12 @@ import { defineConfig } from "vitest/config";
 const testsOf = (parts: readonly string[]) => parts.map((part) => `test/${part}/**/*.test.ts`);
 const pure = testsOf(["args", "components", "schema", "src-host", "targets"]);
 const alone = testsOf(["setup", "probe"]);
-const [datapath, host] = [testsOf(["bpf"]), testsOf(["host"])];
+const [datapath, host, kubernetes] = [testsOf(["bpf"]), testsOf(["host"]), testsOf(["kubernetes"])];
 /** On the kernel of this machine; the last has whatever no other project has. */
 const onMachine = [
   { name: "datapath", include: datapath, exclude: [] },
   { name: "host", include: host, exclude: [] },
-  { name: "uses", include: ["test/**/*.test.ts"], exclude: [...pure, ...alone, ...datapath, ...host] },
+  { name: "uses", include: ["test/**/*.test.ts"], exclude: [...pure, ...alone, ...datapath, ...host, ...kubernetes] },
 ];
 // See test/host/machine.ts.
 const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
@@ -36,6 +36,18 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      {
+        test: {
+          // Nodes have a bpffs of their own.
+          name: "kubernetes",
+          include: kubernetes,
+          testTimeout: 120_000,
+          // Of a first build too.
+          hookTimeout: 3_600_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+        },
+      },
       ...onMachine.map((part, at) => ({
         test: {
           ...part,
@@ -43,7 +55,7 @@ export default defineConfig({
           hookTimeout: 600_000,
           // These share one bpffs folder and one host lock; setup/test.sh runs the projects apart.
           maxWorkers: 1,
-          sequence: { groupOrder: at + 2 },
+          sequence: { groupOrder: at + 3 },
         },
       })),
     ],

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { cacheRoot, makeWhole, newestLike } from "./cache.mjs";
 import { cliEntries, entries, OLDEST_GO } from "./entries.mjs";
 import { EngineError, runLong, say } from "./run.mjs";
@@ -69,22 +69,61 @@ function cliFolder(built) {
 }
 
 async function compile(name, output) {
-  const { package: target, tags, ldflags, usually } = entries[name];
+  const { package: target, tags, ldflags, usually, embeds } = entries[name];
   say(`building ${name} from Go modules, which takes about ${usually} the first time and is kept in ${cacheRoot}`);
-  const args = ["build", "-v", "-mod=readonly", "-trimpath", "-tags", tags, "-ldflags", `-s -w ${ldflags}`];
+  const cwd = embeds === undefined ? folderOf(name) : gatherSources(name, dirname(output));
+  const args = [
+    "build",
+    "-v",
+    "-mod=readonly",
+    "-buildvcs=false",
+    "-trimpath",
+    "-tags",
+    tags,
+    "-ldflags",
+    `-s -w ${ldflags}`,
+  ];
   const { code, tail, seconds } = await runLong("go", [...args, "-o", output, target], {
-    cwd: join(import.meta.dirname, name),
+    cwd,
     // What a killed build leaves goes with the unfinished folder.
     env: { ...goEnv(), GOTMPDIR: dirname(output) },
     what: name,
   });
   if (code !== 0) throw new EngineError(`building ${name}: go build ended with ${code}:\n${tail.join("\n")}`);
+  if (embeds !== undefined) rmSync(cwd, { recursive: true });
   say(`built ${name} in ${seconds} s`);
 }
 
+/** Copies the sources of an entry to a folder in `part`, beside the files that they embed. */
+function gatherSources(name, part) {
+  const { module, files, version } = entries[name].embeds;
+  const answer = spawnSync("go", ["mod", "download", "-json", module], {
+    cwd: folderOf(name),
+    env: goEnv(),
+    encoding: "utf8",
+  });
+  if (answer.status !== 0) throw new EngineError(`building ${name}: go mod download: ${answer.stderr}${answer.stdout}`);
+  const { Dir } = JSON.parse(answer.stdout);
+  const folder = join(part, "source");
+  mkdirSync(folder);
+  for (const source of sourcesOf(name)) copyFileSync(source, join(folder, basename(source)));
+  for (const [i, file] of files.entries()) {
+    const content = JSON.parse(readFileSync(join(Dir, file), "utf8"));
+    writeFileSync(join(folder, basename(file)), JSON.stringify(i === 0 ? { ...content, version } : content));
+  }
+  return folder;
+}
+
+function folderOf(name) {
+  return join(import.meta.dirname, entries[name].folder ?? name);
+}
+
+function sourcesOf(name) {
+  return ["go.mod", "go.sum", "main.go"].map((file) => join(folderOf(name), file)).filter(existsSync);
+}
+
 function sourceKey(name) {
-  const folder = join(import.meta.dirname, name);
-  const sources = ["go.mod", "go.sum", "main.go"].map((file) => join(folder, file)).filter(existsSync);
+  const sources = sourcesOf(name);
   return digest([JSON.stringify(entries[name]), ...sources.map((file) => readFileSync(file))].join("\n"));
 }
 

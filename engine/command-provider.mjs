@@ -13,7 +13,7 @@ const FOLDER = join("plugins", `resource-command-v${COMMAND_VERSION}`);
 const INSTALL_SECONDS = 30;
 
 // Two homes: neither plugin can ever be taken for the other.
-const officialHome = join(cacheRoot, "home-official");
+export const officialHome = join(cacheRoot, "home-official");
 const standInHome = join(cacheRoot, "home");
 
 /** A private PULUMI_HOME with the command provider in it, as {home, commandProvider: "official" | "stand-in"}. */
@@ -70,6 +70,6 @@ function placeStandIn(standIn) {
 }
 
 /** The CLI marks an unfinished install by a file beside the folder. */
-function isWhole(folder) {
-  return existsSync(join(folder, NAME)) && !existsSync(`${folder}.partial`);
+export function isWhole(folder, name = NAME) {
+  return existsSync(join(folder, name)) && !existsSync(`${folder}.partial`);
 }

@@ -3,8 +3,9 @@
 
 // Finds or makes a Pulumi engine with the command provider, in plain Node: it runs before any package is installed.
 //
-// usage: node engine/ensure.mjs [--json]
+// usage: node engine/ensure.mjs [--json] [--kubernetes]
 //   The last line of stdout is {"pulumi", "home", "origin", "commandProvider", "env"}; --json leaves out what is said besides.
+//   --kubernetes adds the Kubernetes provider to the home, and "cluster": the binary that test/kubernetes makes clusters of.
 // environment:
 //   SOCKET_BYPASS_ENGINE=path|installer|build   this way only (default: the first that works)
 //   SOCKET_BYPASS_INSTALLER_URL                 another address of the official installer
@@ -13,13 +14,14 @@ import { delimiter, dirname } from "node:path";
 import { findCli, origins } from "./cli.mjs";
 import { provideCommand } from "./command-provider.mjs";
 import { COMMAND_VERSION } from "./entries.mjs";
+import { provideCluster, provideKubernetes } from "./kubernetes-provider.mjs";
 import { EngineError, say } from "./run.mjs";
 
 await main(process.argv.slice(2));
 
 async function main(args) {
-  const unknown = args.find((arg) => arg !== "--json");
-  if (unknown !== undefined) usage(`expected --json or nothing, found ${unknown}`);
+  const unknown = args.find((arg) => !["--json", "--kubernetes"].includes(arg));
+  if (unknown !== undefined) usage(`expected --json, --kubernetes or nothing, found ${unknown}`);
   const forced = process.env.SOCKET_BYPASS_ENGINE || undefined;
   if (forced !== undefined && !origins.includes(forced)) {
     usage(`SOCKET_BYPASS_ENGINE: expected one of ${origins.join(", ")}, found ${forced}`);
@@ -28,7 +30,12 @@ async function main(args) {
     const cli = await findCli(forced);
     const plugin = await provideCommand(cli, forced);
     if (!args.includes("--json")) tell(cli, plugin);
-    console.log(JSON.stringify({ pulumi: cli.pulumi, origin: cli.origin, ...plugin, env: offlineEnv(cli, plugin) }));
+    const engine = { pulumi: cli.pulumi, origin: cli.origin, ...plugin, env: offlineEnv(cli, plugin) };
+    if (args.includes("--kubernetes")) {
+      await provideKubernetes(cli, plugin.home, forced);
+      engine.cluster = await provideCluster();
+    }
+    console.log(JSON.stringify(engine));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     say(error.message);

@@ -1034,7 +1034,7 @@ cmd_boot_start() {
 # --- self-test: own maps and programs, a private cgroup, always removed ---
 
 selftest_parents() { # in a container its own cgroup is the place: it may not move a process out of its cgroup namespace
-	say "$v2"
+	say "${SOCKET_BYPASS_PLACE:-$v2}"
 	sed -n "s:^0\\:\\::$v2:p" /proc/self/cgroup
 }
 

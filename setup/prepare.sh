@@ -8,6 +8,7 @@
 #   demo   build, and what `npm start` runs
 #   bench  build, demo, and the programs that are measured
 #   kernels  what makes and runs the virtual machines of the tests
+#   kubernetes  build, demo, and what the clusters of the tests are made of
 #   test   build, lint, demo, bench, and what the tests run
 # environment:
 #   SOCKET_BYPASS_INSTALL=no   install no system package; print the command instead (default: install with apt-get when root)
@@ -24,6 +25,7 @@ main() {
 		build | lint | kernels) purposes="$purposes $purpose" ;;
 		demo) purposes="$purposes build demo" ;;
 		bench) purposes="$purposes build demo bench" ;;
+		kubernetes) purposes="$purposes build demo kubernetes" ;;
 		test) purposes="$purposes build lint demo bench test" ;;
 		*) usage ;;
 		esac
@@ -71,7 +73,15 @@ tools() {
 		kernels e2fsprogs     mke2fs                         makes its file system
 		kernels xz-utils      xz                             unpacks its modules
 		kernels openssh-client ssh                           runs commands on it
-		test  busybox         busybox                        the second shell that the host script must run under
+		kubernetes containerd containerd                     runs the pods of a node
+		kubernetes runc       runc                           starts their containers
+		kubernetes containernetworking-plugins /usr/lib/cni/ptp gives them a network
+		kubernetes busybox-static /var/lib/dpkg/info/busybox-static.list is in their image
+		kubernetes iptables   iptables                       what the kubelet and kube-proxy call
+		kubernetes nftables   nft                            what kube-proxy calls
+		kubernetes openssl    openssl                        makes the keys of a cluster
+		kubernetes socat      socat                          leads to its API
+		test  busybox-static  busybox                        the second shell that the host script must run under
 		bench python3         python3                        sockets in every state that is tried
 		test  python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py reads what metrics prints
 		bench nginx           nginx                          a proxy in front of a service
@@ -194,7 +204,7 @@ allow_services() {
 # Otherwise what we installed for its program alone would start at the next boot.
 disable_services() {
 	has systemctl || return 0
-	for unit in redis-server:redis-server nginx:nginx openssh-server:ssh postgresql:postgresql haproxy:haproxy memcached:memcached; do
+	for unit in redis-server:redis-server nginx:nginx openssh-server:ssh postgresql:postgresql haproxy:haproxy memcached:memcached containerd:containerd; do
 		case " $missing " in
 		*" ${unit%:*} "*) ;;
 		*) continue ;;

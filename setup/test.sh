@@ -6,13 +6,13 @@ set -eu
 main() {
 	cd -- "$(dirname -- "$0")/.."
 	heading "tools, packages, build"
-	sh setup/prepare.sh test
+	sh setup/prepare.sh test kubernetes
 	if [ -d .state ]; then
 		heading "the demo of this checkout holds the whole host; removing it first"
 		sh setup/down.sh
 	fi
-	heading "engine"
-	node engine/ensure.mjs >/dev/null
+	heading "engine and Kubernetes"
+	node engine/ensure.mjs --kubernetes >/dev/null
 	heading "lint"
 	npm run --silent lint
 	heading "types"
@@ -20,6 +20,8 @@ main() {
 	heading "tests"
 	[ "$#" -eq 0 ] || vitest "$@"
 	(vitest --project package --project tools)
+	heading "tests on Kubernetes"
+	(vitest --project kubernetes)
 	heading "tests of the machine, in two parts side by side"
 	logs=$(mktemp -d)
 	trap end_parts EXIT

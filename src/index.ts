@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 export type { BypassArgs } from "./args/bypass";
 export type { BypassHostArgs } from "./args/bypass-host";
+export type { BypassNodePoolArgs } from "./args/bypass-node-pool";
 export type { ConnectionArgs, LoginArgs } from "./args/connection";
 export { type HostArgs, Machine } from "./args/host";
 export type { LimitArgs } from "./args/limits";
+export type { NodePoolArgs, PodResourceArgs, TolerationArgs } from "./args/node-pool";
 export { CompileAt, type ObjectArgs } from "./args/object";
 export type { RolloutArgs } from "./args/rollout";
 export type { SelfTestArgs } from "./args/self-test";
 export type { SocketBypassArgs } from "./args/socket-bypass";
 export type { TrafficArgs } from "./args/traffic";
 export { BypassHost } from "./components/bypass-host";
-export { type HostReport, SocketBypass } from "./components/socket-bypass";
+export { BypassNodePool } from "./components/bypass-node-pool";
+export { type HostReport, type NodePoolReport, SocketBypass } from "./components/socket-bypass";

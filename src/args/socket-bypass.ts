@@ -1,45 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { type BypassArgs, bypassProperties } from "./bypass";
+import { isCompiledBefore } from "./bypass-node-pool";
 import { type HostArgs, hostSchema } from "./host";
+import { type NodePoolArgs, nodePoolSchema } from "./node-pool";
 import { type RolloutArgs, rolloutSchema, strangers } from "./rollout";
 import { isPending, shape, wrong } from "./schema";
 
-/** Hosts, and what is the same on all of them. */
+/** Hosts and node pools, and what is the same on all of them. */
 export interface SocketBypassArgs extends BypassArgs {
   /**
-   * The hosts by a name that stays: it stands in the name of every resource of the host. Letters, digits and . _ - are allowed, at most 63.
+   * The hosts by a name that stays: it stands in the name of every resource of the host. Letters, digits and . _ - are allowed, at most 63. Default none.
    */
-  hosts: Record<string, HostArgs>;
+  hosts?: Record<string, HostArgs>;
+  /**
+   * Node pools of Kubernetes clusters by a name that stays: it stands in the name of every resource of the pool. Lower-case letters, digits and dashes are allowed. Needs the package of the Kubernetes provider of Pulumi. Default none.
+   */
+  nodePools?: Record<string, NodePoolArgs>;
   /**
    * Change the hosts one batch after another: the first host that fails stops those behind it. Default: all at once.
    */
   rollout?: RolloutArgs;
 }
 
-const hosts = z.unknown().check((context) => {
-  const { value } = context;
-  const isMap = typeof value === "object" && value !== null && !Array.isArray(value) && !isPending(value);
-  if (!isMap || Object.keys(value).length === 0) {
-    context.issues.push(wrong(value, [], "a map of at least one host", "name a host, as in { web1: {} }"));
-    return;
+const hosts = places(
+  hostSchema,
+  "a map of at least one host",
+  "name a host, as in { web1: {} }",
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+  "a host name of 1 to 63 letters, digits and . _ -, the first a letter or digit",
+  "rename the host in this map",
+);
+const nodePools = places(
+  nodePoolSchema,
+  "a map of at least one node pool",
+  "name a pool, as in { workers: { image } }",
+  /^[a-z0-9]([a-z0-9-]{0,37}[a-z0-9])?$/,
+  "a pool name of 1 to 39 lower-case letters, digits and dashes",
+  "rename the pool in this map",
+);
+
+/** A map of at least one of these, by names that are right. */
+function places(entry: z.ZodType, expected: string, fix: string, names: RegExp, name: string, rename: string) {
+  return z
+    .unknown()
+    .check((context) => {
+      const { value } = context;
+      if (value === undefined) return;
+      const isMap = typeof value === "object" && value !== null && !Array.isArray(value) && !isPending(value);
+      if (!isMap || Object.keys(value).length === 0) {
+        context.issues.push(wrong(value, [], expected, fix));
+        return;
+      }
+      for (const [key, one] of Object.entries(value)) {
+        if (!names.test(key)) context.issues.push(wrong(key, [key], name, rename));
+        const issues = entry.safeParse(one, { reportInput: true }).error?.issues ?? [];
+        for (const issue of issues)
+          context.issues.push({ ...issue, path: [key, ...issue.path], continue: true } as never);
+      }
+    })
+    .optional();
+}
+
+export const socketBypassSchema = shape({
+  ...bypassProperties,
+  hosts,
+  nodePools,
+  rollout: rolloutSchema.optional(),
+}).check((context) => {
+  const { rollout, hosts: declared, nodePools: pools } = context.value;
+  if (declared === undefined && pools === undefined) {
+    const fix = "name a host, as in { web1: {} }, or a pool in nodePools";
+    context.issues.push(wrong(undefined, ["hosts"], "a map of at least one host", fix));
   }
-  for (const [key, host] of Object.entries(value)) {
-    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(key)) {
-      const expected = "a host name of 1 to 63 letters, digits and . _ -, the first a letter or digit";
-      context.issues.push(wrong(key, [key], expected, "rename the host in this map"));
-    }
-    const issues = hostSchema.safeParse(host, { reportInput: true }).error?.issues ?? [];
-    for (const issue of issues) context.issues.push({ ...issue, path: [key, ...issue.path], continue: true } as never);
+  if (pools !== undefined) isCompiledBefore(context as never);
+  for (const [at, name] of strangers(rollout, declared ?? {})) {
+    const fix = "use a name of the map hosts, or remove it";
+    context.issues.push(wrong(name, ["rollout", "canary", at], "a host that is declared", fix));
   }
 });
-
-export const socketBypassSchema = shape({ ...bypassProperties, hosts, rollout: rolloutSchema.optional() }).check(
-  (context) => {
-    const { rollout, hosts: declared } = context.value;
-    for (const [at, name] of strangers(rollout, declared)) {
-      const fix = "use a name of the map hosts, or remove it";
-      context.issues.push(wrong(name, ["rollout", "canary", at], "a host that is declared", fix));
-    }
-  },
-);

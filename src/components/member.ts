@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import type { BypassHostArgs } from "../args/bypass-host";
 import type { SettledBypass } from "./settle";
 
-/** What a SocketBypass says to the BypassHost that it makes. */
+/** What a SocketBypass says to the BypassHost or BypassNodePool that it makes. */
 export interface Member {
   /** Name of the SocketBypass. */
   readonly component: string;
   readonly key: string;
-  /** Checked once for all hosts, so that a mistake is told once. */
+  /** Checked once for all of them, so that a mistake is told once. */
   readonly shared: SettledBypass;
   /** What has to end well before its first step begins. */
   readonly after: readonly pulumi.Resource[];
 }
 
 // Aside, because every property of the arguments would be part of the schema for other languages.
-const members = new WeakMap<BypassHostArgs, Member>();
+const members = new WeakMap<object, Member>();
 
-export function asMember(args: BypassHostArgs, member: Member): BypassHostArgs {
+export function asMember<T extends object>(args: T, member: Member): T {
   members.set(args, member);
   return args;
 }
 
-/** Undefined for a BypassHost that stands alone. */
-export function memberOf(args: BypassHostArgs): Member | undefined {
+/** Undefined for one that stands alone. */
+export function memberOf(args: object): Member | undefined {
   return members.get(args);
 }
 

@@ -6,6 +6,7 @@ import { checkLater, type Where } from "../args/check";
 import { type ConnectionArgs, connectionSchema, loginDefaults } from "../args/connection";
 import { type HostArgs, hostDefaults, hostProperties } from "../args/host";
 import { mapDefaults } from "../args/limits";
+import { type NodePoolArgs, poolDefaults, poolProperties } from "../args/node-pool";
 import { selfTestDefaults } from "../args/self-test";
 import type { Policy } from "../host/lines";
 
@@ -99,6 +100,33 @@ function addressOf(connection: HostArgs["connection"]): pulumi.Output<string> {
       .digest("hex")
       .slice(0, 12),
   );
+}
+
+/** What is said about one node pool, checked, with defaults. */
+export function settleNodePool(args: NodePoolArgs, where: Where) {
+  const settled = <K extends keyof NodePoolArgs & keyof typeof poolProperties>(name: K) =>
+    checkLater(poolProperties[name], args[name], below(where, name));
+  return {
+    image: settled("image"),
+    imagePullPolicy: settled("imagePullPolicy"),
+    imagePullSecrets: settled("imagePullSecrets").apply((names) => names?.map((name) => ({ name }))),
+    nodeSelector: settled("nodeSelector"),
+    tolerations: settled("tolerations").apply((given) => given ?? poolDefaults.tolerations),
+    // A text without a percent sign would be refused.
+    maxSurge: settled("maxSurge").apply((given = poolDefaults.maxSurge) =>
+      given.endsWith("%") ? given : Number(given),
+    ),
+    priorityClassName: settled("priorityClassName"),
+    requests: settled("resources").apply((given) => given?.requests ?? poolDefaults.requests),
+    limits: settled("resources").apply((given) => given?.limits),
+    labels: settled("labels"),
+    annotations: settled("annotations"),
+    bpffs: settled("bpffs").apply((given) => given ?? poolDefaults.bpffs),
+    cgroupRoot: settled("cgroupRoot").apply((given) => given ?? poolDefaults.cgroupRoot),
+    drainSeconds: settled("drainSeconds").apply((given) => given ?? poolDefaults.drainSeconds),
+    mountBpffs: args.mountBpffs ?? false,
+    ...(args.namespace === undefined ? {} : { namespace: settled("namespace") as pulumi.Output<string> }),
+  };
 }
 
 export type SettledBypass = ReturnType<typeof settleBypass>;

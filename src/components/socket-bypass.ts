@@ -4,7 +4,9 @@ import { checkNow, type Where } from "../args/check";
 import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass";
 import { batchesOf } from "./batches";
 import { BypassHost, childOptions } from "./bypass-host";
+import { BypassNodePool } from "./bypass-node-pool";
 import { asMember, lastStepOf } from "./member";
+import { checkPoolName } from "./pool-name";
 import { settleBypass } from "./settle";
 import { warnOfUnknownKeys } from "./unknown-keys";
 
@@ -20,8 +22,24 @@ export interface HostReport {
   selfTest: string;
 }
 
+/** What is known of a node pool once its pods are ready. */
+export interface NodePoolReport {
+  /**
+   * The generation that its pods serve.
+   */
+  generation: string;
+  /**
+   * The namespace of its pods.
+   */
+  namespace: string;
+  /**
+   * The name of its DaemonSet.
+   */
+  daemonSet: string;
+}
+
 /**
- * Makes TCP between two sockets of the same host skip the TCP/IP stack, on every host that is named.
+ * Makes TCP between two sockets of the same host skip the TCP/IP stack, on every host that is named and every node of the pools that are named.
  */
 export class SocketBypass extends pulumi.ComponentResource {
   /**
@@ -29,7 +47,11 @@ export class SocketBypass extends pulumi.ComponentResource {
    */
   public readonly hosts: pulumi.Output<Record<string, HostReport>>;
   /**
-   * Twelve hex digits that name what is installed on the first host.
+   * What is known of each node pool, by its key.
+   */
+  public readonly nodePools: pulumi.Output<Record<string, NodePoolReport>>;
+  /**
+   * Twelve hex digits that name what is installed on the first host, or without hosts on the first node pool.
    */
   public readonly generation: pulumi.Output<string>;
 
@@ -39,7 +61,8 @@ export class SocketBypass extends pulumi.ComponentResource {
     const where: Where = { resource: this, what: `SocketBypass "${name}"`, path: [] };
     checkNow(socketBypassSchema, args, where);
 
-    const { hosts, rollout, ...same } = args;
+    const { hosts = {}, nodePools = {}, rollout, ...same } = args;
+    for (const key of Object.keys(nodePools)) checkPoolName(`${name}-${key}`, { ...where, path: ["nodePools", key] });
     warnOfUnknownKeys(hosts, this);
     const shared = settleBypass(same, where);
     const children = new Map<string, BypassHost>();
@@ -60,8 +83,18 @@ export class SocketBypass extends pulumi.ComponentResource {
       generations.push(generation);
       reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));
     }
+    const poolReports: Record<string, pulumi.Output<NodePoolReport>> = {};
+    for (const [key, pool] of Object.entries(nodePools)) {
+      const its = asMember({ ...same, ...pool }, { component: name, key, shared, after: [] });
+      const { generation, namespace, daemonSet } = new BypassNodePool(`${name}-${key}`, its, childOptions(this, opts));
+      generations.push(generation);
+      poolReports[key] = pulumi
+        .all([generation, namespace, daemonSet])
+        .apply(([id, where, what]) => ({ generation: id, namespace: where, daemonSet: what }));
+    }
     this.hosts = pulumi.all(reports);
+    this.nodePools = pulumi.all(poolReports);
     this.generation = pulumi.all(generations).apply(([first]) => first ?? "");
-    this.registerOutputs({ hosts: this.hosts, generation: this.generation });
+    this.registerOutputs({ hosts: this.hosts, nodePools: this.nodePools, generation: this.generation });
   }
 }

@@ -137,7 +137,8 @@ export function installSteps(
   return { generation, selfTest: target.answerOf(selfTest), attachment };
 }
 
-function extrasOf(adopt: boolean, guard: boolean): Extra[] {
+/** Objects that are sent on demand. */
+export function extrasOf(adopt: boolean, guard: boolean): Extra[] {
   return [...(adopt ? (["adopt"] as const) : []), ...(guard ? (["guard"] as const) : [])];
 }
 

@@ -25,7 +25,7 @@ export interface Bundle {
   readonly identity: Buffer;
 }
 
-type Files = ReadonlyMap<string, Buffer>;
+export type Files = ReadonlyMap<string, Buffer>;
 
 /** Pulumi keeps what is sent twice per host in its state. */
 export const largestBundle = 64 * 1024;
@@ -48,7 +48,7 @@ export function bundleFor(origin: ObjectOrigin, machine: string, extras: readonl
 
 /** Twelve hex digits that change whenever the host must get a new generation: other content, or maps of another size. */
 export function generationOf(
-  bundle: Bundle,
+  bundle: Pick<Bundle, "identity"> & Partial<Bundle>,
   origin: ObjectOrigin,
   size: { readonly sockets: number; readonly pendingPairs: number },
 ): string {
@@ -75,12 +75,16 @@ export function packageArchive(origin: "prebuilt" | "target", machine: string, e
 }
 
 function archiveOf(files: Files, machine: string, extras: readonly Extra[]): Buffer {
-  const left = extraNames.filter((name) => !extras.includes(name));
-  const wanted = [...files].filter(([file]) => !left.some((name) => file.startsWith(`${name}.bpf.`)));
-  return archive(new Map([...tools(machine), ...wanted]));
+  return archive(new Map([...tools(machine), ...onlyWith(extras, files)]));
 }
 
-function built(): string {
+/** Without the objects, or sources, that nobody asked for. */
+export function onlyWith(extras: readonly Extra[], files: Files): [string, Buffer][] {
+  const left = extraNames.filter((name) => !extras.includes(name));
+  return [...files].filter(([file]) => !left.some((name) => file.startsWith(`${name}.bpf.`)));
+}
+
+export function built(): string {
   return path.join(packageRoot(), "dist", "host");
 }
 
@@ -92,7 +96,7 @@ function tools(machine: string): Files {
   return files;
 }
 
-function sources(): Files {
+export function sources(): Files {
   const files = readFolder(path.join(packageRoot(), "bpf"), (file) => /\.([ch]|sh)$/.test(file));
   return new Map([...files].map(([name, data]) => [name, Buffer.from(withoutComments(name, data.toString()))]));
 }
@@ -138,7 +142,7 @@ function packNow(tar: Buffer): Buffer {
   return packed;
 }
 
-function readFolder(folder: string, wanted: (file: string) => boolean): Files {
+export function readFolder(folder: string, wanted: (file: string) => boolean): Files {
   const files = fs.existsSync(folder) ? fs.readdirSync(folder).filter(wanted) : [];
   if (files.length === 0) {
     throw new pulumi.RunError(

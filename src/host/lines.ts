@@ -71,16 +71,17 @@ export function runSelfTest(
 
 /** `policy set`: what may be bypassed, live. */
 export function setPolicy(on: Installation, policy: Policy): string[] {
-  return run(
-    on,
-    "policy",
-    ...["policy", "set"],
+  return run(on, "policy", "policy", "set", ...policyFlags(policy));
+}
+
+function policyFlags(policy: Policy): string[] {
+  return [
     ...when(policy.everything, "--everything"),
     ...when(policy.ports.length > 0, "--ports", policy.ports.join(",")),
     ...when(policy.cidrs.length > 0, "--cidrs", policy.cidrs.join(",")),
     ...["--enabled", `${policy.enabled}`],
     ...(policy.queueBytes === undefined ? [] : ["--queue-bytes", `${policy.queueBytes}`]),
-  );
+  ];
 }
 
 /** `attach`: hand over the production cgroup to this generation. */
@@ -96,6 +97,27 @@ export function attachCgroup(
     ...when(want.adopt, "--adopt"),
     ...when(want.spliceGuard, "--splice-guard"),
   );
+}
+
+/** Flags of `apply`, all steps at once: for a pod, which adds who it is and where its files are. */
+export function applyFlags(want: {
+  readonly cgroup: string;
+  readonly size: { readonly sockets: number; readonly pendingPairs: number };
+  readonly selfTest: { readonly enabled: boolean; readonly timeoutSeconds: number };
+  readonly policy: Policy;
+  readonly takeOver: boolean;
+  readonly adopt: boolean;
+  readonly spliceGuard: boolean;
+}): string[] {
+  return [
+    ...["--cgroup", want.cgroup],
+    ...policyFlags(want.policy),
+    ...["--sockets", `${want.size.sockets}`, "--pending", `${want.size.pendingPairs}`],
+    ...(want.selfTest.enabled ? ["--timeout", `${want.selfTest.timeoutSeconds}`] : ["--off"]),
+    ...when(want.takeOver, "--take-over"),
+    ...when(want.adopt, "--adopt"),
+    ...when(want.spliceGuard, "--splice-guard"),
+  ];
 }
 
 function run(on: Installation, step: StepName, ...words: readonly string[]): string[] {

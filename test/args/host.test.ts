@@ -118,7 +118,6 @@ describe("a wrong name", () => {
 
 describe("hosts", () => {
   test.each([
-    [undefined, "nothing"],
     [null, "nothing"],
     [{}, "an empty object"],
     [[], "a list of 0"],
@@ -128,6 +127,14 @@ describe("hosts", () => {
     expect(problemsOfMany({ traffic, hosts })).toEqual([
       '1 problem in the arguments of SocketBypass "edge":',
       `hosts: expected a map of at least one host, found ${found}; name a host, as in { web1: {} }`,
+    ]);
+  });
+
+  test("may be left out only where there is a node pool", () => {
+    expect(problemsOfMany({ traffic, nodePools: { workers: { image: "one" } } })).toEqual([]);
+    expect(problemsOfMany({ traffic })).toEqual([
+      '1 problem in the arguments of SocketBypass "edge":',
+      "hosts: expected a map of at least one host, found nothing; name a host, as in { web1: {} }, or a pool in nodePools",
     ]);
   });
 

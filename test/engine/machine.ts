@@ -140,7 +140,7 @@ export class Machine {
   }
 
   private async act(run: (stack: Stack, onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<Ended> {
-    for (const key of Object.keys(this.args.hosts)) this.keys.add(key);
+    for (const key of Object.keys(this.args.hosts ?? {})) this.keys.add(key);
     const stack = await this.open();
     const changes: Changes = {};
     const lines: string[] = [];

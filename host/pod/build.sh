@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# build.sh OUTDIR [COMPILER_FLAG...]: builds pod-x86_64 and pod-aarch64 into OUTDIR.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=host/zig.sh
+. "$here/../zig.sh"
+
+# With musl in it: a ConfigMap has room.
+compile() { # ARCHITECTURE FILE FLAGS...
+	architecture=$1
+	file=$2
+	shift 2
+	(cd "$here" && "$(zig_package)/zig" cc -target "$architecture-linux-musl" -std=gnu11 -static -Os \
+		-Wall -Wextra -Werror -fno-sanitize=undefined -ffunction-sections -fdata-sections \
+		-Wl,--gc-sections -Wl,--build-id=none -s "$@" -o "$file" ./*.c >&2)
+}
+
+main() {
+	[ $# -ge 1 ] || {
+		say 'expected build.sh OUTDIR [COMPILER_FLAG...], found no OUTDIR'
+		exit 2
+	}
+	outdir=$1
+	shift
+	build_all pod "$outdir" "$here/../zig.sh" "$here/build.sh" "$here"/*.[ch] -- "$@"
+}
+
+main "$@"

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the pod's program share: it serves health and metrics, and stands in for bpftool where that needs CAP_SYS_ADMIN. */
+#ifndef POD_H
+#define POD_H
+
+#define _GNU_SOURCE
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* bpf.c: like the calls of the kernel, -1 with errno. */
+int open_pin(const char *path);
+int map_info(int fd, struct bpf_map_info *info);
+int program_id(int fd);
+int look_up(int fd, const void *key, void *value);
+int next_key(int fd, const void *key, void *next);
+
+enum { MOST_PROGRAMS = 64 };
+
+struct attached {
+	unsigned int count;
+	/* Of the cgroup, as BPF_F_ALLOW_MULTI. */
+	unsigned int flags;
+	uint32_t ids[MOST_PROGRAMS];
+};
+
+/* The sock_ops programs of a cgroup. */
+int list_attached(const char *cgroup, struct attached *attached);
+
+/* front.c: the words behind "bpftool". */
+int stand_in(int count, char **words);
+
+/* check.c */
+struct place {
+	const char *pins;
+	const char *generation;
+	const char *owner;
+	const char *cgroup;
+};
+
+/* Whether the node is as this pod made it, or another pod has taken over; the reason in words. */
+bool is_served(const struct place *place, char *why, size_t room);
+
+/* serve.c */
+struct service {
+	uint16_t port;
+	struct place place;
+	/* Why this kernel is none of ours; NULL where it is. */
+	const char *unsupported;
+	/* The shell script that knows the other verbs. */
+	const char *script;
+};
+
+int serve(const struct service *service);
+
+#endif

@@ -1,0 +1,176 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# What a pod of a node pool runs.
+#
+# usage: sh pod.sh start FLAG...    install on this node with these flags of `apply`, then serve health and metrics
+#        sh pod.sh stop             drain and detach, unless another pod has taken over; preStop
+#        sh pod.sh mount            bpffs at /bpffs, where there is none; the init container
+#        sh pod.sh VERB FLAG...     status, flows, metrics, drain, resume, ... of the host script, by hand
+#
+# The environment says INSTANCE, GENERATION, OWNER, DRAIN_SECONDS and POD_UID. The node's bpffs is at /bpffs and its cgroups are at
+# /sys/fs/cgroup; /state is the pod's own and goes with it. Nothing else of the node is touched.
+
+set -u
+umask 077
+export LC_ALL=C
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+port=8080 state=/state files=/state/files bpffs=/bpffs/socket-bypass
+pins=$bpffs/${INSTANCE:-}
+owner=${OWNER:-}/${POD_UID:-}
+
+say() { printf '%s\n' "$*"; }
+warn() { say "socket-bypass: $*" >&2; }
+ignore() { "$@" >/dev/null 2>&1 || :; }
+
+# The kubelet shows it with the pod, up to 4 KiB.
+explain() { { say "$1" | head -c 4000 >/dev/termination-log; } 2>/dev/null || :; }
+
+err() {
+	warn "$1"
+	explain "$1"
+	exit 1
+}
+
+# Aside and then renamed, for a program that runs cannot be written to.
+unpack() {
+	mkdir -p "$files" "$state/bin" || err "$state: expected to write there, found the reason above"
+	for packed in "$here"/*.gz; do
+		name=${packed##*/}
+		name=${name%.gz}
+		{ gzip -dc "$packed" >"$files/.new" && chmod 0700 "$files/.new" && mv -f "$files/.new" "$files/$name"; } ||
+			err "$packed: expected to unpack it into $files, found the reason above"
+	done
+	[ -f "$pod" ] || err "$pod: expected it, found none; a node must be of type x86_64 or aarch64"
+	# Without CAP_SYS_ADMIN bpftool prints no map and lists no cgroup: ours stands before it.
+	ln -sfn "$pod" "$state/bin/bpftool"
+}
+
+prepare() {
+	here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit
+	pod=$files/pod-$(uname -m | sed 's/^arm64$/aarch64/')
+	[ -e "$state/bin/bpftool" ] || unpack
+	bpftool=$(command -v bpftool) || err "image: expected bpftool in it, found none; image/Dockerfile has it"
+	[ -x /usr/bin/env ] || err "image: expected /usr/bin/env in it, found none; image/Dockerfile has it"
+	export SOCKET_BYPASS_BPFTOOL="$bpftool" SOCKET_BYPASS_PATH="$state/bin:$PATH"
+	find_place
+}
+
+# The self-test runs in a cgroup below our own: elsewhere a container may not move a process to (cgroup2 mounted with nsdelegate),
+# and what holds for this pod holds there. Of all processes that these files name, ours are the only ones that show.
+find_place() {
+	v2=$(awk '$3 == "cgroup2" { if (!path || $2 == "/sys/fs/cgroup") path = $2 } END { print path }' /proc/mounts)
+	[ -n "$v2" ] || return 0
+	place=$(find "$v2" -name cgroup.procs -exec grep -lx -e "$$" {} + 2>/dev/null | head -n 1)
+	[ -z "$place" ] || export SOCKET_BYPASS_PLACE="${place%/cgroup.procs}"
+}
+
+# The instance stands behind what a person types.
+script() { sh "$files/socket-bypass" "$@" --instance "$INSTANCE" --state-dir "$state/lib"; }
+create() { script "$@" --generation "$GENERATION" --drain-seconds "$DRAIN_SECONDS"; }
+remove() { script remove --owner "$1" --drain-seconds "$DRAIN_SECONDS"; } # OWNER
+
+# --- start ---
+
+# The pod before us stays the owner until our self-test has passed, so that it cleans up when it goes first.
+owner_before() {
+	found=$(readlink "$pins/owner") || found=
+	case $found in
+	"$OWNER"/*) say "$found" ;;
+	*) say "$owner" ;;
+	esac
+}
+
+run_apply() { # FLAG... -> $code
+	create apply "$@" --owner "$before" >/dev/null 2>"$state/said" &
+	child=$!
+	say "$child" >"$state/child"
+	# A signal ends the wait, not the child, which undoes its half first.
+	while :; do
+		wait "$child"
+		code=$?
+		kill -0 "$child" 2>/dev/null || break
+	done
+	rm -f "$state/child"
+	cat "$state/said" >&2
+}
+
+# What was made and never served.
+drop_unserved() {
+	[ -d "$bpffs" ] || return 0
+	ignore "${pod%/*}/probe-${pod##*-}" lock "$bpffs" 30 -- sh "$here/pod.sh" drop
+	[ -L "$pins/serving" ] || ignore remove "$before"
+	ignore rmdir "$bpffs"
+}
+
+cmd_drop() { # with the lock held
+	[ "$(readlink "$pins/serving")" = "$GENERATION" ] || rm -rf "${pins:?}/$GENERATION"
+}
+
+cgroup_of() { # FLAG...
+	while [ "$1" != --cgroup ]; do shift; done
+	say "$v2${2%/}"
+}
+
+cmd_start() {
+	chmod 0700 "$state" || err "$state: expected a folder of the pod's own (emptyDir), found the reason above"
+	# Also what a container that was killed while it unpacked has left.
+	rm -rf "${state:?}/child" "${state:?}/bin"
+	prepare
+	grep -q ' /bpffs bpf ' /proc/mounts ||
+		err "bpffs: expected one on the node, found none; mount it there (systemd does), or say mountBpffs: true"
+	before=$(owner_before) stopping=
+	trap 'stopping=1; ignore kill -TERM "$child"' TERM
+	run_apply "$@"
+	[ -z "$stopping" ] || cmd_stop
+	case $code in
+	0) create policy set "$@" --owner "$owner" >/dev/null || err "owner: expected to become it, found the reason above" ;;
+	3)
+		drop_unserved
+		why=$(sed 's/^socket-bypass: //' "$state/said" | tr '\n' ' ')
+		warn "not supported here, so this node goes on by plain TCP"
+		explain "not supported: $why"
+		exec "$pod" unsupported "$port" "$here/pod.sh" "$why"
+		;;
+	*)
+		drop_unserved
+		explain "$(tail -n 20 "$state/said")"
+		exit 1
+		;;
+	esac
+	[ -z "$stopping" ] || cmd_stop
+	say "generation $GENERATION serves on $(cgroup_of "$@")"
+	exec "$pod" serve "$port" "$here/pod.sh" "$pins" "$GENERATION" "$owner" "$(cgroup_of "$@")"
+}
+
+# --- stop ---
+
+cmd_stop() {
+	[ ! -s "$state/child" ] || ignore kill -TERM "$(cat "$state/child")"
+	answer=$(remove "$owner")
+	code=$?
+	ignore rmdir "$bpffs"
+	say "removed: ${answer:-failed}"
+	explain "removed: ${answer:-failed, see the log}"
+	exit "$code"
+}
+
+cmd_mount() {
+	grep -q ' /bpffs bpf ' /proc/mounts || mount -t bpf -o mode=0700,nosuid,nodev,noexec bpf /bpffs ||
+		err "bpffs: expected to mount it, found the reason above"
+}
+
+main() {
+	verb=${1:-help}
+	[ $# -eq 0 ] || shift
+	case $verb in
+	start) cmd_start "$@" ;;
+	stop) prepare && cmd_stop ;;
+	drop) cmd_drop ;;
+	mount) cmd_mount ;;
+	*) prepare && script "$verb" "$@" ;;
+	esac
+}
+
+main "$@"

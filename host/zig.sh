@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
+# What the builds of the programs share, as `. zig.sh`: one fixed version of the Zig compiler from PyPI, so the bytes are the same everywhere. It and
+# what it built stay in ${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass.
+
+zig_version=0.17.1
+architectures='x86_64 aarch64'
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass
+zig=$cache/zig-$zig_version
+export ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
+
+say() { printf '%s\n' "$*" >&2; }
+err() {
+	say "$*"
+	exit 1
+}
+
+digest() {
+	if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c 1-16
+}
+
+# Into a folder of its own first: two builds may run at once, and one may be interrupted.
+install_zig() {
+	[ ! -x "$zig/bin/python" ] || return 0
+	command -v python3 >/dev/null || err 'expected python3 (with venv) to install the Zig compiler, found none'
+	say "installing Zig $zig_version from PyPI into $zig"
+	unfinished=$(mktemp -d "$zig.XXXXXX")
+	trap 'rm -rf "$unfinished"' EXIT
+	python3 -m venv "$unfinished" >&2
+	"$unfinished/bin/python" -m pip install --quiet --disable-pip-version-check "ziglang==$zig_version" >&2
+	[ -d "$zig" ] || mv "$unfinished" "$zig"
+	rm -rf "$unfinished"
+	trap - EXIT
+}
+
+zig_package() { "$zig/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))'; }
+
+# NAME OUTDIR SOURCE... -- FLAG...: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...` makes one.
+build_all() {
+	name=$1
+	mkdir -p "$2"
+	outdir=$(cd "$2" && pwd)
+	shift 2
+	sources=
+	while [ "$1" != -- ]; do
+		sources="$sources $1"
+		shift
+	done
+	shift
+	# shellcheck disable=SC2086 # names without blanks
+	built=$cache/$name-$( (cat $sources && printf '%s\n' "$@") | digest)
+	mkdir -p "$built"
+	for architecture in $architectures; do
+		program=$name-$architecture
+		if [ ! -f "$built/$program" ]; then
+			install_zig
+			say "compiling $program"
+			compile "$architecture" "$built/$program.$$" "$@"
+			mv "$built/$program.$$" "$built/$program"
+		fi
+		if cmp -s "$built/$program" "$outdir/$program"; then
+			say "$program is up to date"
+		else
+			cp "$built/$program" "$outdir/$program.$$"
+			mv "$outdir/$program.$$" "$outdir/$program"
+			say "$program: $(wc -c <"$outdir/$program") bytes"
+		fi
+	done
+}

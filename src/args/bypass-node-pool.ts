@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { z } from "zod";
+import { type BypassArgs, bypassProperties } from "./bypass";
+import { imageIsThere, type NodePoolArgs, poolProperties } from "./node-pool";
+import { isPending, shape, wrong } from "./schema";
+
+/** One node pool with all that is said about it. */
+export interface BypassNodePoolArgs extends BypassArgs, NodePoolArgs {}
+
+/** The image has no compiler. */
+export const isCompiledBefore: z.core.CheckFn<Record<string, unknown>> = (context) => {
+  const { object } = context.value;
+  if (typeof object !== "object" || object === null || isPending(object) || !("compile" in object)) return;
+  if (object.compile !== "target") return;
+  const fix = 'a pod cannot compile; use "prebuilt" or "deployer"';
+  context.issues.push(wrong("target", ["object", "compile"], '"prebuilt" or "deployer"', fix));
+};
+
+export const bypassNodePoolSchema = shape({ ...bypassProperties, ...poolProperties })
+  .check(imageIsThere)
+  .check(isCompiledBefore);

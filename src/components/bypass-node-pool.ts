@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as pulumi from "@pulumi/pulumi";
+import { type BypassNodePoolArgs, bypassNodePoolSchema } from "../args/bypass-node-pool";
+import { checkNow, type Where } from "../args/check";
+import { identify } from "../host/identity";
+import { applyFlags } from "../host/lines";
+import { podFiles, podGeneration } from "../host/pod-files";
+import { deployPool } from "../targets/node-pool";
+import { ownLabels } from "../targets/node-pool-manifests";
+import { childOptions } from "./bypass-host";
+import { memberOf } from "./member";
+import { checkPoolName } from "./pool-name";
+import { settleBypass, settleNodePool } from "./settle";
+import { extrasOf } from "./steps";
+
+/** Waiting for the lock of the node, and what the steps besides the self-test take at most. */
+const waitSeconds = 180;
+
+/**
+ * The nodes of a Kubernetes cluster, on each of which a pod lets TCP connections between sockets of that node skip the TCP/IP stack. The cluster is that of the Kubernetes provider, whose package must be installed beside this one.
+ */
+export class BypassNodePool extends pulumi.ComponentResource {
+  /**
+   * Twelve hex digits that name what is installed: they change with the programs and with the size of their maps.
+   */
+  public readonly generation: pulumi.Output<string>;
+  /**
+   * The namespace of the pods.
+   */
+  public readonly namespace: pulumi.Output<string>;
+  /**
+   * The name of the DaemonSet.
+   */
+  public readonly daemonSet: pulumi.Output<string>;
+
+  constructor(name: string, args: BypassNodePoolArgs, opts: pulumi.ComponentResourceOptions = {}) {
+    // The SDK would keep the arguments in the state, in plain text.
+    super("socket-bypass:index:BypassNodePool", name, {}, opts);
+    const member = memberOf(args);
+    const what = member ? `SocketBypass "${member.component}"` : `BypassNodePool "${name}"`;
+    const where: Where = { resource: this, what, path: member ? ["nodePools", member.key] : [] };
+    // A SocketBypass has checked all of its pools before it made the first.
+    if (!member) checkNow(bypassNodePoolSchema, args, where);
+    checkPoolName(name, where);
+
+    const { instance, owner } = identify([
+      ...[pulumi.getProject(), pulumi.getStack()],
+      ...(member ? [member.component, member.key] : [name]),
+    ]);
+    const shared = member?.shared ?? settleBypass(args, where);
+    const { namespace, ...its } = settleNodePool(args, where);
+    const origin = pulumi.all([shared.compile, shared.adopt, shared.spliceGuard]);
+    const files = origin.apply(([compile, adopt, guard]) => {
+      const { texts, binaries } = podFiles(compile, extrasOf(adopt, guard));
+      return { texts, binaries };
+    });
+    const generation = pulumi
+      .all([origin, shared.size])
+      .apply(([[compile, adopt, guard], size]) =>
+        podGeneration(podFiles(compile, extrasOf(adopt, guard)), compile, size),
+      );
+    const bound = shared.selfTest.apply(({ timeoutSeconds }) => waitSeconds + timeoutSeconds);
+    const deployed = deployPool(
+      name,
+      {
+        ...its,
+        ...{ instance, owner, generation },
+        flags: pulumi
+          .all([shared.cgroup, shared.size, shared.selfTest, shared.policy, shared.takeOver, shared.adopt])
+          .apply(([cgroup, size, selfTest, policy, takeOver, adopt]) =>
+            shared.spliceGuard.apply((spliceGuard) =>
+              applyFlags({ cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard }),
+            ),
+          ),
+        startSeconds: bound,
+        // Old and new generation may both have to be swept.
+        stopSeconds: pulumi.all([bound, its.drainSeconds]).apply(([wait, drain]) => wait + 2 * (drain + 10)),
+        labels: its.labels.apply((given) => ({ ...given, ...ownLabels(instance) })),
+        annotations: its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation })),
+      },
+      files,
+      namespace,
+      childOptions(this, opts),
+    );
+    this.generation = generation;
+    this.namespace = deployed.namespace;
+    this.daemonSet = deployed.daemonSet;
+    this.registerOutputs({ generation, namespace: this.namespace, daemonSet: this.daemonSet });
+  }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Where } from "../args/check";
+import { isPoolName } from "../args/node-pool";
+import { ArgsError, pathText } from "../args/problem";
+
+/** Kubernetes takes fewer names than Pulumi does, and would say so only when everything else is done. */
+export function checkPoolName(name: string, { resource, what, path }: Where): void {
+  if (isPoolName(name)) return;
+  const expected = "a name of at most 40 lower-case letters, digits and dashes";
+  const fix = "rename it, for Kubernetes names the objects of the pool after it";
+  const at = path.length === 0 ? "name" : pathText(path);
+  throw new ArgsError(resource, what, [{ path: at, expected, found: JSON.stringify(name), fix, isHidden: false }]);
+}

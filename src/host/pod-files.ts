@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { gzipSync } from "node:zlib";
+import * as pulumi from "@pulumi/pulumi";
+import {
+  built,
+  type Extra,
+  type Files,
+  generationOf,
+  type ObjectOrigin,
+  onlyWith,
+  readFolder,
+  sources,
+} from "./bundle";
+import { compileObjects } from "./compile";
+import { packageRoot } from "./package-root";
+
+/** What a ConfigMap brings to the pods of a pool, whose nodes may be of either type of machine. */
+export interface PodFiles {
+  readonly texts: Readonly<Record<string, string>>;
+  /** Packed by gzip, in base 64. */
+  readonly binaries: Readonly<Record<string, string>>;
+  readonly identity: Buffer;
+}
+
+/** A ConfigMap may hold 1 MiB, but `kubectl apply` writes all of an object into an annotation of it, which may hold 256 KiB with the others. */
+export const largestConfigMap = 250_000;
+
+const known = new Map<string, PodFiles>();
+
+/** Reads (and for "deployer" compiles) the files once per run. */
+export function podFiles(origin: ObjectOrigin, extras: readonly Extra[] = []): PodFiles {
+  const key = `${origin} ${extras}`;
+  const files = known.get(key) ?? gather(origin, extras);
+  known.set(key, files);
+  return files;
+}
+
+/** Twelve hex digits that change whenever the nodes must get a new generation. */
+export function podGeneration(
+  files: PodFiles,
+  origin: ObjectOrigin,
+  size: { readonly sockets: number; readonly pendingPairs: number },
+): string {
+  return generationOf(files, origin, size);
+}
+
+function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
+  const script = fs.readFileSync(path.join(packageRoot(), "host", "pod", "pod.sh"));
+  const tools = readFolder(built(), (file) => /^(socket-bypass|(probe|pod)-(x86_64|aarch64))$/.test(file));
+  if (tools.size !== 5)
+    throw new pulumi.RunError(
+      `socket-bypass: dist/host: expected the script, and probe and pod for both types of machine, found ${[...tools.keys()].join(", ")}; run \`npm run build\``,
+    );
+  const prebuilt = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
+  const objects = new Map(onlyWith(extras, origin === "deployer" ? compileObjects() : prebuilt()));
+  const contents = {
+    texts: { "pod.sh": script.toString() },
+    binaries: Object.fromEntries(
+      [...tools, ...objects]
+        .sort(byName)
+        .map(([name, data]) => [`${name}.gz`, (packedBefore(name, origin) ?? packNow(data)).toString("base64")]),
+    ),
+  };
+  const size = JSON.stringify(contents).length;
+  if (size > largestConfigMap)
+    throw new pulumi.RunError(
+      `socket-bypass: ConfigMap: expected at most ${largestConfigMap} bytes, found ${size}; leave something out of dist/host`,
+    );
+  // Not the objects where a compiler of another version could change them.
+  const named = origin === "deployer" ? onlyWith(extras, sources()) : [...objects];
+  return { ...contents, identity: digestOf(new Map([["pod.sh", script], ...tools, ...named])) };
+}
+
+/** By host/pack.mjs, when the package was built: the same bytes wherever Pulumi runs. What was only now compiled is not among them. */
+function packedBefore(name: string, origin: ObjectOrigin): Buffer | undefined {
+  if (origin === "deployer" && name.endsWith(".bpf.o")) return undefined;
+  const file = path.join(built(), "pod", `${name}.gz`);
+  return fs.existsSync(file) ? fs.readFileSync(file) : undefined;
+}
+
+function packNow(data: Buffer): Buffer {
+  const packed = gzipSync(data, { level: 9 });
+  // The tenth byte names the operating system that packed it.
+  packed[9] = 255;
+  return packed;
+}
+
+function digestOf(files: Files): Buffer {
+  const hash = createHash("sha256");
+  for (const [name, data] of [...files].sort(byName)) hash.update(`${name} ${data.length}\n`).update(data);
+  return hash.digest();
+}
+
+function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1;
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
+import type { PodFiles } from "../host/pod-files";
+import { loadKubernetes } from "./kubernetes";
+import { daemonSetSpec, namespaceLabels, ownLabels, type Pool } from "./node-pool-manifests";
+
+export interface Deployed {
+  readonly namespace: pulumi.Output<string>;
+  readonly daemonSet: pulumi.Output<string>;
+}
+
+/** Puts one pool into a cluster. Kubernetes names everything after `name`, with a few letters more: a new one can stand beside the old one. */
+export function deployPool(
+  name: string,
+  pool: Pool,
+  files: pulumi.Output<Omit<PodFiles, "identity">>,
+  namespace: pulumi.Output<string> | undefined,
+  opts: pulumi.CustomResourceOptions,
+): Deployed {
+  const { core, apps } = loadKubernetes();
+  const { labels: itsLabels, annotations } = pool;
+  const labels = ownLabels(pool.instance);
+  const where =
+    namespace ??
+    new core.v1.Namespace(`${name}-namespace`, { metadata: { labels: { ...labels, ...namespaceLabels } } }, opts)
+      .metadata.name;
+  const account = new core.v1.ServiceAccount(
+    `${name}-account`,
+    { metadata: { namespace: where, labels }, automountServiceAccountToken: false },
+    opts,
+  );
+  const configMap = new core.v1.ConfigMap(
+    `${name}-files`,
+    {
+      metadata: { namespace: where, labels },
+      // Other files are another ConfigMap, so that a pod that starts again finds those it began with.
+      immutable: true,
+      data: files.texts,
+      binaryData: files.binaries,
+    },
+    { ...opts, hideDiffs: ["data", "binaryData"] },
+  );
+  const daemonSet = new apps.v1.DaemonSet(
+    `${name}-loader`,
+    {
+      metadata: { namespace: where, labels: itsLabels, annotations },
+      spec: daemonSetSpec(pool, account.metadata.name, configMap.metadata.name),
+    },
+    opts,
+  );
+  return { namespace: daemonSet.metadata.apply(({ namespace: its }) => its), daemonSet: daemonSet.metadata.name };
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, test } from "vitest";
+import { problemsOfMany } from "./report";
+
+const traffic = { everything: true };
+const image = "registry.example.com/socket-bypass:1";
+const problems = (pool: unknown, more: object = {}) =>
+  problemsOfMany({ traffic, nodePools: { workers: pool }, ...more }).slice(1);
+
+describe("a node pool", () => {
+  test.each([
+    [{ image }],
+    [{ image: "busybox" }],
+    [{ image: `registry.example.com:5000/a/b@sha256:${"0".repeat(64)}` }],
+    [{ image: pulumi.output(image) }],
+    [{ image, namespace: "kube-system", imagePullPolicy: "Never", imagePullSecrets: ["a.b", "c"] }],
+    [{ image, nodeSelector: { "kubernetes.io/os": "linux", pool: "" }, maxSurge: "25%" }],
+    [{ image, tolerations: [] }],
+    [
+      {
+        image,
+        tolerations: [{ operator: "Exists" }, { key: "a", value: "b", effect: "NoExecute", tolerationSeconds: 3 }],
+      },
+    ],
+    [{ image, resources: { requests: { cpu: "0.5", memory: "1Gi" }, limits: {} } }],
+    [{ image, labels: { team: pulumi.output("web") }, annotations: { "example.com/note": "any text: {}" } }],
+    [{ image, bpffs: "/run/bpf", mountBpffs: true, cgroupRoot: "/sys/fs/cgroup/unified", drainSeconds: 0 }],
+    [{ image, priorityClassName: "system-node-critical" }],
+  ])("may be %j", (pool) => {
+    expect(problems(pool)).toEqual([]);
+  });
+
+  const refused: [object, string][] = [
+    [
+      {},
+      "image: expected an image with sh and bpftool, found nothing; build image/Dockerfile and push it to where the nodes pull from; there is none to be had elsewhere",
+    ],
+    [
+      { image: "" },
+      'image: expected an image such as "registry.example.com/socket-bypass:1", found ""; build image/Dockerfile and push it',
+    ],
+    [
+      { image: "a b" },
+      'image: expected an image such as "registry.example.com/socket-bypass:1", found "a b"; build image/Dockerfile and push it',
+    ],
+    [
+      { image, imagePullPolicy: "always" },
+      'imagePullPolicy: expected "Always", "IfNotPresent", "Never", found "always"; choose one of them',
+    ],
+    [
+      { image, imagePullSecrets: "one" },
+      'imagePullSecrets: expected a list of names of secrets, found "one"; write it in brackets',
+    ],
+    [
+      { image, imagePullSecrets: ["a", undefined] },
+      "imagePullSecrets[1]: expected one of the names of secrets, found nothing; remove it",
+    ],
+    [
+      { image, namespace: "Kube" },
+      'namespace: expected a name as Kubernetes has it, found "Kube"; use lower-case letters, digits and dashes',
+    ],
+    [
+      { image, nodeSelector: { "a b": "c" } },
+      'nodeSelector["a b"]: expected a key as Kubernetes has it, found "a b"; rename it',
+    ],
+    [
+      { image, nodeSelector: { pool: true } },
+      "nodeSelector.pool: expected a text for labels of nodes, found true; write it in quotes, as Kubernetes has it",
+    ],
+    [
+      { image, tolerations: [{ effect: "Never" }] },
+      'tolerations[0].effect: expected "NoSchedule", "PreferNoSchedule", "NoExecute", found "Never"; choose one of them',
+    ],
+    [
+      { image, maxSurge: "0" },
+      'maxSurge: expected a number of nodes such as "1", or a share such as "25%", found "0"; write it in quotes',
+    ],
+    [
+      { image, maxSurge: 1 },
+      'maxSurge: expected a number of nodes such as "1", or a share such as "25%", found 1; write it in quotes',
+    ],
+    [
+      { image, resources: { limits: { memory: "much" } } },
+      'resources.limits.memory: expected a text for quantities, found "much"; write it in quotes, as Kubernetes has it',
+    ],
+    [
+      { image, labels: { "app.kubernetes.io/name": "mine" } },
+      'labels["app.kubernetes.io/name"]: expected a label that is not ours, found "app.kubernetes.io/name"; remove it',
+    ],
+    [
+      { image, bpffs: "/sys/../x" },
+      'bpffs: expected a folder of the nodes such as "/sys/fs/bpf", found "/sys/../x"; begin with "/"; use letters, digits and . _ - in each part, and no "..", no double or closing "/"',
+    ],
+    [
+      { image, mountBpffs: pulumi.output(true) },
+      "mountBpffs: expected true or false, found an Output; write it without quotes; an Output is known too late",
+    ],
+    [
+      { image, drainSeconds: 601 },
+      "drainSeconds: expected a whole number of seconds from 0 to 600, found 601; give a number from 0 to 600, without quotes",
+    ],
+  ];
+  test.each(refused)("is not %j", (pool, problem) => {
+    expect(problems(pool)).toEqual([`nodePools.workers.${problem}`]);
+  });
+
+  test("has no property that is a mistake", () => {
+    expect(problems({ image, selector: {} })[0]).toMatch(
+      /^nodePools\.workers\.selector: expected a property that exists, found "selector"; use image, /,
+    );
+  });
+});
+
+describe("nodePools", () => {
+  test.each([
+    [null, "nothing"],
+    [[], "a list of 0"],
+    [{}, "an empty object"],
+  ])("is a map of at least one node pool, not %j", (nodePools, found) => {
+    expect(problemsOfMany({ traffic, nodePools }).slice(1)).toEqual([
+      `nodePools: expected a map of at least one node pool, found ${found}; name a pool, as in { workers: { image } }`,
+    ]);
+  });
+
+  test.each(["Workers", "a.b", "-a", "", "a".repeat(40)])("has no pool named %j", (key) => {
+    const path = /^[A-Za-z]\w*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+    expect(problemsOfMany({ traffic, nodePools: { [key]: { image } } }).slice(1)).toEqual([
+      `nodePools${path}: expected a pool name of 1 to 39 lower-case letters, digits and dashes, found ${JSON.stringify(key)}; rename the pool in this map`,
+    ]);
+  });
+
+  test("may stand beside hosts", () => {
+    expect(problems({ image }, { hosts: { web1: {} } })).toEqual([]);
+  });
+
+  test("cannot compile, for a pod has no compiler", () => {
+    expect(problems({ image }, { object: { compile: "deployer" } })).toEqual([]);
+    expect(problems({ image }, { object: { compile: "target" } })).toEqual([
+      'object.compile: expected "prebuilt" or "deployer", found "target"; a pod cannot compile; use "prebuilt" or "deployer"',
+    ]);
+  });
+});

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+
+/** The image that every node has, see image.sh. */
+export const image = "localhost/socket-bypass:test";
+
+/** A server on each of two nodes that answers with its name at :8080/name; both families of addresses. */
+export function web(): object {
+  const labels = { app: "web" };
+  const serve = "mkdir /tmp/www && hostname >/tmp/www/name && exec httpd -f -p 8080 -h /tmp/www";
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "web", namespace: "default" },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: {
+          terminationGracePeriodSeconds: 0,
+          affinity: {
+            podAntiAffinity: {
+              requiredDuringSchedulingIgnoredDuringExecution: [
+                { labelSelector: { matchLabels: labels }, topologyKey: "kubernetes.io/hostname" },
+              ],
+            },
+          },
+          containers: [{ name: "web", image, imagePullPolicy: "Never", command: ["sh", "-c", serve] }],
+        },
+      },
+    },
+  };
+}
+
+export function service(family: "IPv4" | "IPv6"): object {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: `web-${family.toLowerCase()}`, namespace: "default" },
+    spec: { ipFamilies: [family], selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] },
+  };
+}
+
+/** What the cluster of a keeper could leave on the machine: groups, processes, folders, mounts. */
+export function tracesOf(keeper: number): string[] {
+  const mounts = read("/proc/mounts").split("\n");
+  const hierarchies = mounts.map((line) => line.split(" ")).filter(([, , type]) => type?.startsWith("cgroup"));
+  const word = `socket-bypass-kubernetes-${keeper}`;
+  return [
+    ...hierarchies.flatMap(([, mount = ""]) =>
+      lines("find", mount, "-type", "d", "-name", `test-${keeper}-kubernetes`),
+    ),
+    ...fs.readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && read(`/proc/${pid}/cmdline`).includes(word)),
+    ...fs.readdirSync(tmpdir()).filter((name) => name === word),
+    ...mounts.filter((line) => line.includes(word)),
+  ];
+}
+
+/** What a cluster could change of the machine, if it were not alone in its namespaces. */
+export function machineState(): Record<string, unknown> {
+  const kubelet = ["vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"];
+  const network = ["net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet", "net/netfilter/nf_conntrack_max"];
+  const folders = [
+    "/var/lib/kubelet",
+    "/var/lib/cni",
+    "/var/log/pods",
+    "/etc/cni",
+    "/opt/containerd",
+    "/run/containerd",
+  ];
+  return {
+    settings: [...kubelet, ...network].map((name) => [name, read(`/proc/sys/${name}`)]),
+    folders: folders.filter((folder) => fs.existsSync(folder)),
+    links: lines("ip", "-o", "link").filter((line) => /: (cluster|node-\d|veth[0-9a-f]{8})[:@]/.test(line)),
+    routes: lines("ip", "route").filter((line) => line.startsWith("10.")),
+    rules: lines("nft", "list", "ruleset").filter((line) => /kube/i.test(line)),
+  };
+}
+
+export async function waitFor(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await isSo()); tries++) {
+    if (tries === 300) throw new Error(`expected ${what} within 30 s, found it false`);
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+}
+
+function lines(command: string, ...args: readonly string[]): string[] {
+  return execFileSync(command, args, { encoding: "utf8" }).split("\n").filter(Boolean);
+}
+
+/** Empty where there is nothing, or no more. */
+function read(file: string): string {
+  try {
+    return fs.readFileSync(file, "utf8").trim();
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Cluster, Node } from "./cluster/cluster.js";
+import { image } from "./cluster/fixtures.js";
+
+export const port = 7000;
+const script = join(__dirname, "talk.py");
+
+/** What a talk came to. */
+export interface Talked {
+  readonly faults: readonly string[];
+  /** Of the connection with the fewest. */
+  readonly least: number;
+  readonly rounds: number;
+  readonly bytes: number;
+}
+
+/** A pod that only sleeps, on a node that is named, and a Service of its own of either family. */
+export function sleeper(name: string, node: string): object[] {
+  const labels = { app: name };
+  const pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace: "default", labels },
+    spec: {
+      nodeName: node,
+      terminationGracePeriodSeconds: 0,
+      tolerations: [{ operator: "Exists" }],
+      containers: [{ name: "sleep", image, imagePullPolicy: "Never" }],
+    },
+  };
+  const services = (["IPv4", "IPv6"] as const).map((family) => ({
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: `${name}-${family.toLowerCase()}`, namespace: "default" },
+    spec: { ipFamilies: [family], selector: labels, ports: [{ port: 80, targetPort: port }] },
+  }));
+  return [pod, ...services];
+}
+
+/** A place where processes run: a node, or a pod of it, which is then a network namespace; the process itself is one of the node, outside the pod's own cgroup. */
+export class Place {
+  private readonly children: ChildProcess[] = [];
+
+  private constructor(
+    readonly node: Node,
+    readonly addresses: readonly string[],
+    readonly services: readonly string[],
+    private readonly prefix: readonly string[],
+  ) {}
+
+  static ofNode(node: Node): Place {
+    return new Place(node, [node.address], [], []);
+  }
+
+  static async ofPod(cluster: Cluster, node: Node, name: string): Promise<Place> {
+    const { status } = JSON.parse(await cluster.kubectl("get", "pod", name, "-o", "json"));
+    const id: string = status.containerStatuses[0].containerID.replace("containerd://", "");
+    const tasks = await node.run("ctr", "--namespace", "k8s.io", "tasks", "list");
+    const pid = tasks
+      .split("\n")
+      .find((line) => line.startsWith(id))
+      ?.split(/\s+/)[1];
+    const address = (family: string) =>
+      cluster.kubectl("get", "service", `${name}-${family}`, "-o", "jsonpath={.spec.clusterIP}");
+    const services = [await address("ipv4"), await address("ipv6")];
+    const addresses = status.podIPs.map(({ ip }: { ip: string }) => ip);
+    return new Place(node, addresses, services, ["nsenter", `--net=/proc/${pid}/ns/net`]);
+  }
+
+  /** Until `end`. */
+  async serve(): Promise<void> {
+    await this.start("serve", `${port}`).first;
+  }
+
+  /** Connections to there, which talk until `stop`. */
+  async talk(host: string, at = port, count = 4): Promise<{ stop(): Promise<Talked> }> {
+    const { child, first, last } = this.start("talk", host, `${at}`, `${count}`);
+    await first;
+    return {
+      stop: async () => {
+        child.stdin?.end();
+        return JSON.parse(await last);
+      },
+    };
+  }
+
+  /** As many rounds as there are in some tenths of a second. */
+  async exchange(host: string, at = port): Promise<Talked> {
+    const talk = await this.talk(host, at, 2);
+    await new Promise((wake) => setTimeout(wake, 300));
+    return await talk.stop();
+  }
+
+  private start(...words: readonly string[]) {
+    const [command = "", ...args] = this.node.line(...this.prefix, "python3", script, ...words);
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.children.push(child);
+    const lines: string[] = [];
+    let said = "";
+    child.stderr.on("data", (chunk) => {
+      said += chunk;
+    });
+    const reader = createInterface({ input: child.stdout });
+    reader.on("line", (line) => lines.push(line));
+    const failed = () => new Error(`talk.py ${words.join(" ")}: expected an answer, found ${said || "none"}`);
+    const first = new Promise<void>((done, fail) => {
+      reader.once("line", () => done());
+      child.once("close", () => fail(failed()));
+    });
+    const last = new Promise<string>((done, fail) => {
+      child.once("close", () => (lines.length === 2 ? done(lines[1] ?? "") : fail(failed())));
+    });
+    // Whoever needs it waits for it.
+    last.catch(() => undefined);
+    return { child, first, last };
+  }
+
+  end(): void {
+    for (const child of this.children.splice(0)) child.kill("SIGKILL");
+  }
+}
