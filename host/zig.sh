@@ -35,20 +35,13 @@ install_zig() {
 
 zig_package() { "$zig/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))'; }
 
-# NAME OUTDIR SOURCE... -- FLAG...: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...` makes one.
+# NAME OUTDIR DIGEST FLAG...: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...` makes one, of what DIGEST is of.
 build_all() {
 	name=$1
 	mkdir -p "$2"
 	outdir=$(cd "$2" && pwd)
-	shift 2
-	sources=
-	while [ "$1" != -- ]; do
-		sources="$sources $1"
-		shift
-	done
-	shift
-	# shellcheck disable=SC2086 # names without blanks
-	built=$cache/$name-$( (cat $sources && printf '%s\n' "$@") | digest)
+	built=$cache/$name-$3
+	shift 3
 	mkdir -p "$built"
 	for architecture in $architectures; do
 		program=$name-$architecture

@@ -66,7 +66,7 @@ tools() {
 		demo  iproute2        ip                             makes the network namespaces
 		kernels qemu-system-x86 qemu-system-x86_64           a machine with another kernel
 		kernels qemu-system-arm qemu-system-aarch64          the same with a processor of another type
-		kernels busybox       busybox                        packs what it boots from
+		kernels busybox-static busybox                       packs what it boots from
 		kernels kmod          /sbin/depmod                   finds what its modules need
 		kernels mmdebstrap    mmdebstrap                     makes its disk of Debian packages
 		kernels debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg proves where they come from

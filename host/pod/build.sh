@@ -24,7 +24,8 @@ main() {
 	}
 	outdir=$1
 	shift
-	build_all pod "$outdir" "$here/../zig.sh" "$here/build.sh" "$here"/*.[ch] -- "$@"
+	sources=$( (cat "$here/../zig.sh" "$here/build.sh" "$here"/*.[ch] && printf '%s\n' "$@") | digest)
+	build_all pod "$outdir" "$sources" "$@"
 }
 
 main "$@"

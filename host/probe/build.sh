@@ -25,6 +25,7 @@ compile() { # ARCHITECTURE FILE FLAGS...
 		-fno-builtin -fno-sanitize=undefined -fno-stack-protector \
 		-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -ffunction-sections -fdata-sections \
 		-Wl,--gc-sections -Wl,--build-id=none -s "$@" -o "$file" ./*.c >&2)
+	"$zig/bin/python" "$here/segments.py" "$file"
 }
 
 main() {
@@ -34,7 +35,8 @@ main() {
 	}
 	outdir=$1
 	shift
-	build_all probe "$outdir" "$here/../zig.sh" "$here/build.sh" "$here"/*.[ch] -- "$@"
+	sources=$( (cat "$here/../zig.sh" "$here/build.sh" "$here/segments.py" "$here"/*.[ch] && printf '%s\n' "$@") | digest)
+	build_all probe "$outdir" "$sources" "$@"
 }
 
 main "$@"
