@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
-import { dirname, join } from "node:path";
-import { LocalWorkspace, PulumiCommand } from "@pulumi/pulumi/automation";
+import { join } from "node:path";
+import { createStack } from "../engine/stack";
 import { SocketBypass } from "../src/index";
 import type { Endpoints } from "./fleet-endpoints";
 
@@ -45,15 +45,6 @@ function run(program: string, words: readonly string[]): Promise<void> {
 
 /** A stack from nothing to nothing: seconds of up, of a preview without changes and of destroy; what up needed, and what it left. */
 export async function runStack(endpoints: Endpoints, hasCheckpoints = true) {
-  const said = execFileSync(process.execPath, ["engine/ensure.mjs", "--json"], {
-    cwd: join(__dirname, ".."),
-    encoding: "utf8",
-  });
-  const { pulumi, env } = JSON.parse(said.trim().split("\n").at(-1) ?? "") as {
-    pulumi: string;
-    env: Record<string, string>;
-  };
-  process.env.PULUMI_HOME = env.PULUMI_HOME;
   const folder = fs.mkdtempSync(join(endpoints.folder, "stack-"));
   const connection = { user: "root", privateKey: fs.readFileSync(endpoints.key, "utf8"), hostKey: endpoints.hostKey };
   const hosts = Object.fromEntries(
@@ -62,27 +53,17 @@ export async function runStack(endpoints: Endpoints, hasCheckpoints = true) {
   const program = async () => {
     new SocketBypass("edge", { hosts, traffic: { ports: ["6379"] } });
   };
-  const stack = await LocalWorkspace.createStack(
-    { projectName: "fleet", stackName: "bench", program },
-    {
-      workDir: folder,
-      pulumiCommand: await PulumiCommand.get({ root: dirname(dirname(pulumi)) }),
-      envVars: {
-        ...env,
-        PULUMI_BACKEND_URL: `file://${folder}`,
-        // Protects nothing: the key opens the recorders of this run only.
-        PULUMI_CONFIG_PASSPHRASE: "bench",
-        SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
-        ...(hasCheckpoints ? {} : { PULUMI_EXPERIMENTAL: "true", PULUMI_SKIP_CHECKPOINTS: "true" }),
-      },
-    },
-  );
+  fs.mkdirSync(join(folder, "backend"));
+  const stack = await createStack({ projectName: "fleet", stackName: "bench", program }, folder, {
+    SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
+    ...(hasCheckpoints ? {} : { PULUMI_EXPERIMENTAL: "true", PULUMI_SKIP_CHECKPOINTS: "true" }),
+  });
   const before = endpoints.dials();
   const memory = watchMemory();
   const up = await seconds(() => stack.up({ parallel }));
   const peakMiB = memory.stop();
   const upDials = endpoints.dials() - before;
-  const stateBytes = fs.statSync(join(folder, ".pulumi/stacks/fleet/bench.json")).size;
+  const stateBytes = fs.statSync(join(folder, "backend/.pulumi/stacks/fleet/bench.json")).size;
   const preview = await seconds(() => stack.preview({ parallel, expectNoChanges: true }));
   const destroy = await seconds(() => stack.destroy({ parallel }));
   return { up, preview, destroy, peakMiB, stateBytes, upDials };

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { undoing } from "./run.mjs";
+import { undoing } from "./undoing.mjs";
 
 // The XDG rules: a relative path counts as unset.
 const xdg = process.env.XDG_CACHE_HOME ?? "";

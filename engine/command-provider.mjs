@@ -6,7 +6,8 @@ import { build, findBuilt, place } from "./build.mjs";
 import { cacheRoot, isInCache, makeWhole } from "./cache.mjs";
 import { COMMAND_VERSION } from "./entries.mjs";
 import { locked } from "./lock.mjs";
-import { runLong, say, undoing } from "./run.mjs";
+import { runLong, say } from "./run.mjs";
+import { undoing } from "./undoing.mjs";
 
 const NAME = "pulumi-resource-command";
 const FOLDER = join("plugins", `resource-command-v${COMMAND_VERSION}`);

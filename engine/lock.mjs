@@ -3,7 +3,8 @@ import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } 
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cacheRoot, isAlive, removeLeftOvers } from "./cache.mjs";
-import { say, undoing } from "./run.mjs";
+import { say } from "./run.mjs";
+import { undoing } from "./undoing.mjs";
 
 const BEAT_MS = 5_000;
 // For holders in another container, whose process id says nothing here.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from "node:child_process";
+import { atInterrupt, undoing } from "./undoing.mjs";
 
 /** A refusal that the user can act on: printed without a stack. */
 export class EngineError extends Error {}
@@ -8,26 +9,7 @@ export function say(text) {
   process.stderr.write(`engine: ${text}\n`);
 }
 
-const undos = new Set();
-
-/** Runs `work`; `undo` runs at the end in every case, also when a signal ends this process. */
-export async function undoing(undo, work) {
-  undos.add(undo);
-  try {
-    return await work();
-  } finally {
-    undos.delete(undo);
-    undo();
-  }
-}
-
-for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
-  process.once(signal, () => {
-    for (const undo of [...undos].reverse()) undo();
-    say("interrupted; what is compiled so far is kept, run the same again to go on");
-    process.exit(128 + number);
-  });
-}
+atInterrupt(() => say("interrupted; what is compiled so far is kept, run the same again to go on"));
 
 /**
  * Runs a command to its end with a line of progress every 5 seconds. Returns the exit code (null when killed) and the last lines of its output.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { bundleFor, type Extra, generationOf } from "../host/bundle";
-import { type Found, lookAt, readFound } from "../host/drift";
 import type { Identity } from "../host/identity";
 import {
   attachCgroup,
@@ -12,10 +11,10 @@ import {
   loadProgram,
   runSelfTest,
   setPolicy,
-  stepNames,
 } from "../host/lines";
 import { undo } from "../host/undo";
 import type { StepResource, Target } from "../targets/target";
+import { lookForDrift } from "./look-for-drift";
 import type { Settled } from "./settle";
 
 /** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
@@ -46,7 +45,9 @@ export function installSteps(
   const generation = pulumi
     .all([args.compile, extras, target.machine, args.size])
     .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size));
-  const found = args.detectDrift ? lookForDrift(target, instance, args.stateDir, opts) : pulumi.output({ epochs: {} });
+  const found = args.detectDrift
+    ? lookForDrift(name, target, instance, args.stateDir, opts)
+    : pulumi.output({ epochs: {} });
   const on = pulumi.all([args.stateDir, generation, found]).apply(([stateDir, id, { epochs }]) => ({
     ...{ stateDir, instance, owner, generation: id, epochs },
   }));
@@ -141,36 +142,6 @@ export function installSteps(
 export function extrasOf(adopt: boolean, guard: boolean): Extra[] {
   return [...(adopt ? (["adopt"] as const) : []), ...(guard ? (["guard"] as const) : [])];
 }
-
-/** What drifted becomes another number in the line of its step, so it shows as an update. Looked at in previews too. */
-function lookForDrift(
-  target: Target,
-  instance: string,
-  stateDir: pulumi.Output<string>,
-  opts: pulumi.CustomResourceOptions,
-): pulumi.Output<Found> {
-  const { parent } = opts;
-  const looked = target.look(
-    stateDir.apply((folder) => lookAt({ stateDir: folder, instance })),
-    parent === undefined ? {} : { parent },
-  );
-  return pulumi.all([looked, target.machine]).apply(async ([{ printed, problem, isEarly }, machine]) => {
-    if (isEarly) {
-      await pulumi.log.info("drift: not looked at, because up will know this host first", parent);
-      return { epochs: {}, problems: [] };
-    }
-    if (problem !== undefined) {
-      await pulumi.log.warn(`drift: not looked at, because the host ${problem}; ${advice}`, parent);
-      return { epochs: {}, problems: [] };
-    }
-    const found = readFound(printed, stepNames, machine, Date.now());
-    if (found.problems.length > 0) await pulumi.log.warn(`drift: ${found.problems.join("; ")}`, parent);
-    return found;
-  });
-}
-
-const advice =
-  "its steps may show as updates, and up tries them: go on without it by --exclude, or see «Host gone» in docs/ssh.md";
 
 function asList(resources: pulumi.CustomResourceOptions["dependsOn"]): pulumi.Resource[] {
   return resources === undefined ? [] : ([resources].flat() as pulumi.Resource[]);

@@ -46,3 +46,8 @@ function refusals(printed: string, machine: string): string[] {
     ...(its === machine ? [] : [`machine: expected ${machine}, found a host of type ${its}; declare that`]),
   ];
 }
+
+/** The number in a step's line as it was typed last. */
+export function epochIn(line: string): number {
+  return Number(/ --epoch (\d+)(?: --digest \S+)?$/.exec(line)?.[1] ?? 0);
+}

@@ -5,7 +5,7 @@ export const defaultStateDir = "/var/lib/socket-bypass";
 
 /** What the host script calls the steps. */
 export const stepNames = ["object", "map", "track", "redirect", "verdict", "selftest", "policy", "attach"] as const;
-type StepName = (typeof stepNames)[number];
+export type StepName = (typeof stepNames)[number];
 
 /** One generation of one installation: what every converge line names. */
 export interface Installation {

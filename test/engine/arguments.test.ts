@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { type Args, attachments, type Changes, each, isSkipped, Machine, steps } from "./machine.js";
+import type { Changes } from "./follow.js";
+import { type Args, attachments, each, isSkipped, Machine, steps } from "./machine.js";
 
 describe.skipIf(isSkipped)("an argument that changes", () => {
   test("never replaces a step, and runs only what depends on it", async () => {

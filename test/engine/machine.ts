@@ -2,18 +2,14 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import {
-  type EngineEvent,
-  type InlineProgramArgs,
-  LocalWorkspace,
-  PulumiCommand,
-  type Stack,
-} from "@pulumi/pulumi/automation/index.js";
+import type { Stack } from "@pulumi/pulumi/automation/index.js";
 import { afterEach, expect, vi } from "vitest";
+import { createStack } from "../../engine/stack.js";
 import { identify } from "../../src/host/identity.js";
 import { SocketBypass, type SocketBypassArgs } from "../../src/index.js";
+import { type Changes, type Ended, follow, type OnEvent, type RunFailed, stepWithout } from "./follow.js";
 
 const root = resolve(__dirname, "../..");
 const script = join(root, "dist/host/socket-bypass");
@@ -42,27 +38,6 @@ export const steps = [
 ];
 
 export type Args = Partial<SocketBypassArgs>;
-/** What became of each step that did not stay the same. */
-export type Changes = Record<string, string>;
-
-export interface Ended {
-  readonly changes: Changes;
-  readonly said: string;
-}
-
-let engine: { pulumi: string; env: Record<string, string> } | undefined;
-
-export function findEngine() {
-  if (engine === undefined) {
-    const words = ["engine/ensure.mjs", "--json"];
-    const said = execFileSync("node", words, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-    const answer = said.trim().split("\n").at(-1) ?? "";
-    engine = JSON.parse(answer) as { pulumi: string; env: Record<string, string> };
-    process.env.PULUMI_HOME = engine.env.PULUMI_HOME;
-  }
-  return engine;
-}
-
 let made = 0;
 
 /** A private cgroup, state directory and stack on this machine, all gone after the test, also when it failed. */
@@ -139,29 +114,10 @@ export class Machine {
     return said;
   }
 
-  private async act(run: (stack: Stack, onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<Ended> {
+  private async act(run: (stack: Stack, onEvent: OnEvent) => Promise<unknown>): Promise<Ended> {
     for (const key of Object.keys(this.args.hosts ?? {})) this.keys.add(key);
     const stack = await this.open();
-    const changes: Changes = {};
-    const lines: string[] = [];
-    const onEvent = ({ resourcePreEvent, diagnosticEvent }: EngineEvent) => {
-      if (diagnosticEvent !== undefined) lines.push(diagnosticEvent.message);
-      const { metadata } = resourcePreEvent ?? {};
-      if (metadata === undefined || metadata.type !== "command:local:Command" || metadata.op === "same") return;
-      const name =
-        metadata.urn
-          .split("::")
-          .at(-1)
-          ?.replace(/^edge-/, "")
-          .replace(/^web-/, "") ?? "";
-      changes[name] = changes[name] === undefined ? metadata.op : `${changes[name]} ${metadata.op}`;
-    };
-    try {
-      await run(stack, onEvent);
-    } catch (error) {
-      throw new RunFailed(`${lines.join("")}\n${error}`, changes);
-    }
-    return { changes, said: lines.join("") };
+    return await follow((onEvent) => run(stack, onEvent), stepWithout(/^edge-(web-)?/));
   }
 
   async exported(): Promise<Resource[]> {
@@ -254,16 +210,6 @@ export class Machine {
   }
 }
 
-/** What a run said before it failed. */
-export class RunFailed extends Error {
-  constructor(
-    readonly said: string,
-    readonly changes: Changes,
-  ) {
-    super(said);
-  }
-}
-
 export interface Traffic {
   readonly ask: (request: string) => Promise<string>;
   readonly ports: readonly [string, string];
@@ -302,25 +248,4 @@ export function attachments(folder: string): string[] {
 /** The same for every step. */
 export function each(op: string, names: readonly string[] = steps): Changes {
   return Object.fromEntries(names.map((name) => [name, op]));
-}
-
-/** Run by the real engine, with its backend and its own files in FOLDER/backend, which is there. */
-export async function createStack(
-  args: InlineProgramArgs,
-  folder: string,
-  env: Record<string, string>,
-): Promise<Stack> {
-  const { pulumi, env: engine } = findEngine();
-  const backend = join(folder, "backend");
-  return await LocalWorkspace.createStack(args, {
-    workDir: backend,
-    pulumiCommand: await PulumiCommand.get({ root: dirname(dirname(pulumi)) }),
-    envVars: {
-      ...engine,
-      PULUMI_BACKEND_URL: `file://${backend}`,
-      // Protects nothing: these stacks hold no secret that is one.
-      PULUMI_CONFIG_PASSPHRASE: "engine test",
-      ...env,
-    },
-  });
 }

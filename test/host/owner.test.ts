@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { attachments, Host, isSkipped, readLink, shellFolder, shells, writeTool } from "./host.js";
+import { attachments, Host, isSkipped, readLink, run, shellFolder, shells, writeTool } from "./host.js";
 
 const link = "/usr/local/sbin/socket-bypass";
 
@@ -98,6 +98,14 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     fs.symlinkSync(host.stateDir, link);
     expect((await host.verb("map create", "--state-dir", link)).stderr).toContain(`${link}: expected root's own`);
     expect(await host.verb("map create")).toMatchObject({ code: 0 });
+  });
+
+  test("the link for hand-typed commands is a command", async () => {
+    await withoutLink(async () => {
+      const host = new Host(shell);
+      await host.verb("object install");
+      expect(await run(link, ["help"])).toMatchObject({ code: 0, stdout: expect.stringContaining("usage:") });
+    });
   });
 
   test("the link for hand-typed commands moves to an instance that is left and goes with the last", async () => {

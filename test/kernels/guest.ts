@@ -8,8 +8,8 @@ import * as fs from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { undoing } from "../../engine/undoing.mjs";
 import { type Image, say } from "./image.js";
-import { undoing } from "./undoing.js";
 
 const BOOT_MS = 240_000;
 const prefix = "socket-bypass-kernel-";

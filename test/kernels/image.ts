@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { undoing } from "./undoing.js";
+import { undoing } from "../../engine/undoing.mjs";
 
 export interface Kernel {
   readonly name: string;

@@ -7,10 +7,10 @@ import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { undoing } from "../../engine/undoing.mjs";
 import { withGuest } from "./guest.js";
 import { cache, getImage, type Image, type Kernel, say } from "./image.js";
 import { type Outcome, writePage } from "./page.js";
-import { undoing } from "./undoing.js";
 
 const root = resolve(__dirname, "../..");
 const kernels: readonly Kernel[] = [

@@ -3,17 +3,12 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
-import type { EngineEvent, Stack } from "@pulumi/pulumi/automation/index.js";
+import type { Stack } from "@pulumi/pulumi/automation/index.js";
+import { createStack } from "../../engine/stack.js";
 import { type NodePoolArgs, SocketBypass, type SocketBypassArgs } from "../../src/index.js";
-import { createStack } from "../engine/machine.js";
+import { type Ended, follow, type OnEvent } from "../engine/follow.js";
 import type { Cluster, Node } from "./cluster/cluster.js";
 import { image } from "./cluster/fixtures.js";
-
-/** What became of each resource that did not stay the same, by kind. */
-export interface Ended {
-  readonly changes: Readonly<Record<string, string>>;
-  readonly said: string;
-}
 
 export interface Pod {
   readonly name: string;
@@ -58,8 +53,9 @@ export class Pool {
       return { nodePools, generation };
     };
     const name = { projectName: "pool-test", stackName: `t${process.pid}-${++made}` };
-    this.stack ??= await createStack({ ...name, program }, this.folder, { KUBECONFIG: this.kubeconfig });
-    return this.stack;
+    const stack = this.stack ?? (await createStack({ ...name, program }, this.folder, { KUBECONFIG: this.kubeconfig }));
+    this.stack = stack;
+    return stack;
   }
 
   preview = () => this.act((stack, onEvent) => stack.preview({ onEvent }));
@@ -76,23 +72,13 @@ export class Pool {
     );
   }
 
-  private async act(run: (stack: Stack, onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<Ended> {
+  /** The changes are those of its Kubernetes objects, by kind. */
+  private async act(run: (stack: Stack, onEvent: OnEvent) => Promise<unknown>): Promise<Ended> {
     const stack = await this.open();
-    const changes: Record<string, string> = {};
-    const lines: string[] = [];
-    const onEvent = ({ resourcePreEvent, diagnosticEvent }: EngineEvent) => {
-      if (diagnosticEvent !== undefined && diagnosticEvent.severity !== "debug") lines.push(diagnosticEvent.message);
-      const { metadata } = resourcePreEvent ?? {};
-      if (metadata === undefined || !metadata.type.startsWith("kubernetes:") || metadata.op === "same") return;
-      const kind = metadata.type.split(":").at(-1) ?? "";
-      changes[kind] = [...(changes[kind]?.split(" ") ?? []), metadata.op].join(" ");
-    };
-    try {
-      await run(stack, onEvent);
-    } catch (error) {
-      throw new Error(`${lines.join("")}\n${error}`);
-    }
-    return { changes, said: lines.join("") };
+    return await follow(
+      (onEvent) => run(stack, onEvent),
+      ({ type }) => (type.startsWith("kubernetes:") ? type.split(":").at(-1) : undefined),
+    );
   }
 
   async outputs(): Promise<{ generation: string; namespace: string; daemonSet: string }> {

@@ -3,7 +3,10 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { lookAt, readFound } from "../../src/host/drift";
+import { epochIn, lookAt, readFound } from "../../src/host/drift";
+import { installObject, loadProgram } from "../../src/host/lines";
+import { shellLine } from "../../src/host/quote";
+import { boundedLine } from "../../src/targets/ssh";
 import { runLine, shells } from "./shells";
 
 const stateDir = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-drift-"));
@@ -57,4 +60,15 @@ test("tells what an installation would be refused for", () => {
     "machine: expected x86_64, found a host of type aarch64; declare that",
   ]);
   expect(readFound("machine arm64\n", ["map"], "aarch64", 0).problems).toEqual([]);
+});
+
+test("finds in the line of a step the number that it was told, and 0 where it was told none", () => {
+  const on = { stateDir: "/opt/sb", instance: "edge-1", generation: "0123456789ab", owner: "p/s/e --epoch 9/h" };
+  const bundle = { digest: "00", isSource: false };
+  const lines = (epochs: Record<string, number>) => [
+    shellLine(loadProgram({ ...on, epochs }, "track")),
+    boundedLine("sudo -n", 300, installObject({ ...on, epochs }, bundle, { cgroup: "/", takeOver: false })),
+  ];
+  expect(lines({}).map(epochIn)).toEqual([0, 0]);
+  expect(lines({ track: 7, object: 1795578705 }).map(epochIn)).toEqual([7, 1795578705]);
 });

@@ -2,19 +2,14 @@
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import type { EngineEvent, Stack, UpOptions } from "@pulumi/pulumi/automation/index.js";
+import type { Stack, UpOptions } from "@pulumi/pulumi/automation/index.js";
 import { expect } from "vitest";
+import { createStack, findEngine } from "../../engine/stack.js";
 import { SocketBypass, type SocketBypassArgs } from "../../src/index.js";
-import { type Changes, createStack, findEngine, RunFailed } from "../engine/machine.js";
+import { type Ended, follow, type OnEvent, type RunFailed, stepWithout } from "../engine/follow.js";
 import { makeFolder } from "./far.js";
 
 let made = 0;
-
-export interface Ended {
-  /** What became of each step that did not stay the same, as `host-step`. */
-  readonly changes: Changes;
-  readonly said: string;
-}
 
 /** A stack whose hosts are reached by SSH, run by the real engine. */
 export class Fleet {
@@ -69,30 +64,11 @@ export class Fleet {
     }
   }
 
-  private async act(run: (stack: Stack, onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<Ended> {
+  private async act(run: (stack: Stack, onEvent: OnEvent) => Promise<unknown>): Promise<Ended> {
     const stack = await this.open();
-    const changes: Changes = {};
     const lines: string[] = [];
     this.lines = lines;
-    const onEvent = ({ resourcePreEvent, diagnosticEvent }: EngineEvent) => {
-      // The SDK tells everything to --debug, which nobody sees otherwise.
-      if (diagnosticEvent !== undefined && `${diagnosticEvent.severity}` !== "debug")
-        lines.push(diagnosticEvent.message);
-      const { metadata } = resourcePreEvent ?? {};
-      if (metadata === undefined || metadata.op === "same" || !metadata.type.startsWith("command:")) return;
-      const name =
-        metadata.urn
-          .split("::")
-          .at(-1)
-          ?.replace(/^edge-/, "") ?? "";
-      changes[name] = changes[name] === undefined ? metadata.op : `${changes[name]} ${metadata.op}`;
-    };
-    try {
-      await run(stack, onEvent);
-    } catch (error) {
-      throw new RunFailed(`${lines.join("")}\n${error}`, changes);
-    }
-    return { changes, said: lines.join("") };
+    return await follow((onEvent) => run(stack, onEvent), stepWithout(/^edge-/), lines);
   }
 
   /** Another command of the CLI on this stack. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-const undos = new Set<() => void>();
+const undos = new Set();
+let sayGoodbye = () => {};
 
 /** Runs `work`; `undo` runs at the end in every case, also when a signal ends this process. */
-export async function undoing<T>(undo: () => void, work: () => Promise<T>): Promise<T> {
+export async function undoing(undo, work) {
   undos.add(undo);
   try {
     return await work();
@@ -13,9 +14,15 @@ export async function undoing<T>(undo: () => void, work: () => Promise<T>): Prom
   }
 }
 
+/** What else to do when a signal ends this process, after all is undone. */
+export function atInterrupt(say) {
+  sayGoodbye = say;
+}
+
 for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
   process.once(signal, () => {
     for (const undo of [...undos].reverse()) undo();
+    sayGoodbye();
     process.exit(128 + number);
   });
 }
