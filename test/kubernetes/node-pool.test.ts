@@ -2,16 +2,16 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import * as kubernetes from "@pulumi/kubernetes";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Cluster, lacking } from "./cluster/cluster.js";
-import { waitFor } from "./cluster/fixtures.js";
-import { Pool, redirectedOn, servingOn, tracesOn } from "./pool.js";
+import { Pool, redirectedOn, servingOn, tracesOn, until } from "./pool.js";
 import { Place, port, sleeper } from "./traffic.js";
 
 /*
  * One node pool through its life, in order: each test goes on where the one before it ended. Traffic runs in the network namespaces of pods and in the
  * cgroup of their node. Not proven here: AppArmor, SELinux, cgroup2 with nsdelegate, kernels other than this machine's, and images from a registry.
  */
+vi.setConfig({ testTimeout: 400_000 });
 const isSkipped = lacking !== undefined && !process.env.CI;
 
 describe.skipIf(isSkipped)("a node pool", () => {
@@ -162,10 +162,10 @@ describe.skipIf(isSkipped)("a node pool", () => {
   test("a loader that is killed comes back, and meanwhile its node is served", async () => {
     const talk = await one.talk(two.addresses[0] ?? "");
     const before = await servingOn(cluster.node(1));
-    await cluster.node(1).run("sh", "-c", "kill -KILL $(pgrep -f '^/opt/socket-bypass/..*/pod-')");
+    await cluster.node(1).run("sh", "-c", "kill -KILL $(pgrep -f '^/state/files/pod-')");
     const redirected = await during(() => one.exchange(two.addresses[0] ?? ""));
     expect(redirected[0]).toBeGreaterThan(0);
-    await waitFor("the container to run again", async () => {
+    await until("the container to run again", async () => {
       const [pod] = await pool.pods();
       return pod?.restarts === 1 && pod.isReady;
     });
@@ -178,10 +178,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
       bpftool cgroup detach /sys/fs/cgroup/unified sock_ops pinned track`;
     await cluster.node(1).run("sh", "-c", detach);
     expect(await during(() => one.exchange(two.addresses[0] ?? ""))).toEqual([0, 0]);
-    await waitFor(
-      "the pod to be ready again",
-      async () => (await pool.pods())[0]?.restarts === 2 && (await isSettled()),
-    );
+    await until("the pod to be ready again", async () => (await pool.pods())[0]?.restarts === 2 && (await isSettled()));
     expect((await during(() => one.exchange(two.addresses[0] ?? "")))[0]).toBeGreaterThan(0);
   });
 
@@ -207,7 +204,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     const { namespace } = await pool.outputs();
     const [before] = await pool.pods();
     await cluster.kubectl("delete", "pod", "-n", namespace, before?.name ?? "", "--force", "--grace-period=0");
-    await waitFor("another pod to serve the node", async () => {
+    await until("another pod to serve the node", async () => {
       const [owner] = await owners();
       return owner !== before?.uid && (await isSettled()) && owner === (await uids())[0];
     });
@@ -217,12 +214,12 @@ describe.skipIf(isSkipped)("a node pool", () => {
   test("a node whose power failed is served again", async () => {
     await cluster.node(2).stop();
     await cluster.node(2).start();
-    await waitFor(
+    await until(
       "the pod to serve the node again",
       async () => (await isSettled()) && (await owners())[1] === (await uids())[1],
     );
     far.end();
-    await waitFor("its other pod to run", async () => {
+    await until("its other pod to run", async () => {
       far = await Place.ofPod(cluster, cluster.node(2), "far");
       return await far.serve().then(
         () => true,
@@ -239,12 +236,12 @@ describe.skipIf(isSkipped)("a node pool", () => {
     await pool.up();
     const talk = await Place.ofNode(cluster.node(2)).talk(far.addresses[0] ?? "");
     await cluster.kubectl("label", "node", "node-2", "pool-");
-    await waitFor("the pod to be gone", async () => (await pool.pods()).length === 1);
+    await until("the pod to be gone", async () => (await pool.pods()).length === 1);
     expect(await tracesOn(cluster.node(2))).toEqual([]);
     expect((await talk.stop()).faults).toEqual([]);
     expect((await servingOn(cluster.node(1)))?.owner).toContain((await uids())[0]);
     await cluster.kubectl("label", "node", "node-2", "pool=web");
-    await waitFor(
+    await until(
       "both nodes to be served",
       async () => (await isSettled()) && (await owners())[1] === (await uids())[1],
     );

@@ -154,3 +154,12 @@ export async function redirectedOn(node: Node): Promise<number> {
   const counts = lines.flatMap((line): { value: number }[] => JSON.parse(line).formatted.values);
   return counts.reduce((sum, { value }) => sum + value, 0);
 }
+
+/** A kubelet that has to start a container again takes its time. */
+export async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + 180_000;
+  while (!(await isSo())) {
+    if (Date.now() > end) throw new Error(`expected ${what} within three minutes, found it false`);
+    await new Promise((wake) => setTimeout(wake, 300));
+  }
+}
