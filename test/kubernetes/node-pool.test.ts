@@ -9,7 +9,7 @@ import { Place, port, sleeper } from "./traffic.js";
 
 /*
  * One node pool through its life, in order: each test goes on where the one before it ended. Traffic runs in the network namespaces of pods and in the
- * cgroup of their node. Not proven here: AppArmor, SELinux, cgroup2 with nsdelegate, kernels other than this machine's, and images from a registry.
+ * cgroup of their node. What is not proven here stands in docs/testing.md.
  */
 vi.setConfig({ testTimeout: 400_000 });
 const isSkipped = lacking !== undefined && !process.env.CI;
