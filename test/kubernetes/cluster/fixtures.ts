@@ -2,9 +2,7 @@
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-
-/** The image that every node has, see image.sh. */
-export const image = "localhost/socket-bypass:test";
+import { image } from "./cluster.js";
 
 /** A server on each of two nodes that answers with its name at :8080/name; both families of addresses. */
 export function web(): object {
@@ -33,6 +31,11 @@ export function web(): object {
       },
     },
   };
+}
+
+/** The shell line that asks it; the wget of Debian's static busybox crashes. */
+export function asking(ip: string, port: number): string {
+  return `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 5 ${ip} ${port} | tail -n 1`;
 }
 
 export function service(family: "IPv4" | "IPv6"): object {
@@ -88,7 +91,10 @@ export async function waitFor(what: string, isSo: () => boolean | Promise<boolea
 }
 
 function lines(command: string, ...args: readonly string[]): string[] {
-  return execFileSync(command, args, { encoding: "utf8" }).split("\n").filter(Boolean);
+  // ip complains of links whose other end is in a namespace that ends just then.
+  return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
+    .split("\n")
+    .filter(Boolean);
 }
 
 /** Empty where there is nothing, or no more. */
