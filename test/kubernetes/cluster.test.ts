@@ -95,8 +95,15 @@ describe.skipIf(isSkipped).each([
     });
     expect(await node.run("ls", "/sys/fs/bpf")).not.toContain("of-before");
     const [again] = (await list<Pod>("pods")).filter(({ metadata }) => metadata.name === pod.metadata.name);
-    for (const { ip } of again?.status.podIPs ?? [])
-      expect(await ask(pods[1] as Pod, ip, 8080)).toBe(pod.metadata.name);
+    const ips = again?.status.podIPs ?? [];
+    expect(ips).toHaveLength(2);
+    // Running is not yet listening.
+    for (const { ip } of ips) {
+      await waitFor(
+        `the pod to answer at ${ip}`,
+        async () => (await ask(pods[1] as Pod, ip, 8080)) === pod.metadata.name,
+      );
+    }
   });
 
   test("after down nothing of it is left, and the machine is as it was", async () => {

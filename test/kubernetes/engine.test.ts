@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { type Engine as Answer, freshCache, parseEngine, run } from "../setup/ensure.js";
+import { type Engine as Answer, freshCache, parseEngine, run, temporaryFolder } from "../setup/ensure.js";
 import type { Engine } from "./cluster/cluster.js";
 
 // Not proven here: a download of the official plugin, which needs more than package registries.
@@ -21,7 +21,12 @@ test("has the plugin that the @pulumi/kubernetes of npm asks for", () => {
 });
 
 test("the engine reads the schema of that plugin, with the same version in it", async () => {
-  const { stdout, stderr } = await run(engine.pulumi, ["package", "get-schema", "kubernetes"], engine.env);
+  const { stdout, stderr } = await run(
+    engine.pulumi,
+    ["package", "get-schema", "kubernetes@4.23.0"],
+    engine.env,
+    temporaryFolder(),
+  );
   expect({ version: JSON.parse(stdout || "{}").version, stderr }).toMatchObject({ version: "4.23.0" });
 });
 
