@@ -85,7 +85,7 @@ export function machineState(): Record<string, unknown> {
 
 export async function waitFor(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await isSo()); tries++) {
-    if (tries === 300) throw new Error(`expected ${what} within 30 s, found it false`);
+    if (tries === 900) throw new Error(`expected ${what} within 90 s, found it false`);
     await new Promise((wake) => setTimeout(wake, 100));
   }
 }
