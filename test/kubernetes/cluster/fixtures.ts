@@ -4,6 +4,8 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { image } from "./cluster.js";
 
+export { image };
+
 /** A server on each of two nodes that answers with its name at :8080/name; both families of addresses. */
 export function web(): object {
   const labels = { app: "web" };
