@@ -41,7 +41,7 @@ export default defineConfig({
           // Nodes have a bpffs of their own.
           name: "kubernetes",
           include: kubernetes,
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           // Of a first build too.
           hookTimeout: 3_600_000,
           maxWorkers: 1,

@@ -48,12 +48,12 @@ main() {
 		unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc --propagation private \
 		sh "$here/control.sh" "$folder" >"$folder/log/control.log" 2>&1 </dev/null &
 	outer=$!
-	until_true 10 test -e "$folder/control.started"
+	until_true 60 test -e "$folder/control.started"
 	child_of "$outer" >"$folder/control.pid"
 	setpriv --pdeathsig KILL socat -d -d TCP-LISTEN:0,bind=127.0.0.1,fork "UNIX-CONNECT:$folder/api.sock" 2>"$folder/log/forward.log" </dev/null &
 	forward=$!
-	until_true 60 test -e "$folder/control.ready"
-	until_true 10 grep -q 'listening on' "$folder/log/forward.log"
+	until_true 240 test -e "$folder/control.ready"
+	until_true 60 grep -q 'listening on' "$folder/log/forward.log"
 	port=$(sed -n 's/.*listening on .*:\([0-9]*\)$/\1/p' "$folder/log/forward.log")
 	sed "s|server: .*|server: https://127.0.0.1:$port|" "$folder/api/admin.kubeconfig" >"$folder/kubeconfig"
 
@@ -64,8 +64,8 @@ main() {
 	done
 	export KUBECONFIG="$folder/kubeconfig"
 	# A node registers once its kubelet runs.
-	until_true 90 has_nodes
-	timeout 90 kubectl wait --for=condition=Ready node --all --timeout=80s >"$folder/log/wait.log" 2>&1
+	until_true 240 has_nodes
+	kubectl wait --for=condition=Ready node --all --timeout=240s >"$folder/log/wait.log" 2>&1
 	printf 'ready %s\n' "$folder"
 	cat >/dev/null
 }

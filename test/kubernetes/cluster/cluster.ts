@@ -9,8 +9,11 @@ const script = join(__dirname, "cluster.sh");
 const nodeScript = join(__dirname, "node.sh");
 const probe = join(root, "dist/host", `probe-${process.arch === "arm64" ? "aarch64" : "x86_64"}`);
 
-/** Why there can be no cluster here, or undefined. */
+/** The image that every node has, see image.sh; pods need imagePullPolicy Never. */
+export const image = "localhost/socket-bypass:test";
+
 const tools = ["containerd", "runc", "busybox", "nft", "iptables", "bpftool", "socat", "nsenter"];
+/** Why there can be no cluster here, or undefined. */
 export const lacking =
   process.getuid?.() !== 0
     ? "root"

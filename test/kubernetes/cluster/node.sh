@@ -35,7 +35,7 @@ start() {
 	exec_in_groups "$group" setsid nsenter --target "$control" --mount --net --uts --ipc --pid \
 		sh "$here/node.sh" within "$folder" "$number" >"$folder/log/node-$number.log" 2>&1 </dev/null &
 	entered=$!
-	for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 last; do
+	for try in $(seq 600) last; do
 		[ "$try" != last ] || die "expected node $number to start, found: $(cat "$folder/log/node-$number.log")"
 		[ ! -e "$folder/node-$number.started" ] || break
 		sleep 0.1
@@ -51,7 +51,8 @@ within() {
 		ip $trace 2>/dev/null || true
 	done
 	ip netns add "$name"
-	ip link add "$name" type veth peer name eth0 netns "$name"
+	# A machine that reboots keeps its address too, and its neighbours go on using it.
+	ip link add "$name" type veth peer name eth0 address "02:00:0a:63:00:$((10 + number))" netns "$name"
 	ip link set "$name" master cluster up
 	exec nsenter --net="/run/netns/$name" unshare --mount --uts --ipc --pid --cgroup --fork --kill-child --mount-proc --propagation private \
 		sh "$here/node-init.sh" "$folder" "$number"
