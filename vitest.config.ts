@@ -4,12 +4,12 @@ import { defineConfig } from "vitest/config";
 const testsOf = (parts: readonly string[]) => parts.map((part) => `test/${part}/**/*.test.ts`);
 const pure = testsOf(["args", "components", "schema", "src-host", "targets"]);
 const alone = testsOf(["setup", "probe"]);
-const [datapath, host] = [testsOf(["bpf"]), testsOf(["host"])];
+const [datapath, host, vm] = [testsOf(["bpf"]), testsOf(["host"]), testsOf(["vm"])];
 /** On the kernel of this machine; the last has whatever no other project has. */
 const onMachine = [
   { name: "datapath", include: datapath, exclude: [] },
   { name: "host", include: host, exclude: [] },
-  { name: "uses", include: ["test/**/*.test.ts"], exclude: [...pure, ...alone, ...datapath, ...host] },
+  { name: "uses", include: ["test/**/*.test.ts"], exclude: [...pure, ...alone, ...datapath, ...host, ...vm] },
 ];
 // See test/host/machine.ts.
 const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
@@ -36,6 +36,8 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      // Of test/vm/run.ts, which has machines to give.
+      { test: { name: "vm", include: vm, maxWorkers: 1 } },
       ...onMachine.map((part, at) => ({
         test: {
           ...part,

@@ -19,6 +19,12 @@ export interface Image {
   readonly packages: Record<string, string>;
 }
 
+export const kernels: readonly Kernel[] = [
+  { name: "debian12", suite: "bookworm" },
+  { name: "debian13", suite: "trixie" },
+  { name: "debian13-backports", suite: "trixie", from: "trixie-backports" },
+];
+
 // The XDG rules: a relative path counts as unset.
 const xdg = process.env.XDG_CACHE_HOME ?? "";
 export const cache = join(isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "socket-bypass", "kernels");
