@@ -4,12 +4,21 @@ import { defineConfig } from "vitest/config";
 const testsOf = (parts: readonly string[]) => parts.map((part) => `test/${part}/**/*.test.ts`);
 const pure = testsOf(["args", "components", "schema", "src-host", "targets"]);
 const alone = testsOf(["setup", "probe"]);
-const [datapath, host, kubernetes] = [testsOf(["bpf"]), testsOf(["host"]), testsOf(["kubernetes"])];
+const [datapath, host, kubernetes, vm] = [
+  testsOf(["bpf"]),
+  testsOf(["host"]),
+  testsOf(["kubernetes"]),
+  testsOf(["vm"]),
+];
 /** On the kernel of this machine; the last has whatever no other project has. */
 const onMachine = [
   { name: "datapath", include: datapath, exclude: [] },
   { name: "host", include: host, exclude: [] },
-  { name: "uses", include: ["test/**/*.test.ts"], exclude: [...pure, ...alone, ...datapath, ...host, ...kubernetes] },
+  {
+    name: "uses",
+    include: ["test/**/*.test.ts"],
+    exclude: [...pure, ...alone, ...datapath, ...host, ...kubernetes, ...vm],
+  },
 ];
 // See test/host/machine.ts.
 const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
@@ -48,6 +57,8 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      // Of test/vm/run.ts, which has machines to give.
+      { test: { name: "vm", include: vm, maxWorkers: 1 } },
       ...onMachine.map((part, at) => ({
         test: {
           ...part,

@@ -987,8 +987,14 @@ boot_unit() {
 		TimeoutStartSec=300
 		CapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYSLOG CAP_SYS_RESOURCE
 		NoNewPrivileges=yes
+		LockPersonality=yes
+		PrivateDevices=yes
+		ProtectClock=yes
 		ProtectHome=yes
+		ProtectKernelModules=yes
 		ProtectSystem=strict
+		RestrictNamespaces=yes
+		RestrictRealtime=yes
 		ReadWritePaths=$state_dir
 
 		[Install]

@@ -2,10 +2,12 @@
 import type { Client, ConnectConfig } from "ssh2";
 import type { Connection } from "./ssh";
 
+// Internal: tests with machines on an emulated processor give more.
+const patience = Number(process.env.SOCKET_BYPASS_LOOK_PATIENCE ?? 1);
 /** Until a machine has let us in; through a bastion twice that. */
-const loginSeconds = 10;
+const loginSeconds = 10 * patience;
 /** What the remote line may take, and what it may print: `status` takes a second and prints some thousand bytes. */
-export const lookSeconds = 20;
+export const lookSeconds = 20 * patience;
 const largest = 1024 * 1024;
 
 type Login = Omit<Connection, "proxy">;

@@ -1,19 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs once in a virtual machine, before sshd: file systems, the network between it and its maker, and what belongs to this run alone.
+# Runs once in a virtual machine, before sshd: file systems (where no systemd has made them), the network between it and its maker, and what
+# belongs to this run alone.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mkdir -p /dev/pts
-mount -t devpts pts /dev/pts
-mount -t tmpfs -o mode=755 run /run
-mount -t tmpfs -o mode=1777 tmp /tmp
-mount -t cgroup2 cgroup /sys/fs/cgroup
-mount -t bpf -o mode=700 bpf /sys/fs/bpf
-mount -t securityfs security /sys/kernel/security
-mount -t tracefs trace /sys/kernel/tracing
-mount -t debugfs debug /sys/kernel/debug
+if [ ! -d /run/systemd/system ]; then
+	mount -t proc proc /proc
+	mount -t sysfs sys /sys
+	mkdir -p /dev/pts
+	mount -t devpts pts /dev/pts
+	mount -t tmpfs -o mode=755 run /run
+	mount -t tmpfs -o mode=1777 tmp /tmp
+	mount -t cgroup2 cgroup /sys/fs/cgroup
+	mount -t bpf -o mode=700 bpf /sys/fs/bpf
+	mount -t securityfs security /sys/kernel/security
+	mount -t tracefs trace /sys/kernel/tracing
+	mount -t debugfs debug /sys/kernel/debug
+fi
 mkdir -p /run/sshd
 modprobe virtio_net
 ip link set lo up

@@ -13,9 +13,29 @@ import { type Image, say } from "./image.js";
 
 const BOOT_MS = 240_000;
 const prefix = "socket-bypass-kernel-";
+const systemd = "guest_init=/lib/systemd/systemd net.ifnames=0 systemd.getty_auto=0";
 
-/** Boots it, works with the path of an ssh_config that has a host `guest`, and stops it in any case. */
-export async function withGuest<T>(image: Image, work: (config: string) => Promise<T>): Promise<T> {
+export interface Guest {
+  /** Path of an ssh_config that has a host `guest`. */
+  readonly config: string;
+  /** Of the loopback of this machine: its sshd. */
+  readonly port: number;
+  /** For root on it. */
+  readonly privateKey: string;
+  readonly hostKey: string;
+}
+
+export interface GuestOptions {
+  /** It runs systemd and lives through reboots, with what is on its disk; default: it runs tests only and ends with its kernel. */
+  readonly isHost?: boolean;
+}
+
+/** Boots it, works with it, and stops it in any case. */
+export async function withGuest<T>(
+  image: Image,
+  work: (guest: Guest) => Promise<T>,
+  { isHost = false }: GuestOptions = {},
+): Promise<T> {
   removeLeftOvers();
   const folder = fs.mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
   const children: ChildProcess[] = [];
@@ -26,14 +46,17 @@ export async function withGuest<T>(image: Image, work: (config: string) => Promi
   return await undoing(stop, async () => {
     makeKeys(folder);
     const config = join(folder, "config");
+    let port = 0;
     for (let tries = 1; ; tries++) {
-      const port = await freePort();
+      port = await freePort();
       fs.writeFileSync(config, sshConfig(folder, port));
-      const machine = boot(image, folder, port);
+      const machine = boot(image, folder, port, isHost);
       children.push(machine);
       const started = Date.now();
       if (await isReached(machine, config)) {
         say(`booted in ${Math.round((Date.now() - started) / 1000)} s`);
+        // A connection would not live through a reboot.
+        if (isHost) break;
         // All later calls share its connection.
         children.push(spawn("ssh", ["-F", config, "-M", "-N", "guest"], { stdio: "ignore" }));
         for (let waited = 0; !fs.existsSync(join(folder, "ssh")) && waited < 300; waited++) await sleep(100);
@@ -47,7 +70,8 @@ export async function withGuest<T>(image: Image, work: (config: string) => Promi
           `virtual machine: expected it to answer by SSH, found on its console:\n${console.slice(-2000)}`,
         );
     }
-    return await work(config);
+    const read = (name: string) => fs.readFileSync(join(folder, name), "utf8");
+    return await work({ config, port, privateKey: read("key"), hostKey: read("host_key.pub") });
   });
 }
 
@@ -91,7 +115,7 @@ const emulators: Record<Image["architecture"], { command: string; machine: strin
 };
 
 /** Ends with this process, however that ends. */
-function boot(image: Image, folder: string, port: number): ChildProcess {
+function boot(image: Image, folder: string, port: number, isHost: boolean): ChildProcess {
   const log = fs.openSync(join(folder, "qemu"), "a");
   const disk = (file: string, more: string) => ["-drive", `file=${file},format=raw,if=virtio,${more}`];
   const { command, machine: its, console } = emulators[image.architecture];
@@ -100,10 +124,12 @@ function boot(image: Image, folder: string, port: number): ChildProcess {
     [
       ...["--pdeathsig", "KILL", command],
       ...`-accel tcg,thread=multi ${its} -smp 2 -m 2048 -nodefaults -no-user-config`.split(" "),
-      ..."-display none -no-reboot".split(" "),
+      ...["-display", "none", ...(isHost ? [] : ["-no-reboot"])],
       ...["-serial", `file:${join(folder, "console")}`],
       ...["-kernel", join(image.folder, "kernel"), "-initrd", join(image.folder, "initrd")],
-      ...["-append", `console=${console} panic=-1 mitigations=off quiet`],
+      // The names of interfaces stay, and nobody waits for a login on the console.
+      ...["-append", `console=${console} panic=-1 mitigations=off quiet ${isHost ? systemd : ""}`],
+      // What is written goes to a file that has no name: it lives as long as this process, through reboots.
       ...disk(join(image.folder, "disk.ext4"), "snapshot=on"),
       ...disk(join(folder, "keys.tar"), "readonly=on"),
       ...["-nic", `user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:${port}-:22`],

@@ -12,7 +12,7 @@ set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
-packages="base-files,bash,busybox-static,coreutils,dash,findutils,grep,gzip,hostname,iproute2,kmod,libc-bin,mawk,mount,nftables,openssh-server,procps,python3,sed,tar,util-linux"
+packages="base-files,bash,busybox-static,coreutils,dash,findutils,grep,gzip,hostname,iproute2,kmod,libc-bin,mawk,mount,nftables,openssh-server,procps,python3,sed,systemd,tar,util-linux"
 
 main() {
 	verb=${1:-} folder=${2:?expected FOLDER} architecture=${3:?expected amd64 or arm64} suite=${4:?expected SUITE} from=${5:-}
@@ -71,7 +71,7 @@ complete_root() {
 		nobody:*:65534:65534:nobody:/:/bin/false
 	END
 	printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
-	mkdir -p "$root/opt/busybox"
+	mkdir -p "$root/opt/busybox" "$root/usr/local/sbin"
 	for applet in $(busybox --list); do ln -s /bin/busybox "$root/opt/busybox/$applet"; done
 	cp "$here/guest.sh" "$root/sbin/guest"
 	chmod 755 "$root/sbin/guest"
@@ -86,6 +86,29 @@ complete_root() {
 		MaxSessions 64
 		UseDNS no
 	END
+	# For those who boot it with guest_init=/lib/systemd/systemd: the same two, as units. Without an identity systemd would ask for one on the console.
+	echo 5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b >"$root/etc/machine-id"
+	wants=$root/etc/systemd/system/multi-user.target.wants
+	mkdir -p "$wants"
+	ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
+	cat >"$root/etc/systemd/system/guest.service" <<-END
+		[Unit]
+		Wants=network.target
+		Before=network.target
+		[Service]
+		Type=oneshot
+		RemainAfterExit=yes
+		ExecStart=/sbin/guest
+	END
+	cat >"$root/etc/systemd/system/guest-sshd.service" <<-END
+		[Unit]
+		Requires=guest.service
+		After=guest.service network.target
+		[Service]
+		ExecStart=/usr/sbin/sshd -D -e -f /etc/ssh/guest
+		Restart=always
+	END
+	ln -s ../guest-sshd.service "$wants/guest-sshd.service"
 	rm -rf "$root/usr/share/doc" "$root/usr/share/man" "$root/usr/share/locale" "$root/var/cache/apt"
 }
 
@@ -113,7 +136,8 @@ make_initrd() {
 		while read -r module; do /bin/busybox insmod "/$module"; done </modules
 		/bin/busybox mount -t ext4 /dev/vda /disk
 		/bin/busybox mount -o move /dev /disk/dev
-		exec /bin/busybox switch_root /disk /bin/busybox init
+		# Words of the kernel's command line that it does not know itself are here as variables.
+		exec /bin/busybox switch_root /disk ${guest_init:-/bin/busybox init}
 	END
 	chmod 755 "$small/init"
 	(cd "$small" && find . | busybox cpio -o -H newc 2>/dev/null)

@@ -22,6 +22,13 @@ export interface Image {
   readonly packages: Record<string, string>;
 }
 
+export const kernels: readonly Kernel[] = [
+  { name: "debian12", architecture: "amd64", suite: "bookworm" },
+  { name: "debian13", architecture: "amd64", suite: "trixie" },
+  { name: "debian13-backports", architecture: "amd64", suite: "trixie", from: "trixie-backports" },
+  { name: "debian13-arm64", architecture: "arm64", suite: "trixie" },
+];
+
 // The XDG rules: a relative path counts as unset.
 const xdg = process.env.XDG_CACHE_HOME ?? "";
 export const cache = join(isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "socket-bypass", "kernels");

@@ -9,16 +9,10 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { undoing } from "../../engine/undoing.mjs";
 import { withGuest } from "./guest.js";
-import { cache, getImage, type Image, type Kernel, say } from "./image.js";
+import { cache, getImage, type Image, type Kernel, kernels, say } from "./image.js";
 import { type Outcome, writePage } from "./page.js";
 
 const root = resolve(__dirname, "../..");
-const kernels: readonly Kernel[] = [
-  { name: "debian12", architecture: "amd64", suite: "bookworm" },
-  { name: "debian13", architecture: "amd64", suite: "trixie" },
-  { name: "debian13-backports", architecture: "amd64", suite: "trixie", from: "trixie-backports" },
-  { name: "debian13-arm64", architecture: "arm64", suite: "trixie" },
-];
 /** Those that touch the machine by test/host/machine.ts only. */
 const files = ["whole", "backlog", "life", "order", "paths", "splice", "stream"];
 /** Beginnings of titles: one installation from preflight to its removal, order beside TCP, the bounds, and many switches. */
@@ -47,7 +41,7 @@ async function main(): Promise<void> {
   for (const kernel of values.quick ? chosen.slice(0, 1) : chosen) {
     const image = await getImage(kernel, values.quick === true);
     say(`${kernel.name}: starting it`);
-    const outcome = await withGuest(image, (config) => play(kernel, image, config));
+    const outcome = await withGuest(image, ({ config }) => play(kernel, image, config));
     outcomes.push(outcome);
     if (isKept) fs.writeFileSync(kept(kernel), JSON.stringify(outcome));
   }

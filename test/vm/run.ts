@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hosts with a kernel, a systemd and an sshd of their own, which the engine of this machine installs on: `npm run test:vm -- [--only KERNEL] [--quick]`.
+//
+// Each machine alone, and then two at once, on an emulated processor. --quick: a few cases on one machine, from any disk that is there.
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { undoing } from "../../engine/undoing.mjs";
+import { type Guest, withGuest } from "../kernels/guest.js";
+import { getImage, type Kernel, kernels, say } from "../kernels/image.js";
+
+const root = resolve(__dirname, "../..");
+// An emulated processor on a busy machine.
+const SLOWNESS = 10;
+const hosts = kernels.filter(({ architecture, from }) => architecture === "amd64" && from === undefined);
+
+const { values } = parseArgs({ options: { only: { type: "string" }, quick: { type: "boolean", default: false } } });
+
+async function main(): Promise<void> {
+  const chosen = hosts.filter(({ name }) => values.only === undefined || name === values.only);
+  if (chosen.length === 0)
+    throw new Error(`--only: expected ${hosts.map(({ name }) => name).join(", ")}, found ${values.only}`);
+  for (const kernel of values.quick ? chosen.slice(0, 1) : chosen) {
+    await withHost(kernel, (guest) => play("host", { [kernel.name]: guest }));
+  }
+  const [first, second] = chosen;
+  if (values.quick || first === undefined || second === undefined) return;
+  await withHost(first, (one) =>
+    withHost(second, (other) => play("both", { [first.name]: one, [second.name]: other })),
+  );
+}
+
+async function withHost<T>(kernel: Kernel, work: (guest: Guest) => Promise<T>): Promise<T> {
+  const image = await getImage(kernel, values.quick);
+  say(`${kernel.name}: starting it`);
+  return await withGuest(image, work, { isHost: true });
+}
+
+/** Runs the cases of one file against these machines; the first that fails ends it, for each goes on from the one before. */
+async function play(file: string, guests: Record<string, Guest>): Promise<void> {
+  const list = join(dirname(Object.values(guests)[0]?.config ?? ""), "guests.json");
+  // Keys are in it.
+  fs.writeFileSync(list, JSON.stringify({ isQuick: values.quick, guests }), { mode: 0o600 });
+  const args = ["run", "--project", "vm", "--reporter=verbose", "--bail=1", `test/vm/${file}.test.ts`];
+  const child = spawn(join(root, "node_modules/.bin/vitest"), args, {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+    env: { ...process.env, SOCKET_BYPASS_TEST_HOSTS: list, SOCKET_BYPASS_LOOK_PATIENCE: `${SLOWNESS}` },
+  });
+  await undoing(
+    () => child.kill("SIGTERM"),
+    () => new Promise((done) => child.once("close", done)),
+  );
+  if (child.exitCode !== 0) {
+    throw new Error(`expected every case of ${file} to pass on ${Object.keys(guests).join(" and ")}, found failures`);
+  }
+}
+
+main().catch((error: Error) => {
+  say(error.message);
+  process.exitCode = 1;
+});
