@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { call } from "../host/machine.js";
+import { call, isGuest } from "../host/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
+
+/** On a slow machine a reader may still be on its way to sleep when the next message comes, which then goes by TCP. */
+const allOf = (count: number) =>
+  isGuest ? expect.toSatisfy((found: number) => found <= count && found > count * 0.95, `95 % of ${count}`) : count;
 
 describe.skipIf(isSkipped)("which connections are redirected", () => {
   test.each([
@@ -14,20 +18,20 @@ describe.skipIf(isSkipped)("which connections are redirected", () => {
   ])("%s: both directions", async (_, kind) => {
     const path = await Datapath.make();
     await path.play("paths.family", kind);
-    await expectCounters(path, { pairs: 1, redirected_messages: 100, redirected_bytes: 100_000 });
+    await expectCounters(path, { pairs: 1, redirected_messages: allOf(100), redirected_bytes: allOf(100_000) });
     await expectEmpty(path);
   });
 
   test("two network namespaces over veth", async () => {
     const path = await Datapath.make();
     await path.play("paths.veth");
-    await expectCounters(path, { pairs: 1, redirected_messages: 200, remote_skipped: 0 });
+    await expectCounters(path, { pairs: 1, redirected_messages: allOf(200), remote_skipped: 0 });
   });
 
   test("a client and a backend behind a node that rewrites the service's address", async () => {
     const path = await Datapath.make();
     await path.play("paths.dnat");
-    await expectCounters(path, { pairs: 1, redirected_messages: 200 });
+    await expectCounters(path, { pairs: 1, redirected_messages: allOf(200) });
   });
 
   test("a node that rewrites the client's address hides that it is of this host: plain TCP, counted", async () => {
