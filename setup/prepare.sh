@@ -66,7 +66,7 @@ tools() {
 		demo  iproute2        ip                             makes the network namespaces
 		kernels qemu-system-x86 qemu-system-x86_64           a machine with another kernel
 		kernels qemu-system-arm qemu-system-aarch64          the same with a processor of another type
-		kernels busybox-static busybox                       packs what it boots from
+		kernels busybox       busybox                        packs what it boots from
 		kernels kmod          /sbin/depmod                   finds what its modules need
 		kernels mmdebstrap    mmdebstrap                     makes its disk of Debian packages
 		kernels debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg proves where they come from
@@ -76,12 +76,12 @@ tools() {
 		kubernetes containerd containerd                     runs the pods of a node
 		kubernetes runc       runc                           starts their containers
 		kubernetes containernetworking-plugins /usr/lib/cni/ptp gives them a network
-		kubernetes busybox-static /var/lib/dpkg/info/busybox-static.list is in their image
+		kubernetes busybox    busybox                        is in their image
 		kubernetes iptables   iptables                       what the kubelet and kube-proxy call
 		kubernetes nftables   nft                            what kube-proxy calls
 		kubernetes openssl    openssl                        makes the keys of a cluster
 		kubernetes socat      socat                          leads to its API
-		test  busybox-static  busybox                        the second shell that the host script must run under
+		test  busybox         busybox                        the second shell that the host script must run under
 		bench python3         python3                        sockets in every state that is tried
 		test  python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py reads what metrics prints
 		bench nginx           nginx                          a proxy in front of a service

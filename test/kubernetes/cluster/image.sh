@@ -50,14 +50,12 @@ make_root() {
 	chmod 1777 "$1/tmp"
 	echo 'root:x:0:0:root:/:/bin/sh' >"$1/etc/passwd"
 	echo 'root:x:0:' >"$1/etc/group"
-	busybox=$(command -v busybox)
-	cp "$busybox" "$1/bin/busybox"
+	cp "$(command -v busybox)" "$1/bin/busybox"
 	for applet in $(busybox --list-full); do
 		[ -e "$1/$applet" ] || ln -s /bin/busybox "$1/$applet"
 	done
-	bpftool=$(command -v bpftool)
-	cp "$bpftool" "$1/usr/sbin/bpftool"
-	ldd "$bpftool" | grep -o '/[^ ]*' | while read -r library; do
+	cp "$(command -v bpftool)" "$1/usr/sbin/bpftool"
+	ldd "$1/bin/busybox" "$1/usr/sbin/bpftool" | grep -o '[[:blank:]]/[^ ]*' | sort -u | while read -r library; do
 		mkdir -p "$1${library%/*}"
 		cp -L "$library" "$1$library"
 	done
