@@ -1017,7 +1017,7 @@ disable_boot() {
 	find_unit
 	[ -e "$unit_file" ] || return 0
 	# Without a systemd that answers, its links would be all that stays.
-	[ ! -d "$systemd" ] || systemctl disable --quiet "$unit" || warn "note: systemctl disable $unit failed; its file is removed all the same"
+	[ ! -d "$systemd" ] || systemctl disable --quiet --now "$unit" || warn "note: systemctl disable $unit failed; its file is removed all the same"
 	ensure rm -f "$unit_file"
 	[ ! -d "$systemd" ] || ignore systemctl daemon-reload
 }

@@ -57,7 +57,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     expect(await host.verb("detach")).toMatchObject({ code: 0 });
     expect([fs.existsSync(host.unit), ...host.calls().slice(2)]).toEqual([
       false,
-      `disable --quiet ${name}`,
+      `disable --quiet --now ${name}`,
       "daemon-reload",
     ]);
   });
