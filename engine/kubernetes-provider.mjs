@@ -1,44 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cpSync, mkdirSync } from "node:fs";
-import { homedir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build, findBuilt, place } from "./build.mjs";
-import { isInCache, makeWhole } from "./cache.mjs";
-import { isWhole, officialHome } from "./command-provider.mjs";
+import { makeWhole } from "./cache.mjs";
+import { officialHome } from "./command-provider.mjs";
 import { KUBERNETES_PLUGIN_VERSION } from "./entries.mjs";
 import { locked } from "./lock.mjs";
-import { runLong, say } from "./run.mjs";
+import { copyUsers, download, hasPlugin, plugin } from "./plugin.mjs";
 
-const NAME = "pulumi-resource-kubernetes";
-const FOLDER = join("plugins", `resource-kubernetes-v${KUBERNETES_PLUGIN_VERSION}`);
+const kubernetes = plugin("kubernetes", KUBERNETES_PLUGIN_VERSION);
 const INSTALL_SECONDS = 60;
 
 /** Puts the Kubernetes provider into `home`: the user's own, a download, or a build of the same code. */
 export async function provideKubernetes({ origin, pulumi }, home, forced) {
-  const folder = join(home, FOLDER);
-  if (isWhole(folder, NAME)) return;
-  mkdirSync(dirname(folder), { recursive: true });
-  const usersHome = process.env.PULUMI_HOME ?? join(homedir(), ".pulumi");
-  const users = join(usersHome, FOLDER);
-  if (forced !== "build" && !isInCache(`${usersHome}/`) && isWhole(users, NAME)) {
-    await locked(() => makeWhole(folder, (part) => cpSync(users, part, { recursive: true })));
-    return;
-  }
+  if (hasPlugin(home, kubernetes)) return;
+  if (forced !== "build" && (await copyUsers(home, kubernetes))) return;
   // A built CLI, or a home without the official command provider, says that nothing can be downloaded.
-  if (origin !== "build" && home === officialHome && findBuilt(NAME) === undefined) {
-    say(`installing the Kubernetes provider ${KUBERNETES_PLUGIN_VERSION} into ${home}`);
-    await locked(() =>
-      runLong(pulumi, ["plugin", "install", "resource", "kubernetes", KUBERNETES_PLUGIN_VERSION], {
-        what: "Kubernetes provider",
-        env: { ...process.env, PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
-        limitSeconds: INSTALL_SECONDS,
-      }),
-    );
-    if (isWhole(folder, NAME)) return;
+  if (origin !== "build" && home === officialHome && findBuilt(kubernetes.program) === undefined) {
+    const what = "Kubernetes provider";
+    if (await download(pulumi, home, kubernetes, { what, limitSeconds: INSTALL_SECONDS })) return;
   }
+  const folder = join(home, kubernetes.folder);
+  mkdirSync(dirname(folder), { recursive: true });
   await locked(async () => {
-    const built = await build(NAME);
-    await makeWhole(folder, (part) => place(built, join(part, NAME)));
+    const built = await build(kubernetes.program);
+    await makeWhole(folder, (part) => place(built, join(part, kubernetes.program)));
   });
 }
 

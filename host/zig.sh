@@ -35,13 +35,18 @@ install_zig() {
 
 zig_package() { "$zig/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))'; }
 
-# NAME OUTDIR DIGEST FLAG...: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...` makes one, of what DIGEST is of.
+# NAME OUTDIR [FLAG...]: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...` makes one, of what is in the folder $here.
 build_all() {
+	[ $# -ge 2 ] || {
+		say 'expected build.sh OUTDIR [COMPILER_FLAG...], found no OUTDIR'
+		exit 2
+	}
 	name=$1
 	mkdir -p "$2"
 	outdir=$(cd "$2" && pwd)
-	built=$cache/$name-$3
-	shift 3
+	shift 2
+	# shellcheck disable=SC2154 # of who reads this
+	built=$cache/$name-$( (cat "$here/../zig.sh" "$here"/* && printf '%s\n' "$@") | digest)
 	mkdir -p "$built"
 	for architecture in $architectures; do
 		program=$name-$architecture

@@ -44,26 +44,26 @@ int program_id(int fd)
 	return info_of(fd, &info, sizeof(info)) ? -1 : (int)info.id;
 }
 
-int look_up(int fd, const void *key, void *value)
+/* The kernel writes to the same place a value, or a key. */
+static int ask(int command, int fd, const void *key, void *answer)
 {
 	union bpf_attr attributes;
 
 	memset(&attributes, 0, sizeof(attributes));
 	attributes.map_fd = (uint32_t)fd;
 	attributes.key = (uintptr_t)key;
-	attributes.value = (uintptr_t)value;
-	return call(BPF_MAP_LOOKUP_ELEM, &attributes);
+	attributes.value = (uintptr_t)answer;
+	return call(command, &attributes);
+}
+
+int look_up(int fd, const void *key, void *value)
+{
+	return ask(BPF_MAP_LOOKUP_ELEM, fd, key, value);
 }
 
 int next_key(int fd, const void *key, void *next)
 {
-	union bpf_attr attributes;
-
-	memset(&attributes, 0, sizeof(attributes));
-	attributes.map_fd = (uint32_t)fd;
-	attributes.key = (uintptr_t)key;
-	attributes.next_key = (uintptr_t)next;
-	return call(BPF_MAP_GET_NEXT_KEY, &attributes);
+	return ask(BPF_MAP_GET_NEXT_KEY, fd, key, next);
 }
 
 int list_attached(const char *cgroup, struct attached *attached)

@@ -17,15 +17,4 @@ compile() { # ARCHITECTURE FILE FLAGS...
 		-Wl,--gc-sections -Wl,--build-id=none -s "$@" -o "$file" ./*.c >&2)
 }
 
-main() {
-	[ $# -ge 1 ] || {
-		say 'expected build.sh OUTDIR [COMPILER_FLAG...], found no OUTDIR'
-		exit 2
-	}
-	outdir=$1
-	shift
-	sources=$( (cat "$here/../zig.sh" "$here/build.sh" "$here"/*.[ch] && printf '%s\n' "$@") | digest)
-	build_all pod "$outdir" "$sources" "$@"
-}
-
-main "$@"
+build_all pod "$@"

@@ -28,15 +28,4 @@ compile() { # ARCHITECTURE FILE FLAGS...
 	"$zig/bin/python" "$here/segments.py" "$file"
 }
 
-main() {
-	[ $# -ge 1 ] || {
-		say 'expected build.sh OUTDIR [COMPILER_FLAG...], found no OUTDIR'
-		exit 2
-	}
-	outdir=$1
-	shift
-	sources=$( (cat "$here/../zig.sh" "$here/build.sh" "$here/segments.py" "$here"/*.[ch] && printf '%s\n' "$@") | digest)
-	build_all probe "$outdir" "$sources" "$@"
-}
-
-main "$@"
+build_all probe "$@"

@@ -2,9 +2,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassNodePoolArgs, bypassNodePoolSchema } from "../args/bypass-node-pool";
 import { checkNow, type Where } from "../args/check";
+import { generationOf } from "../host/bundle";
 import { identify } from "../host/identity";
 import { applyFlags } from "../host/lines";
-import { podFiles, podGeneration } from "../host/pod-files";
+import { podFiles } from "../host/pod-files";
 import { deployPool } from "../targets/node-pool";
 import { ownLabels } from "../targets/node-pool-manifests";
 import { childOptions } from "./bypass-host";
@@ -49,29 +50,24 @@ export class BypassNodePool extends pulumi.ComponentResource {
     ]);
     const shared = member?.shared ?? settleBypass(args, where);
     const { namespace, ...its } = settleNodePool(args, where);
-    const origin = pulumi.all([shared.compile, shared.adopt, shared.spliceGuard]);
-    const files = origin.apply(([compile, adopt, guard]) => {
-      const { texts, binaries } = podFiles(compile, extrasOf(adopt, guard));
+    const { cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard } = shared;
+    const origin = pulumi.all([shared.compile, adopt, spliceGuard]);
+    const files = origin.apply(([compile, withAdopt, guard]) => {
+      const { texts, binaries } = podFiles(compile, extrasOf(withAdopt, guard));
       return { texts, binaries };
     });
     const generation = pulumi
-      .all([origin, shared.size])
-      .apply(([[compile, adopt, guard], size]) =>
-        podGeneration(podFiles(compile, extrasOf(adopt, guard)), compile, size),
+      .all([origin, size])
+      .apply(([[compile, withAdopt, guard], room]) =>
+        generationOf(podFiles(compile, extrasOf(withAdopt, guard)), compile, room),
       );
-    const bound = shared.selfTest.apply(({ timeoutSeconds }) => waitSeconds + timeoutSeconds);
+    const bound = selfTest.apply(({ timeoutSeconds }) => waitSeconds + timeoutSeconds);
     const deployed = deployPool(
       name,
       {
         ...its,
         ...{ instance, owner, generation },
-        flags: pulumi
-          .all([shared.cgroup, shared.size, shared.selfTest, shared.policy, shared.takeOver, shared.adopt])
-          .apply(([cgroup, size, selfTest, policy, takeOver, adopt]) =>
-            shared.spliceGuard.apply((spliceGuard) =>
-              applyFlags({ cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard }),
-            ),
-          ),
+        flags: pulumi.output({ cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard }).apply(applyFlags),
         startSeconds: bound,
         // Old and new generation may both have to be swept.
         stopSeconds: pulumi.all([bound, its.drainSeconds]).apply(([wait, drain]) => wait + 2 * (drain + 10)),

@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { epochIn, type Found, lookAt, readFound } from "../host/drift";
-import { type StepName, stepNames } from "../host/lines";
+import { stepNames } from "../host/lines";
 import type { Target } from "../targets/target";
 import { readLast } from "./last-state";
-
-/** What a step's resource is called behind the name of its host. */
-const suffixes: Record<StepName, string> = {
-  object: "object",
-  map: "map-sockets",
-  track: "program-track",
-  redirect: "program-redirect",
-  verdict: "verdict",
-  selftest: "selftest",
-  policy: "policy",
-  attach: "attachment",
-};
+import { suffixes } from "./step-names";
 
 /** What drifted becomes another number in the line of its step, so it shows as an update. Looked at in previews too. */
 export function lookForDrift(

@@ -10,12 +10,14 @@ import {
   installObject,
   loadProgram,
   runSelfTest,
+  type StepName,
   setPolicy,
 } from "../host/lines";
 import { undo } from "../host/undo";
 import type { StepResource, Target } from "../targets/target";
 import { lookForDrift } from "./look-for-drift";
 import type { Settled } from "./settle";
+import { suffixes } from "./step-names";
 
 /** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
 const stepSeconds = 300;
@@ -57,14 +59,14 @@ export function installSteps(
 
   /** One link of the chain: runs again when `before` answers something new, is replaced when `before` is. */
   const link = (
-    step: string,
+    step: StepName,
     before: StepResource,
     converge: pulumi.Input<readonly string[]>,
     undoLine?: pulumi.Output<string>,
     { dependsOn = [], limit = stepSeconds }: { dependsOn?: pulumi.Resource[]; limit?: pulumi.Input<number> } = {},
   ): StepResource =>
     target.run(
-      `${name}-${step}`,
+      `${name}-${suffixes[step]}`,
       {
         converge,
         ...(undoLine === undefined ? {} : { undo: undoLine }),
@@ -78,7 +80,7 @@ export function installSteps(
   const words = (make: Words) => on.apply(make);
 
   const object = target.run(
-    `${name}-object`,
+    `${name}-${suffixes.object}`,
     {
       converge: pulumi
         .all([on, bundle, args.cgroup, args.takeOver])
@@ -93,19 +95,19 @@ export function installSteps(
     after.length === 0 ? opts : { ...opts, dependsOn: [...after, ...asList(opts.dependsOn)] },
   );
   const map = link(
-    "map-sockets",
+    "map",
     object,
     pulumi.all([on, args.size]).apply(([installation, size]) => createMap(installation, size)),
     undoing("map", "remove"),
   );
   const track = link(
-    "program-track",
+    "track",
     map,
     words((installation) => loadProgram(installation, "track")),
     undoing("program", "unload", "track"),
   );
   const redirect = link(
-    "program-redirect",
+    "redirect",
     track,
     words((installation) => loadProgram(installation, "redirect")),
     undoing("program", "unload", "redirect"),
@@ -125,7 +127,7 @@ export function installSteps(
   );
   // The chain goes on from the self-test: a changed policy is live at once, and nothing has to be attached again.
   const attachment = link(
-    "attachment",
+    "attach",
     selfTest,
     pulumi
       .all([on, args.cgroup, args.takeOver, args.adopt, args.spliceGuard])

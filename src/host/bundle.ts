@@ -48,7 +48,7 @@ export function bundleFor(origin: ObjectOrigin, machine: string, extras: readonl
 
 /** Twelve hex digits that change whenever the host must get a new generation: other content, or maps of another size. */
 export function generationOf(
-  bundle: Pick<Bundle, "identity"> & Partial<Bundle>,
+  bundle: Pick<Bundle, "identity">,
   origin: ObjectOrigin,
   size: { readonly sockets: number; readonly pendingPairs: number },
 ): string {
@@ -134,7 +134,7 @@ function packedBefore(tar: Buffer, machine: string): Buffer | undefined {
   return packed.find((one) => gunzipSync(one).equals(tar));
 }
 
-function packNow(tar: Buffer): Buffer {
+export function packNow(tar: Buffer): Buffer {
   // Short blocks suit a text beside machine code: memLevel 6 is 2 % smaller than 8 here, and 9 is larger.
   const packed = gzipSync(tar, { level: 9, memLevel: 6 });
   // The tenth byte names the operating system that packed it.

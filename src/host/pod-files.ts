@@ -2,18 +2,8 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { gzipSync } from "node:zlib";
 import * as pulumi from "@pulumi/pulumi";
-import {
-  built,
-  type Extra,
-  type Files,
-  generationOf,
-  type ObjectOrigin,
-  onlyWith,
-  readFolder,
-  sources,
-} from "./bundle";
+import { built, type Extra, type Files, type ObjectOrigin, onlyWith, packNow, readFolder, sources } from "./bundle";
 import { compileObjects } from "./compile";
 import { packageRoot } from "./package-root";
 
@@ -36,15 +26,6 @@ export function podFiles(origin: ObjectOrigin, extras: readonly Extra[] = []): P
   const files = known.get(key) ?? gather(origin, extras);
   known.set(key, files);
   return files;
-}
-
-/** Twelve hex digits that change whenever the nodes must get a new generation. */
-export function podGeneration(
-  files: PodFiles,
-  origin: ObjectOrigin,
-  size: { readonly sockets: number; readonly pendingPairs: number },
-): string {
-  return generationOf(files, origin, size);
 }
 
 function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
@@ -79,13 +60,6 @@ function packedBefore(name: string, origin: ObjectOrigin): Buffer | undefined {
   if (origin === "deployer" && name.endsWith(".bpf.o")) return undefined;
   const file = path.join(built(), "pod", `${name}.gz`);
   return fs.existsSync(file) ? fs.readFileSync(file) : undefined;
-}
-
-function packNow(data: Buffer): Buffer {
-  const packed = gzipSync(data, { level: 9 });
-  // The tenth byte names the operating system that packed it.
-  packed[9] = 255;
-  return packed;
 }
 
 function digestOf(files: Files): Buffer {

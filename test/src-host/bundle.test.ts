@@ -137,7 +137,8 @@ test("the generation changes with content, origin and map size, and with nothing
   const bundle = bundleFor("prebuilt", "x86_64");
   const first = generationOf(bundle, "prebuilt", size);
   expect(first).toMatch(/^[0-9a-f]{12}$/);
-  expect(generationOf({ ...bundle, script: "", digest: "", isSource: true }, "prebuilt", { ...size })).toBe(first);
+  const sentAnotherWay = { ...bundle, script: "", digest: "", isSource: true };
+  expect(generationOf(sentAnotherWay, "prebuilt", { ...size })).toBe(first);
   const others = [
     generationOf({ ...bundle, identity: Buffer.concat([bundle.identity, Buffer.from("x")]) }, "prebuilt", size),
     generationOf(bundle, "target", size),

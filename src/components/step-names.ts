@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { StepName } from "../host/lines";
+
+/** What a step's resource is called behind the name of its host. */
+export const suffixes: Record<StepName, string> = {
+  object: "object",
+  map: "map-sockets",
+  track: "program-track",
+  redirect: "program-redirect",
+  verdict: "verdict",
+  selftest: "selftest",
+  policy: "policy",
+  attach: "attachment",
+};
