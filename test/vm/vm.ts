@@ -73,8 +73,8 @@ export class Vm {
 
   /** Connections that talk until they are stopped, each byte compared. Returns once all of them do. */
   async startLoad(): Promise<Load> {
-    this.run("cat >/root/load.py", fs.readFileSync(join(__dirname, "load.py"), "utf8"));
-    const child = spawn("ssh", ["-F", this.guest.config, "guest", "python3 /root/load.py"], {
+    this.run("cat >/run/load.py", fs.readFileSync(join(__dirname, "load.py"), "utf8"));
+    const child = spawn("ssh", ["-F", this.guest.config, "guest", "python3 /run/load.py"], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     children.push(child);
