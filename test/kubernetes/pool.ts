@@ -9,6 +9,7 @@ import { type NodePoolArgs, SocketBypass, type SocketBypassArgs } from "../../sr
 import { type Ended, follow, type OnEvent } from "../engine/follow.js";
 import type { Cluster, Node } from "./cluster/cluster.js";
 import { image } from "./cluster/fixtures.js";
+import { port } from "./traffic.js";
 
 export interface Pod {
   readonly name: string;
@@ -44,7 +45,8 @@ export class Pool {
       const { nodePools, generation } = new SocketBypass(
         "edge",
         {
-          traffic: { everything: true },
+          // That of the tests, of which messages are counted, and not the kubelet that asks a pod of its node how it is.
+          traffic: { ports: ["80", `${port}`] },
           nodePools: { workers: { image, imagePullPolicy: "Never", ...this.pool } },
           ...this.args,
         },
