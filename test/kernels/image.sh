@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes what a virtual machine boots from, out of Debian packages.
 #
-# usage: sh image.sh list FOLDER amd64|arm64 SUITE [KERNEL-SUITE]    print the packages and versions that it would be made of now
-#        sh image.sh make FOLDER amd64|arm64 SUITE [KERNEL-SUITE]    leave disk.ext4, kernel and initrd in FOLDER
-# The kernel and bpftool come from KERNEL-SUITE, default SUITE. Nothing outside FOLDER is changed.
+# usage: sh image.sh list FOLDER amd64|arm64 SUITE [KERNEL-SUITE [MORE]]    print the packages and versions that it would be made of now
+#        sh image.sh make FOLDER amd64|arm64 SUITE [KERNEL-SUITE [MORE]]    leave disk.ext4, kernel and initrd in FOLDER
+# The kernel and bpftool come from KERNEL-SUITE, default SUITE. MORE are further packages, by commas. Nothing outside FOLDER is changed.
 #
 # The packages are extracted only: no program of theirs runs. That takes seconds and does for processors that this machine has not; what
 # the tests need is set up below or by guest.sh.
@@ -15,7 +15,7 @@ keys=/usr/share/keyrings/debian-archive-keyring.gpg
 packages="base-files,bash,busybox-static,coreutils,dash,findutils,grep,gzip,hostname,iproute2,kmod,libc-bin,mawk,mount,nftables,openssh-server,procps,python3,sed,systemd,tar,util-linux"
 
 main() {
-	verb=${1:-} folder=${2:?expected FOLDER} architecture=${3:?expected amd64 or arm64} suite=${4:?expected SUITE} from=${5:-}
+	verb=${1:-} folder=${2:?expected FOLDER} architecture=${3:?expected amd64 or arm64} suite=${4:?expected SUITE} from=${5:-} more=${6:-}
 	root=$folder/root
 	sources >"$folder/sources"
 	case $verb in
@@ -30,7 +30,7 @@ main() {
 	complete_root
 	make_initrd >"$folder/initrd"
 	# Room for the generations, logs and objects of a run, which go to a copy that the machine throws away.
-	mke2fs -q -t ext4 -d "$root" -L root "$folder/disk.ext4" "$(($(du -sm "$root" | cut -f 1) + 300))M"
+	mke2fs -q -t ext4 -d "$root" -L root "$folder/disk.ext4" "$(($(du -sm "$root" | cut -f 1) + 1000))M"
 	rm -rf "$root"
 }
 
@@ -48,7 +48,7 @@ sources() {
 }
 
 names() {
-	echo "$packages,linux-image-cloud-$architecture${from:+/$from},bpftool${from:+/$from}"
+	echo "$packages,linux-image-cloud-$architecture${from:+/$from},bpftool${from:+/$from}${more:+,$more}"
 }
 
 list_packages() {

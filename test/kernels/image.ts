@@ -13,6 +13,8 @@ export interface Kernel {
   readonly architecture: "amd64" | "arm64";
   /** Where the kernel and bpftool come from; default: the suite. */
   readonly from?: string;
+  /** Beside those that every machine has. */
+  readonly packages?: readonly string[];
 }
 
 export interface Image {
@@ -43,13 +45,13 @@ export function say(text: string): void {
  */
 export async function getImage(kernel: Kernel, isAny: boolean): Promise<Image> {
   const recipe = digest(["image.sh", "guest.sh"].map((name) => fs.readFileSync(join(__dirname, name), "utf8")));
-  const prefix = `${kernel.name}-${digest([recipe, kernel.architecture, kernel.suite, kernel.from ?? ""])}`;
+  const prefix = `${kernel.name}-${digest([recipe, kernel.architecture, kernel.suite, kernel.from ?? "", ...more(kernel)])}`;
   fs.mkdirSync(cache, { recursive: true });
   removeLeftOvers();
   const made = newest(prefix);
   if (isAny && made !== undefined) return open(made, kernel);
   return await inFolder(prefix, async (part) => {
-    const args = [part, kernel.architecture, kernel.suite, ...(kernel.from === undefined ? [] : [kernel.from])];
+    const args = [part, kernel.architecture, kernel.suite, kernel.from ?? "", ...more(kernel)];
     say(`${kernel.name}: looking up its packages`);
     const list = await script("list", args).catch((error: Error) => {
       if (made === undefined) throw error;
@@ -65,6 +67,10 @@ export async function getImage(kernel: Kernel, isAny: boolean): Promise<Image> {
     }
     return open(folder, kernel);
   });
+}
+
+function more({ packages = [] }: Kernel): string[] {
+  return packages.length === 0 ? [] : [packages.join()];
 }
 
 function digest(texts: readonly string[]): string {

@@ -7,7 +7,7 @@ import type { Stack } from "@pulumi/pulumi/automation/index.js";
 import { createStack } from "../../engine/stack.js";
 import { type NodePoolArgs, SocketBypass, type SocketBypassArgs } from "../../src/index.js";
 import { type Ended, follow, type OnEvent } from "../engine/follow.js";
-import type { Cluster, Node } from "./cluster/cluster.js";
+import type { Cluster, Machine } from "./cluster/cluster.js";
 import { image } from "./cluster/fixtures.js";
 import { port } from "./traffic.js";
 
@@ -127,7 +127,7 @@ interface PodObject {
 }
 
 /** Who serves a node: what stands in its bpffs. */
-export async function servingOn(node: Node): Promise<{ owner: string; generation: string } | undefined> {
+export async function servingOn(node: Machine): Promise<{ owner: string; generation: string } | undefined> {
   const look =
     "cd /sys/fs/bpf/socket-bypass 2>/dev/null || exit 0; for i in *; do readlink $i/owner; readlink $i/serving; done; true";
   const [owner, generation] = (await node.run("sh", "-c", look)).trim().split("\n");
@@ -135,7 +135,7 @@ export async function servingOn(node: Node): Promise<{ owner: string; generation
 }
 
 /** Everything that the loader could leave on a node. */
-export async function tracesOn(node: Node): Promise<string[]> {
+export async function tracesOn(node: Machine): Promise<string[]> {
   const look = `
     find /sys/fs/bpf -mindepth 1 ! -name "*.debug"
     v2=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
@@ -147,7 +147,7 @@ export async function tracesOn(node: Node): Promise<string[]> {
 }
 
 /** Messages that the generations of a node have redirected. */
-export async function redirectedOn(node: Node): Promise<number> {
+export async function redirectedOn(node: Machine): Promise<number> {
   // The second of the counters, on each processor; see bpf/socket_bypass.h.
   const look =
     "for map in /sys/fs/bpf/socket-bypass/*/*/maps/counters; do bpftool -j map lookup pinned $map key 1 0 0 0; done";

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
+import * as fs from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Cluster, Node } from "./cluster/cluster.js";
+import type { Cluster, Machine } from "./cluster/cluster.js";
 import { image } from "./cluster/fixtures.js";
 
 export const port = 7000;
-const script = join(__dirname, "talk.py");
+/** As text: not every node has the files of this machine. */
+const program = fs.readFileSync(join(__dirname, "talk.py"), "utf8");
 
 /** What a talk came to. */
 export interface Talked {
@@ -45,17 +47,17 @@ export class Place {
   private readonly children: ChildProcess[] = [];
 
   private constructor(
-    readonly node: Node,
+    readonly node: Machine,
     readonly addresses: readonly string[],
     readonly services: readonly string[],
     private readonly prefix: readonly string[],
   ) {}
 
-  static ofNode(node: Node): Place {
+  static ofNode(node: Machine): Place {
     return new Place(node, [node.address], [], []);
   }
 
-  static async ofPod(cluster: Cluster, node: Node, name: string): Promise<Place> {
+  static async ofPod(cluster: Cluster, node: Machine, name: string): Promise<Place> {
     const { status } = JSON.parse(await cluster.kubectl("get", "pod", name, "-o", "json"));
     const id: string = status.containerStatuses[0].containerID.replace("containerd://", "");
     const tasks = await node.run("ctr", "--namespace", "k8s.io", "tasks", "list");
@@ -95,7 +97,7 @@ export class Place {
   }
 
   private start(...words: readonly string[]) {
-    const [command = "", ...args] = this.node.line(...this.prefix, "python3", script, ...words);
+    const [command = "", ...args] = this.node.line(...this.prefix, "python3", "-c", program, ...words);
     const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.children.push(child);
     const lines: string[] = [];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hosts with a kernel, a systemd and an sshd of their own, which the engine of this machine installs on: `npm run test:vm -- [--only KERNEL] [--quick]`.
+// Hosts with a kernel, a systemd and an sshd of their own, which the engine of this machine installs on: `npm run test:vm -- [--only KERNEL|both|debian12-node] [--quick]`.
 //
-// Each machine alone, and then two at once, on an emulated processor. --quick: a few cases on one machine, from any disk that is there.
+// Each machine alone, then two at once, then one as a node of a Kubernetes cluster, on an emulated processor. --quick: a few cases on one machine, from any disk that is there.
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -13,22 +13,34 @@ import { getImage, type Kernel, kernels, say } from "../kernels/image.js";
 const root = resolve(__dirname, "../..");
 // An emulated processor on a busy machine.
 const SLOWNESS = 10;
+/** A node of a cluster: with what runs pods, and AppArmor as it is on Debian's own. */
+const node: Kernel = {
+  name: "debian12-node",
+  architecture: "amd64",
+  suite: "bookworm",
+  packages: ["apparmor", "conntrack", "containerd", "containernetworking-plugins", "iptables", "runc"],
+};
 const hosts = kernels.filter(({ architecture, from }) => architecture === "amd64" && from === undefined);
 
 const { values } = parseArgs({ options: { only: { type: "string" }, quick: { type: "boolean", default: false } } });
 
 async function main(): Promise<void> {
-  const chosen = hosts.filter(({ name }) => values.only === undefined || name === values.only);
-  if (chosen.length === 0)
-    throw new Error(`--only: expected ${hosts.map(({ name }) => name).join(", ")}, found ${values.only}`);
-  for (const kernel of values.quick ? chosen.slice(0, 1) : chosen) {
+  const parts = [...hosts.map(({ name }) => name), "both", node.name];
+  if (values.only !== undefined && !parts.includes(values.only))
+    throw new Error(`--only: expected ${parts.join(", ")}, found ${values.only}`);
+  const [first, second] = hosts;
+  if (first === undefined || second === undefined) throw new Error("expected two machines, found fewer");
+  const isChosen = (name: string) => values.only === undefined || name === values.only;
+  for (const kernel of hosts.filter(({ name }) => isChosen(name))) {
     await withHost(kernel, (guest) => play("host", { [kernel.name]: guest }));
+    if (values.quick) return;
   }
-  const [first, second] = chosen;
-  if (values.quick || first === undefined || second === undefined) return;
-  await withHost(first, (one) =>
-    withHost(second, (other) => play("both", { [first.name]: one, [second.name]: other })),
-  );
+  if (isChosen("both")) {
+    await withHost(first, (one) =>
+      withHost(second, (other) => play("both", { [first.name]: one, [second.name]: other })),
+    );
+  }
+  if (isChosen(node.name)) await withHost(node, (guest) => play("node", { [node.name]: guest }));
 }
 
 async function withHost<T>(kernel: Kernel, work: (guest: Guest) => Promise<T>): Promise<T> {

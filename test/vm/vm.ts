@@ -28,6 +28,11 @@ export class Vm {
     private readonly guest: Guest,
   ) {}
 
+  /** Path of an ssh_config that has it as `guest`. */
+  get config(): string {
+    return this.guest.config;
+  }
+
   /** How the engine gets there. An emulated processor takes seconds for a login. */
   host(): HostArgs {
     const { port, privateKey, hostKey } = this.guest;

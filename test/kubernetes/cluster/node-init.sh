@@ -3,8 +3,12 @@
 # The first process of a node's namespaces: mounts, network, containerd, kubelet, kube-proxy. usage: sh node-init.sh FOLDER NUMBER (by node.sh)
 set -eu
 
+here=$(cd -- "$(dirname -- "$0")" && pwd)
+# shellcheck source=test/kubernetes/cluster/node-config.sh
+. "$here/node-config.sh"
+
 main() {
-	folder=$1 number=$2
+	folder=$1 number=$2 config=/run/node
 	: >"$folder/node-$number.started"
 	mode=$(cat "$folder/mode")
 	disk=$folder/state/node-$number
@@ -15,12 +19,12 @@ main() {
 	configure
 	cd /
 
-	start containerd --config /run/node/containerd.toml
+	start containerd --config "$config/containerd.toml"
 	until ctr version >/dev/null 2>&1; do sleep 0.05; done
 	ctr --namespace k8s.io images import --snapshotter overlayfs "$folder/image.tar"
-	start kubelet --config /run/node/kubelet.yaml --kubeconfig "$folder/api/node-$number.kubeconfig" \
+	start kubelet --config "$config/kubelet.yaml" --kubeconfig "$folder/api/node-$number.kubeconfig" \
 		--hostname-override "node-$number" --node-ip "10.99.0.$((10 + number)),fd00:99::$((10 + number))"
-	start kube-proxy --config /run/node/proxy.yaml
+	start kube-proxy --config "$config/proxy.yaml"
 	# Also of what a container leaves.
 	wait
 }
@@ -90,64 +94,14 @@ hold_settings() {
 }
 
 configure() {
-	mkdir /run/node/cni
-	cat >/run/node/cni/pods.conflist <<-END
-		{"cniVersion": "1.0.0", "name": "pods", "plugins": [
-			{"type": "ptp", "mtu": 1500, "ipam": {"type": "host-local", "dataDir": "/run/node/addresses",
-				"ranges": [[{"subnet": "10.244.$number.0/24"}], [{"subnet": "fd00:244:$number::/64"}]],
-				"routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}},
-			{"type": "portmap", "capabilities": {"portMappings": true}}]}
-	END
-	[ "$mode" = v2 ] && no_groups=true || no_groups=false
-	cat >/run/node/containerd.toml <<-END
-		version = 2
-		# opt would make a folder in /opt.
-		disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs"]
-		[plugins."io.containerd.grpc.v1.cri"]
-		sandbox_image = "localhost/pause:3.10"
-		restrict_oom_score_adj = true
-		disable_cgroup = $no_groups
-		[plugins."io.containerd.grpc.v1.cri".containerd]
-		snapshotter = "overlayfs"
-		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-		runtime_type = "io.containerd.runc.v2"
-		[plugins."io.containerd.grpc.v1.cri".cni]
-		bin_dir = "/usr/lib/cni"
-		conf_dir = "/run/node/cni"
-	END
-	cat >/run/node/kubelet.yaml <<-END
-		apiVersion: kubelet.config.k8s.io/v1beta1
-		kind: KubeletConfiguration
-		containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
-		# Only the cluster's own namespaces reach it.
-		authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
-		authorization: {mode: AlwaysAllow}
-		cgroupDriver: cgroupfs
-		failCgroupV1: false
-		failSwapOn: false
-		resolvConf: ""
-		volumePluginDir: /var/lib/kubelet/volume-plugins
-		serializeImagePulls: false
-		# The machine's disk is not the matter here.
-		imageGCHighThresholdPercent: 100
-		evictionHard: {memory.available: "0%", nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%"}
-	END
-	[ "$mode" = hybrid ] || cat >>/run/node/kubelet.yaml <<-END
-		# No controller is left to cgroup v2.
-		cgroupsPerQOS: false
-		enforceNodeAllocatable: []
-		featureGates: {InPlacePodVerticalScaling: false}
-	END
-	cat >/run/node/proxy.yaml <<-END
-		apiVersion: kubeproxy.config.k8s.io/v1alpha1
-		kind: KubeProxyConfiguration
-		clientConnection: {kubeconfig: $folder/api/proxy.kubeconfig}
-		hostnameOverride: node-$number
-		mode: $(cat "$folder/proxy")
-		clusterCIDR: 10.244.0.0/16,fd00:244::/32
-		# The limits of connection tracking are the machine's.
-		conntrack: {maxPerCore: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
-	END
+	case $mode in
+	v2) groups=none ;;
+	*) groups=direct ;;
+	esac
+	write_network "10.244.$number.0/24" "fd00:244:$number::/64"
+	write_containerd "$groups"
+	write_kubelet "$groups"
+	write_proxy "node-$number" "$folder/api/proxy.kubeconfig" "$(cat "$folder/proxy")" 10.244.0.0/16,fd00:244::/32
 }
 
 start() { # PROGRAM ARGUMENTS...
