@@ -3,10 +3,11 @@ import type { FleetResult } from "./fleet";
 import { grid, ink, svg, text } from "./plot";
 
 const lines = [
-  { name: "up", label: "up", colour: "#0b6bcb" },
-  { name: "loop", label: "loop of ssh, five commands", colour: "#c4570f" },
-  { name: "preview", label: "preview without changes", colour: "#4d7c0f" },
-  { name: "destroy", label: "destroy", colour: "#8a8a8a" },
+  { name: "up", checkpoints: true, label: "up", colour: "#0b6bcb" },
+  { name: "up", checkpoints: false, label: "up, no checkpoints", colour: "#7fb5ea" },
+  { name: "loop", checkpoints: true, label: "loop of ssh", colour: "#c4570f" },
+  { name: "preview", checkpoints: true, label: "preview, no changes", colour: "#4d7c0f" },
+  { name: "destroy", checkpoints: true, label: "destroy", colour: "#8a8a8a" },
 ] as const;
 
 /** Seconds over the number of hosts. */
@@ -23,17 +24,19 @@ export function drawFleet(results: readonly FleetResult[]): string {
       `<line x1="${left}" x2="${left + width}" y1="${yOf(value)}" y2="${yOf(value)}" stroke="${value === 0 ? ink : grid}"/>` +
       text(left - 6, yOf(value) + 4, `${value} s`, { size: 11, anchor: "end" }),
   );
-  const names = results.map(({ hosts }) =>
+  const names = [...new Set(results.map(({ hosts }) => hosts))].map((hosts) =>
     text(xOf(hosts), top + height + 16, `${hosts} hosts`, { size: 11, anchor: "middle" }),
   );
-  const drawn = lines.flatMap(({ name, label, colour }, at) => {
-    const points = results.map((one) => ({ x: xOf(one.hosts), y: yOf(one[name]) }));
+  const drawn = lines.flatMap(({ name, checkpoints, label, colour }, at) => {
+    const points = results
+      .filter((one) => one.checkpoints === checkpoints)
+      .map((one) => ({ x: xOf(one.hosts), y: yOf(one[name]) }));
     const path = points.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
     return [
       `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>`,
       ...points.map(({ x, y }) => `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="3" fill="${colour}"/>`),
-      `<circle cx="${left + at * 140 + 5}" cy="40" r="5" fill="${colour}"/>`,
-      text(left + at * 140 + 15, 44, label, { size: 11 }),
+      `<circle cx="${left + at * 116 + 5}" cy="40" r="5" fill="${colour}"/>`,
+      text(left + at * 116 + 15, 44, label, { size: 11 }),
     ];
   });
   return svg(left + width + 60, top + height + 30, "Installing over SSH: seconds by number of hosts", [

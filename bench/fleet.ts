@@ -3,7 +3,7 @@
 //
 //   --hosts N,…   how many sshds, each in a network namespace of its own (10)     --rounds N   each with a fresh stack (3)
 //   --no-checkpoints   let the engine write its state once at the end and not after each step (PULUMI_SKIP_CHECKPOINTS)
-//   --write       keep the result and draw it in docs/bench/
+//   --write       keep the result and draw it in docs/bench/; each stack with checkpoints, and without
 //
 // The engine, its provider and SSH are real. Behind each sshd a recorder answers in place of the host script, so that this machine's processors are not shared
 // with what a hundred hosts would do on their own. The other side of the ratio is a loop of `ssh`, as parallel as the engine, that
@@ -27,7 +27,8 @@ const { values } = parseArgs({
   },
 });
 
-const checkpoints = !values["no-checkpoints"];
+/** Whether the engine writes its state after each step. */
+const modes = values.write ? [true, false] : [!values["no-checkpoints"]];
 
 /** Medians of the rounds; seconds, MiB, bytes. `ratio` is the median of each round's up to that round's loop. */
 export interface FleetResult {
@@ -44,51 +45,55 @@ export interface FleetResult {
   readonly stateBytes: number;
 }
 
-async function measure(hosts: number, rounds: number): Promise<FleetResult> {
+/** One result for each of the modes; a round has one loop, to which all its stacks are compared. */
+async function measure(hosts: number, rounds: number): Promise<FleetResult[]> {
   const endpoints = new Endpoints();
   const stop = () => void endpoints.close().finally(() => process.exit(130));
   for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, stop);
   await endpoints.open(hosts);
-  const found: { loop: number; up: number; preview: number; destroy: number; peakMiB: number; stateBytes: number }[] =
-    [];
-  const dials: number[] = [];
-  const loopDials: number[] = [];
+  const loops: { seconds: number; dials: number }[] = [];
+  const stacks = modes.map((): Awaited<ReturnType<typeof runStack>>[] => []);
   try {
     for (let round = 0; round < rounds; round++) {
-      const before = endpoints.dials();
-      // Every other round the other way round, so that drift of the machine hits both alike.
-      let loop = round % 2 === 0 ? await runLoop(endpoints) : 0;
-      const between = endpoints.dials();
-      const stack = await runStack(endpoints, checkpoints);
-      const after = endpoints.dials();
-      if (loop === 0) loop = await runLoop(endpoints);
-      const end = endpoints.dials();
-      loopDials.push(round % 2 === 0 ? between - before : end - after);
-      dials.push(stack.upDials);
-      found.push({ loop, ...stack });
-      say(
-        `${hosts} hosts, round ${round + 1}/${rounds}: loop ${loop.toFixed(1)} s, up ${stack.up.toFixed(1)} s, preview ${stack.preview.toFixed(1)} s`,
-      );
+      const parts = [
+        async () => {
+          const before = endpoints.dials();
+          loops.push({ seconds: await runLoop(endpoints), dials: endpoints.dials() - before });
+          say(`${hosts} hosts, round ${round + 1}/${rounds}: loop ${loops.at(-1)?.seconds.toFixed(1)} s`);
+        },
+        ...modes.map((hasCheckpoints, at) => async () => {
+          const ran = await runStack(endpoints, hasCheckpoints);
+          stacks[at]?.push(ran);
+          const mode = hasCheckpoints ? "" : " without checkpoints";
+          say(
+            `${hosts} hosts, round ${round + 1}/${rounds}${mode}: up ${ran.up.toFixed(1)} s, preview ${ran.preview.toFixed(1)} s`,
+          );
+        }),
+      ];
+      // Every other round the other way round, so that drift of the machine hits all alike.
+      for (const part of round % 2 === 0 ? parts : parts.reverse()) await part();
     }
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, stop);
     await endpoints.close();
   }
-  const of = (name: keyof (typeof found)[number]) => median(found.map((one) => one[name]));
   const round = (value: number) => Number(value.toFixed(2));
-  return {
-    hosts,
-    checkpoints,
-    loop: round(of("loop")),
-    up: round(of("up")),
-    ratio: round(median(found.map(({ loop, up }) => up / loop))),
-    preview: round(of("preview")),
-    destroy: round(of("destroy")),
-    dials: median(dials),
-    loopDials: median(loopDials),
-    peakMiB: Math.round(of("peakMiB")),
-    stateBytes: of("stateBytes"),
-  };
+  return stacks.map((ran, at) => {
+    const of = (name: keyof (typeof ran)[number]) => median(ran.map((one) => one[name]));
+    return {
+      hosts,
+      checkpoints: modes[at] ?? true,
+      loop: round(median(loops.map(({ seconds }) => seconds))),
+      up: round(of("up")),
+      ratio: round(median(ran.map(({ up }, number) => up / (loops[number]?.seconds ?? Number.NaN)))),
+      preview: round(of("preview")),
+      destroy: round(of("destroy")),
+      dials: of("upDials"),
+      loopDials: median(loops.map(({ dials }) => dials)),
+      peakMiB: Math.round(of("peakMiB")),
+      stateBytes: of("stateBytes"),
+    };
+  });
 }
 
 async function main(): Promise<void> {
@@ -99,7 +104,7 @@ async function main(): Promise<void> {
       `bench: expected --hosts of 1 to 200 and --rounds of at least 1, found ${values.hosts} and ${values.rounds}`,
     );
   const results: FleetResult[] = [];
-  for (const count of counts) results.push(await measure(count, rounds));
+  for (const count of counts) results.push(...(await measure(count, rounds)));
   if (values.write) {
     const folder = join(__dirname, "..", "docs", "bench");
     const machine = describeMachine({ rounds, ms: 0 });
@@ -107,7 +112,8 @@ async function main(): Promise<void> {
     fs.writeFileSync(join(folder, "fleet.svg"), drawFleet(results));
   }
   const [only, ...more] = results;
-  console.log(JSON.stringify(more.length === 0 ? only : Object.fromEntries(results.map((one) => [one.hosts, one]))));
+  const nameOf = ({ hosts, checkpoints }: FleetResult) => `${hosts}${checkpoints ? "" : " without checkpoints"}`;
+  console.log(JSON.stringify(more.length === 0 ? only : Object.fromEntries(results.map((one) => [nameOf(one), one]))));
 }
 
 function say(text: string): void {
