@@ -18,6 +18,8 @@ main() {
 	write_containerd systemd
 	write_kubelet systemd
 	write_proxy "$name" "$here/proxy.kubeconfig" "$proxy" 10.244.0.0/16
+	# What containerd gives its pods.
+	[ -e /etc/hosts ] || printf '127.0.0.1 localhost\n' >/etc/hosts
 	mkdir -p /etc/containerd
 	ln -sf "$config/containerd.toml" /etc/containerd/config.toml
 	write_unit kubelet "$here/kubelet --config $config/kubelet.yaml --kubeconfig $here/kubelet.kubeconfig --hostname-override $name --node-ip $address"

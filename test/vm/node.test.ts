@@ -61,8 +61,9 @@ describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
   test("its cgroup2 is mounted with nsdelegate, and its pods have AppArmor's default profile", async () => {
     expect(await guest.run("findmnt", "-n", "-o", "OPTIONS", "/sys/fs/cgroup")).toContain("nsdelegate");
     expect(await guest.run("cat", "/sys/module/apparmor/parameters/enabled")).toBe("Y");
-    const sleeping = await guest.run("pgrep", "-f", "^sleep 2147483647");
-    const profile = `/proc/${sleeping.split("\n")[0]}/attr/apparmor/current`;
+    // The sandbox of a pod runs the same, before its container, and has no profile.
+    const sleeping = await guest.run("pgrep", "-n", "-f", "^sleep 2147483647");
+    const profile = `/proc/${sleeping}/attr/apparmor/current`;
     expect(await guest.run("cat", profile)).toBe("cri-containerd.apparmor.d (enforce)");
   });
 
