@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import * as path from "node:path";
 import type { Cell, Suite } from "./cell";
-import { bench, run } from "./sockets";
+import { bench, run } from "./probe";
 import { groupFor, type Way, ways } from "./ways";
 
 const tag = `sbb${process.pid}`;

@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Cell, Suite } from "./cell";
-import { groupFor, inGroup, probe, type Way, ways } from "./ways";
-
-/** What the probe's benchmark says. */
-export interface Answer {
-  readonly rps: number;
-  readonly mbps: number;
-  readonly messages: number;
-}
-
-export function run(words: readonly string[]): Answer {
-  const [command = "", ...rest] = words;
-  return JSON.parse(execFileSync(command, rest, { encoding: "utf8" })) as Answer;
-}
+import { bench, run } from "./probe";
+import { groupFor, inGroup, type Way, ways } from "./ways";
 
 const sizes = [64, 1024, 16384, 65536, 262144];
 const names = { rr: "request/response", stream: "one-way stream", duplex: "duplex stream" } as const;
@@ -75,10 +63,6 @@ function cpuPerRequest(ms: number): Cell {
 function cpuTime(way: Way): number {
   const stat = fs.readFileSync(path.join(groupFor(way), "cpu.stat"), "utf8");
   return Number(/^usage_usec (\d+)/m.exec(stat)?.[1]);
-}
-
-export function bench(mode: string, size: number, pin: string, ms: number): string[] {
-  return [probe, "bench", "--mode", mode, "--size", `${size}`, "--pin", pin, "--ms", `${ms}`];
 }
 
 function over(way: Way): string[] {
