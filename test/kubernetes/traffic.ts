@@ -17,8 +17,18 @@ export interface Talked {
   readonly bytes: number;
 }
 
+interface ServicePort {
+  readonly name?: string;
+  readonly port: number;
+  readonly targetPort?: number;
+}
+
 /** A pod that only sleeps, on a node that is named, and a Service of its own of either family. */
-export function sleeper(name: string, node: string): object[] {
+export function sleeper(
+  name: string,
+  node: string,
+  ports: readonly ServicePort[] = [{ port: 80, targetPort: port }],
+): object[] {
   const labels = { app: name };
   const pod = {
     apiVersion: "v1",
@@ -35,7 +45,7 @@ export function sleeper(name: string, node: string): object[] {
     apiVersion: "v1",
     kind: "Service",
     metadata: { name: `${name}-${family.toLowerCase()}`, namespace: "default" },
-    spec: { ipFamilies: [family], selector: labels, ports: [{ port: 80, targetPort: port }] },
+    spec: { ipFamilies: [family], selector: labels, ports },
   }));
   return [pod, ...services];
 }
@@ -48,11 +58,12 @@ export class Place {
     readonly node: Node,
     readonly addresses: readonly string[],
     readonly services: readonly string[],
-    private readonly prefix: readonly string[],
+    /** Its network namespace, a path of the node. */
+    readonly network: string,
   ) {}
 
   static ofNode(node: Node): Place {
-    return new Place(node, [node.address], [], []);
+    return new Place(node, [node.address], [], "/proc/self/ns/net");
   }
 
   static async ofPod(cluster: Cluster, node: Node, name: string): Promise<Place> {
@@ -67,7 +78,7 @@ export class Place {
       cluster.kubectl("get", "service", `${name}-${family}`, "-o", "jsonpath={.spec.clusterIP}");
     const services = [await address("ipv4"), await address("ipv6")];
     const addresses = status.podIPs.map(({ ip }: { ip: string }) => ip);
-    return new Place(node, addresses, services, ["nsenter", `--net=/proc/${pid}/ns/net`]);
+    return new Place(node, addresses, services, `/proc/${pid}/ns/net`);
   }
 
   /** Until `end`. */
@@ -95,7 +106,7 @@ export class Place {
   }
 
   private start(...words: readonly string[]) {
-    const [command = "", ...args] = this.node.line(...this.prefix, "python3", script, ...words);
+    const [command = "", ...args] = this.node.line("nsenter", `--net=${this.network}`, "python3", script, ...words);
     const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.children.push(child);
     const lines: string[] = [];
