@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import * as os from "node:os";
 import * as path from "node:path";
+import { promisify } from "node:util";
 
 export const tools = path.join(__dirname, "..", "dist", "host");
 export const probe = path.join(tools, `probe-${os.machine()}`);
@@ -14,9 +15,9 @@ export interface Answer {
 }
 
 /** Runs a command that ends as the benchmark. */
-export function run(words: readonly string[]): Answer {
+export async function run(words: readonly string[]): Promise<Answer> {
   const [command = "", ...rest] = words;
-  return JSON.parse(execFileSync(command, rest, { encoding: "utf8" })) as Answer;
+  return JSON.parse((await promisify(execFile)(command, rest)).stdout) as Answer;
 }
 
 export function bench(mode: string, size: number, pin: string, ms: number): string[] {

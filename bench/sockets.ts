@@ -27,8 +27,8 @@ function traffic(mode: keyof typeof names, size: number, pin: keyof typeof place
     name: `${names[mode]} ${sizeText(size)}, ${places[pin]}`,
     unit: mode === "rr" ? "round trips/s" : "Mbit/s",
     ways,
-    run: (way) => {
-      const answer = run(inGroup(way, ...bench(mode, size, pin, ms), ...over(way)));
+    run: async (way) => {
+      const answer = await run(inGroup(way, ...bench(mode, size, pin, ms), ...over(way)));
       return mode === "rr" ? answer.rps : answer.mbps;
     },
   };
@@ -40,7 +40,7 @@ function connections(pin: keyof typeof places, ms: number): Cell {
     name: `connect, one request 64 B, close, ${places[pin]}`,
     unit: "connections/s",
     ways: ways.filter((way) => way !== "unix"),
-    run: (way) => run(inGroup(way, ...bench("connect", 64, pin, ms))).rps,
+    run: async (way) => (await run(inGroup(way, ...bench("connect", 64, pin, ms)))).rps,
   };
 }
 
@@ -51,9 +51,9 @@ function cpuPerRequest(ms: number): Cell {
     unit: "us",
     isCost: true,
     ways,
-    run: (way) => {
+    run: async (way) => {
       const before = cpuTime(way);
-      const { messages } = run(inGroup(way, ...bench("rr", 1024, "0,1", ms), ...over(way)));
+      const { messages } = await run(inGroup(way, ...bench("rr", 1024, "0,1", ms), ...over(way)));
       // The first tenth of the time is not in `messages`.
       return (cpuTime(way) - before) / (messages / 0.9);
     },
