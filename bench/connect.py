@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-python3 connect.py SERVER_NS SERVER_CGROUP BIND CLIENT_NS CLIENT_CGROUP DIAL PORT COMMAND…
+python3 connect.py SERVER_NS SERVER_CGROUP BIND CLIENT_NS CLIENT_CGROUP DIAL PORT COMMAND…   a namespace is a name of `ip netns` or a path
 
 Connects two sockets, each made in its network namespace and cgroup, and runs the command with --fds CLIENT,SERVER.
 """
@@ -16,7 +16,7 @@ CLONE_NEWNET = 0x40000000
 def enter(namespace, cgroup):
     with open(os.path.join(cgroup, "cgroup.procs"), "w") as file:
         file.write(str(os.getpid()))
-    with open(f"/run/netns/{namespace}") as file:
+    with open(os.path.join("/run/netns", namespace)) as file:
         if LIBC.setns(file.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), f"setns {namespace}")
 

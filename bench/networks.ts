@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import * as path from "node:path";
 import type { Cell, Suite } from "./cell";
-import { bench, run } from "./sockets";
+import { bench, run } from "./probe";
 import { groupFor, type Way, ways } from "./ways";
 
 const tag = `sbb${process.pid}`;
@@ -49,11 +49,11 @@ function across(
     name,
     unit: mode === "rr" ? "round trips/s" : "Mbit/s",
     ways: overTcp,
-    run: (way: Way) => {
+    run: async (way: Way) => {
       const server = [far, groupFor(isElsewhere ? "tcp" : way), "10.78.0.2"];
       const client = [near, groupFor(way), dial, `${port}`];
       const script = path.join(__dirname, "connect.py");
-      const answer = run(["python3", "-B", script, ...server, ...client, ...bench(mode, size, pin, ms)]);
+      const answer = await run(["python3", "-B", script, ...server, ...client, ...bench(mode, size, pin, ms)]);
       return mode === "rr" ? answer.rps : answer.mbps;
     },
   };

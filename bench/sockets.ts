@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Cell, Suite } from "./cell";
-import { groupFor, inGroup, probe, type Way, ways } from "./ways";
-
-/** What the probe's benchmark says. */
-export interface Answer {
-  readonly rps: number;
-  readonly mbps: number;
-  readonly messages: number;
-}
-
-export function run(words: readonly string[]): Answer {
-  const [command = "", ...rest] = words;
-  return JSON.parse(execFileSync(command, rest, { encoding: "utf8" })) as Answer;
-}
+import { bench, run } from "./probe";
+import { groupFor, inGroup, type Way, ways } from "./ways";
 
 const sizes = [64, 1024, 16384, 65536, 262144];
 const names = { rr: "request/response", stream: "one-way stream", duplex: "duplex stream" } as const;
@@ -39,8 +27,8 @@ function traffic(mode: keyof typeof names, size: number, pin: keyof typeof place
     name: `${names[mode]} ${sizeText(size)}, ${places[pin]}`,
     unit: mode === "rr" ? "round trips/s" : "Mbit/s",
     ways,
-    run: (way) => {
-      const answer = run(inGroup(way, ...bench(mode, size, pin, ms), ...over(way)));
+    run: async (way) => {
+      const answer = await run(inGroup(way, ...bench(mode, size, pin, ms), ...over(way)));
       return mode === "rr" ? answer.rps : answer.mbps;
     },
   };
@@ -52,7 +40,7 @@ function connections(pin: keyof typeof places, ms: number): Cell {
     name: `connect, one request 64 B, close, ${places[pin]}`,
     unit: "connections/s",
     ways: ways.filter((way) => way !== "unix"),
-    run: (way) => run(inGroup(way, ...bench("connect", 64, pin, ms))).rps,
+    run: async (way) => (await run(inGroup(way, ...bench("connect", 64, pin, ms)))).rps,
   };
 }
 
@@ -63,9 +51,9 @@ function cpuPerRequest(ms: number): Cell {
     unit: "us",
     isCost: true,
     ways,
-    run: (way) => {
+    run: async (way) => {
       const before = cpuTime(way);
-      const { messages } = run(inGroup(way, ...bench("rr", 1024, "0,1", ms), ...over(way)));
+      const { messages } = await run(inGroup(way, ...bench("rr", 1024, "0,1", ms), ...over(way)));
       // The first tenth of the time is not in `messages`.
       return (cpuTime(way) - before) / (messages / 0.9);
     },
@@ -75,10 +63,6 @@ function cpuPerRequest(ms: number): Cell {
 function cpuTime(way: Way): number {
   const stat = fs.readFileSync(path.join(groupFor(way), "cpu.stat"), "utf8");
   return Number(/^usage_usec (\d+)/m.exec(stat)?.[1]);
-}
-
-export function bench(mode: string, size: number, pin: string, ms: number): string[] {
-  return [probe, "bench", "--mode", mode, "--size", `${size}`, "--pin", pin, "--ms", `${ms}`];
 }
 
 function over(way: Way): string[] {

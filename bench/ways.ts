@@ -3,14 +3,11 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { probe, tools } from "./probe";
 
 /** Plain TCP twice: what the second differs by is noise. */
 export type Way = "tcp" | "tcpAgain" | "article" | "bypass" | "unix";
 export const ways: readonly Way[] = ["tcp", "article", "bypass", "unix", "tcpAgain"];
-
-const root = path.join(__dirname, "..");
-const tools = path.join(root, "dist", "host");
-export const probe = path.join(tools, `probe-${os.machine()}`);
 
 const v2 = mountOf("cgroup2");
 const bpffs = mountOf("bpf");

@@ -19,8 +19,18 @@ export interface Talked {
   readonly bytes: number;
 }
 
+interface ServicePort {
+  readonly name?: string;
+  readonly port: number;
+  readonly targetPort?: number;
+}
+
 /** A pod that only sleeps, on a node that is named, and a Service of its own of either family. */
-export function sleeper(name: string, node: string): object[] {
+export function sleeper(
+  name: string,
+  node: string,
+  ports: readonly ServicePort[] = [{ port: 80, targetPort: port }],
+): object[] {
   const labels = { app: name };
   const pod = {
     apiVersion: "v1",
@@ -37,27 +47,28 @@ export function sleeper(name: string, node: string): object[] {
     apiVersion: "v1",
     kind: "Service",
     metadata: { name: `${name}-${family.toLowerCase()}`, namespace: "default" },
-    spec: { ipFamilies: [family], selector: labels, ports: [{ port: 80, targetPort: port }] },
+    spec: { ipFamilies: [family], selector: labels, ports },
   }));
   return [pod, ...services];
 }
 
 /** A place where processes run: a node, or a pod of it, which is then a network namespace; the process itself is one of the node, outside the pod's own cgroup. */
-export class Place {
+export class Place<M extends Machine = Machine> {
   private readonly children: ChildProcess[] = [];
 
   private constructor(
-    readonly node: Machine,
+    readonly node: M,
     readonly addresses: readonly string[],
     readonly services: readonly string[],
-    private readonly prefix: readonly string[],
+    /** Its network namespace, a path of the node. */
+    readonly network: string,
   ) {}
 
   static ofNode(node: Machine): Place {
-    return new Place(node, [node.address], [], []);
+    return new Place(node, [node.address], [], "/proc/self/ns/net");
   }
 
-  static async ofPod(cluster: Cluster, node: Machine, name: string): Promise<Place> {
+  static async ofPod<M extends Machine>(cluster: Cluster, node: M, name: string): Promise<Place<M>> {
     const { status } = JSON.parse(await cluster.kubectl("get", "pod", name, "-o", "json"));
     const id: string = status.containerStatuses[0].containerID.replace("containerd://", "");
     const tasks = await node.run("ctr", "--namespace", "k8s.io", "tasks", "list");
@@ -69,7 +80,7 @@ export class Place {
       cluster.kubectl("get", "service", `${name}-${family}`, "-o", "jsonpath={.spec.clusterIP}");
     const services = [await address("ipv4"), await address("ipv6")];
     const addresses = status.podIPs.map(({ ip }: { ip: string }) => ip);
-    return new Place(node, addresses, services, ["nsenter", `--net=/proc/${pid}/ns/net`]);
+    return new Place(node, addresses, services, `/proc/${pid}/ns/net`);
   }
 
   /** Until `end`. */
@@ -97,7 +108,14 @@ export class Place {
   }
 
   private start(...words: readonly string[]) {
-    const [command = "", ...args] = this.node.line(...this.prefix, "python3", "-c", program, ...words);
+    const [command = "", ...args] = this.node.line(
+      "nsenter",
+      `--net=${this.network}`,
+      "python3",
+      "-c",
+      program,
+      ...words,
+    );
     const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.children.push(child);
     const lines: string[] = [];

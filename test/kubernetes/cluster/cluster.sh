@@ -31,6 +31,8 @@ main() {
 	trap leave EXIT
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
+	# Whoever waits for "ready" may be gone by then.
+	trap 'exit 141' PIPE
 	trap 'exit 143' TERM
 	mkdir "$folder/bin" "$folder/log" "$folder/state"
 	for program in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
@@ -95,8 +97,8 @@ forward=
 
 leave() {
 	code=$?
-	trap '' HUP INT TERM
-	[ "$code" = 0 ] || tail -n 15 "$folder"/log/*.log >&2
+	trap '' HUP INT TERM PIPE
+	[ "$code" = 0 ] || tail -n 15 "$folder"/log/*.log >&2 || true
 	# unshare takes the first process of the namespaces with it, and the kernel all others.
 	for pid in $outer $forward; do
 		kill -KILL "$pid" 2>/dev/null || true

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
@@ -135,6 +136,12 @@ export class Node implements Machine {
   run(...words: readonly string[]): Promise<string> {
     const [command = "", ...args] = this.line(...words);
     return ended(command, args);
+  }
+
+  /** What a path of this node is outside of it, as long as it runs. */
+  outside(path: string): string {
+    const pid = readFileSync(join(this.folder, `${this.name}.pid`), "utf8").trim();
+    return `/proc/${pid}/root${path}`;
   }
 
   /** At once, as when its power fails. */
