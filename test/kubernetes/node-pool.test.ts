@@ -266,7 +266,8 @@ describe.skipIf(isSkipped)("a node pool", () => {
     await cluster.apply(namespace);
     const strict = new Pool(cluster);
     strict.pool = { namespace: "strict" };
-    strict.options = () => ({ customTimeouts: { create: "10s" } });
+    // A DaemonSet without pods is gone so fast that the provider may miss it (docs/kubernetes.md).
+    strict.options = () => ({ customTimeouts: { create: "10s", delete: "10s" } });
     try {
       const said = await strict.failure(strict.up());
       expect(said).toMatch(
