@@ -36,7 +36,8 @@ export async function openCells(cluster: Cluster, ms: number): Promise<Cell[]> {
 
 function cell(name: string, client: Place<Node>, server: Place<Node>, dial: string, pin: string, ms: number): Cell {
   const nodes = [...new Set([client.node, server.node])];
-  const redirected = async () => (await Promise.all(nodes.map(redirectedOn))).reduce((sum, count) => sum + count, 0);
+  const redirected = async () =>
+    (await Promise.all(nodes.map((node) => redirectedOn(node)))).reduce((sum, count) => sum + count, 0);
   return {
     name,
     unit: "round trips/s",

@@ -19,6 +19,8 @@ export interface Pod {
   readonly restarts: number;
   /** Why its container ended or waits, as the kubelet shows it. */
   readonly message: string;
+  /** In a word, such as OOMKilled; of the last end. */
+  readonly reason: string;
 }
 
 let made = 0;
@@ -102,6 +104,7 @@ export class Pool {
         isReady: container?.ready ?? false,
         restarts: container?.restartCount ?? 0,
         message: states.map((state) => state?.terminated?.message ?? "").join(""),
+        reason: states.map((state) => state?.terminated?.reason ?? "").join(""),
       };
     });
     return pods.sort((a, b) => (a.node < b.node ? -1 : 1));
@@ -120,10 +123,14 @@ interface PodObject {
     readonly containerStatuses?: readonly {
       readonly ready: boolean;
       readonly restartCount: number;
-      readonly state?: { readonly terminated?: { readonly message?: string } };
-      readonly lastState?: { readonly terminated?: { readonly message?: string } };
+      readonly state?: ContainerState;
+      readonly lastState?: ContainerState;
     }[];
   };
+}
+
+interface ContainerState {
+  readonly terminated?: { readonly message?: string; readonly reason?: string };
 }
 
 /** Who serves a node: what stands in its bpffs. */
@@ -146,15 +153,22 @@ export async function tracesOn(node: Machine): Promise<string[]> {
   return (await node.run("sh", "-c", look)).split("\n").filter(Boolean);
 }
 
-/** Messages that the generations of a node have redirected. */
-export async function redirectedOn(node: Machine): Promise<number> {
+/** Messages that the generations of a node, or one of them, have redirected. */
+export async function redirectedOn(node: Machine, generation = "*"): Promise<number> {
   // The second of the counters, on each processor; see bpf/socket_bypass.h.
-  const look =
-    "for map in /sys/fs/bpf/socket-bypass/*/*/maps/counters; do bpftool -j map lookup pinned $map key 1 0 0 0; done";
+  const look = `for map in /sys/fs/bpf/socket-bypass/*/${generation}/maps/counters; do bpftool -j map lookup pinned $map key 1 0 0 0; done`;
   const lines = (await node.run("sh", "-c", look)).split("\n").filter(Boolean);
   if (lines.length === 0) throw new Error(`${node.name}: expected a generation in bpffs, found none`);
   const counts = lines.flatMap((line): { value: number }[] => JSON.parse(line).formatted.values);
   return counts.reduce((sum, { value }) => sum + value, 0);
+}
+
+/** Lets the memory of the loader's container run out, in hybrid mode, until the kernel has killed the loader. */
+export async function exhaustLoader(node: Machine): Promise<void> {
+  const script = join(__dirname, "exhaust.py");
+  const look = `pid=$(pgrep -f '^/state/files/pod-') &&
+    exec python3 ${script} "/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/$pid/cgroup)" $pid`;
+  await node.run("sh", "-c", look);
 }
 
 /** A kubelet that has to start a container again takes its time. */
