@@ -3,14 +3,14 @@
 //
 // docs/kernels.md is written from the last run of each kernel; that it was one of a few cases is said there. Nothing is written with --name,
 // and with --quick: a few cases on the kernel that differs most, from any disk that is there.
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { undoing } from "../../engine/undoing.mjs";
 import { withGuest } from "./guest.js";
 import { cache, getImage, type Image, type Kernel, kernels, say } from "./image.js";
 import { type Outcome, writePage } from "./page.js";
+import { runCases, SLOWNESS } from "./vitest.js";
 
 const root = resolve(__dirname, "../..");
 /** Those that touch the machine by test/host/machine.ts only. */
@@ -25,8 +25,6 @@ const few = [
   "a reader that sleeps while its socket leaves",
   "several threads send records on one socket in both directions: thousands",
 ];
-// An emulated processor on a busy machine.
-const SLOWNESS = 10;
 
 const { values } = parseArgs({
   options: { only: { type: "string" }, few: { type: "boolean" }, quick: { type: "boolean" }, name: { type: "string" } },
@@ -65,26 +63,12 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
   const report = `${config}.json`;
   const isFew = values.quick === true || values.few === true;
   const pattern = values.name ?? (isFew ? few.join("|") : undefined);
-  const args = [
-    "run",
-    "--project",
-    "datapath",
-    "--reporter=verbose",
-    "--hideSkippedTests",
-    "--reporter=json",
-    `--outputFile.json=${report}`,
-    ...files.map((name) => `test/bpf/${name}.test.ts`),
-  ];
+  const args = ["--project", "datapath", "--hideSkippedTests", "--reporter=json", `--outputFile.json=${report}`];
   if (pattern !== undefined) args.push("--testNamePattern", pattern);
-  const child = spawn(join(root, "node_modules/.bin/vitest"), args, {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-    env: { ...process.env, SOCKET_BYPASS_TEST_GUEST: config, SOCKET_BYPASS_TEST_SLOWNESS: `${SLOWNESS}` },
+  const isOk = await runCases([...args, ...files.map((name) => `test/bpf/${name}.test.ts`)], {
+    SOCKET_BYPASS_TEST_GUEST: config,
+    SOCKET_BYPASS_TEST_SLOWNESS: `${SLOWNESS}`,
   });
-  await undoing(
-    () => child.kill("SIGTERM"),
-    () => new Promise((done) => child.once("close", done)),
-  );
   const release = execFileSync("ssh", ["-F", config, "guest", "uname -r"], { encoding: "utf8" }).trim();
   const { testResults } = JSON.parse(fs.readFileSync(report, "utf8"));
   const cases = testResults.flatMap((file: { assertionResults: Case[] }) => file.assertionResults) as Case[];
@@ -97,7 +81,7 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
     date: new Date().toISOString().slice(0, 10),
     release,
     packages: image.packages,
-    isOk: child.exitCode === 0,
+    isOk,
     passed: ran.filter(({ status }) => status === "passed").length,
     failed: ran.filter(({ status }) => status === "failed").map(({ title }) => title),
     skipped: cases.length - ran.length,

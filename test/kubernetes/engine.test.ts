@@ -2,16 +2,15 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { type Engine as Answer, freshCache, parseEngine, run, temporaryFolder } from "../setup/ensure.js";
-import type { Engine } from "./cluster/cluster.js";
+import { type Engine, freshCache, parseEngine, run, temporaryFolder } from "../setup/ensure.js";
 
 // Not proven here: a download of the official plugin, which needs more than package registries.
 const ensure = (env: Record<string, string> = {}) => run("node", ["engine/ensure.mjs", "--json", "--kubernetes"], env);
 const folder = "plugins/resource-kubernetes-v4.23.0";
-let engine: Answer & Engine;
+let engine: Engine;
 
 beforeAll(async () => {
-  engine = parseEngine(await ensure()) as Answer & Engine;
+  engine = parseEngine(await ensure());
 });
 
 test("has the plugin that the @pulumi/kubernetes of npm asks for", () => {

@@ -13,6 +13,8 @@ export interface Engine {
   origin: "path" | "installer" | "build";
   commandProvider: "official" | "stand-in";
   env: Record<string, string>;
+  /** etcd and Kubernetes; only with --kubernetes. */
+  cluster: string;
 }
 
 export interface Ended {

@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { basename, join } from "node:path";
 import { shellLine } from "../../src/host/quote.js";
-import { type Cluster, findEngine, type Machine } from "../kubernetes/cluster/cluster.js";
+import { type Cluster, ensureCluster, type Machine } from "../kubernetes/cluster/cluster.js";
 import type { Vm } from "./vm.js";
 
 const folder = "/opt/node";
@@ -25,7 +25,7 @@ export class Member implements Machine {
 
   /** Returns once the cluster says that it is ready. */
   async join(): Promise<void> {
-    const binary = (await findEngine()).cluster;
+    const binary = await ensureCluster();
     const api = join(this.cluster.folder, "api");
     this.send(binary, "kubernetes");
     this.send(join(this.cluster.folder, "image.tar"), "image.tar");

@@ -2,17 +2,13 @@
 // Hosts with a kernel, a systemd and an sshd of their own, which the engine of this machine installs on: `npm run test:vm -- [--only KERNEL|both|debian12-node] [--quick]`.
 //
 // Each machine alone, then two at once, then one as a node of a Kubernetes cluster, on an emulated processor. --quick: a few cases on one machine, from any disk that is there.
-import { spawn } from "node:child_process";
 import * as fs from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { undoing } from "../../engine/undoing.mjs";
 import { type Guest, withGuest } from "../kernels/guest.js";
 import { getImage, type Kernel, kernels, say } from "../kernels/image.js";
+import { runCases, SLOWNESS } from "../kernels/vitest.js";
 
-const root = resolve(__dirname, "../..");
-// An emulated processor on a busy machine.
-const SLOWNESS = 10;
 /** A node of a cluster: with what runs pods, and AppArmor as it is on Debian's own. */
 const node: Kernel = {
   name: "debian12-node",
@@ -54,17 +50,11 @@ async function play(file: string, guests: Record<string, Guest>): Promise<void> 
   const list = join(dirname(Object.values(guests)[0]?.config ?? ""), "guests.json");
   // Keys are in it.
   fs.writeFileSync(list, JSON.stringify({ isQuick: values.quick, guests }), { mode: 0o600 });
-  const args = ["run", "--project", "vm", "--reporter=verbose", "--bail=1", `test/vm/${file}.test.ts`];
-  const child = spawn(join(root, "node_modules/.bin/vitest"), args, {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-    env: { ...process.env, SOCKET_BYPASS_TEST_HOSTS: list, SOCKET_BYPASS_LOOK_PATIENCE: `${SLOWNESS}` },
+  const isOk = await runCases(["--project", "vm", "--bail=1", `test/vm/${file}.test.ts`], {
+    SOCKET_BYPASS_TEST_HOSTS: list,
+    SOCKET_BYPASS_LOOK_PATIENCE: `${SLOWNESS}`,
   });
-  await undoing(
-    () => child.kill("SIGTERM"),
-    () => new Promise((done) => child.once("close", done)),
-  );
-  if (child.exitCode !== 0) {
+  if (!isOk) {
     throw new Error(`expected every case of ${file} to pass on ${Object.keys(guests).join(" and ")}, found failures`);
   }
 }

@@ -20,20 +20,10 @@ export const lacking =
     ? "root"
     : tools.find((tool) => spawnSync(tool, ["--version"], { stdio: "ignore" }).error !== undefined);
 
-/** What `engine/ensure.mjs --kubernetes` says. */
-export interface Engine {
-  readonly pulumi: string;
-  readonly home: string;
-  /** For the environment of whatever runs Pulumi. */
-  readonly env: Record<string, string>;
-  /** etcd and Kubernetes. */
-  readonly cluster: string;
-}
-
-/** Finds or builds the engine, its Kubernetes provider and Kubernetes: many minutes the first time, a moment later on. */
-export async function findEngine(): Promise<Engine> {
+/** Finds or builds what a cluster runs (etcd and Kubernetes, one file), and the engine with its provider: many minutes the first time, a moment later on. */
+export async function ensureCluster(): Promise<string> {
   const said = await ended("node", [join(root, "engine/ensure.mjs"), "--json", "--kubernetes"]);
-  return JSON.parse(said.trimEnd().split("\n").at(-1) ?? "");
+  return JSON.parse(said.trimEnd().split("\n").at(-1) ?? "").cluster;
 }
 
 export interface ClusterOptions {
@@ -64,7 +54,7 @@ export class Cluster {
   }
 
   static async make({ nodes = 2, mode = "hybrid", proxy = "nftables" }: ClusterOptions = {}): Promise<Cluster> {
-    const { cluster } = await findEngine();
+    const cluster = await ensureCluster();
     // A session of its own: what ends this process by its terminal must not end the one that cleans up.
     const kept = spawn("sh", [script, `${nodes}`, mode, proxy, cluster, probe], {
       detached: true,
