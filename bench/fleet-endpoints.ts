@@ -23,23 +23,19 @@ export class Endpoints {
   private accepted = 0;
   private madeRun: string | undefined;
 
+  /** Whoever calls it must call `close`, also when it fails. */
   async open(count: number): Promise<this> {
-    try {
-      // Where sshd locks its unprivileged part in; made by the service, which may be off.
-      this.madeRun = fs.mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
-      for (const name of ["host", "user"])
-        execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(this.folder, name)]);
-      fs.writeFileSync(join(this.folder, "recorder"), recorder, { mode: 0o755 });
-      const users = fs.readFileSync("/etc/passwd", "utf8").replace(/^(root:.*:)[^:\n]*$/m, "$1/bin/sh");
-      fs.writeFileSync(join(this.folder, "passwd"), users);
-      fs.chmodSync(this.folder, 0o755);
-      for (let number = 0; number < count; number++) this.addPlace(number);
-      await Promise.all(this.addresses.map((address, number) => this.startSshd(address, this.names[number] ?? "")));
-      return this;
-    } catch (error) {
-      await this.close();
-      throw error;
-    }
+    // Where sshd locks its unprivileged part in; made by the service, which may be off.
+    this.madeRun = fs.mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
+    for (const name of ["host", "user"])
+      execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(this.folder, name)]);
+    fs.writeFileSync(join(this.folder, "recorder"), recorder, { mode: 0o755 });
+    const users = fs.readFileSync("/etc/passwd", "utf8").replace(/^(root:.*:)[^:\n]*$/m, "$1/bin/sh");
+    fs.writeFileSync(join(this.folder, "passwd"), users);
+    fs.chmodSync(this.folder, 0o755);
+    for (let number = 0; number < count; number++) this.addPlace(number);
+    await Promise.all(this.addresses.map((address, number) => this.startSshd(address, this.names[number] ?? "")));
+    return this;
   }
 
   private addPlace(number: number): void {
@@ -102,12 +98,8 @@ export class Endpoints {
     return fs.readFileSync(join(this.folder, "host.pub"), "utf8");
   }
 
-  async close(): Promise<void> {
-    const ended = this.sshds.map((sshd) =>
-      sshd.exitCode === null ? new Promise((done) => sshd.once("exit", done)) : undefined,
-    );
+  close(): void {
     for (const sshd of this.sshds) sshd.kill();
-    await Promise.all(ended);
     for (const name of this.names) ip("netns", "del", name);
     fs.rmSync(this.folder, { recursive: true, force: true });
     if (this.madeRun !== undefined) fs.rmdirSync(this.madeRun);

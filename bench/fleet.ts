@@ -12,6 +12,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { undoing } from "../engine/undoing.mjs";
 import { Endpoints } from "./fleet-endpoints";
 import { median } from "./fleet-numbers";
 import { drawFleet } from "./fleet-plot";
@@ -48,12 +49,10 @@ export interface FleetResult {
 /** One result for each of the modes; a round has one loop, to which all its stacks are compared. */
 async function measure(hosts: number, rounds: number): Promise<FleetResult[]> {
   const endpoints = new Endpoints();
-  const stop = () => void endpoints.close().finally(() => process.exit(130));
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, stop);
-  await endpoints.open(hosts);
   const loops: { seconds: number; dials: number }[] = [];
   const stacks = modes.map((): Awaited<ReturnType<typeof runStack>>[] => []);
-  try {
+  const playRounds = async () => {
+    await endpoints.open(hosts);
     for (let round = 0; round < rounds; round++) {
       const parts = [
         async () => {
@@ -73,10 +72,8 @@ async function measure(hosts: number, rounds: number): Promise<FleetResult[]> {
       // Every other round the other way round, so that drift of the machine hits all alike.
       for (const part of round % 2 === 0 ? parts : parts.reverse()) await part();
     }
-  } finally {
-    for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, stop);
-    await endpoints.close();
-  }
+  };
+  await undoing(() => endpoints.close(), playRounds);
   const round = (value: number) => Number(value.toFixed(2));
   return stacks.map((ran, at) => {
     const of = (name: keyof (typeof ran)[number]) => median(ran.map((one) => one[name]));
