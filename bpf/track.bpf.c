@@ -36,26 +36,39 @@ static __always_inline __u32 get_remote_tail(const struct bpf_sock_ops *ctx)
 	return ctx->family == AF_INET ? READ(ctx->remote_ip4) : READ(ctx->remote_ip6[3]);
 }
 
+/* Each client has two places: of those that connect at the same moment, some share one, hardly any share both. */
+static __always_inline __u64 *get_place(__u32 tail, __u32 port, bool is_second)
+{
+	__u32 hash = hash_client(tail, port), index;
+
+	index = (is_second ? hash >> 16 : hash) % MAX_NOTES;
+	return bpf_map_lookup_elem(&notes, &index);
+}
+
 /* A SYN at a listener of this host: its client may be a socket of this host. */
 static __always_inline void note_client(const struct bpf_sock_ops *ctx)
 {
-	__u32 tail = get_remote_tail(ctx), port = get_remote_port(ctx), index;
-	__u64 *note;
+	__u32 tail = get_remote_tail(ctx), port = get_remote_port(ctx);
 
-	index = hash_client(tail, port) % MAX_NOTES;
-	note = bpf_map_lookup_elem(&notes, &index);
-	if (note)
-		*note = get_note(tail, port);
+	for (int i = 0; i < 2; i++) {
+		__u64 *place = get_place(tail, port, i);
+
+		if (place)
+			*place = get_note(tail, port);
+	}
 }
 
 static __always_inline bool is_noted(const struct bpf_sock_ops *ctx)
 {
-	__u32 tail = get_local_tail(ctx), port = ctx->local_port, index;
-	__u64 *note;
+	__u32 tail = get_local_tail(ctx), port = ctx->local_port;
 
-	index = hash_client(tail, port) % MAX_NOTES;
-	note = bpf_map_lookup_elem(&notes, &index);
-	return note && *note == get_note(tail, port);
+	for (int i = 0; i < 2; i++) {
+		__u64 *place = get_place(tail, port, i);
+
+		if (place && *place == get_note(tail, port))
+			return true;
+	}
+	return false;
 }
 
 /* Skips services whose connections are too short to gain, but for one in SHORT_PROBE. */
