@@ -26,7 +26,13 @@ export function writeSection(name: string, text: string): void {
   write("README.md", `${before}${marks[0]}\n${text}${marks[1]}${after}`);
 }
 
-export function machineText({ date, kernel, cpu, cpus, memoryGiB, isVirtual, rounds, ms, versions }: Machine): string {
+/** A measurement: each cell in so many rounds of so many ms. */
+export interface Run extends Machine {
+  readonly rounds: number;
+  readonly ms: number;
+}
+
+export function machineText({ date, kernel, cpu, cpus, memoryGiB, isVirtual, rounds, ms, versions }: Run): string {
   const where = `${date}, Linux ${kernel}, ${cpus} CPUs${isVirtual ? " of a virtual machine" : ""} (${cpu}), ${memoryGiB} GiB`;
   const what = Object.entries(versions)
     .map(([name, version]) => `${name} ${version}`)

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What it costs to install on many hosts over SSH, as root: `npm run bench:fleet -- [--hosts 10] [--rounds N] [--write]`
 //
-//   --hosts N,…   how many sshds, each in a network namespace of its own (10)     --rounds N   each with a fresh stack (3)
-//   --no-checkpoints   let the engine write its state once at the end and not after each step (PULUMI_SKIP_CHECKPOINTS)
-//   --write       keep the result and draw it in docs/bench/; each stack with checkpoints, and without
+//   --hosts N,…   how many sshds, each in a network namespace of its own (10)
+//   --rounds N    each with fresh stacks (3; for more than 20 hosts 1, as it takes minutes)
+//   --write       keep the result and draw it in docs/bench/
 //
+// A round is a loop and two stacks: one as the engine does by itself, and one where it writes its state once at the end and not after
+// each step (PULUMI_SKIP_CHECKPOINTS).
 // The engine, its provider and SSH are real. Behind each sshd a recorder answers in place of the host script, so that this machine's processors are not shared
 // with what a hundred hosts would do on their own. The other side of the ratio is a loop of `ssh`, as parallel as the engine, that
 // sends the five bpftool commands of docs/bench/README.md's article to the same recorders.
@@ -22,32 +24,35 @@ import { describeMachine } from "./machine";
 const { values } = parseArgs({
   options: {
     hosts: { type: "string", default: "10" },
-    rounds: { type: "string", default: "3" },
-    "no-checkpoints": { type: "boolean", default: false },
+    rounds: { type: "string" },
     write: { type: "boolean", default: false },
   },
 });
 
 /** Whether the engine writes its state after each step. */
-const modes = values.write ? [true, false] : [!values["no-checkpoints"]];
+const modes = [true, false];
 
-/** Medians of the rounds; seconds, MiB, bytes. `ratio` is the median of each round's up to that round's loop. */
-export interface FleetResult {
-  readonly hosts: number;
-  readonly checkpoints: boolean;
-  readonly loop: number;
+/** Medians of the rounds; seconds, MiB, bytes. */
+interface StackResult {
   readonly up: number;
+  /** The median of each round's up to that round's loop. */
   readonly ratio: number;
   readonly preview: number;
   readonly destroy: number;
   readonly dials: number;
-  readonly loopDials: number;
   readonly peakMiB: number;
   readonly stateBytes: number;
 }
 
-/** One result for each of the modes; a round has one loop, to which all its stacks are compared. */
-async function measure(hosts: number, rounds: number): Promise<FleetResult[]> {
+export interface FleetResult extends StackResult {
+  readonly hosts: number;
+  readonly rounds: number;
+  readonly loop: number;
+  readonly loopDials: number;
+  readonly withoutCheckpoints: StackResult;
+}
+
+async function measure(hosts: number, rounds: number): Promise<FleetResult> {
   const endpoints = new Endpoints();
   const loops: { seconds: number; dials: number }[] = [];
   const stacks = modes.map((): Awaited<ReturnType<typeof runStack>>[] => []);
@@ -75,42 +80,44 @@ async function measure(hosts: number, rounds: number): Promise<FleetResult[]> {
   };
   await undoing(() => endpoints.close(), playRounds);
   const round = (value: number) => Number(value.toFixed(2));
-  return stacks.map((ran, at) => {
+  const [withCheckpoints, withoutCheckpoints] = stacks.map((ran): StackResult => {
     const of = (name: keyof (typeof ran)[number]) => median(ran.map((one) => one[name]));
     return {
-      hosts,
-      checkpoints: modes[at] ?? true,
-      loop: round(median(loops.map(({ seconds }) => seconds))),
       up: round(of("up")),
       ratio: round(median(ran.map(({ up }, number) => up / (loops[number]?.seconds ?? Number.NaN)))),
       preview: round(of("preview")),
       destroy: round(of("destroy")),
       dials: of("upDials"),
-      loopDials: median(loops.map(({ dials }) => dials)),
       peakMiB: Math.round(of("peakMiB")),
       stateBytes: of("stateBytes"),
     };
-  });
+  }) as [StackResult, StackResult];
+  const loop = round(median(loops.map(({ seconds }) => seconds)));
+  const loopDials = median(loops.map(({ dials }) => dials));
+  return { hosts, rounds, loop, loopDials, ...withCheckpoints, withoutCheckpoints };
 }
 
 async function main(): Promise<void> {
   const counts = values.hosts.split(",").map(Number);
-  const rounds = Number(values.rounds);
-  if (counts.some((count) => !(count >= 1 && count <= 200)) || !(rounds >= 1))
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (counts.some((count) => !(count >= 1 && count <= 200)) || (rounds !== undefined && !(rounds >= 1)))
     throw new Error(
       `bench: expected --hosts of 1 to 200 and --rounds of at least 1, found ${values.hosts} and ${values.rounds}`,
     );
   const results: FleetResult[] = [];
-  for (const count of counts) results.push(...(await measure(count, rounds)));
-  if (values.write) {
-    const folder = join(__dirname, "..", "docs", "bench");
-    const machine = describeMachine({ rounds, ms: 0 });
-    fs.writeFileSync(join(folder, "fleet.json"), `${JSON.stringify({ machine, results }, null, 2)}\n`);
-    fs.writeFileSync(join(folder, "fleet.svg"), drawFleet(results));
+  for (const count of counts) {
+    results.push(await measure(count, rounds ?? (count > 20 ? 1 : 3)));
+    if (values.write) write(results);
   }
   const [only, ...more] = results;
-  const nameOf = ({ hosts, checkpoints }: FleetResult) => `${hosts}${checkpoints ? "" : " without checkpoints"}`;
-  console.log(JSON.stringify(more.length === 0 ? only : Object.fromEntries(results.map((one) => [nameOf(one), one]))));
+  console.log(JSON.stringify(more.length === 0 ? only : Object.fromEntries(results.map((one) => [one.hosts, one]))));
+}
+
+function write(results: readonly FleetResult[]): void {
+  const folder = join(__dirname, "..", "docs", "bench");
+  const { versions: _, ...machine } = describeMachine();
+  fs.writeFileSync(join(folder, "fleet.json"), `${JSON.stringify({ machine, results }, null, 2)}\n`);
+  fs.writeFileSync(join(folder, "fleet.svg"), drawFleet(results));
 }
 
 function say(text: string): void {

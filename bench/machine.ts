@@ -11,12 +11,10 @@ export interface Machine {
   readonly cpus: number;
   readonly memoryGiB: number;
   readonly isVirtual: boolean;
-  readonly rounds: number;
-  readonly ms: number;
   readonly versions: Record<string, string>;
 }
 
-export function describeMachine(run: { readonly rounds: number; readonly ms: number }): Machine {
+export function describeMachine(): Machine {
   const [cpu] = os.cpus();
   return {
     date: new Date().toISOString().slice(0, 10),
@@ -25,7 +23,6 @@ export function describeMachine(run: { readonly rounds: number; readonly ms: num
     cpus: os.cpus().length,
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
     isVirtual: /^flags.*\bhypervisor\b/m.test(fs.readFileSync("/proc/cpuinfo", "utf8")),
-    ...run,
     versions: {
       redis: version("redis-server", "--version"),
       nginx: version("nginx", "-v"),

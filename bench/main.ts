@@ -31,7 +31,7 @@ const ms = Number(values.ms ?? (values.quick ? 150 : 400));
 
 async function main(): Promise<void> {
   if (os.cpus().length < 2) throw new Error("bench: expected two CPUs or more, found one");
-  const machine = describeMachine({ rounds, ms });
+  const machine = { ...describeMachine(), rounds, ms };
   const suites = [sockets(ms), networks(ms), programs(ms), memory()];
   const results: Record<string, Result> = {};
   const chosen = suites.map((suite) => ({ ...suite, cells: suite.cells.filter(isWanted) }));

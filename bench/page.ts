@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // docs/bench: results.json, and what is drawn and written from it. Alone: `npx tsx bench/page.ts` draws again from the same results.
 import type { Result } from "./cell";
-import { cellText, lossesText, machineText, plainText, read, write, writeSection } from "./figures";
-import type { Machine } from "./machine";
+import { cellText, lossesText, machineText, plainText, type Run, read, write, writeSection } from "./figures";
 import { drawSizes, drawWorkloads } from "./plot";
 import { ways } from "./ways";
 
 export interface Report {
-  readonly machine: Machine;
+  readonly machine: Run;
   readonly results: Record<string, Result>;
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Result } from "./cell";
-import { cellText, lossesText, machineText, plainText, write, writeSection } from "./figures";
-import type { Machine } from "./machine";
+import { cellText, lossesText, machineText, plainText, type Run, write, writeSection } from "./figures";
 import type { Rest } from "./pool-rest";
 
 export interface PoolReport {
-  readonly machine: Machine;
+  readonly machine: Run;
   /** Seconds. */
   readonly up: number;
   readonly rest: Rest;

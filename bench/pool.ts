@@ -84,7 +84,7 @@ async function measurePool(pool: Pool): Promise<PoolReport> {
   }
   say("a minute of rest");
   const rest = await measureRest([cluster.node(1), cluster.node(2)], stop.signal);
-  const machine = { ...describeMachine({ rounds, ms }), versions: await versionsOf(cluster) };
+  const machine = { ...describeMachine(), rounds, ms, versions: await versionsOf(cluster) };
   return { machine, up, rest, cells: results };
 }
 
