@@ -1,34 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * iter/sockmap over `sockets`: a line for each enrolled socket:
+ * A classifier that sees no traffic. The probe gives it the key of one of `sockets` as a packet (BPF_PROG_TEST_RUN), and gets back a line
+ * in two pieces, or 0 when that socket has gone. An iterator would do, but there are kernels that refuse those over the elements of a map.
  *
- *	KEY VERDICT UNREAD MODE PEER INODE ACTIVE LOCAL PORT REMOTE PORT MESSAGES BYTES SENT LAG WHY
+ *	KEY VERDICT UNREAD MODE PEER INODE ACTIVE MESSAGES BYTES SENT LAG WHY LOCAL PORT REMOTE PORT
  *
- * KEY and PEER are keys of the map as bpftool takes them, byte by byte. VERDICT is idle when the socket may be taken out of the map
- * (once its generation drains and every program run of before is over), unread when it holds redirected bytes that would vanish,
- * busy when a call that may still redirect to it is under way. UNREAD is in bytes, or -1 where the kernel does not count them.
- * INODE is 0 for a socket without a file. MESSAGES and BYTES were redirected, SENT messages went by any way. LAG is how many bytes
- * of those sent by TCP the peer has not read yet. WHY is what keeps the direction from being redirected, or "-".
+ * KEY and PEER are keys of the map, byte by byte in hexadecimal. VERDICT is idle when the socket may be taken out of the map (once its
+ * generation drains and every program run of before is over), unread when it holds redirected bytes that would vanish, busy when a call
+ * that may still redirect to it is under way. UNREAD is in bytes, or -1 where the kernel does not count them. INODE is 0 for a socket
+ * without a file. MESSAGES and BYTES were redirected, SENT messages went by any way. LAG is how many bytes of those sent by TCP the peer
+ * has not read yet. WHY is what keeps the direction from being redirected, or "-".
  */
-#define NO_MAPS /* it reads the one that it is pinned for */
+#define ONLY_SOCKETS
 #include "ends.h"
 
 #define AF_INET6 10
 
-#define PRINT(seq, format, ...)                                                  \
-	({                                                                       \
-		static const char text[] = format;                               \
-		__u64 values[] = { __VA_ARGS__ };                                \
-		bpf_seq_printf(seq, text, sizeof(text), values, sizeof(values)); \
+#define PIECE 192
+
+struct line { /* as in host/probe/list.c */
+	char piece[2][PIECE]; /* text, up to the first NUL */
+};
+
+#define PRINT(piece, format, ...)                                         \
+	({                                                                \
+		static const char text[] = format;                        \
+		__u64 values[] = { __VA_ARGS__ };                         \
+		bpf_snprintf(piece, PIECE, text, values, sizeof(values)); \
 	})
 
 enum verdict { IDLE, UNREAD, BUSY };
 
-struct { /* too large for the stack beside that of another end */
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+struct scratch {
+	struct socket_state state;
+	struct line line;
+};
+
+struct
+{ /* too large for the stack; nobody else writes here, for each listing loads the object anew */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct socket_state);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct scratch));
 } scratch SEC(".maps");
 
 static const char verdicts[][8] = { "idle", "unread", "busy" };
@@ -59,27 +72,17 @@ static const char reasons[][16] = {
 	"left",
 };
 
-static __always_inline enum verdict judge(const struct end *end, const struct socket_state *own)
+/* Either psock is 0 where its end is not in the map; that of the peer, who may feed this end, also where there is none. */
+static __always_inline enum verdict judge(const struct socket_state *own, struct sk_psock *psock,
+					  struct sk_psock *feeder)
 {
-	const struct end *peer = &own->peer;
-	struct sk_psock *psock = get_psock(end), *feeder;
-
 	if (!psock)
 		return BUSY; /* it is leaving at this very moment */
 	if (has_redirected_bytes(psock))
 		return UNREAD;
-	if (!is_end(peer))
+	if (!feeder)
 		return IDLE; /* never known, or closed: nobody feeds it */
-	feeder = get_psock(peer);
-	return feeder && count_calls(peer, feeder, own->flags & FLAG_ADOPTED) > 0 ? BUSY : IDLE;
-}
-
-static __always_inline void print_key(struct seq_file *seq, __u64 key)
-{
-	const __u8 *byte = (const __u8 *)&key;
-
-	PRINT(seq, "%02x:%02x:%02x:%02x:", byte[0], byte[1], byte[2], byte[3]);
-	PRINT(seq, "%02x:%02x:%02x:%02x", byte[4], byte[5], byte[6], byte[7]);
+	return count_calls(&own->peer, feeder, own->flags & FLAG_ADOPTED) > 0 ? BUSY : IDLE;
 }
 
 static __always_inline __u64 get_inode(struct sock *sk)
@@ -92,17 +95,17 @@ static __always_inline __u64 get_inode(struct sock *sk)
 }
 
 /* The kernel takes each address from the socket itself. */
-static __always_inline void print_addresses(struct seq_file *seq, struct sock *sk)
+static __always_inline void print_addresses(char *piece, struct sock *sk)
 {
 	__u16 local = BPF_CORE_READ(sk, __sk_common.skc_num);
 	__u16 remote = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 
 	if (bpf_core_field_exists(sk->__sk_common.skc_v6_daddr) &&
 	    BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
-		PRINT(seq, "%pI6 %d %pI6 %d ", (__u64)&sk->__sk_common.skc_v6_rcv_saddr, local,
+		PRINT(piece, "%pI6 %d %pI6 %d", (__u64)&sk->__sk_common.skc_v6_rcv_saddr, local,
 		      (__u64)&sk->__sk_common.skc_v6_daddr, remote);
 	else
-		PRINT(seq, "%pI4 %d %pI4 %d ", (__u64)&sk->__sk_common.skc_rcv_saddr, local,
+		PRINT(piece, "%pI4 %d %pI4 %d", (__u64)&sk->__sk_common.skc_rcv_saddr, local,
 		      (__u64)&sk->__sk_common.skc_daddr, remote);
 }
 
@@ -112,25 +115,24 @@ static __always_inline __u32 get_lag(const struct socket_state *own)
 			*peer = (struct tcp_sock *)own->peer.sock;
 	__u32 written = 0, copied = 0;
 
-	if (!is_end(&own->peer) || BPF_CORE_READ_INTO(&written, tp, write_seq) ||
+	if (BPF_CORE_READ_INTO(&written, tp, write_seq) ||
 	    BPF_CORE_READ_INTO(&copied, peer, copied_seq))
 		return 0;
 	return written - copied;
 }
 
-static __always_inline enum reason explain(const struct socket_state *own, __u32 lag)
+static __always_inline enum reason explain(const struct socket_state *own, bool is_peer_in,
+					   __u32 lag)
 {
 	__u32 threads[2];
-	bool is_gone;
 
 	if (!own->peer.cookie)
 		return PEER_UNKNOWN;
-	is_gone = !is_end(&own->peer) || !get_psock(&own->peer);
 	if (own->mode == MODE_LEAVE && own->strikes >= STRIKES)
 		return SMALL_MESSAGES;
 	if (own->mode == MODE_LEAVE && is_spill_long(own))
 		return MUCH_BY_TCP;
-	if (is_gone)
+	if (!is_peer_in)
 		return PEER_GONE;
 	if (own->mode == MODE_BYPASS)
 		return NONE;
@@ -144,45 +146,55 @@ static __always_inline enum reason explain(const struct socket_state *own, __u32
 	return count_sleepers(&own->peer, threads) ? READER_ASLEEP : NEXT_MESSAGE;
 }
 
-SEC("iter/sockmap")
-int list_sockets(struct bpf_iter__sockmap *ctx)
+static __always_inline bool describe(const struct end *end, struct scratch *its)
 {
-	struct seq_file *seq = ctx->meta->seq;
-	struct sock *sk = ctx->sk;
-	__u64 *key = ctx->key;
-	struct socket_state *own;
-	struct sk_psock *psock;
-	enum verdict verdict;
+	const struct socket_state *own = &its->state;
+	struct sock *sk = (struct sock *)end->sock;
+	struct sk_psock *psock = get_psock(end), *feeder = 0;
 	__s64 unread = -1;
-	enum reason why;
-	struct end end;
 	__u32 lag = 0;
 
-	own = bpf_map_lookup_elem(&scratch, &lag);
-	if (!sk || !key || !own)
-		return 0;
-	end.cookie = *key;
-	end.sock = (__u64)sk;
-	if (!read_state(&end, own))
-		return 0;
-	psock = get_psock(&end);
+	if (!read_state(end, &its->state))
+		return false;
+	if (is_end(&own->peer)) {
+		feeder = get_psock(&own->peer);
+		lag = get_lag(own);
+	}
 	if (psock && bpf_core_field_exists(psock->msg_tot_len)) {
 		__u32 bytes = 0;
 
 		BPF_CORE_READ_INTO(&bytes, psock, msg_tot_len);
 		unread = bytes;
 	}
-	verdict = judge(&end, own);
-	print_key(seq, end.cookie);
-	PRINT(seq, " %s %lld %d ", (__u64)verdicts[verdict], unread, own->mode);
-	print_key(seq, own->peer.cookie);
-	PRINT(seq, " %llu %d ", get_inode(sk), own->flags & FLAG_ACTIVE);
-	print_addresses(seq, sk);
-	lag = get_lag(own);
-	why = explain(own, lag);
-	PRINT(seq, "%llu %llu %u %u %s\n", own->messages, own->bytes, own->sent, lag,
-	      (__u64)reasons[why]);
-	return 0;
+	PRINT(its->line.piece[0], "%016llx %s %lld %d %016llx %llu %d %llu %llu %u %u %s ",
+	      bpf_cpu_to_be64(end->cookie), (__u64)verdicts[judge(own, psock, feeder)], unread,
+	      own->mode, bpf_cpu_to_be64(own->peer.cookie), get_inode(sk), own->flags & FLAG_ACTIVE,
+	      own->messages, own->bytes, own->sent, lag, (__u64)reasons[explain(own, feeder, lag)]);
+	print_addresses(its->line.piece[1], sk);
+	return true;
+}
+
+SEC("classifier")
+int list_socket(CONTEXT(__sk_buff) packet)
+{
+	struct scratch *its;
+	struct bpf_sock *sk;
+	struct tcp_sock *tp;
+	struct end end = {};
+	__u32 first = 0;
+	bool is_there;
+
+	its = bpf_map_lookup_elem(&scratch, &first);
+	if (!its || bpf_skb_load_bytes(packet, 0, &end.cookie, sizeof(end.cookie)))
+		return 0;
+	sk = bpf_map_lookup_elem(&sockets, &end.cookie);
+	if (!sk)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	end.sock = (__u64)tp;
+	is_there = tp && describe(&end, its);
+	bpf_sk_release(sk);
+	return is_there && !bpf_skb_store_bytes(packet, 0, &its->line, sizeof(its->line), 0);
 }
 
 char LICENSE[] SEC("license") = "GPL";

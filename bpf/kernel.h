@@ -12,6 +12,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+/* What a program is given. A pointer to the structure would bring the names of all its fields into the object, which nothing reads. */
+#define CONTEXT(type) void *
+
 /* A function that stays one in the object: called from several places, or too large to repeat. */
 #define SUBPROGRAM static __noinline __attribute__((unused))
 
@@ -195,12 +198,6 @@ struct seq_file;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
-};
-
-struct bpf_iter__sockmap {
-	struct bpf_iter_meta *meta;
-	void *key;
-	struct sock *sk;
 };
 
 #pragma clang attribute pop

@@ -263,8 +263,9 @@ static __always_inline void look_at_guard(struct socket_state *own)
 }
 
 SEC("sk_msg")
-int redirect_msg(struct sk_msg_md *msg)
+int redirect_msg(CONTEXT(sk_msg_md) context)
 {
+	struct sk_msg_md *msg = context;
 	struct bpf_sock *sk = msg->sk;
 	struct socket_state *own;
 	__u64 drain;

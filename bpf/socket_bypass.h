@@ -206,8 +206,6 @@ static __always_inline bool is_spill_long(const struct socket_state *own)
 	       own->spilled_messages > SPILL_MESSAGES + (own->messages - own->returned) / 4;
 }
 
-#ifndef NO_MAPS
-
 /* --- Maps --- */
 
 struct { /* every enrolled socket, by its cookie; what redirect chooses from */
@@ -216,6 +214,8 @@ struct { /* every enrolled socket, by its cookie; what redirect chooses from */
 	__type(key, __u64);
 	__type(value, __u64);
 } sockets SEC(".maps");
+
+#ifndef ONLY_SOCKETS
 
 struct { /* active ends that wait for their passive end */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -283,8 +283,10 @@ static __always_inline void on_rtt(struct bpf_sock_ops *ctx)
 }
 
 SEC("sockops")
-int track_sockets(struct bpf_sock_ops *ctx)
+int track_sockets(CONTEXT(bpf_sock_ops) context)
 {
+	struct bpf_sock_ops *ctx = context;
+
 	switch (ctx->op) {
 	case BPF_SOCK_OPS_RWND_INIT:
 		if (!ctx->is_fullsock) /* the request of a listener */

@@ -107,7 +107,7 @@ must() {
 # The most telling line of $out: what the verifier said last, else libbpf, else bpftool.
 explain() {
 	say "$out" | awk '
-		/^processed [0-9]+ insns/ { verifier = last }
+		/^processed [0-9]+ insns/ && last !~ /BEGIN PROG LOAD LOG/ { verifier = last }
 		/^libbpf: .*([Ff]ail|[Ee]rror|not |[Uu]nknown)/ && !libbpf { libbpf = $0 }
 		/"error":/ { sub(/.*"error":"/, ""); sub(/".*/, ""); bpftool = $0 }
 		{ last = $0 }
@@ -639,11 +639,12 @@ check_rivals() {
 # --- drain and sweep ---
 
 list_sockets() { # FOLDER -> $listed, in the words of that very generation
+	find_probe
 	# A report may list them while a drain does.
-	iterator=$1/flows-$$
-	object=$(find_file flows.bpf.o "$state_dir/${1#"$B"/}") && bpf iter pin "$object" "$iterator" map pinned "$1/sockets" && listed=$(cat "$iterator")
-	code=$?
-	ignore rm -f "$iterator"
+	flows=$1/flows-$$
+	object=$(find_file flows.bpf.o "$state_dir/${1#"$B"/}") && bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" && out=$("$probe" list "$flows" "$1/sockets" 2>&1)
+	code=$? listed=$out
+	ignore rm -f "$flows"
 	return "$code"
 }
 
@@ -678,7 +679,7 @@ sweep() { # FOLDER -> $left, $unread
 		[ "$2" -gt 0 ] && [ -z "$final" ] || return 0
 		[ "$(date +%s)" -lt "$deadline" ] || final=1
 		# A socket that closed meanwhile ends the batch: the next round goes on.
-		say "$listed" | awk -v map="$1/sockets" '$2 == "idle" { gsub(/:/, " ", $1); print "map delete pinned " map " key hex " $1 }' | ignore "$bpftool" batch file -
+		say "$listed" | awk -v map="$1/sockets" '$2 == "idle" { gsub(/../, "& ", $1); print "map delete pinned " map " key hex " $1 }' | ignore "$bpftool" batch file -
 		[ "$3" -gt 0 ] || sleep 0.2 2>/dev/null || sleep 1
 	done
 	left=$(count_keys "$1/sockets") || left=0
@@ -1413,8 +1414,8 @@ show_flows() {
 		# The line of a socket -> f; its processes as JSON -> who, as text -> f["at"]
 		function take(key,   i, n, pid) {
 			split(flow[key], f, " ")
-			f[8] = address(f[8]); f[10] = address(f[10])
-			f["at"] = place(f[8], f[9]); who = ""
+			f[13] = address(f[13]); f[15] = address(f[15])
+			f["at"] = place(f[13], f[14]); who = ""
 			n = split(owners[f[6]], pid, " ")
 			if (json == "" && n) f["at"] = f["at"] " " process(pid[1]) "/" pid[1] (n > 1 ? "+" n - 1 : "")
 			else for (i = 1; i <= n; i++) who = more(who, "{\"pid\":" pid[i] ",\"command\":" quote(process(pid[i])) "}")
@@ -1422,14 +1423,14 @@ show_flows() {
 		function end_of(key) {
 			if (key == "") return "null"
 			take(key)
-			return "{\"address\":\"" f[8] "\",\"port\":" f[9] ",\"remoteAddress\":\"" f[10] "\",\"remotePort\":" f[11] ",\"processes\":[" who "],\"state\":\"" modes[f[4] + 1] "\",\"messages\":" f[12] ",\"bytes\":" f[13] ",\"sent\":" f[14] ",\"unread\":" (f[3] < 0 ? "null" : f[3]) ",\"unreadByTcp\":" f[15] ",\"why\":" (f[16] == "-" ? "null" : quote(f[16])) "}"
+			return "{\"address\":\"" f[13] "\",\"port\":" f[14] ",\"remoteAddress\":\"" f[15] "\",\"remotePort\":" f[16] ",\"processes\":[" who "],\"state\":\"" modes[f[4] + 1] "\",\"messages\":" f[8] ",\"bytes\":" f[9] ",\"sent\":" f[10] ",\"unread\":" (f[3] < 0 ? "null" : f[3]) ",\"unreadByTcp\":" f[11] ",\"why\":" (f[12] == "-" ? "null" : quote(f[12])) "}"
 		}
 		function row(from, to,   unread, at) {
 			if (from == "") return
 			if (to != "") { take(to); unread = f[3]; at = f["at"] }
 			take(from)
-			if (to == "") at = place(f[10], f[11])
-			put(f["at"], at, modes[f[4] + 1], f[12], f[13], unread < 0 ? "" : unread, f[16])
+			if (to == "") at = place(f[15], f[16])
+			put(f["at"], at, modes[f[4] + 1], f[8], f[9], unread < 0 ? "" : unread, f[12])
 		}
 		function put(from, to, mode, messages, bytes, unread, why) {
 			left[++rows] = from; right[rows] = to
@@ -1439,12 +1440,12 @@ show_flows() {
 		}
 		BEGIN { split("wait spill bypass leave", modes, " ") }
 		$1 == "generation" { label = $2 " " $3; drained = $4; next }
-		NF == 16 && $1 ~ /:.*:/ {
-			if ($4 == 3 && drained) $16 = "drained"
+		NF == 16 && length($1) == 16 {
+			if ($4 == 3 && drained) $12 = "drained"
 			key = label " " $1
 			if (!(key in flow)) order[++n] = key # the kernel may list one twice
 			flow[key] = $0; wanted[$6]
-			if ($5 !~ /^[0:]*$/) { peer[key] = label " " $5; peer[label " " $5] = key }
+			if ($5 !~ /^0*$/) { peer[key] = label " " $5; peer[label " " $5] = key }
 			next
 		}
 		/^[0-9]+\/fd:$/ { pid = $1; sub(/\/.*/, "", pid); next }
@@ -1715,7 +1716,7 @@ try_load() { # every object, in a folder of its own
 	load_track "$trial" "$(find_file track.bpf.o)"
 	load_redirect "$trial" "$(find_file redirect.bpf.o)"
 	attach_verdict "$trial"
-	must iter pin "$(find_file flows.bpf.o)" "$trial/flows" map pinned "$trial/sockets"
+	list_sockets "$trial" || err "flows: expected to list the sockets of a map, found: $(explain)"
 }
 
 # Runs a check that says why it refuses.

@@ -6,14 +6,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-enum { MEMBARRIER_GLOBAL = 1, LIMIT_SECONDS = 30 };
-
-static void give_up(int signal)
-{
-	(void)signal;
-	say("grace: no end after 30 s");
-	_exit(EXIT_FAILED);
-}
+enum { MEMBARRIER_GLOBAL = 1 };
 
 /* With one CPU membarrier returns at once, also on kernels that preempt. */
 static bool has_several_cpus(void)
@@ -37,7 +30,7 @@ int verb_grace(char **words)
 		say("grace: expected no argument, found ", words[0]);
 		return EXIT_USAGE;
 	}
-	limit_time(LIMIT_SECONDS, give_up);
+	limit_verb("grace");
 	is_over = syscall(SYS_membarrier, MEMBARRIER_GLOBAL, 0) == 0;
 	if (!is_over || !has_several_cpus()) {
 		/* nohz_full kernels refuse membarrier; closing a packet socket waits for the same grace period. */

@@ -13,11 +13,6 @@
 
 enum { MAX_NAMESPACES = 4096, NEW_NET = 0x40000000 };
 
-static int bpf(int command, union bpf_attr *attr)
-{
-	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr), 0, 0, 0);
-}
-
 static bool refuse(const char *what)
 {
 	say("iterate: ", what, ": ", name_error(errno));
@@ -113,9 +108,7 @@ int verb_iterate(char **words)
 		say("iterate: expected PIN");
 		return EXIT_USAGE;
 	}
-	memset(&attr, 0, sizeof(attr));
-	attr.pathname = (uint64_t)(uintptr_t)words[0];
-	program = bpf(BPF_OBJ_GET, &attr);
+	program = open_pin(words[0]);
 	if (program < 0) {
 		refuse(words[0]);
 		return EXIT_FAILED;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c. */
+/* What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c and list.c. */
 #ifndef PROBE_H
 #define PROBE_H
 
@@ -62,6 +62,8 @@ pid_t spawn(void);
 int reap(pid_t child, unsigned int ms);
 /* Runs `expired` on SIGALRM after `seconds`, whatever the caller blocked or ignored. */
 void limit_time(unsigned int seconds, void (*expired)(int signal));
+/* Ends the process after 30 s, with a word about it. */
+void limit_verb(const char *verb);
 /* `command` follows a "--"; returns an exit code, and only on failure. */
 int run_command(char **command);
 
@@ -229,6 +231,11 @@ void count_latency(uint64_t ns);
 /* The latency that `per_mille` of all counted ones do not exceed, within 1 %. */
 uint64_t find_latency(unsigned int per_mille);
 
+/* bpf.c: like the calls of the kernel, -1 with errno. */
+union bpf_attr;
+int bpf(int command, union bpf_attr *attr);
+int open_pin(const char *path);
+
 /* One verb each; `words` are the arguments behind the verb, NULL at the end. */
 int verb_lock(char **words);
 int verb_grace(char **words);
@@ -236,5 +243,6 @@ int verb_cgroup(char **words);
 int verb_selftest(char **words);
 int verb_bench(char **words);
 int verb_iterate(char **words);
+int verb_list(char **words);
 
 #endif

@@ -80,6 +80,21 @@ void limit_time(unsigned int seconds, void (*expired)(int signal))
 	alarm(seconds);
 }
 
+static const char *limited;
+
+static void give_up(int signal)
+{
+	(void)signal;
+	say(limited, ": no end after 30 s");
+	_exit(EXIT_FAILED);
+}
+
+void limit_verb(const char *verb)
+{
+	limited = verb;
+	limit_time(30, give_up);
+}
+
 int run_command(char **command)
 {
 	int code;

@@ -328,9 +328,20 @@ export class Datapath {
 
   flows(): Flow[] {
     const pin = `${this.host.pins}/flows-test`;
-    call("bpftool", "iter", "pin", join(this.host.bundle, "flows.bpf.o"), pin, "map", "pinned", this.pin("sockets"));
+    const reused = ["map", "name", "sockets", "pinned", this.pin("sockets")];
+    const object = join(this.host.bundle, "flows.bpf.o");
+    call("bpftool", "prog", "load", object, pin, "type", "classifier", ...reused);
     try {
-      const lines = call("cat", pin).trim().split("\n");
+      const lines = call(
+        "sh",
+        "-c",
+        'exec "$0-$(uname -m)" list "$@"',
+        join(this.host.bundle, "probe"),
+        pin,
+        this.pin("sockets"),
+      )
+        .trim()
+        .split("\n");
       return lines
         .filter((line) => line !== "")
         .map((line) => line.split(" "))

@@ -111,7 +111,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     await host.raw("remove", "--instance", other.instance, "--state-dir", host.stateDir);
   });
 
-  test("an instance that is nowhere is an error, and no iterator stays pinned", async () => {
+  test("an instance that is nowhere is an error, and no program stays pinned", async () => {
     const host = new Host(shell);
     await host.apply();
     expect(await host.raw("flows", "--instance", "nobody", "--state-dir", host.stateDir)).toMatchObject({
