@@ -97,9 +97,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     const [host, other] = [new Host(shell), new Host(shell)];
     await host.apply();
     await host.apply("--instance", other.instance, "--cgroup", other.cgroup);
-    const child = host.start("python3", "-c", many, "600");
-    const lines = createInterface({ input: child.stdout ?? process.stdin })[Symbol.asyncIterator]();
-    const ports = JSON.parse((await lines.next()).value ?? "");
+    const ports = await connect(host, 600);
     const { stdout } = await host.raw("flows", "--json", "--state-dir", host.stateDir);
     const found = (JSON.parse(stdout) as Flow[]).filter(({ instance }) => instance === host.instance);
     expect(found.map(({ client }) => client?.port).sort()).toEqual(ports.sort());
@@ -109,6 +107,21 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     const json = await host.raw("flows", "--json", "--instance", other.instance, "--state-dir", host.stateDir);
     expect(JSON.parse(json.stdout)).toEqual([]);
     await host.raw("remove", "--instance", other.instance, "--state-dir", host.stateDir);
+  });
+
+  test("lists every connection that stays while others come and go", async () => {
+    const host = new Host(shell);
+    await host.apply();
+    host.start("python3", "-c", storm);
+    const ports = await connect(host, 300);
+    const met = new Set<number | undefined>();
+    for (let i = 0; i < 5; i++) {
+      const found = (await list(host)).map(({ client }) => client?.port);
+      expect(found).toEqual(expect.arrayContaining(ports));
+      for (const port of found) met.add(port);
+    }
+    // The others were really others each time.
+    expect(met.size).toBeGreaterThan(ports.length + 2 * 200);
   });
 
   test("an instance that is nowhere is an error, and no program stays pinned", async () => {
@@ -135,6 +148,30 @@ for _ in range(int(sys.argv[1])):
 print(json.dumps([client.getsockname()[1] for client, _ in pairs]), flush=True)
 sys.stdin.read()
 `;
+
+/** Two hundred at a time, which say enough that their service is not taken for one of short connections. */
+const storm = `
+import random, socket
+listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+pairs = []
+while True:
+    client = socket.create_connection(listener.getsockname())
+    server = listener.accept()[0]
+    for _ in range(4):
+        client.send(b"x")
+        server.recv(1)
+    pairs.append((client, server))
+    if len(pairs) > 200:
+        for end in pairs.pop(random.randrange(len(pairs))):
+            end.close()
+`;
+
+/** So many connections that stay; gives the ports of their clients. */
+async function connect(host: Host, count: number): Promise<number[]> {
+  const child = host.start("python3", "-c", many, `${count}`);
+  const lines = createInterface({ input: child.stdout ?? process.stdin })[Symbol.asyncIterator]();
+  return JSON.parse((await lines.next()).value ?? "");
+}
 
 async function list(host: Host): Promise<Flow[]> {
   const { code, stdout, stderr } = await host.raw("flows", "--json", ...host.common.slice(0, 4));
