@@ -164,8 +164,8 @@ find_file() ( # NAME [FOLDER]: in a generation's folder, else in the nearest
 	return 1
 )
 
-find_probe() {
-	probe=$(find_file "probe-$(machine)") || err "probe-$(machine): expected it in $here or $home, found none; this host is of type $(machine): declare it so (machine), or run object install again"
+find_probe() { # [FOLDER]
+	probe=$(find_file "probe-$(machine)" "${1:-}") || err "probe-$(machine): expected it in $here or $home, found none; this host is of type $(machine): declare it so (machine), or run object install again"
 }
 
 # --- who may have written here ---
@@ -639,10 +639,11 @@ check_rivals() {
 # --- drain and sweep ---
 
 list_sockets() { # FOLDER -> $listed, in the words of that very generation
-	find_probe
+	its=$state_dir/${1#"$B"/}
+	find_probe "$its"
 	# A report may list them while a drain does.
 	flows=$1/flows-$$
-	object=$(find_file flows.bpf.o "$state_dir/${1#"$B"/}") && bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" && out=$("$probe" list "$flows" "$1/sockets" 2>&1)
+	object=$(find_file flows.bpf.o "$its") && bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" && out=$("$probe" list "$flows" "$1/sockets" 2>&1)
 	code=$? listed=$out
 	ignore rm -f "$flows"
 	return "$code"
