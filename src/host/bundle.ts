@@ -28,9 +28,9 @@ export interface Bundle {
 export type Files = ReadonlyMap<string, Buffer>;
 
 /** Pulumi keeps what is sent twice per host in its state. */
-export const largestBundle = 64 * 1024;
+export const largestBundle = 128 * 1024;
 /** With an object that is sent on demand, or packed only now because it was only now compiled. */
-const largestOther = 80 * 1024;
+const largestOther = 160 * 1024;
 
 /** Objects that are sent only where they are asked for. */
 const extraNames = ["adopt", "guard"] as const;
