@@ -19,6 +19,7 @@
 /* The address only; 0 where the loader may not see it (kptr_restrict). */
 extern const void woken_wake_function __ksym __weak;
 extern const void ep_poll_callback __ksym __weak;
+extern const void pollwake __ksym __weak;
 
 static __always_inline bool is_end(const struct end *end)
 {
@@ -129,8 +130,10 @@ SUBPROGRAM int count_sleepers(const struct end *end, __u32 threads[2])
 }
 
 /*
- * Whether somebody waits for the socket by edge-triggered epoll: such a reader may not come back for bytes whose wake-up it had
- * before. Also true where that cannot be known, and before accept().
+ * Whether somebody waits for the socket who hears of each wake-up once, and may not come back for bytes whose
+ * wake-up it had before: edge-triggered epoll, and whatever waits in a way that is not known here (a poll of
+ * io_uring that stays armed). poll(), select() and level-triggered epoll look again, and who sleeps in a call
+ * on the socket looks when it wakes. Also true where that cannot be known, and before accept().
  */
 SUBPROGRAM bool may_be_read_by_edges(const struct end *end)
 {
@@ -154,11 +157,15 @@ SUBPROGRAM bool may_be_read_by_edges(const struct end *end)
 		void *func = 0;
 		__u32 events = 0;
 
-		if (!&ep_poll_callback || BPF_CORE_READ_INTO(&func, waiter, func))
+		if (BPF_CORE_READ_INTO(&func, waiter, func) || !func)
 			return true;
-		if (func == &ep_poll_callback &&
-		    (BPF_CORE_READ_INTO(&events, entry, base, event.events) || (events & EPOLLET)))
+		if (func == &ep_poll_callback) {
+			if (BPF_CORE_READ_INTO(&events, entry, base, event.events) ||
+			    (events & EPOLLET))
+				return true;
+		} else if (func != &woken_wake_function && func != &pollwake) {
 			return true;
+		}
 		if (BPF_CORE_READ_INTO(&at, waiter, entry.next))
 			return true;
 	}

@@ -14,6 +14,12 @@ describe.skipIf(isSkipped)("a reader by edge-triggered epoll that stops at a sho
     await expectCounters(path, { pairs: 1, leaves: some });
   });
 
+  test("when it waits by a poll of io_uring that stays armed", async () => {
+    const path = await Datapath.make();
+    expect(await path.play("edge.late_by_ring", 100, 1030, 1100, 1100, 1100, 300, 300)).toEqual({ behind: 0 });
+    await expectCounters(path, { pairs: 1, leaves: some });
+  });
+
   test("when one message goes by TCP now and then", async () => {
     const path = await Datapath.make(["-DLOOK_MESSAGES=4", "-DREFRESH_JIFFIES=2"]);
     expect(await path.play("edge.refreshed")).toEqual({ behind: 0 });

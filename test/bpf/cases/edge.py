@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers by edge-triggered epoll that take a short read for the end of what is there, as epoll(7) allows."""
+"""Readers by edge-triggered epoll, or polls of io_uring, that take a short read for the end of what is there, as epoll(7) allows."""
 import select
 import time
 
 from common import NOISE, Thread, equal, exchange, pair, report_line
+from uring import Ring
 
 BUFFER = 1 << 16
 
@@ -13,12 +14,15 @@ class EdgeReader:
         self.sock, self.epoll = sock, select.epoll()
         sock.setblocking(False)
         self.epoll.register(sock, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
-        self.epoll.poll(0)
+        self.wait(0)
+
+    def wait(self, seconds):
+        return self.epoll.poll(seconds)
 
     def read(self, size):
         """What it gets of so many bytes; gives up when nothing wakes it for a second."""
         data = bytearray()
-        while len(data) < size and self.epoll.poll(1):
+        while len(data) < size and self.wait(1):
             while True:
                 try:
                     part = self.sock.recv(BUFFER)
@@ -30,12 +34,31 @@ class EdgeReader:
         return bytes(data)
 
 
-def late(size, *counts):
+class RingReader(EdgeReader):
+    """By a poll of io_uring that stays armed: one completion for each wake-up."""
+
+    def __init__(self, sock):
+        self.sock, self.ring = sock, Ring(2048)
+        sock.setblocking(False)
+        self.ring.poll(sock, select.POLLIN)
+        self.wait(0)
+
+    def wait(self, seconds):
+        count, is_armed = self.ring.take_polls(seconds)
+        equal(is_armed, True, "the poll goes on")
+        return count
+
+
+def late_by_ring(size, *counts):
+    return late(size, *counts, kind=RingReader)
+
+
+def late(size, *counts, kind=EdgeReader):
     """Bursts that end before the reader looks at them; between two of them the test may change something."""
     size = int(size)
     client, server = pair()
     exchange(client, server, 3)
-    reader = EdgeReader(server)
+    reader = kind(server)
     for count in map(int, counts):
         data = b"".join(NOISE[i : i + size] for i in range(count))
 

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of io_uring as sends and receives need. A system call is a full barrier, so plain loads and stores do for one thread."""
+"""As much of io_uring as sends, receives and polls need. A system call is a full barrier, so plain loads and stores do for one thread."""
 import ctypes
 import mmap
+import select
 import struct
 
 from common import LIBC
 
 SETUP, ENTER = 425, 426  # the same numbers on every architecture
 ENTER_GETEVENTS = 1
-OP_SEND, OP_RECV = 26, 27
+OP_POLL_ADD, OP_SEND, OP_RECV = 6, 26, 27
+POLL_ADD_MULTI = 1
+CQE_MORE = 2
 OFFSET_SQES = 0x10000000
 SQE = struct.Struct("<BBHiQQIIQ24x")
 
@@ -32,10 +35,10 @@ class Ring:
     def read(self, at):
         return struct.unpack_from("<I", self.rings, at)[0]
 
-    def submit(self, operation, sock, buffer, size, number):
+    def submit(self, operation, sock, buffer, size, number, flags=0):
         tail = self.read(self.sq_tail)
         index = tail & self.read(self.sq_mask)
-        SQE.pack_into(self.sqes, index * SQE.size, operation, 0, 0, sock.fileno(), 0, buffer, size, 0, number)
+        SQE.pack_into(self.sqes, index * SQE.size, operation, 0, 0, sock.fileno(), 0, buffer, size, flags, number)
         struct.pack_into("<I", self.rings, self.sq_array + index * 4, index)
         struct.pack_into("<I", self.rings, self.sq_tail, tail + 1)
         if LIBC.syscall(ENTER, self.fd, 1, 0, 0, None, 0) != 1:
@@ -50,6 +53,19 @@ class Ring:
         kept = (ctypes.c_char * len(buffer)).from_buffer(buffer)
         self.kept.append(kept)
         self.submit(OP_RECV, sock, ctypes.addressof(kept), len(buffer), 2)
+
+    def poll(self, sock, events):
+        """One completion for each wake-up from now on."""
+        self.submit(OP_POLL_ADD, sock, 0, POLL_ADD_MULTI, 3, events)
+
+    def take_polls(self, seconds):
+        """How many completions of poll() are there, or come within that time; and whether it goes on."""
+        if not select.select([self.fd], [], [], seconds)[0]:
+            return 0, True
+        head, tail = self.read(self.cq_head), self.read(self.cq_tail)
+        last = self.cqes + (tail - 1 & self.read(self.cq_mask)) * 16
+        struct.pack_into("<I", self.rings, self.cq_head, tail)
+        return tail - head, bool(struct.unpack_from("<I", self.rings, last + 12)[0] & CQE_MORE)
 
     def wait(self, count):
         """The results of so many requests."""
