@@ -29,7 +29,8 @@ export default async function prepare(): Promise<(() => void) | undefined> {
   return () => execFileSync("umount", [bpffs]);
 }
 
-async function sweep(): Promise<void> {
+/** Removes what belongs to test processes that are gone. */
+export async function sweep(): Promise<void> {
   for (const instance of list(pins)) {
     if (!isLeft(instance) && !isLeft(targetOf(join(pins, instance, "owner")))) continue;
     say(instance);
