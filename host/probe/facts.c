@@ -4,9 +4,18 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
-enum { BYTES = 100, QUIET_MS = 50, BLOCKED_MS = 10, HANG_MS = 300 };
+enum {
+	BYTES = 100,
+	HALF = BYTES / 2,
+	QUIET_MS = 50,
+	BLOCKED_MS = 10,
+	HANG_MS = 300,
+	LOWAT = 8,
+	PAGE = 4096
+};
 
 struct pair {
 	struct end client;
@@ -28,6 +37,23 @@ static bool exchange(struct end *from, struct end *to)
 	return send_bytes(from, BYTES) && receive_bytes(to, BYTES);
 }
 
+/* When programs ask for such things: before they read. False where the kernel has no such option. */
+static bool ask_for_option(int fd, enum fact fact)
+{
+	switch (fact) {
+	case SO_RCVLOWAT_FACT:
+		return set_option(fd, SOL_SOCKET, SO_RCVLOWAT, LOWAT);
+	case SO_PEEK_OFF_FACT:
+		return set_option(fd, SOL_SOCKET, SO_PEEK_OFF, 0);
+	case TCP_INQ_FACT:
+		return set_option(fd, IPPROTO_TCP, TCP_INQ, 1);
+	case TIMESTAMPS:
+		return set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+	default:
+		return true;
+	}
+}
+
 static bool open_pair(struct pair *pair, enum fact fact)
 {
 	/* These bytes come before the server's socket exists: by TCP in any case. */
@@ -47,6 +73,13 @@ static bool open_pair(struct pair *pair, enum fact fact)
 	if (pair->client.fd < 0 || pair->server.fd < 0)
 		return fail("no connection", errno);
 	set_option(pair->client.fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!ask_for_option(pair->server.fd, fact)) {
+		facts->words[fact] = name_error(errno);
+		return false;
+	}
+	/* The kernel begins to take times a moment after somebody asked. */
+	if (fact == TIMESTAMPS)
+		sleep_ms(BLOCKED_MS);
 	for (int i = 0; i < WARM_UP && !is_early; i++)
 		if (!exchange(&pair->client, &pair->server) ||
 		    !exchange(&pair->server, &pair->client))
@@ -64,28 +97,119 @@ static const char *name_amount(size_t count, size_t all, const char *if_all)
 	return count == all ? if_all : count ? "short" : "zero";
 }
 
+static const char *measure_peek(struct end *server)
+{
+	uint8_t bytes[BYTES];
+	ssize_t n = recv(server->fd, bytes, BYTES, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0)
+		return name_error(errno);
+	return name_amount(count_right(&server->in, bytes, (size_t)n), BYTES, "works");
+}
+
+/* The second look begins where the first ended. */
+static const char *measure_peek_offset(struct end *server)
+{
+	struct stream second = server->in;
+	uint8_t bytes[HALF];
+
+	recv(server->fd, bytes, HALF, MSG_PEEK | MSG_DONTWAIT);
+	recv(server->fd, bytes, HALF, MSG_PEEK | MSG_DONTWAIT);
+	second.offset += HALF;
+	return count_right(&second, bytes, HALF) == HALF ? "works" : "ignored";
+}
+
+/* TCP throws the bytes away, and needs no buffer for it. */
+static const char *measure_truncation(struct end *server)
+{
+	ssize_t n = recv(server->fd, NULL, HALF, MSG_TRUNC | MSG_DONTWAIT);
+
+	if (n < 0)
+		return name_error(errno);
+	server->in.offset += (size_t)n;
+	return "discards";
+}
+
+/* What comes beside the bytes: how many more there are, or when they came. */
+static const char *measure_control(struct end *server, enum fact fact)
+{
+	uint8_t bytes[HALF], control[128] __attribute__((aligned(8)));
+	struct iovec part = { bytes, HALF };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(server->fd, &message, MSG_DONTWAIT);
+	const struct cmsghdr *first = CMSG_FIRSTHDR(&message);
+	int left;
+
+	if (n < 0)
+		return name_error(errno);
+	if (!check_content(server, bytes, (size_t)n))
+		return NULL;
+	if (!first)
+		return "none";
+	if (fact == TIMESTAMPS)
+		return "arrive";
+	memcpy(&left, CMSG_DATA(first), sizeof(left));
+	return name_amount((size_t)left, BYTES - HALF, "exact");
+}
+
+/* There is less than a page, so TCP maps nothing and tells how much recv() would bring. */
+static const char *measure_mapping(const struct end *server)
+{
+	struct tcp_zerocopy_receive mapping = { .length = PAGE };
+	socklen_t length = offsetof(struct tcp_zerocopy_receive, recv_skip_hint) +
+			   sizeof(mapping.recv_skip_hint);
+
+	if (getsockopt(server->fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &mapping, &length))
+		return name_error(errno);
+	return name_amount(mapping.recv_skip_hint, BYTES, "exact");
+}
+
+static const char *measure_unread(struct end *server, enum fact fact)
+{
+	int count = 0;
+
+	switch (fact) {
+	case MSG_PEEK_FACT:
+		return measure_peek(server);
+	case SO_PEEK_OFF_FACT:
+		return measure_peek_offset(server);
+	case MSG_TRUNC_FACT:
+		return measure_truncation(server);
+	case TCP_INQ_FACT:
+	case TIMESTAMPS:
+		return measure_control(server, fact);
+	case ZEROCOPY_RECEIVE:
+		return measure_mapping(server);
+	default:
+		ioctl(server->fd, FIONREAD, &count);
+		return name_amount((size_t)count, BYTES, "exact");
+	}
+}
+
 /* Null after a failure. */
 static const char *measure_unblocked(struct pair *pair, enum fact fact)
 {
 	struct end *client = &pair->client, *server = &pair->server;
-	size_t count = fact == SO_RCVLOWAT_FACT ? 4 : BYTES;
+	size_t count = fact == SO_RCVLOWAT_FACT ? LOWAT / 2 : BYTES;
+	uint64_t end = server->in.offset + count;
 	uint8_t bytes[BYTES];
 	const char *word;
-	int n = 0;
+	ssize_t n;
 
 	if (fact == SEND_AFTER_SHUTDOWN) {
 		shutdown(client->fd, SHUT_WR);
-		n = (int)send(client->fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send(client->fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		return n < 0 ? name_error(errno) : "sent";
 	}
 	if (fact == OOB) {
 		send(client->fd, "AB", 2, MSG_OOB | MSG_NOSIGNAL);
 		is_readable(server, PATIENCE_MS);
-		n = (int)recv(server->fd, bytes, BYTES, MSG_DONTWAIT);
+		n = recv(server->fd, bytes, BYTES, MSG_DONTWAIT);
 		return n == 1 ? "urgent" : n == 2 ? "inband" : "lost";
 	}
-	if (fact == SO_RCVLOWAT_FACT)
-		set_option(server->fd, SOL_SOCKET, SO_RCVLOWAT, 8);
 	if (fact != FIONREAD_TCP && !send_bytes(client, count))
 		return NULL;
 	if (fact == SO_RCVLOWAT_FACT) {
@@ -93,17 +217,9 @@ static const char *measure_unblocked(struct pair *pair, enum fact fact)
 		set_option(server->fd, SOL_SOCKET, SO_RCVLOWAT, 1);
 	} else {
 		is_readable(server, PATIENCE_MS);
-		if (fact == MSG_PEEK_FACT) {
-			n = (int)recv(server->fd, bytes, BYTES, MSG_PEEK | MSG_DONTWAIT);
-			word = n < 0 ? name_error(errno)
-				     : name_amount(count_right(&server->in, bytes, (size_t)n),
-						   BYTES, "works");
-		} else {
-			ioctl(server->fd, FIONREAD, &n);
-			word = name_amount((size_t)n, BYTES, "exact");
-		}
+		word = measure_unread(server, fact);
 	}
-	return receive_bytes(server, count) ? word : NULL;
+	return word && receive_bytes(server, end - server->in.offset) ? word : NULL;
 }
 
 static void ignore(int signal)
@@ -154,11 +270,28 @@ static pid_t start_blocked(const struct pair *pair, enum fact fact)
 	return child;
 }
 
+static void wake_without_data(pid_t child, int fd, enum fact fact)
+{
+	if (fact == RECV_SIGNAL)
+		kill(child, SIGUSR1);
+	/* For all that wakes a thread in which no handler runs: children of other threads, freezers, tracers. */
+	if (fact == RECV_STOPPED) {
+		kill(child, SIGSTOP);
+		sleep_ms(BLOCKED_MS);
+		kill(child, SIGCONT);
+	}
+	if (fact == RECV_SHUTDOWN)
+		shutdown(fd, SHUT_RD);
+	if (fact == RECV_SIGNAL || fact == RECV_STOPPED || fact == RECV_SHUTDOWN)
+		sleep_ms(BLOCKED_MS);
+}
+
 static const char *measure_blocked(struct pair *pair, enum fact fact)
 {
 	/* In two parts with a pause, to see who waits for the second one. */
 	size_t rest = fact == MSG_WAITALL_FACT ? 4 : 0;
 	size_t first = rest ? rest : BYTES, got;
+	bool is_woken = fact == RECV_SIGNAL || fact == RECV_STOPPED;
 	pid_t child = start_blocked(pair, fact);
 
 	if (child < 0) {
@@ -171,10 +304,9 @@ static const char *measure_blocked(struct pair *pair, enum fact fact)
 		pair->client.fd = -1;
 		return reap(child, HANG_MS) < 0 ? "hangs" : name_ending(found->result, found->code);
 	}
-	if (fact == RECV_SIGNAL) {
-		kill(child, SIGUSR1);
-		sleep_ms(BLOCKED_MS);
-	}
+	wake_without_data(child, pair->server.fd, fact);
+	if (fact == RECV_SHUTDOWN)
+		return reap(child, HANG_MS) < 0 ? "hangs" : name_ending(found->result, found->code);
 	send_bytes(&pair->client, first);
 	if (rest) {
 		sleep_ms(BLOCKED_MS);
@@ -189,10 +321,7 @@ static const char *measure_blocked(struct pair *pair, enum fact fact)
 	if (!check_content(&pair->server, found->bytes, got) ||
 	    !receive_bytes(&pair->server, first + rest - got))
 		return NULL;
-	return name_amount(got, first + rest,
-			   rest			 ? "waits"
-			   : fact == RECV_SIGNAL ? "restarts"
-						 : "works");
+	return name_amount(got, first + rest, rest ? "waits" : is_woken ? "restarts" : "works");
 }
 
 void measure_facts(void)
@@ -202,7 +331,8 @@ void measure_facts(void)
 	for (enum fact fact = 0; fact < RESET; fact++) {
 		bool is_blocked = fact == MSG_WAITALL_FACT || fact == SPLICE ||
 				  fact == SPLICE_NONBLOCK || fact == RECV_SIGNAL ||
-				  fact == RESET_BLOCKED;
+				  fact == RESET_BLOCKED || fact == RECV_STOPPED ||
+				  fact == RECV_SHUTDOWN;
 		struct pair pair = { { .fd = -1 }, { .fd = -1 } };
 
 		if (open_pair(&pair, fact))

@@ -28,8 +28,8 @@ const struct scene scenes[] = {
 	{ "fast_open", "FSc8xe", "ar1000Rc8e", 4, IPV4, TCP_FASTOPEN },
 	{ "slow_reader", "ac8s8388608c8xe", "ac8z150r8388608c8e", 0, IPV4, 0 },
 	{ "half_close", "ac8s1000xz20r1048576e", "ac8r1000es1048576", 0, IPV4, 0 },
-	{ "reset", "ac8l", "ac8f11", 0, IPV4, 0 },
-	{ "close_unread", "ac8s1000f12", "ac8u", 0, IPV4, 0 },
+	{ "reset", "ac8l", "ac8f18", 0, IPV4, 0 },
+	{ "close_unread", "ac8s1000f19", "ac8u", 0, IPV4, 0 },
 	{ "short_connections", "ab1xe", "ab1e", 199, IPV4, 0 },
 	{ "duplex", "ac8d4194304xe", "ac8d4194304e", 0, IPV4, 0 },
 	{ "duplex_at_once", "ad4194304xe", "ad4194304e", 0, IPV4, 0 },
@@ -38,4 +38,4 @@ const struct scene scenes[] = {
 };
 
 const unsigned int scene_count = sizeof(scenes) / sizeof(*scenes);
-_Static_assert(RESET == 11 && CLOSE_UNREAD == 12, "the facts f11 and f12");
+_Static_assert(RESET == 18 && CLOSE_UNREAD == 19, "the facts f18 and f19");

@@ -177,7 +177,9 @@ static void put_facts(void)
 	/* In the order of enum fact, then of enum count. */
 	const char *name = "fionread_redirected\0fionread_tcp\0msg_waitall\0msg_peek\0so_rcvlowat\0"
 			   "splice\0splice_nonblock\0oob\0recv_signal\0reset_blocked\0"
-			   "send_after_shutdown\0reset\0close_unread\0"
+			   "send_after_shutdown\0recv_stopped\0recv_shutdown\0msg_trunc\0"
+			   "so_peek_off\0tcp_inq\0timestamps\0zerocopy_receive\0"
+			   "reset\0close_unread\0"
 			   "rounds\0epoll_edge_woken\0poll_woken\0recv_woken\0spurious_eagain\0";
 
 	open_object("facts");

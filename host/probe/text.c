@@ -80,15 +80,15 @@ void say_parts(const char *a, const char *b, const char *c, const char *d, const
 const char *name_error(int code)
 {
 	static const uint8_t codes[] = {
-		EPERM,	       ENOENT,	   EINTR,      EAGAIN,	     ENOMEM,
-		EACCES,	       EBUSY,	   ENOTDIR,    EINVAL,	     EMFILE,
-		EPIPE,	       ENOSYS,	   EOPNOTSUPP, EAFNOSUPPORT, EADDRINUSE,
-		EADDRNOTAVAIL, ECONNRESET, ETIMEDOUT,  EINPROGRESS,  ECONNREFUSED,
+		EPERM,	     ENOENT,	   EINTR,      EAGAIN,	      ENOMEM,	  EACCES,
+		EBUSY,	     ENOTDIR,	   EINVAL,     EMFILE,	      EPIPE,	  ENOSYS,
+		EOPNOTSUPP,  EAFNOSUPPORT, EADDRINUSE, EADDRNOTAVAIL, ECONNRESET, ETIMEDOUT,
+		EINPROGRESS, ECONNREFUSED, EFAULT,
 	};
 	const char *name = "EPERM\0ENOENT\0EINTR\0EAGAIN\0ENOMEM\0EACCES\0EBUSY\0ENOTDIR\0"
 			   "EINVAL\0EMFILE\0EPIPE\0ENOSYS\0EOPNOTSUPP\0EAFNOSUPPORT\0"
 			   "EADDRINUSE\0EADDRNOTAVAIL\0ECONNRESET\0ETIMEDOUT\0ETIMEDOUT\0"
-			   "ECONNREFUSED\0";
+			   "ECONNREFUSED\0EFAULT\0";
 	static char other[] = "errno ...";
 
 	for (size_t i = 0; i < sizeof(codes); i++) {

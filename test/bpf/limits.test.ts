@@ -3,6 +3,7 @@
  * What else there is to send and receive with. The limits are those of docs/limits.md, as Linux 6.18 has them: where a kernel does
  * better, a test here fails and the page wants a change.
  */
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
 
@@ -16,7 +17,7 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
     await expectEmpty(path);
   });
 
-  test("limits of the kernel: splice() from the socket, MSG_ZEROCOPY, MSG_OOB, SO_RCVLOWAT, FIONREAD, MSG_WAITALL, signals, resets", async () => {
+  test("limits of the kernel: splice() from the socket, MSG_ZEROCOPY, MSG_OOB, SO_RCVLOWAT, FIONREAD, MSG_WAITALL, signals, resets, MSG_TRUNC, SEND_ZC", async () => {
     const path = await Datapath.make(patient);
     expect(await path.play("limits.limits")).toEqual({
       splice_out: { nonblock: "EAGAIN", blocking: "hangs", at_end: 0 },
@@ -29,7 +30,54 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
       reset_blocked: { first: "EAGAIN", next: "ECONNRESET" },
       // As by plain TCP: the FIN moves write_seq, so this message goes by TCP.
       shutdown_write: { send: "EPIPE" },
+      truncation: { no_buffer: "EFAULT", buffer: "overwritten" },
+      zerocopy_send: { connecting: "ENOTSUP", accepting: "works" },
     });
     await expectEmpty(path);
+  });
+
+  test("a blocking recv() gives EAGAIN when its thread is woken without data, although no handler runs; plain TCP goes on", async () => {
+    const path = await Datapath.make(patient);
+    path.caseSeconds = 30;
+    const causes = ["spawned", "stopped", "frozen", "traced", "task_work"];
+    const all = (word: string) => Object.fromEntries(causes.map((cause) => [cause, word]));
+    expect(await path.play("woken.causes")).toEqual({ ...all("EAGAIN"), shut_down: "EAGAIN" });
+    await path.drain();
+    expect(await path.play("woken.causes")).toEqual({ ...all("data"), shut_down: "EOF" });
+  });
+
+  test("a connection whose server answers with SYN cookies stays on TCP", async () => {
+    const path = await Datapath.make(patient);
+    await path.play("limits.syn_cookies");
+    await expectCounters(path, { pairs: 0, remote_skipped: 2, redirected_messages: 0 });
+  });
+
+  test("the self-test finds the limits that it can measure", async () => {
+    const path = await Datapath.make(patient);
+    const probe = join(path.host.bundle, "probe");
+    const answer = await path.startProgram("sh", "-c", 'exec "$0-$(uname -m)" selftest', probe).result();
+    expect(answer).toMatchObject({
+      ok: true,
+      facts: {
+        fionread_redirected: "exact",
+        fionread_tcp: "zero",
+        msg_waitall: "short",
+        msg_peek: "works",
+        so_rcvlowat: "ignored",
+        splice: "hangs",
+        splice_nonblock: "EAGAIN",
+        oob: "inband",
+        recv_signal: "EAGAIN",
+        recv_stopped: "EAGAIN",
+        recv_shutdown: "EAGAIN",
+        reset_blocked: "EAGAIN",
+        msg_trunc: "EFAULT",
+        so_peek_off: "ignored",
+        tcp_inq: "none",
+        timestamps: "none",
+        zerocopy_receive: "zero",
+        close_unread: "EOF",
+      },
+    });
   });
 });

@@ -13,8 +13,8 @@ import tempfile
 import termios
 import time
 
-from common import LIBC, NOISE, Thread, connect, equal, exchange, listen, pair, receive
-from uring import Ring
+from common import LIBC, NOISE, Thread, connect, equal, exchange, listen, new_namespace, pair, receive
+from uring import OP_SEND_ZC, Ring
 
 MSG_ZEROCOPY, SO_ZEROCOPY, MSG_ERRQUEUE = 0x4000000, 60, 0x2000
 
@@ -36,7 +36,7 @@ def ways():
 
 def limits():
     return {case.__name__: case() for case in (splice_out, zerocopy, out_of_band, lowat, fionread, waitall, interrupted,
-                                               reset_blocked, shutdown_write)}
+                                               reset_blocked, shutdown_write, truncation, zerocopy_send)}
 
 
 def sendfile():
@@ -218,6 +218,46 @@ def shutdown_write():
         return {"send": "sent"}
     except BrokenPipeError:
         return {"send": "EPIPE"}
+
+
+def truncation():
+    """recv(MSG_TRUNC) throws bytes away and needs no buffer for it; one that is there stays as it was."""
+    client, server = enrolled()
+    client.sendall(NOISE[:100])
+    buffer = ctypes.create_string_buffer(100)
+    found = {"no_buffer": "discards", "buffer": "unchanged"}
+    if LIBC.recv(server.fileno(), None, 100, socket.MSG_TRUNC) < 0:
+        found["no_buffer"] = errno.errorcode[ctypes.get_errno()]
+        equal(LIBC.recv(server.fileno(), buffer, 100, socket.MSG_TRUNC), 100, "with a buffer")
+        found["buffer"] = "overwritten" if buffer.raw == NOISE[:100] else "unchanged"
+    exchange(client, server)
+    return found
+
+
+def zerocopy_send():
+    """io_uring's send without a copy: the kernel marks the socket as one that cannot do it when it is enrolled, unless accept() comes later."""
+    client, server = enrolled()
+    return {"connecting": send_uncopied(client, server), "accepting": send_uncopied(server, client)}
+
+
+def send_uncopied(writer, reader):
+    ring = Ring()
+    ring.send(writer, NOISE[:1000], OP_SEND_ZC)
+    try:
+        ring.wait(1)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    equal(receive(reader, 1000), NOISE[:1000], "sent without a copy")
+    return "works"
+
+
+def syn_cookies():
+    """A server that sends SYN cookies, as under a flood of SYNs, keeps nothing of a connection before it is established."""
+    new_namespace()
+    with open("/proc/sys/net/ipv4/tcp_syncookies", "w") as file:
+        file.write("2")
+    client, server = pair()
+    exchange(client, server)
 
 
 def io_uring():

@@ -9,7 +9,7 @@ from common import LIBC
 
 SETUP, ENTER = 425, 426  # the same numbers on every architecture
 ENTER_GETEVENTS = 1
-OP_POLL_ADD, OP_SEND, OP_RECV = 6, 26, 27
+OP_POLL_ADD, OP_SEND, OP_RECV, OP_SEND_ZC = 6, 26, 27, 47
 POLL_ADD_MULTI = 1
 CQE_MORE = 2
 OFFSET_SQES = 0x10000000
@@ -44,10 +44,10 @@ class Ring:
         if LIBC.syscall(ENTER, self.fd, 1, 0, 0, None, 0) != 1:
             raise OSError(ctypes.get_errno(), "io_uring_enter")
 
-    def send(self, sock, data):
+    def send(self, sock, data, operation=OP_SEND):
         kept = ctypes.create_string_buffer(data, len(data))
         self.kept.append(kept)
-        self.submit(OP_SEND, sock, ctypes.addressof(kept), len(data), 1)
+        self.submit(operation, sock, ctypes.addressof(kept), len(data), 1)
 
     def receive(self, sock, buffer):
         kept = (ctypes.c_char * len(buffer)).from_buffer(buffer)
