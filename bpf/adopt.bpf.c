@@ -177,8 +177,7 @@ static __always_inline bool is_in_cgroup(struct tcp_sock *tp)
 	return false;
 }
 
-/* A global function: the verifier walks its loops once only. */
-__attribute__((noinline)) int is_allowed_by_policy(const struct names *names)
+VERIFIED_ONCE int is_allowed_by_policy(const struct names *names)
 {
 	const struct policy *policy = get_policy();
 

@@ -18,6 +18,13 @@
 /* A function that stays one in the object: called from several places, or too large to repeat. */
 #define SUBPROGRAM static __noinline __attribute__((unused))
 
+/*
+ * The same, but the verifier checks it once, for any arguments, and takes its answer as unknown. It walks
+ * through a static function anew from each state that calls it, so two loops in a row cost their product.
+ * Pointers come as null or as memory of the size of their type.
+ */
+#define VERIFIED_ONCE __noinline __attribute__((unused))
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {

@@ -45,8 +45,10 @@ static __always_inline __u32 get_remote_port(const struct bpf_sock_ops *ctx)
 	return bpf_ntohl(ctx->remote_port);
 }
 
-static __always_inline bool is_port_in(const struct policy *policy, __u32 port)
+VERIFIED_ONCE int is_port_in(const struct policy *policy, __u32 port)
 {
+	if (!policy)
+		return false;
 	for (__u32 i = 0; i < MAX_RANGES && i < policy->ranges; i++) {
 		if (port >= policy->range[i].first && port <= policy->range[i].last)
 			return true;
@@ -54,9 +56,10 @@ static __always_inline bool is_port_in(const struct policy *policy, __u32 port)
 	return false;
 }
 
-static __always_inline bool is_address_in(const struct policy *policy,
-					  const struct address *address)
+VERIFIED_ONCE int is_address_in(const struct policy *policy, const struct address *address)
 {
+	if (!policy || !address)
+		return false;
 	for (__u32 i = 0; i < MAX_CIDRS && i < policy->cidrs; i++) {
 		const struct cidr *cidr = &policy->cidr[i];
 		__u32 differs = 0;
