@@ -23,11 +23,8 @@ extern const void pollwake __ksym __weak;
 
 static __always_inline bool is_end(const struct end *end)
 {
-	struct sock *sk = (struct sock *)end->sock;
-	__u64 cookie = 0;
+	__u64 cookie = LOAD(struct sock, end->sock, __sk_common.skc_cookie.counter);
 
-	if (BPF_CORE_READ_INTO(&cookie, sk, __sk_common.skc_cookie.counter))
-		return false;
 	return cookie && cookie == end->cookie;
 }
 
@@ -48,27 +45,19 @@ static __always_inline bool is_ordinary(struct sock *sk)
 /* The psock of an end; 0 when it has left the map and the last call that held it is over. */
 SUBPROGRAM struct sk_psock *get_psock(const struct end *end)
 {
-	struct sock *sk = (struct sock *)end->sock;
-	struct sk_psock *psock;
-	struct sock *owner = 0;
-	__u64 data = 0;
+	__u64 data = (__u64)LOAD(struct sock, end->sock, sk_user_data) & ~USER_DATA_FLAGS;
 
-	BPF_CORE_READ_INTO(&data, sk, sk_user_data);
-	psock = (struct sk_psock *)(data & ~USER_DATA_FLAGS);
-	if (!psock || BPF_CORE_READ_INTO(&owner, psock, sk) || owner != sk)
+	if (!data || (__u64)LOAD(struct sk_psock, data, sk) != end->sock)
 		return 0;
-	return psock;
+	return (struct sk_psock *)data;
 }
 
 static __always_inline bool has_redirected_bytes(struct sk_psock *psock)
 {
 	struct list_head *head =
 		(void *)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
-	struct list_head *first = 0;
 
-	if (BPF_CORE_READ_INTO(&first, psock, ingress_msg.next))
-		return true;
-	return first != head;
+	return LOAD(struct sk_psock, psock, ingress_msg.next) != head;
 }
 
 static __always_inline int count_references(struct sk_psock *psock)
@@ -178,15 +167,12 @@ SUBPROGRAM bool may_be_read_by_edges(const struct end *end)
  */
 SUBPROGRAM struct socket_state *find_state(const struct end *end)
 {
-	struct sock *sk = (struct sock *)end->sock;
-	struct bpf_local_storage *storage = 0;
+	struct bpf_local_storage *storage = LOAD(struct sock, end->sock, sk_bpf_storage);
 	struct hlist_node *node = 0;
 	int i;
 
-	if (BPF_CORE_READ_INTO(&storage, sk, sk_bpf_storage) || !storage)
-		return 0;
-	if (BPF_CORE_READ_INTO(&node, storage, list.first))
-		return 0;
+	if (storage)
+		node = LOAD(struct bpf_local_storage, storage, list.first);
 	for (i = 0; i < MAX_STORAGES && node; i++) {
 		struct bpf_local_storage_elem *elem =
 			(void *)node - bpf_core_field_offset(struct bpf_local_storage_elem, snode);
@@ -199,8 +185,7 @@ SUBPROGRAM struct socket_state *find_state(const struct end *end)
 			return 0;
 		if (own.cookie == end->cookie && own.sock == end->sock)
 			return found;
-		if (BPF_CORE_READ_INTO(&node, elem, snode.next))
-			return 0;
+		node = LOAD(struct hlist_node, node, next);
 	}
 	return 0;
 }

@@ -25,6 +25,33 @@
  */
 #define VERIFIED_ONCE __noinline __attribute__((unused))
 
+/*
+ * A pointer to a kernel structure at any address, whose fields can then be loaded like those of one's own: some nanoseconds where
+ * bpf_probe_read_kernel() takes ten times as long. The kernel gives 0 where nothing is mapped. Since Linux 6.2 (bpf_rdonly_cast());
+ * the verifier's own enumerator of it tells whether a kernel has it, for libbpf before 1.2 cannot ask for a function.
+ */
+extern void *bpf_rdonly_cast(const void *pointer, __u32 type) __ksym __weak;
+
+enum special_kfunc_type {
+	KF_bpf_rdonly_cast,
+};
+
+#define CAN_CAST bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast)
+#define CAST(type, address) \
+	((type *)bpf_rdonly_cast((const void *)(address), bpf_core_type_id_kernel(type)))
+
+/* A field of a structure at any address; 0 where it cannot be read. */
+#define LOAD(type, address, field)                                 \
+	({                                                         \
+		typeof(((type *)0)->field) loaded = 0;             \
+		type *place = (type *)(address);                   \
+		if (CAN_CAST)                                      \
+			loaded = CAST(type, place)->field;         \
+		else                                               \
+			BPF_CORE_READ_INTO(&loaded, place, field); \
+		loaded;                                            \
+	})
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -107,6 +134,7 @@ struct sock_common {
 	atomic64_t skc_cookie;
 	struct proto *skc_prot;
 	__u16 skc_family;
+	__u8 skc_state; /* volatile unsigned char there */
 	__u16 skc_num; /* local port, host order */
 	__u16 skc_dport; /* remote port, network order */
 	__u32 skc_rcv_saddr; /* local address */
@@ -170,6 +198,7 @@ struct sock {
 	struct bpf_local_storage *sk_bpf_storage;
 	struct mem_cgroup *sk_memcg; /* not set where its cgroup does not count socket memory */
 	__u32 sk_rcvbuf; /* int there; never negative */
+	__u8 sk_shutdown;
 	__u8 sk_kern_sock : 1;
 };
 

@@ -8,6 +8,15 @@
 #define MEMCG_FLAGS 7ULL /* in the low bits of sk_memcg, on newer kernels */
 #define MAX_CGROUPS 8 /* of its parents, with itself */
 
+#define RCV_SHUTDOWN 1
+
+/* Bits of the states in which a socket sends, and in which it is sent to. */
+#define SENDING (1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT)
+#define RECEIVING \
+	(1 << TCP_ESTABLISHED | 1 << TCP_SYN_RECV | 1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2)
+
+enum { TCP_ESTABLISHED = 1, TCP_SYN_RECV = 3, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT = 8 };
+
 SUBPROGRAM void enter(struct socket_state *own, __u32 mode)
 {
 	if (mode == MODE_SPILL) {
@@ -63,6 +72,15 @@ SUBPROGRAM void find_peer(struct socket_state *own)
 	}
 }
 
+/* unsigned long or u64, by kernel; in jiffies. */
+static __always_inline __u64 get_pressure_end(struct mem_cgroup *group)
+{
+	__u64 end = 0;
+
+	BPF_CORE_READ_INTO(&end, group, socket_pressure);
+	return end;
+}
+
 /*
  * What is redirected is charged to the reader's memory cgroup at once, and where that finds no room send() fails with ENOMEM (or, in
  * v2, somebody is killed), while TCP makes the sender wait. The limit of v1 is one for TCP alone. In v2 a cgroup full of page cache
@@ -70,50 +88,48 @@ SUBPROGRAM void find_peer(struct socket_state *own)
  */
 SUBPROGRAM bool is_cgroup_short(const struct end *reader, bool is_behind)
 {
-	struct sock *sk = (struct sock *)reader->sock;
-	struct mem_cgroup *group = 0;
 	struct page_counter *counter;
-	bool is_v1 = false;
+	struct mem_cgroup *group;
+	struct sock *sk = (struct sock *)reader->sock;
+	__u64 memcg = 0;
+	bool is_v1;
 
-	if (!bpf_core_field_exists(sk->sk_memcg) || BPF_CORE_READ_INTO(&group, sk, sk_memcg))
+	if (!bpf_core_field_exists(sk->sk_memcg))
 		return false;
-	group = (struct mem_cgroup *)((__u64)group & ~MEMCG_FLAGS);
-	if (!group)
+	/* Not LOAD(): the verifier would have it as a pointer, of which no bit may be taken away. */
+	BPF_CORE_READ_INTO(&memcg, sk, sk_memcg);
+	memcg &= ~MEMCG_FLAGS;
+	if (!memcg)
 		return false;
+	group = (struct mem_cgroup *)memcg;
 	counter = (void *)group + bpf_core_field_offset(struct mem_cgroup, memory);
-	if (bpf_core_field_exists(group->tcpmem_active)) {
-		BPF_CORE_READ_INTO(&is_v1, group, tcpmem_active);
-		if (is_v1)
-			counter = (void *)group + bpf_core_field_offset(struct mem_cgroup, tcpmem);
-	}
+	is_v1 = bpf_core_field_exists(group->tcpmem_active) &&
+		LOAD(struct mem_cgroup, group, tcpmem_active);
+	if (is_v1)
+		counter = (void *)group + bpf_core_field_offset(struct mem_cgroup, tcpmem);
 	for (int i = 0; i < MAX_CGROUPS && counter; i++) {
-		unsigned long most = 0;
-		__u64 until = 0;
-		long used = 0;
+		unsigned long most = LOAD(struct page_counter, counter, max);
+		long used = LOAD(struct page_counter, counter, usage.counter);
 
-		if (BPF_CORE_READ_INTO(&used, counter, usage.counter) ||
-		    BPF_CORE_READ_INTO(&most, counter, max))
-			return false;
 		if ((is_v1 || is_behind) && used > (long)(most - most / 4))
 			return true;
 		group = (void *)counter - bpf_core_field_offset(struct mem_cgroup, memory);
 		if (!is_v1 && bpf_core_field_exists(group->socket_pressure) &&
-		    !BPF_CORE_READ_INTO(&until, group, socket_pressure) && until > bpf_jiffies64())
+		    get_pressure_end(group) > bpf_jiffies64())
 			return true;
-		if (BPF_CORE_READ_INTO(&counter, counter, parent))
-			return false;
+		counter = LOAD(struct page_counter, counter, parent);
 	}
 	return false;
 }
 
 static __always_inline bool is_memory_short(const struct socket_state *own, bool is_behind)
 {
-	struct sock *sk = (struct sock *)own->own.sock;
-	unsigned long pressure = 0, *of_host = 0;
+	struct proto *proto = LOAD(struct sock, own->own.sock, __sk_common.skc_prot);
+	unsigned long pressure = 0;
 
 	/* By way of the socket: a kernel without CONFIG_KALLSYMS_ALL tells nobody the address of tcp_memory_pressure. */
-	if (!BPF_CORE_READ_INTO(&of_host, sk, __sk_common.skc_prot, memory_pressure))
-		bpf_probe_read_kernel(&pressure, sizeof(pressure), of_host);
+	bpf_probe_read_kernel(&pressure, sizeof(pressure),
+			      LOAD(struct proto, proto, memory_pressure));
 	return pressure || is_cgroup_short(&own->peer, is_behind);
 }
 
@@ -156,7 +172,19 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 	own->look_messages = own->messages;
 	own->look_bytes = own->bytes;
 	own->queued = 0;
+	own->limit = 0;
 	own->empty_bytes = own->bytes;
+}
+
+/* Whether more waits than was found to be in order; known for every message only where that costs no more than two loads. */
+static __always_inline bool is_queue_long(const struct socket_state *own)
+{
+	__u64 psock;
+
+	if (!CAN_CAST || !bpf_core_field_exists(((struct sk_psock *)0)->msg_tot_len))
+		return false;
+	psock = (__u64)LOAD(struct sock, own->peer.sock, sk_user_data) & ~USER_DATA_FLAGS;
+	return LOAD(struct sk_psock, psock, msg_tot_len) > own->limit;
 }
 
 static __always_inline bool is_look_due(const struct socket_state *own, __u32 size)
@@ -164,7 +192,8 @@ static __always_inline bool is_look_due(const struct socket_state *own, __u32 si
 	__u64 messages = own->messages - own->look_messages;
 
 	return messages >= LOOK_MESSAGES || own->bytes + size - own->look_bytes >= LOOK_BYTES ||
-	       own->messages == LOOK_FIRST || bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES;
+	       own->messages == LOOK_FIRST || is_queue_long(own) ||
+	       bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES;
 }
 
 /*
@@ -185,20 +214,16 @@ static __always_inline bool is_one_way(struct socket_state *own, __u64 messages)
 SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 {
 	__u64 since = own->bytes - own->look_bytes, messages = own->messages - own->look_messages;
-	__u64 queued, held, limit = get_knob(KNOB_QUEUE_BYTES);
+	__u64 queued, held, mean = 1, limit = get_knob(KNOB_QUEUE_BYTES);
 	struct sk_psock *psock = get_psock(&own->peer);
-	struct sock *reader = (struct sock *)own->peer.sock;
-	__u32 rcvbuf = 0;
+	__u32 rcvbuf = LOAD(struct sock, own->peer.sock, sk_rcvbuf);
 
 	if (!psock || !is_end(&own->peer)) {
 		enter(own, MODE_LEAVE);
 		return;
 	}
 	if (bpf_core_field_exists(psock->msg_tot_len)) {
-		__u32 unread = 0;
-
-		BPF_CORE_READ_INTO(&unread, psock, msg_tot_len);
-		queued = unread;
+		queued = LOAD(struct sk_psock, psock, msg_tot_len);
 	} else {
 		if (!has_redirected_bytes(psock))
 			own->empty_bytes = own->bytes;
@@ -207,10 +232,10 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	flush_counts(own);
 	own->look_messages = own->messages;
 	own->look_bytes = own->bytes;
-	own->queued = held = queued;
+	own->queued = queued;
 
 	if (messages && since / messages <= SMALL_MESSAGE &&
-	    (is_one_way(own, messages) || queued)) {
+	    ((messages >= ONE_WAY_MESSAGES && is_one_way(own, messages)) || queued)) {
 		own->strikes += 2;
 		if (own->strikes >= STRIKES)
 			own->turn = MODE_LEAVE;
@@ -220,13 +245,14 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 
 	if (!limit)
 		limit = QUEUE_BYTES;
-	BPF_CORE_READ_INTO(&rcvbuf, reader, sk_rcvbuf);
 	if (limit < rcvbuf / 2)
 		limit = rcvbuf / 2;
 	if (own->messages)
-		held += queued / (own->bytes / own->messages + 1) * MESSAGE_BYTES;
+		mean = own->bytes / own->messages + 1;
+	held = queued + queued / mean * MESSAGE_BYTES;
 	if (held > limit && may_be_read_by_edges(&own->peer))
 		limit *= EDGE_QUEUES;
+	own->limit = limit - limit / (mean + MESSAGE_BYTES) * MESSAGE_BYTES;
 	if (held > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own,
 		      own->flags & FLAG_LOWAT && own->turn != MODE_LEAVE ? MODE_SPILL : MODE_LEAVE);
@@ -262,6 +288,24 @@ static __always_inline void look_at_guard(struct socket_state *own)
 		enter(own, MODE_LEAVE);
 }
 
+/*
+ * BYPASS: how the reader is just now, asked for every message, and the mode that follows. A redirect neither looks at the reader's
+ * state, as TCP does, nor at what became of the connection: after connect(AF_UNSPEC) the socket may be that of another. And it
+ * waits for the socket's lock: whoever sleeps inside a call of his own (a page fault) would hold a sender that does not block.
+ */
+static __always_inline enum mode look_at_socket(const struct end *reader)
+{
+	__u8 state = LOAD(struct sock, reader->sock, __sk_common.skc_state);
+
+	if (!is_end(reader) || !((1 << state) & RECEIVING))
+		return MODE_LEAVE;
+	if (state != TCP_ESTABLISHED && LOAD(struct sock, reader->sock, sk_shutdown) & RCV_SHUTDOWN)
+		return MODE_LEAVE; /* TCP resets the connection at the next byte */
+	if (LOAD(struct sock, reader->sock, sk_lock.owned))
+		return MODE_SPILL;
+	return MODE_BYPASS;
+}
+
 SEC("sk_msg")
 int redirect_msg(CONTEXT(sk_msg_md) context)
 {
@@ -273,7 +317,7 @@ int redirect_msg(CONTEXT(sk_msg_md) context)
 	if (!sk)
 		return SK_PASS;
 	own = bpf_sk_storage_get(&state, sk, 0, 0);
-	if (!own || own->mode >= MODE_LEAVE)
+	if (!own || own->mode >= MODE_LEAVE || !((1 << sk->state) & SENDING))
 		return SK_PASS;
 
 	own->sent++;
@@ -299,6 +343,12 @@ int redirect_msg(CONTEXT(sk_msg_md) context)
 		look_at_reader(own, msg->size);
 	if (own->mode == MODE_BYPASS && own->turn)
 		turn_when_safe(own, drain);
+	if (own->mode == MODE_BYPASS) {
+		enum mode next = look_at_socket(&own->peer);
+
+		if (next != MODE_BYPASS)
+			enter(own, next);
+	}
 	if (own->mode != MODE_BYPASS) {
 		count(COUNT_TCP_MESSAGES);
 		return SK_PASS;

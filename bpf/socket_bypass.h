@@ -18,7 +18,10 @@
 #define LOOK_MESSAGES 32 /* and then after so many messages */
 #endif
 #ifndef LOOK_BYTES
-#define LOOK_BYTES (64 << 10) /* or so many bytes */
+#define LOOK_BYTES (256 << 10) /* or so many bytes */
+#endif
+#ifndef ONE_WAY_MESSAGES
+#define ONE_WAY_MESSAGES 8 /* or more since the last look tell a stream from an answer in parts */
 #endif
 #ifndef QUEUE_BYTES
 #define QUEUE_BYTES (4 << 20) /* default of KNOB_QUEUE_BYTES */
@@ -173,6 +176,8 @@ struct socket_state {
 	__u64 look_time; /* ns */
 	__u32 reader; /* how this socket was read so far, as the splice guard saw it */
 	__u32 guard; /* KNOB_GUARD when the peer's `reader` was last looked at */
+	__u32 limit; /* bytes that may wait for the peer, without what the kernel keeps beside them, as of the last look */
+	__u32 unused;
 };
 
 struct port_range {

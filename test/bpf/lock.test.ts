@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
+
+const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
+
+/* Not proven here: a reader that falls asleep in the nanoseconds between the look at its lock and the redirect. */
+describe.skipIf(isSkipped)("a reader asleep on a page inside its own recv()", () => {
+  test("holds no sender of plain TCP that does not block", async () => {
+    const path = await Datapath.make(patient);
+    await path.play("lock.asleep_in_recv", "plain");
+    await expectCounters(path, { pairs: 0 });
+  });
+
+  test("holds no enrolled sender either, which goes by TCP meanwhile and returns to the bypass", async () => {
+    const path = await Datapath.make(patient);
+    await path.play("lock.asleep_in_recv", "enrolled");
+    await expectCounters(path, { pairs: 1, spills: some, redirected_messages: some, redirect_failed: 0 });
+    await expectEmpty(path);
+  });
+});
