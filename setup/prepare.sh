@@ -97,6 +97,7 @@ tools() {
 		bench postgresql      /usr/lib/postgresql/*/bin/pgbench a database that is run through the bypass
 		test  haproxy         haproxy                        a proxy that can splice
 		test  memcached       memcached                      a cache that is run through the bypass
+		test  passt           pasta                          forwards into rootless containers
 	END
 }
 
