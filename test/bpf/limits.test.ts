@@ -17,7 +17,7 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
     await expectEmpty(path);
   });
 
-  test("limits of the kernel: splice() from the socket, MSG_ZEROCOPY, MSG_OOB, SO_RCVLOWAT, FIONREAD, MSG_WAITALL, signals, resets, MSG_TRUNC, SEND_ZC", async () => {
+  test("limits of the kernel: splice() from the socket, MSG_ZEROCOPY, MSG_OOB, SO_RCVLOWAT, FIONREAD, MSG_WAITALL, signals, resets, MSG_TRUNC, SEND_ZC, SO_ATTACH_FILTER", async () => {
     const path = await Datapath.make(patient);
     expect(await path.play("limits.limits")).toEqual({
       splice_out: { nonblock: "EAGAIN", blocking: "hangs", at_end: 0 },
@@ -30,6 +30,7 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
       reset_blocked: { first: "EAGAIN", next: "ECONNRESET" },
       // As by plain TCP: the FIN moves write_seq, so this message goes by TCP.
       shutdown_write: { send: "EPIPE" },
+      filtered: { recv: 4 },
       truncation: { no_buffer: "EFAULT", buffer: "overwritten" },
       zerocopy_send: { connecting: "ENOTSUP", accepting: "works" },
     });
@@ -50,6 +51,18 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
     const path = await Datapath.make(patient);
     await path.play("limits.syn_cookies");
     await expectCounters(path, { pairs: 0, remote_skipped: 2, redirected_messages: 0 });
+  });
+
+  test("a firewall rule that is added later cuts an enrolled connection when a message goes by TCP, and not before; after a drain that is the next one", async () => {
+    const path = await Datapath.make([...patient, "-DREFRESH_JIFFIES=500"]);
+    path.caseSeconds = 40;
+    expect(await path.play("firewall.late_rule")).toEqual({ first: "arrives", later: "cut" });
+    const drained = path.start("firewall.late_rule", "drain");
+    await drained.ready();
+    await path.drain();
+    drained.go();
+    expect(await drained.result()).toEqual({ first: "cut", later: "cut" });
+    expect(await path.play("firewall.late_rule"), "plain TCP").toEqual({ first: "cut", later: "cut" });
   });
 
   test("the self-test finds the limits that it can measure", async () => {

@@ -17,6 +17,7 @@ from common import LIBC, NOISE, Thread, connect, equal, exchange, listen, new_na
 from uring import OP_SEND_ZC, Ring
 
 MSG_ZEROCOPY, SO_ZEROCOPY, MSG_ERRQUEUE = 0x4000000, 60, 0x2000
+SO_ATTACH_FILTER = 26
 
 
 def enrolled():
@@ -36,7 +37,7 @@ def ways():
 
 def limits():
     return {case.__name__: case() for case in (splice_out, zerocopy, out_of_band, lowat, fionread, waitall, interrupted,
-                                               reset_blocked, shutdown_write, truncation, zerocopy_send)}
+                                               reset_blocked, shutdown_write, truncation, zerocopy_send, filtered)}
 
 
 def sendfile():
@@ -249,6 +250,15 @@ def send_uncopied(writer, reader):
         return errno.errorcode[error.errno]
     equal(receive(reader, 1000), NOISE[:1000], "sent without a copy")
     return "works"
+
+
+def filtered():
+    """With a filter that drops every packet."""
+    client, server = enrolled()
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+    server.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", 1, ctypes.addressof(drop_all)))
+    client.send(b"1234")
+    return {"recv": len(server.recv(10)) if select.select([server], [], [], 1)[0] else 0}
 
 
 def syn_cookies():
