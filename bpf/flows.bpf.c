@@ -81,7 +81,7 @@ static __always_inline enum verdict judge(const struct socket_state *own, struct
 	if (has_redirected_bytes(psock))
 		return UNREAD;
 	if (!feeder)
-		return IDLE; /* never known, or closed: nobody feeds it */
+		return IDLE; /* never published, or closed: nobody feeds it */
 	return count_calls(&own->peer, feeder, own->flags & FLAG_ADOPTED) > 0 ? BUSY : IDLE;
 }
 
@@ -126,7 +126,7 @@ static __always_inline enum reason explain(const struct socket_state *own, bool 
 {
 	__u32 threads[2];
 
-	if (!own->peer.cookie)
+	if (!own->peer.cookie || own->mode == MODE_WAIT)
 		return PEER_UNKNOWN;
 	if (own->mode == MODE_LEAVE && own->strikes >= STRIKES)
 		return SMALL_MESSAGES;
@@ -151,11 +151,17 @@ static __always_inline bool describe(const struct end *end, struct scratch *its)
 	const struct socket_state *own = &its->state;
 	struct sock *sk = (struct sock *)end->sock;
 	struct sk_psock *psock = get_psock(end), *feeder = 0;
+	struct end *published;
 	__s64 unread = -1;
 	__u32 lag = 0;
 
 	if (!read_state(end, &its->state))
 		return false;
+	if (!own->peer.cookie) { /* it has sent nothing yet, but may be fed */
+		published = bpf_map_lookup_elem(&peers, &end->cookie);
+		if (published)
+			its->state.peer = *published;
+	}
 	if (is_end(&own->peer)) {
 		feeder = get_psock(&own->peer);
 		lag = get_lag(own);

@@ -44,13 +44,33 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 	count(COUNT_GONE);
 }
 
+/*
+ * Whether nobody feeds this end, which has not found its peer, or ever will. Its claim is gone where the passive end has
+ * taken it (or others pushed it out): that one publishes itself before it enrols, but it may be doing so just now.
+ */
+static __always_inline bool is_never_fed(struct socket_state *own)
+{
+	struct claim claim = own->claim;
+
+	if (!(own->flags & FLAG_ACTIVE))
+		return true;
+	if (take_published_peer(own))
+		return false;
+	return !bpf_map_delete_elem(&claims, &claim) ||
+	       bpf_jiffies64() - own->refreshed > ADOPT_JIFFIES;
+}
+
 /* Takes the peer out. True when it is out and no call that began while it was in can redirect to this end any more. */
 static __always_inline bool is_peer_out(struct socket_state *own)
 {
 	struct sk_psock *psock;
 
-	if (!own->peer.cookie || !is_end(&own->peer))
-		return true; /* it never was, or it has closed */
+	if (!own->peer.cookie && is_never_fed(own))
+		return true;
+	if (!own->peer.cookie)
+		return false;
+	if (!is_end(&own->peer))
+		return true; /* it has closed */
 	psock = get_psock(&own->peer);
 	if (!psock)
 		return true;

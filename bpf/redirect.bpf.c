@@ -46,12 +46,7 @@ static __always_inline void note_sender(struct socket_state *own)
 /* WAIT: the passive end publishes itself; an active end that waits in vain must first make sure that nobody will. */
 SUBPROGRAM void find_peer(struct socket_state *own)
 {
-	__u64 cookie = own->own.cookie;
-	struct end *found = bpf_map_lookup_elem(&peers, &cookie);
-
-	if (found) {
-		own->peer = *found;
-		bpf_map_delete_elem(&peers, &cookie);
+	if (take_published_peer(own)) {
 		enter(own, MODE_SPILL);
 		return;
 	}
@@ -306,6 +301,21 @@ static __always_inline enum mode look_at_socket(const struct end *reader)
 	return MODE_BYPASS;
 }
 
+#ifdef PAUSE_BYTES /* a test build: a message of that size gives everybody else time */
+static long pass_time(__u32 i, void *unused)
+{
+	return !bpf_ktime_get_ns();
+}
+
+static __always_inline void pause_before_redirect(const struct sk_msg_md *msg)
+{
+	if (msg->size == PAUSE_BYTES)
+		bpf_loop(PAUSE_LOOPS, pass_time, 0, 0);
+}
+#else
+#define pause_before_redirect(msg)
+#endif
+
 SEC("sk_msg")
 int redirect_msg(CONTEXT(sk_msg_md) context)
 {
@@ -322,6 +332,8 @@ int redirect_msg(CONTEXT(sk_msg_md) context)
 
 	own->sent++;
 	note_sender(own);
+	if (own->mode == MODE_WAIT) /* before a drain: who leaves must know who feeds it */
+		find_peer(own);
 	drain = get_knob(KNOB_DRAIN);
 	if (drain && own->turn != MODE_LEAVE) {
 		count(COUNT_DRAINED);
@@ -331,8 +343,6 @@ int redirect_msg(CONTEXT(sk_msg_md) context)
 		enter(own, MODE_LEAVE);
 		return SK_PASS;
 	}
-	if (own->mode == MODE_WAIT)
-		find_peer(own);
 	look_at_guard(own);
 	/* A thread that was inside a send when the socket was enrolled has sent bytes unseen. */
 	if (own->mode == MODE_BYPASS && get_written(sk) != own->written)
@@ -354,6 +364,7 @@ int redirect_msg(CONTEXT(sk_msg_md) context)
 		return SK_PASS;
 	}
 
+	pause_before_redirect(msg);
 	if (bpf_msg_redirect_hash(msg, &sockets, &own->peer.cookie, BPF_F_INGRESS) != SK_PASS) {
 		count(COUNT_REDIRECT_FAILED);
 		enter(own, MODE_LEAVE);

@@ -220,15 +220,6 @@ struct { /* every enrolled socket, by its cookie; what redirect chooses from */
 	__type(value, __u64);
 } sockets SEC(".maps");
 
-#ifndef ONLY_SOCKETS
-
-struct { /* active ends that wait for their passive end */
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct claim);
-	__type(value, struct end);
-} claims SEC(".maps");
-
 struct
 { /* by the active end's cookie: the passive end that claimed it, until the active end has seen it */
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -237,6 +228,15 @@ struct
 	__type(key, __u64);
 	__type(value, struct end);
 } peers SEC(".maps");
+
+#ifndef ONLY_SOCKETS
+
+struct { /* active ends that wait for their passive end */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct claim);
+	__type(value, struct end);
+} claims SEC(".maps");
 
 struct { /* what is kept for an enrolled socket */
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -301,6 +301,19 @@ static __always_inline __u64 get_knob(__u32 knob)
 	__u64 *value = bpf_map_lookup_elem(&knobs, &knob);
 
 	return value ? *value : 0;
+}
+
+/* An active end learns who feeds it. False when nobody has published itself to it. */
+SUBPROGRAM bool take_published_peer(struct socket_state *own)
+{
+	__u64 cookie = own->own.cookie;
+	struct end *found = bpf_map_lookup_elem(&peers, &cookie);
+
+	if (!found)
+		return false;
+	own->peer = *found;
+	bpf_map_delete_elem(&peers, &cookie);
+	return true;
 }
 
 /* Moves what a socket counted for itself into `counters`. */

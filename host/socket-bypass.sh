@@ -638,12 +638,18 @@ check_rivals() {
 
 # --- drain and sweep ---
 
+load_flows() { # FOLDER
+	bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" map name peers pinned "$1/maps/peers" && return
+	# That of an older generation does not look for peers.
+	case $out in *"find map 'peers'"*) bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" ;; *) return 1 ;; esac
+}
+
 list_sockets() { # FOLDER -> $listed, in the words of that very generation
 	its=$state_dir/${1#"$B"/}
 	find_probe "$its"
 	# A report may list them while a drain does.
 	flows=$1/flows-$$
-	object=$(find_file flows.bpf.o "$its") && bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" && out=$("$probe" list "$flows" "$1/sockets" 2>&1)
+	object=$(find_file flows.bpf.o "$its") && load_flows "$1" && out=$("$probe" list "$flows" "$1/sockets" 2>&1)
 	code=$? listed=$out
 	ignore rm -f "$flows"
 	return "$code"

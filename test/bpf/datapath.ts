@@ -328,7 +328,9 @@ export class Datapath {
 
   flows(): Flow[] {
     const pin = `${this.host.pins}/flows-test`;
-    const reused = ["map", "name", "sockets", "pinned", this.pin("sockets")];
+    const reused = Object.entries({ sockets: "sockets", peers: "maps/peers" }).flatMap(([name, pin]) =>
+      `map name ${name} pinned ${this.pin(pin)}`.split(" "),
+    );
     const object = join(this.host.bundle, "flows.bpf.o");
     call("bpftool", "prog", "load", object, pin, "type", "classifier", ...reused);
     try {

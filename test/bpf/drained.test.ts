@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A client that has sent nothing does not know its server, which may redirect to it all the same. Not proven here: a passive end that is
+ * between its claim and its publication just when the client leaves.
+ */
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
+
+const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
+
+describe.skipIf(isSkipped)("a client that has sent nothing", () => {
+  test("leaves when a drain begins only after its server can redirect to it no more", async () => {
+    // The server stands still between its verdict and its redirect, for as long as a million readings of the clock take.
+    const path = await Datapath.make([...patient, "-DPAUSE_BYTES=4321", "-DPAUSE_LOOPS=1000000"]);
+    path.caseSeconds = 30;
+    const knobs = join(path.host.pins, path.host.generation, "maps/knobs");
+    expect(await path.play("drained.beside_a_redirect", knobs)).toEqual({ beside: over(0) });
+    await expectCounters(path, { pairs: 20, drained: over(20), redirect_failed: 0 });
+    await expectEmpty(path);
+  });
+
+  test("is busy, not idle, while a call of its server may still redirect to it", async () => {
+    const path = await Datapath.make(patient);
+    const verdicts = () => path.flows().map(({ verdict }) => verdict);
+    const fed = path.start("drained.fed_by_a_call");
+    expect(await fed.ready()).toBe("standing");
+    expect(verdicts().sort()).toEqual(["busy", "idle"]);
+    fed.go();
+    expect(await fed.ready()).toBe("read");
+    expect(verdicts()).toEqual(["idle", "idle"]);
+    fed.go();
+    await fed.result();
+  });
+});
