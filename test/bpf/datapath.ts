@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, expect, vi } from "vitest";
 import { Host, lacking as hostLacking, root, temporaryFolder } from "../host/host.js";
 import { amount, call, isGuest, isThere, send, slowness, there } from "../host/machine.js";
+import { findFaults, linesSince } from "./kernel-log.js";
 
 const tools = ["python3", "clang-19", "ip", "nft", "nsenter"];
 const lacking = hostLacking ?? tools.find((tool) => spawnSync("which", [tool]).status !== 0);
@@ -33,10 +34,7 @@ export const extraSeconds = Number(process.env.SOCKET_BYPASS_TEST_SECONDS ?? 0);
 const kernelLog = () => call("dmesg").trim().split("\n");
 const logged = isSkipped ? [] : kernelLog();
 afterAll(() => {
-  if (isSkipped) return;
-  const log = kernelLog();
-  const complaint = /BUG|WARNING|Oops|refcount|KASAN|leak|hung|stall|RIP:|Call Trace|Out of memory|TCP: /i;
-  expect(log.slice(log.lastIndexOf(logged.at(-1) ?? "") + 1).filter((line) => complaint.test(line))).toEqual([]);
+  if (!isSkipped) expect(findFaults(linesSince(logged, kernelLog()))).toEqual([]);
 });
 
 const builds = new Map<string, string>();
