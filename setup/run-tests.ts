@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * All tests: `npm test` is setup/test.sh, which ends in this. Arguments go to one vitest; without any, the tests run in stages, and the
- * parts of one stage side by side. A file that fails is run once more when nothing else runs: one that passes then is called flaky and
+ * All tests: `npm test` is setup/test.sh, which ends in this. Arguments go to one vitest, but for --changed [BASE] (setup/changed.ts);
+ * without any, the tests run in stages, and the parts of one stage side by side. A file that fails is run once more when nothing else runs: one that passes then is called flaky and
  * does not fail the run, one that fails again does.
  *
  * exit: 0 every file passed, if only alone; 1 some did not; 128 + N ended by signal N, and so is all that this has started
@@ -13,6 +13,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import { sweep } from "../test/sweep.js";
+import { findBase, listTests } from "./changed.js";
 import type { FileReport, Report } from "./test-reporter.js";
 
 const root = resolve(__dirname, "..");
@@ -269,9 +270,24 @@ function contentOf(file: string): string {
 async function main(args: readonly string[]): Promise<void> {
   // Tests that were ended could not remove what they had made.
   endAtSignals(sweep);
-  const chosen = args.length > 0 ? [[await partOf(args)]] : stages;
+  const chosen = args[0]?.startsWith("--changed") ? stagesOf(args) : args.length > 0 ? [[await partOf(args)]] : stages;
   const isOk = await runStages(chosen, root, (text) => process.stdout.write(text));
   process.exitCode = isOk ? 0 : 1;
+}
+
+/** `--changed`, `--changed BASE` or `--changed=BASE`: of each part, the files that a change since then can touch. */
+function stagesOf(args: readonly string[]): readonly (readonly Part[])[] {
+  const [, base = findBase(root)] = args.length === 1 ? (args[0]?.split("=") ?? []) : args;
+  if (args.length > 2)
+    throw new Error(`run-tests: expected nothing after --changed BASE, found ${args.slice(2).join(" ")}`);
+  const files = listTests(base, root);
+  const names = files === "all" ? "all tests" : files.length === 0 ? "no test" : files.join("\n");
+  console.log(`${heading(`what a change since ${base} can touch`)}${names}`);
+  if (files === "all") return stages;
+  if (files.length === 0) return [];
+  return stages.map((parts) =>
+    parts.map((part) => ({ ...part, options: [...part.options, "--passWithNoTests"], files })),
+  );
 }
 
 /** What stands in the arguments of vitest for files is no option: when one file is run again, it stands there alone. */
