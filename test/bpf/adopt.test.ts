@@ -77,7 +77,6 @@ describe.skipIf(isSkipped)("adopted connections", () => {
 
   test("established before the attach, which adopts them and says so on stderr", async () => {
     const path = await Datapath.make(patient);
-    path.caseSeconds = 60;
     await path.ok("detach");
     const early = path.start("adopt.idle", 3);
     await early.ready();

@@ -7,7 +7,6 @@ const over = (least: number) => expect.toSatisfy((count: number) => count > leas
 describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
   test("`claims` overflows with claims that nobody takes: what was pushed out goes by TCP, no byte is lost", async () => {
     const path = await Datapath.make([...patient, "-DREFRESH_JIFFIES=1"], "--pending", "16");
-    path.caseSeconds = 30;
     await path.play("hostile.evicted");
     const counters = path.counters();
     console.log(JSON.stringify(counters));
@@ -31,7 +30,6 @@ describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
 
   test("the memory of closed sockets is used again by others: no byte reaches the wrong reader", async () => {
     const path = await Datapath.make(patient);
-    path.caseSeconds = 20;
     await path.play("hostile.used_again");
     await expectCounters(path, { pairs: 2400, redirected_messages: over(2400 * 4) });
     await expectEmpty(path);
@@ -39,7 +37,6 @@ describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
 
   test("10,000 connections at once: all pair, all exchange, a drain takes all out, and the kernel gets its memory back", async () => {
     const path = await Datapath.make(patient);
-    path.caseSeconds = 60;
     const before = kernelMemory();
     const crowd = path.start("hostile.crowd", 10_000);
     expect(await crowd.ready()).toBe("open");

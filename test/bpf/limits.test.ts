@@ -39,7 +39,6 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
 
   test("a blocking recv() gives EAGAIN when its thread is woken without data, although no handler runs; plain TCP goes on", async () => {
     const path = await Datapath.make(patient);
-    path.caseSeconds = 30;
     const causes = ["spawned", "stopped", "frozen", "traced", "task_work"];
     const all = (word: string) => Object.fromEntries(causes.map((cause) => [cause, word]));
     expect(await path.play("woken.causes")).toEqual({ ...all("EAGAIN"), shut_down: "EAGAIN" });

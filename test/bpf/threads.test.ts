@@ -17,7 +17,6 @@ describe.skipIf(isSkipped)("several threads on one socket", () => {
     "MSG_WAITALL readers of records beside 3 senders in both directions, and 3 readers of one socket, while it %s",
     async (what, thresholds, counters) => {
       const path = await Datapath.make([...thresholds, ...patient]);
-      path.caseSeconds = 30;
       const threads = path.start("crowd.mixed_threads", 4);
       await threads.ready();
       await threads.during(1000);

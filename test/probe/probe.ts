@@ -59,8 +59,8 @@ export function run(file: string, ...args: string[]): Promise<Ended> {
 }
 
 export async function waitUntil(what: string, isTrue: () => boolean): Promise<void> {
-  for (const end = Date.now() + 10_000; !isTrue(); await new Promise((resolve) => setTimeout(resolve, 10))) {
-    if (Date.now() > end) throw new Error(`expected ${what} within 10 s`);
+  for (const end = Date.now() + 60_000; !isTrue(); await new Promise((resolve) => setTimeout(resolve, 10))) {
+    if (Date.now() > end) throw new Error(`expected ${what} within a minute`);
   }
 }
 

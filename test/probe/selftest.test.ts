@@ -12,10 +12,8 @@ const names = [
 
 // What this does not prove: anything about redirected sockets; that needs the programs loaded (test/bpf, test/host).
 describe("selftest on plain TCP", () => {
-  test("passes every case in under 3 seconds, and its facts are those of TCP", async () => {
-    const begin = Date.now();
+  test("passes every case, and its facts are those of TCP", async () => {
     const ended = await run(probe, "selftest");
-    expect(Date.now() - begin).toBeLessThan(3000);
     expect(ended).toMatchObject({ code: 0, stderr: "" });
     expect(ended.stdout.split("\n").length).toBe(2);
     const answer = JSON.parse(ended.stdout);

@@ -24,12 +24,10 @@ test("answers with one line of JSON that names the CLI, its home and the environ
   expect(stdout).toMatch(/^v3\.\d+\.\d+/);
 });
 
-test("answers without a word and within 5 seconds once the engine is there", async () => {
-  const started = Date.now();
+test("answers without a word once the engine is there", async () => {
   const { stdout, stderr } = await ensure();
   expect(JSON.parse(stdout)).toEqual(engine);
   expect(stderr).toBe("");
-  expect(Date.now() - started).toBeLessThan(5_000);
 });
 
 test("finds the same engine from an environment that has its answer merged in", async () => {
@@ -96,11 +94,9 @@ test("takes a copy of the command plugin in the user's own folder, and leaves th
 describe("the official installer", () => {
   test("is given up when it does not answer for 5 seconds", async () => {
     const url = await serve(() => {});
-    const started = Date.now();
     const { code, stderr } = await ensure({ ...freshCache(), ...installer(url) });
     expect(stderr).toBe(`engine: official installer: expected a script from ${url} within 5 s, found TimeoutError\n`);
     expect(code).toBe(1);
-    expect(Date.now() - started).toBeLessThan(10_000);
   });
 
   test("is refused when a proxy answers with a page of its own", async () => {

@@ -20,11 +20,9 @@ describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, .
   const prepare = (args: string[], env: Record<string, string> = {}, folder = root) =>
     run(shell, [...applet, "setup/prepare.sh", ...args], env, folder);
 
-  test("says nothing the second time, and takes less than 3 seconds for that", async () => {
+  test("says nothing the second time", async () => {
     expect((await prepare(["test"])).code).toBe(0);
-    const started = Date.now();
     expect(await prepare(["test"])).toEqual({ code: 0, stdout: "", stderr: "" });
-    expect(Date.now() - started).toBeLessThan(3_000);
   });
 
   test("installs nothing where that is forbidden, and prints the command to type", async () => {

@@ -27,7 +27,7 @@ def serve(port):
 
 def requests(port, times=200):
     """Each is answered before the next: what an interactive protocol does."""
-    sock = connect(port, timeout=2)
+    sock = connect(port, timeout=5)
     done = 0
     try:
         for i in range(times):
@@ -41,8 +41,8 @@ def requests(port, times=200):
 
 
 def stream(port, megabytes=16):
-    """Both directions at once, until nothing comes for two seconds."""
-    sock, block = connect(port, timeout=2), NOISE[: 1 << 18]
+    """Both directions at once, until nothing comes for five seconds."""
+    sock, block = connect(port, timeout=5), NOISE[: 1 << 18]
     expected = block * (megabytes * 4)
 
     def send():

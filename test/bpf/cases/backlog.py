@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 
-from common import (NOISE, SLOWNESS, Mailbox, Stream, Thread, connect, equal, exchange, fork, join, listen, pair, receive,
+from common import (NOISE, PATIENCE, Mailbox, Stream, Thread, connect, equal, exchange, fork, join, listen, pair, receive,
                     report_line)
 
 
@@ -33,7 +33,7 @@ def never_reads():
     sent = fill(client)
     report_line()
     server.close()
-    client.settimeout(5 * SLOWNESS)
+    client.settimeout(PATIENCE)
     try:
         while True:
             client.sendall(NOISE[:60000])
@@ -121,7 +121,7 @@ def close_unread():
 
 def end_of(sock):
     """How a connection ends for a reader that then writes."""
-    sock.settimeout(5 * SLOWNESS)
+    sock.settimeout(PATIENCE)
     try:
         if sock.recv(1):
             raise AssertionError("bytes from nowhere")

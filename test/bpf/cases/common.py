@@ -15,6 +15,7 @@ CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 NOISE = os.urandom(1 << 20) * 2
 SLOWNESS = float(os.environ.get("SLOWNESS", "1"))  # every timeout is multiplied by it
+PATIENCE = 30 * SLOWNESS  # after which something hangs, also on a crowded machine
 ADDRESS = {"ipv4": "127.0.0.1", "ipv6": "::1", "mapped": "127.0.0.1", "mapped6": "::ffff:127.0.0.1"}
 
 
@@ -44,7 +45,7 @@ def listen(kind="ipv4", address=None, port=0, options=()):
     return listener
 
 
-def connect(port, kind="ipv4", address=None, options=(), timeout=8 * SLOWNESS):
+def connect(port, kind="ipv4", address=None, options=(), timeout=PATIENCE):
     client = socket.socket(socket.AF_INET6 if kind in ("ipv6", "mapped6") else socket.AF_INET)
     for level, name, value in options:
         client.setsockopt(level, name, value)
@@ -58,7 +59,7 @@ def pair(kind="ipv4", options=(), server_options=()):
     with listen(kind, options=server_options) as listener:
         client = connect(listener.getsockname()[1], kind, options=options)
         server, _ = listener.accept()
-    server.settimeout(8 * SLOWNESS)
+    server.settimeout(PATIENCE)
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client, server
 
@@ -161,7 +162,7 @@ class Thread(threading.Thread):
         except BaseException as error:
             self.error = error
 
-    def end(self, timeout=9):
+    def end(self, timeout=30):
         self.join(timeout * SLOWNESS)
         if self.is_alive():
             raise AssertionError(f"{self.function.__name__} did not end in {timeout} s")

@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 
-from common import (NOISE, Mailbox, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace, receive,
+from common import (NOISE, PATIENCE, Mailbox, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace, receive,
                     report_line)
 from forger import TCP_REPAIR, choose_sequence
 from paths import bound, leave_note, place, reset_close, wire
@@ -56,7 +56,7 @@ def evicted(connections="60", rounds="400"):
         listening.put()
         for i in range(connections):
             server, _ = listener.accept()
-            server.settimeout(8)
+            server.settimeout(PATIENCE)
             server.sendall(NOISE[i : i + 3000])
             equal(receive(server, 3000), NOISE[i + 5 : i + 3005], "of the client")
             for _ in range(rounds):

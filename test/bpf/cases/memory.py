@@ -6,7 +6,7 @@ import select
 import socket
 import time
 
-from common import NOISE, Mailbox, Thread, connect, equal, exchange, fork, join, listen, pair, report_line
+from common import NOISE, PATIENCE, Mailbox, Thread, connect, equal, exchange, fork, join, listen, pair, report_line
 
 
 def enter(folder):
@@ -16,7 +16,7 @@ def enter(folder):
 
 def fill_all(socks, sent):
     """Sends on all of them until none takes more for a while; gives the errors that are none of a full queue."""
-    errors, idle, end = [], 0, time.monotonic() + 3
+    errors, idle, end = [], 0, time.monotonic() + PATIENCE
     for sock in socks:
         sock.setblocking(False)
     while idle < 10 and len(errors) < 100 and time.monotonic() < end:
@@ -88,7 +88,7 @@ def send_rest(clients, sent):
     for _ in range(10):
         for i, client in enumerate(clients):
             at = sent[i] % (1 << 20)
-            client.settimeout(8)
+            client.settimeout(PATIENCE)
             client.sendall(NOISE[at : at + 30000])
             sent[i] += 30000
     for client in clients:

@@ -4,7 +4,7 @@ import select
 import socket
 import time
 
-from common import NOISE, SLOWNESS, Thread, connect, equal, exchange, listen, pair, receive, report_line
+from common import NOISE, PATIENCE, SLOWNESS, Thread, connect, equal, exchange, listen, pair, receive, report_line
 
 TCP = socket.IPPROTO_TCP
 
@@ -115,7 +115,7 @@ def lowat():
     later.setsockopt(TCP, name, 5000)
     exchange(later, later_server)
     report_line()
-    end = time.monotonic() + 5 * SLOWNESS
+    end = time.monotonic() + PATIENCE
     while plain.getsockopt(TCP, name) and time.monotonic() < end:
         for ends in ((plain, plain_server), (kept, kept_server), (later, later_server)):
             exchange(*ends, 1)

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import time
 
-from common import (NOISE, SLOWNESS, Mailbox, Thread, call, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace,
+from common import (NOISE, PATIENCE, Mailbox, Thread, call, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace,
                     pair, receive, report_line, serve_echo)
 
 
@@ -20,7 +20,7 @@ def family(kind):
 
 def echo_once(listener):
     server, _ = listener.accept()
-    server.settimeout(8 * SLOWNESS)
+    server.settimeout(PATIENCE)
     serve_echo(server)
 
 
@@ -239,9 +239,9 @@ def simultaneous(noted=""):
         early, late = bound(7001), bound(7002)
         early.setblocking(False)
         equal(early.connect_ex(("127.0.0.1", 7002)), errno.EINPROGRESS, "connect() to nobody")
-        late.settimeout(8)
+        late.settimeout(PATIENCE)
         late.connect(("127.0.0.1", 7001))
-        early.settimeout(8)
+        early.settimeout(PATIENCE)
         exchange(late, early)
         late.close()
         equal(early.recv(1), b"", "end of the stream")
@@ -256,7 +256,7 @@ def with_itself():
         leave_note(7003)
         sock = bound(7003)
         sock.connect(("127.0.0.1", 7003))
-        sock.settimeout(8)
+        sock.settimeout(PATIENCE)
         for i in range(200):
             sock.sendall(NOISE[i : i + 1000])
             equal(receive(sock, 1000), NOISE[i : i + 1000], f"message {i}")
@@ -285,7 +285,7 @@ def never_pairs():
     for i in range(3):
         leave_note(7010 + i)
         client = bound(7010 + i)
-        client.settimeout(8)
+        client.settimeout(PATIENCE)
         client.connect(("127.0.0.1", number))
         ask(client, 200)
     join(server)

@@ -7,7 +7,7 @@ import os
 import sys
 
 # A hang must say where.
-faulthandler.dump_traceback_later(float(os.environ.get("CASE_SECONDS", "9")), exit=True)
+faulthandler.dump_traceback_later(float(os.environ.get("CASE_SECONDS", "60")), exit=True)
 module, function, *arguments = sys.argv[1:]
 result = getattr(importlib.import_module(module), function)(*arguments)
 print(json.dumps(result or {}), flush=True)
