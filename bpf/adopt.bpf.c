@@ -255,7 +255,9 @@ SUBPROGRAM void get_name(const struct names *names, struct tcp_sock *socket, boo
 
 static __always_inline struct end get_end(struct tcp_sock *tp)
 {
-	return (struct end){ bpf_get_socket_cookie(tp), (__u64)tp };
+	struct socket_state *before = bpf_sk_storage_get(&state, tp, 0, 0);
+
+	return (struct end){ get_next_cookie(bpf_get_socket_cookie(tp), before), (__u64)tp };
 }
 
 static __always_inline void note(const struct names *names, struct tcp_sock *tp)
@@ -303,10 +305,9 @@ SUBPROGRAM bool enrol(struct tcp_sock *tp, const struct end *own_end, const stru
 	if (callbacks & BPF_SOCK_OPS_RTT_CB_FLAG)
 		own->flags |= FLAG_RTT_THEIRS;
 	own->refreshed = bpf_jiffies64();
+	own->disconnects = get_disconnects(own);
 	own->service =
 		MAX_SERVICES; /* it tells nothing about how long connections of its service are */
-	if (get_lowat(own) == NOTSENT_LOWAT) /* from an earlier time in the map */
-		own->flags |= FLAG_LOWAT;
 	if (bpf_setsockopt(tp, SOL_TCP, CALLBACKS, &both, sizeof(both))) {
 		add_task(TASK_NO_CALLBACKS);
 		goto forget;
@@ -319,7 +320,7 @@ SUBPROGRAM bool enrol(struct tcp_sock *tp, const struct end *own_end, const stru
 	add_task(error == -E2BIG || error == -ENOMEM ? TASK_FULL : TASK_REFUSED);
 	bpf_setsockopt(tp, SOL_TCP, CALLBACKS, &callbacks, sizeof(callbacks));
 forget:
-	bpf_sk_storage_delete(&state, tp);
+	own->mode = MODE_GONE; /* the cookie in it must not be used a second time */
 	return false;
 }
 
@@ -361,8 +362,8 @@ SEC("iter/tcp")
 int adopt_sockets(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common___iter *sk = ctx->sk_common;
-	__u64 pass = get_task(TASK_PASS), cookie;
-	struct end *found, active = {};
+	__u64 pass = get_task(TASK_PASS);
+	struct end *found, active = {}, own;
 	struct names names;
 	struct tcp_sock *tp;
 	enum task task;
@@ -373,12 +374,12 @@ int adopt_sockets(struct bpf_iter__tcp *ctx)
 	if (!tp)
 		return 0;
 	if (pass == PASS_PASSIVE) {
-		cookie = bpf_get_socket_cookie(tp);
-		found = bpf_map_lookup_elem(&actives, &cookie);
+		own = get_end(tp);
+		found = bpf_map_lookup_elem(&actives, &own.cookie);
 		if (!found)
 			return 0;
 		active = *found;
-		bpf_map_delete_elem(&actives, &cookie);
+		bpf_map_delete_elem(&actives, &own.cookie);
 		if (!is_end(&active) || !get_psock(&active))
 			return 0; /* it has closed */
 	}

@@ -25,7 +25,7 @@ static __always_inline bool is_end(const struct end *end)
 {
 	__u64 cookie = LOAD(struct sock, end->sock, __sk_common.skc_cookie.counter);
 
-	return cookie && cookie == end->cookie;
+	return cookie && !((cookie ^ end->cookie) & COOKIE_MASK);
 }
 
 /* Sockets whose sk_prot or sk_user_data belong to somebody else, or whose sequence numbers a process chose. */

@@ -199,6 +199,7 @@ struct sock {
 	struct mem_cgroup *sk_memcg; /* not set where its cgroup does not count socket memory */
 	__u32 sk_rcvbuf; /* int there; never negative */
 	__u8 sk_shutdown;
+	__u32 sk_disconnects; /* int there; since Linux 6.6, 6.1.58 */
 	__u8 sk_kern_sock : 1;
 };
 

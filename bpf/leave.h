@@ -21,11 +21,21 @@ static __always_inline __u32 get_lowat(const struct socket_state *own)
 /* While a direction spills, the sender must block soon, or TCP's queue grows behind a queue that is full already. */
 static __always_inline void set_lowat(void *ctx, struct socket_state *own)
 {
+	__u32 lowat = get_lowat(own);
 	int bytes = NOTSENT_LOWAT;
 
-	if (get_lowat(own) == 0 &&
-	    !bpf_setsockopt(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes)))
+	/* Ours already: of an earlier time in the map. */
+	if (lowat == NOTSENT_LOWAT ||
+	    (lowat == 0 && !bpf_setsockopt(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes))))
 		own->flags |= FLAG_LOWAT;
+}
+
+/* 0 where the kernel does not count them. */
+static __always_inline __u32 get_disconnects(const struct socket_state *own)
+{
+	if (!bpf_core_field_exists(((struct sock *)0)->sk_disconnects))
+		return 0;
+	return LOAD(struct sock, own->own.sock, sk_disconnects);
 }
 
 static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct socket_state *own)

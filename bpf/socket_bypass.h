@@ -114,7 +114,11 @@ enum counter {
 
 /* --- Structures --- */
 
-/* One end of a connection. The address is a number for bpf_probe_read_kernel(), good only while the cookie behind it is right. */
+/*
+ * One end of a connection. The address is a number for bpf_probe_read_kernel(), good only while the cookie behind it is right. What
+ * is called cookie is the kernel's one, which a socket keeps for life, and above it how often the socket was enrolled before: after
+ * connect(AF_UNSPEC) it may have another connection, and who still knows it by the name of the old one finds nothing.
+ */
 struct end {
 	__u64 cookie;
 	__u64 sock;
@@ -136,6 +140,9 @@ enum mode {
 	MODE_LEAVE, /* TCP; track takes both ends out of the map when nothing can be lost */
 	MODE_GONE, /* an ordinary TCP socket again */
 };
+
+#define COOKIE_BITS 48 /* the kernel counts up from 1 */
+#define COOKIE_MASK ((1ULL << COOKIE_BITS) - 1)
 
 #define FLAG_ACTIVE 1u /* this end connected */
 #define FLAG_LOWAT 2u /* TCP_NOTSENT_LOWAT is ours */
@@ -177,6 +184,7 @@ struct socket_state {
 	__u32 reader; /* how this socket was read so far, as the splice guard saw it */
 	__u32 guard; /* KNOB_GUARD when the peer's `reader` was last looked at */
 	__u32 limit; /* bytes that may wait for the peer, without what the kernel keeps beside them, as of the last look */
+	__u32 disconnects; /* sk_disconnects of this socket when it was enrolled */
 	__u32 unused;
 };
 
@@ -203,6 +211,14 @@ struct service {
 	__u32 skipped;
 	__u32 unused;
 };
+
+/* The cookie of a socket that is about to be enrolled, with what was kept for it when it was enrolled before. */
+static __always_inline __u64 get_next_cookie(__u64 cookie, const struct socket_state *before)
+{
+	__u64 times = before && before->own.cookie ? (before->own.cookie >> COOKIE_BITS) + 1 : 0;
+
+	return (cookie & COOKIE_MASK) | times << COOKIE_BITS;
+}
 
 /* SPILL: more went by TCP than redirecting again could make good. */
 static __always_inline bool is_spill_long(const struct socket_state *own)

@@ -103,18 +103,60 @@ static __always_inline void learn_length(const struct socket_state *own)
 	service->messages += own->sent < 1024 ? own->sent : 1024;
 }
 
+static __always_inline struct socket_state *get_state(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *socket = ctx->sk;
+
+	return socket ? bpf_sk_storage_get(&state, socket, 0, 0) : 0;
+}
+
+static __always_inline void withdraw(const struct socket_state *own)
+{
+	struct claim claim = own->claim;
+	__u64 cookie = own->own.cookie;
+
+	if (!(own->flags & FLAG_ACTIVE) || own->peer.cookie)
+		return;
+	bpf_map_delete_elem(&claims, &claim);
+	bpf_map_delete_elem(&peers, &cookie);
+}
+
+/*
+ * The connection that a socket was enrolled with is no more, and its application goes on with the socket. What came by the bypass
+ * and was not read belonged to that connection: it goes too, as tcp_disconnect() throws away what came by TCP.
+ */
+SUBPROGRAM void leave_at_once(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	if (own->mode == MODE_GONE)
+		return;
+	withdraw(own);
+	bpf_map_delete_elem(&sockets, &own->own.cookie);
+	restore_socket(ctx, own);
+}
+
+static __always_inline void end_old_connection(struct bpf_sock_ops *ctx)
+{
+	struct socket_state *own = get_state(ctx);
+
+	if (own)
+		leave_at_once(ctx, own);
+}
+
 static __always_inline struct socket_state *keep_state(struct bpf_sock_ops *ctx,
 						       struct bpf_sock *socket, struct sock *sk)
 {
 	struct socket_state *own;
+	__u64 cookie;
 
 	own = bpf_sk_storage_get(&state, socket, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!own)
 		return 0;
+	cookie = get_next_cookie(bpf_get_socket_cookie(ctx), own);
 	__builtin_memset(own, 0, sizeof(*own));
-	own->own.cookie = bpf_get_socket_cookie(ctx);
+	own->own.cookie = cookie;
 	own->own.sock = (__u64)sk;
 	own->refreshed = bpf_jiffies64();
+	own->disconnects = get_disconnects(own);
 	return own;
 }
 
@@ -170,7 +212,7 @@ static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_so
 		return;
 	bpf_map_delete_elem(&claims, &claim);
 forget:
-	bpf_sk_storage_delete(&state, socket);
+	own->mode = MODE_GONE; /* kept: the next cookie must be another one */
 }
 
 static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
@@ -210,7 +252,7 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 	}
 	bpf_map_delete_elem(&peers, &active.cookie);
 forget:
-	bpf_sk_storage_delete(&state, socket);
+	own->mode = MODE_GONE; /* kept: the next cookie must be another one */
 }
 
 static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_active)
@@ -218,6 +260,8 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 	struct sock *sk = BPF_CORE_READ((struct bpf_sock_ops_kern *)ctx, sk);
 	struct bpf_sock *socket = ctx->sk;
 
+	/* Its end, and connect(), may have come while nothing was attached. */
+	end_old_connection(ctx);
 	if (!socket || get_knob(KNOB_DRAIN))
 		return;
 	if (is_active && !is_noted(ctx)) {
@@ -238,17 +282,9 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 		enrol_passive(ctx, socket, sk);
 }
 
-static __always_inline struct socket_state *get_state(struct bpf_sock_ops *ctx)
-{
-	struct bpf_sock *socket = ctx->sk;
-
-	return socket ? bpf_sk_storage_get(&state, socket, 0, 0) : 0;
-}
-
 static __always_inline void on_state(struct bpf_sock_ops *ctx)
 {
 	struct socket_state *own;
-	__u64 cookie;
 
 	if (ctx->args[1] != TCP_CLOSE)
 		return;
@@ -257,13 +293,13 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx)
 		return;
 	flush_counts(own);
 	learn_length(own);
-	if ((own->flags & FLAG_ACTIVE) && !own->peer.cookie) {
-		struct claim claim = own->claim;
-
-		cookie = own->own.cookie;
-		bpf_map_delete_elem(&claims, &claim);
-		bpf_map_delete_elem(&peers, &cookie);
-	}
+	withdraw(own);
+	/*
+	 * After a reset, and after an end in order, bytes must stay readable, whatever the old state was; after connect(AF_UNSPEC)
+	 * they must not. Where the kernel does not count the latter, they go when the socket connects or listens.
+	 */
+	if (get_disconnects(own) != own->disconnects)
+		leave_at_once(ctx, own);
 }
 
 static __always_inline void on_rtt(struct bpf_sock_ops *ctx)
@@ -291,6 +327,10 @@ int track_sockets(CONTEXT(bpf_sock_ops) context)
 	case BPF_SOCK_OPS_RWND_INIT:
 		if (!ctx->is_fullsock) /* the request of a listener */
 			note_client(ctx);
+		break;
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		end_old_connection(ctx);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		on_established(ctx, true);

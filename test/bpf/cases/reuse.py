@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Sockets that end one connection by connect(AF_UNSPEC) and begin another, or listen. Each case says what it saw; with "plain" its processes
+are in a cgroup that nothing is attached to, so the two can be compared.
+"""
+import ctypes
+import errno
+import os
+import socket
+import struct
+import time
+
+from common import LIBC, NOISE, SLOWNESS, Thread, connect, equal, exchange, leave_cgroup, listen, new_namespace, pair, report_line
+from forger import TCP_REPAIR
+from hostile import outside
+from paths import bound, leave_note
+
+OLD, NEW = b"old" * 300, b"new" * 200
+
+
+def choose(way):
+    if way == "plain":
+        leave_cgroup()
+
+
+def disconnect(sock):
+    """connect(AF_UNSPEC), which Python's connect() cannot say."""
+    address = struct.pack("H14x", socket.AF_UNSPEC)
+    if LIBC.connect(sock.fileno(), address, len(address)):
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def vanish(sock):
+    """The same without a reset: the other end learns of it when it sends."""
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    disconnect(sock)
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, -1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
+def attempt(function, *args):
+    """What comes of it: a count, bytes by their length and kind, or the name of the error."""
+    try:
+        result = function(*args)
+    except TimeoutError:
+        return "nothing"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    if not isinstance(result, bytes):
+        return result
+    kind = "old" if result[:3] == OLD[:3] else "new" if result[:3] == NEW[:3] else "other" if result else "end"
+    return f"{len(result)} {kind}"
+
+
+def at_once(sock):
+    """What recv() gives without waiting."""
+    timeout = sock.gettimeout()
+    sock.setblocking(False)
+    seen = attempt(sock.recv, 2000)
+    sock.settimeout(timeout)
+    return seen
+
+
+def send_old(sock):
+    """
+    A limit of the kernel: plain TCP says ECONNRESET once and EPIPE from then on, the bypass ECONNRESET until somebody asks for the error.
+    """
+    seen = attempt(sock.send, OLD, socket.MSG_NOSIGNAL)
+    return "refused" if seen in ("ECONNRESET", "EPIPE") else seen
+
+
+def accept(listener):
+    server, _ = listener.accept()
+    server.settimeout(8 * SLOWNESS)
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return server
+
+
+def again(client, listener):
+    client.settimeout(8 * SLOWNESS)
+    client.connect(listener.getsockname())
+    return accept(listener)
+
+
+def talk(client, server, times=20):
+    """Both directions, and nothing but that."""
+    exchange(client, server, times, 500)
+    for sock in (client, server):
+        equal(at_once(sock), "EAGAIN", "more than was sent")
+
+
+def unread(way, target="another", end="disconnect"):
+    """The old server's bytes wait in the client when that ends the connection and makes the next one."""
+    choose(way)
+    if end == "vanish":
+        new_namespace()
+    leave = {"disconnect": disconnect, "vanish": vanish}[end]
+    first, second = listen(), listen()
+    client = connect(first.getsockname()[1])
+    old = accept(first)
+    talk(client, old)
+    old.sendall(OLD)
+    leave(client)
+    seen = {"disconnected": at_once(client)}
+    new = again(client, first if target == "same" else second)
+    new.sendall(NEW)
+    seen["first"] = attempt(client.recv, 2000)
+    seen["then"] = at_once(client)
+    talk(client, new)
+    return seen
+
+
+def injected(way, end="disconnect", rounds=5):
+    """The old server goes on sending after its client has another connection."""
+    choose(way)
+    if end == "vanish":
+        new_namespace()
+    leave = {"disconnect": disconnect, "vanish": vanish}[end]
+    first, second = listen(), listen()
+    client = connect(first.getsockname()[1])
+    old = accept(first)
+    talk(client, old)
+    leave(client)
+    new = again(client, second)
+    seen = {"sent": []}
+    for _ in range(rounds):
+        seen["sent"].append(send_old(old))
+        seen.setdefault("reader", at_once(client))
+        new.sendall(NEW)
+        seen.setdefault("reply", attempt(client.recv, 2000))
+        equal(at_once(client), "EAGAIN", "more than was sent")
+    talk(client, new)
+    return seen
+
+
+def many(way, rounds="200"):
+    """One client, connection after connection; the servers of the old ones stay open and go on sending."""
+    choose(way)
+    listeners, client, olds = [listen() for _ in range(3)], socket.socket(), []
+    for i in range(int(rounds)):
+        server = again(client, listeners[i % 3])
+        talk(client, server, 1 + i % 4)
+        if i % 3 != 1:
+            server.sendall(OLD)
+        if i % 5 == 1:
+            client.sendall(OLD)
+        disconnect(client)
+        olds.append(server)
+        for old in olds[-4:]:
+            send_old(old)
+        if len(olds) > 8:
+            olds.pop(0).close()
+
+
+def listens(way):
+    """The socket listens after its connection, and the old server goes on sending."""
+    choose(way)
+    client, old = pair()
+    talk(client, old)
+    old.sendall(OLD)
+    disconnect(client)
+    client.bind(("127.0.0.1", 0))
+    client.listen(8)
+    seen = {"listener": at_once(client)}
+    seen["sent"] = [send_old(old) for _ in range(3)]
+    for _ in range(3):
+        near = connect(client.getsockname()[1])
+        far = accept(client)
+        talk(near, far)
+    return seen
+
+
+def server_side(way):
+    """The socket that accept() gave: its client ends the connection, it reads what there is, and then connects elsewhere itself."""
+    choose(way)
+    client, server = pair()
+    talk(client, server)
+    client.sendall(OLD)
+    disconnect(client)
+    seen = {"unread": attempt(server.recv, 2000), "then": attempt(server.recv, 2000)}
+    seen["sent"] = [send_old(server) for _ in range(2)]
+    disconnect(server)
+    with listen() as listener:
+        far = again(server, listener)
+    talk(server, far)
+    with listen() as listener:
+        near = again(client, listener)
+    talk(client, near)
+    return seen
+
+
+def reset_first(way):
+    """The old server resets with bytes unread: they are read; then, unread, the socket is used again."""
+    choose(way)
+    seen = {}
+    for is_read in (True, False):
+        client, server = pair()
+        talk(client, server)
+        server.sendall(OLD)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        server.close()
+        if is_read:
+            seen["unread"] = [attempt(client.recv, 2000) for _ in range(3)]
+        disconnect(client)
+        with listen() as listener:
+            new = again(client, listener)
+        new.sendall(NEW)
+        seen[f"first {is_read}"] = attempt(client.recv, 2000)
+        talk(client, new)
+    return seen
+
+
+def orderly(way):
+    """Bytes stay readable after the connection has ended in order, whoever ends first."""
+    choose(way)
+    seen = {}
+    client, server = pair()
+    talk(client, server)
+    client.shutdown(socket.SHUT_WR)
+    server.sendall(OLD)
+    server.close()
+    time.sleep(0.05)
+    seen["closed second"] = [attempt(client.recv, 2000) for _ in range(2)]
+    client, server = pair()
+    talk(client, server)
+    server.sendall(OLD)
+    server.shutdown(socket.SHUT_WR)
+    client.shutdown(socket.SHUT_WR)
+    time.sleep(0.05)
+    seen["closed first"] = [attempt(client.recv, 2000) for _ in range(2)]
+    return seen
+
+
+def asleep(way):
+    """Another thread sleeps in recv() when the connection is ended, and again in the next one."""
+    choose(way)
+    client, server = pair()
+    talk(client, server)
+    reader = Thread(attempt, client.recv, 2000)
+    time.sleep(0.1)
+    disconnect(client)
+    reader.end()
+    with listen() as listener:
+        new = again(client, listener)
+    reader = Thread(attempt, client.recv, 2000)
+    time.sleep(0.1)
+    new.sendall(NEW)
+    seen = {"found": reader.end()}
+    talk(client, new)
+    return seen
+
+
+def step_by_step(way="enrolled"):
+    """The test changes something before the disconnect."""
+    choose(way)
+    client, old = pair()
+    talk(client, old)
+    report_line("open")
+    talk(client, old, 3)
+    old.sendall(OLD)
+    disconnect(client)
+    report_line("disconnected")
+    with listen() as listener:
+        new = again(client, listener)
+    new.sendall(NEW)
+    equal(attempt(client.recv, 2000), f"{len(NEW)} new", "the first bytes of the next connection")
+    talk(client, new)
+    report_line("again")
+    talk(client, new)
+
+
+def queue_full(way):
+    """The client is so far behind that its server sends by TCP, behind a queue of the bypass."""
+    choose(way)
+    client, old = pair()
+    talk(client, old)
+    old.setblocking(False)
+    sent = 0
+    try:
+        while sent < 64 << 20:
+            sent += old.send(NOISE[: 1 << 16])
+    except BlockingIOError:
+        pass
+    disconnect(client)
+    with listen() as listener:
+        new = again(client, listener)
+    new.sendall(NEW)
+    equal(attempt(client.recv, 2000), f"{len(NEW)} new", "the first bytes of the next connection")
+    talk(client, new)
+
+
+def unclaimed():
+    """Nobody takes the claims of the first ones: their server is in another cgroup."""
+    pid, port = outside()
+    client = bound(21000)
+    for _ in range(5):
+        leave_note(21000)
+        client.connect(("127.0.0.1", port))
+        client.send(OLD)
+        disconnect(client)
+    with listen() as listener:
+        server = again(client, listener)
+    talk(client, server)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+
+
+def half(way):
+    """A send after shutdown() reaches nobody; one before the other end's is read is an ordinary one."""
+    choose(way)
+    client, server = pair()
+    talk(client, server)
+    client.shutdown(socket.SHUT_WR)
+    seen = {"sent": send_old(client), "read": attempt(server.recv, 2000)}
+    server.sendall(NEW)
+    seen["answer"] = attempt(client.recv, 2000)
+    server.shutdown(socket.SHUT_WR)
+    seen["again"] = [send_old(server), attempt(client.recv, 2000)]
+    return seen
