@@ -139,13 +139,18 @@ const running = new Set<ChildProcess>();
 let isInterrupted = false;
 
 async function runPart(part: Part, folder: string, say: (text: string) => void): Promise<Run> {
-  const report = join(reports(), `${++ran}.json`);
+  const report = join(scratch(), `${++ran}.json`);
   // Naming a reporter takes away the usual one.
   const isChosen = part.options.some((option) => option.startsWith("--reporter"));
   const vitest = [join(root, "node_modules/.bin/vitest"), "run", ...(isChosen ? [] : ["--reporter=default"])];
   const ours = `--reporter=${join(root, "setup/test-reporter.ts")}`;
   const words = [...(part.under ?? []), ...vitest, ours, ...part.options, ...(part.files ?? [])];
-  const { code, lines } = await follow(words, folder, { SOCKET_BYPASS_TEST_REPORT: report }, say);
+  const { code, lines } = await follow(
+    words,
+    folder,
+    { SOCKET_BYPASS_TEST_REPORT: report, SOCKET_BYPASS_TEST_SCRATCH: scratch() },
+    say,
+  );
   if (isInterrupted) await new Promise(() => {}); // The handler of the signal ends this process.
   const { files, errors } = readReport(report);
   const faults = [...errors];
@@ -163,16 +168,16 @@ async function runPart(part: Part, folder: string, say: (text: string) => void):
 }
 
 let ran = 0;
-let reportFolder: string | undefined;
+let scratchFolder: string | undefined;
 
-/** Gone when this process is. */
-function reports(): string {
-  if (reportFolder === undefined) {
+/** For reports, and for what one test file can make for the others; gone when this process is. */
+function scratch(): string {
+  if (scratchFolder === undefined) {
     const folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-run-"));
     process.once("exit", () => fs.rmSync(folder, { recursive: true, force: true }));
-    reportFolder = folder;
+    scratchFolder = folder;
   }
-  return reportFolder;
+  return scratchFolder;
 }
 
 /** Runs a command to its end, shows what it writes in whole lines, and keeps them. */

@@ -10,6 +10,7 @@
  * may return EAGAIN when a second thread reads from the same socket, or waits in a send on it.
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, vi } from "vitest";
@@ -47,9 +48,26 @@ export function bundleWith(host: Host, flags: readonly string[]): string {
   if (found !== undefined) return found;
   const folder = temporaryFolder();
   fs.cpSync(host.bundle, folder, { recursive: true });
-  if (flags.length > 0) execFileSync("sh", [join(root, "bpf/build.sh"), folder, ...flags]);
+  if (flags.length > 0) fs.cpSync(objectsWith(flags), folder, { recursive: true });
   builds.set(key, folder);
   return folder;
+}
+
+/** In one run of all tests, what one file has compiled is there for the next. */
+function objectsWith(flags: readonly string[]): string {
+  const kept = join(
+    process.env.SOCKET_BYPASS_TEST_SCRATCH ?? temporaryFolder(),
+    `objects-${digestOf(flags.join(" "))}`,
+  );
+  if (!fs.existsSync(kept)) {
+    execFileSync("sh", [join(root, "bpf/build.sh"), `${kept}.${process.pid}`, ...flags]);
+    fs.renameSync(`${kept}.${process.pid}`, kept);
+  }
+  return kept;
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
 /** Switches every few messages and never leaves by itself. */
