@@ -124,7 +124,7 @@ static __always_inline __u32 get_lag(const struct socket_state *own)
 static __always_inline enum reason explain(const struct socket_state *own, bool is_peer_in,
 					   __u32 lag)
 {
-	__u32 threads[2];
+	struct waiters waiters;
 
 	if (!own->peer.cookie || own->mode == MODE_WAIT)
 		return PEER_UNKNOWN;
@@ -143,7 +143,8 @@ static __always_inline enum reason explain(const struct socket_state *own, bool 
 	if (!own->sent)
 		return NOTHING_SENT;
 	/* is_drained() knows more, but there is no stack for it beside a copy of the state. */
-	return count_sleepers(&own->peer, threads) ? READER_ASLEEP : NEXT_MESSAGE;
+	look_at_waiters(&own->peer, &waiters);
+	return waiters.sleepers ? READER_ASLEEP : NEXT_MESSAGE;
 }
 
 static __always_inline bool describe(const struct end *end, struct scratch *its)

@@ -78,8 +78,18 @@ struct hlist_head {
 	struct hlist_node *first;
 };
 
+struct files_struct {
+	atomic_t count; /* of tasks that share these descriptors */
+};
+
 struct task_struct {
 	int pid; /* of the thread, in the initial pid namespace */
+	__u32 flags;
+	struct files_struct *files;
+};
+
+struct io_kiocb { /* a request of io_uring */
+	__u32 flags; /* the low half of them since Linux 6.9 */
 };
 
 struct wait_queue_head {
@@ -156,6 +166,7 @@ typedef struct {
 struct file {
 	file_ref_t f_ref; /* since Linux 6.13 */
 	atomic64_t f_count; /* before; atomic_long_t */
+	__u32 f_flags;
 };
 
 struct socket {
@@ -216,6 +227,7 @@ struct tcp_sock {
 	__u32 write_seq;
 	__u32 copied_seq;
 	__u32 notsent_lowat;
+	__u64 tcp_mstamp; /* us; when a packet last came or went */
 	__u8 repair : 1;
 	__u8 is_mptcp : 1; /* only with CONFIG_MPTCP */
 };

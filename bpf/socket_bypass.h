@@ -60,6 +60,10 @@
 #define ADOPT_JIFFIES \
 	250 /* 0.25 to 2.5 s, by HZ, in which a call that is about to begin when its socket is adopted has begun */
 #endif
+#ifndef SETTLE_US
+#define SETTLE_US \
+	1000000 /* after the last packet, in which a call that was on its way has arrived somewhere */
+#endif
 #ifndef SHORT_CONNECTIONS
 #define SHORT_CONNECTIONS 16 /* of one service must have been seen before it may be judged */
 #endif

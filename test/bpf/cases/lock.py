@@ -17,9 +17,15 @@ REGISTER_MISSING = 1
 
 
 class SleepingPage:
-    """Memory whose first touch sleeps until wake(), as a page of a slow file system or of swap does."""
+    """
+    Memory whose first touch sleeps until wake(), as a page of a slow file system or of swap does. With a descriptor and an address it
+    is that of another process.
+    """
 
-    def __init__(self):
+    def __init__(self, faults=None, address=None):
+        if faults is not None:
+            self.faults, self.address = faults, address
+            return
         self.memory = mmap.mmap(-1, mmap.PAGESIZE)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self.faults = LIBC.syscall(SYS_userfaultfd, os.O_CLOEXEC)

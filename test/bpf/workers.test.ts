@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Not proven here: a worker that gets no processor for more than a second between two instructions of the kernel (SETTLE_US), and workers
+ * of io_uring that read one registered file at the same time.
+ */
+import { describe, expect, test } from "vitest";
+import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
+
+const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
+
+describe.skipIf(isSkipped)("two workers that block in recv() on one socket", () => {
+  test.each(["by_threads", "by_processes"])(
+    "%s: the second gets the second job, though it waited for the lock while the first took the last byte by TCP",
+    async (how) => {
+      const path = await Datapath.make(patient);
+      path.caseSeconds = 20;
+      expect(await path.play(`workers.${how}`)).toEqual({ lost: 0 });
+      await expectCounters(path, { pairs: 1, tcp_messages: some });
+      await expectEmpty(path);
+    },
+  );
+
+  test("a reader with a second descriptor for its socket is redirected to after a pause", async () => {
+    const path = await Datapath.make([...patient, "-DSETTLE_US=20000"]);
+    await path.play("workers.duplicated");
+    await expectCounters(path, { pairs: 1, redirected_messages: some, returns: some });
+    await expectEmpty(path);
+  });
+});
