@@ -183,6 +183,8 @@ VERIFIED_ONCE int is_allowed_by_policy(const struct names *names)
 
 	if (!names || !policy)
 		return false;
+	if (is_taken_over(policy, names->local_port) || is_taken_over(policy, names->remote_port))
+		return false;
 	if (policy->everything)
 		return true;
 	if (!are_ports_in(policy, names->local_port, names->remote_port))

@@ -411,6 +411,16 @@ static __always_inline bool are_sleepers_in_bypass(const struct socket_state *ow
 	return references > waiters->sleepers + (sender && !is_asleep);
 }
 
+/*
+ * A NAT helper (FTP, SIP) that makes a message longer moves the reader's sequence numbers on, and then written == copied is also true
+ * with as many bytes unread. Its acknowledgements are moved back on their way: what the reader acknowledged last is then not what the
+ * sender was told. It also is not, for a moment, while an acknowledgement is on its way.
+ */
+static __always_inline bool is_length_changed(struct tcp_sock *sender, struct tcp_sock *reader)
+{
+	return LOAD(struct tcp_sock, sender, snd_una) != LOAD(struct tcp_sock, reader, rcv_wup);
+}
+
 SUBPROGRAM bool is_drained_once(const struct socket_state *own)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)own->own.sock,
@@ -424,6 +434,8 @@ SUBPROGRAM bool is_drained_once(const struct socket_state *own)
 	    BPF_CORE_READ_INTO(&copied, peer, copied_seq))
 		return false;
 	if (written != copied || is_owned(&own->peer))
+		return false;
+	if (is_length_changed(tp, peer) || BPF_CORE_READ_BITFIELD_PROBED(peer, repair))
 		return false;
 	psock = get_psock(&own->peer);
 	if (!psock)

@@ -76,8 +76,9 @@ static const char reasons[][16] = {
 static __always_inline enum verdict judge(const struct socket_state *own, struct sk_psock *psock,
 					  struct sk_psock *feeder)
 {
+	/* It is leaving at this moment, or the kernel has taken it over: to delete the key does nothing else to the socket. */
 	if (!psock)
-		return BUSY; /* it is leaving at this very moment */
+		return IDLE;
 	if (has_redirected_bytes(psock))
 		return UNREAD;
 	if (!feeder)

@@ -145,6 +145,7 @@ struct sock_common {
 	struct proto *skc_prot;
 	__u16 skc_family;
 	__u8 skc_state; /* volatile unsigned char there */
+	__u8 skc_reuse : 4;
 	__u16 skc_num; /* local port, host order */
 	__u16 skc_dport; /* remote port, network order */
 	__u32 skc_rcv_saddr; /* local address */
@@ -225,7 +226,9 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 write_seq;
+	__u32 snd_una;
 	__u32 copied_seq;
+	__u32 rcv_wup; /* what this end has acknowledged to the other */
 	__u32 notsent_lowat;
 	__u64 tcp_mstamp; /* us; when a packet last came or went */
 	__u8 repair : 1;

@@ -102,7 +102,9 @@ static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_st
 	struct sk_psock *psock = get_psock(&own->own);
 
 	if (!psock) {
-		restore_socket(ctx, own); /* the peer took this end out */
+		/* The peer took this end out, or the kernel has taken it over (iSCSI, NFS), and its key is dead. */
+		bpf_map_delete_elem(&sockets, &own->own.cookie);
+		restore_socket(ctx, own);
 		return;
 	}
 	if (own->mode != MODE_LEAVE)

@@ -87,6 +87,16 @@ static __always_inline bool are_ports_in(const struct policy *policy, __u32 loca
 	return is_port_in(policy, local) || is_port_in(policy, remote);
 }
 
+/*
+ * Ports of services whose sockets the kernel takes over from a process, and with them sk_user_data (iSCSI, NFS, NBD). Such a socket
+ * must not be in a sockmap: the kernel would find no psock when it closes, warn, and never free it.
+ */
+static __always_inline bool is_taken_over(const struct policy *policy, __u32 port)
+{
+	return (port == 3260 && !(policy->named & 1)) || (port == 860 && !(policy->named & 2)) ||
+	       (port == 2049 && !(policy->named & 4)) || (port == 10809 && !(policy->named & 8));
+}
+
 /* Every filter that is given must match: a port of either end, and the addresses of both. */
 static __always_inline bool is_allowed(const struct bpf_sock_ops *ctx)
 {
@@ -94,6 +104,8 @@ static __always_inline bool is_allowed(const struct bpf_sock_ops *ctx)
 	struct address local, remote;
 
 	if (!policy)
+		return false;
+	if (is_taken_over(policy, ctx->local_port) || is_taken_over(policy, get_remote_port(ctx)))
 		return false;
 	if (policy->everything)
 		return true;

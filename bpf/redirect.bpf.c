@@ -9,6 +9,7 @@
 #define MAX_CGROUPS 8 /* of its parents, with itself */
 
 #define RCV_SHUTDOWN 1
+#define SK_FORCE_REUSE 2
 
 /* Bits of the states in which a socket sends, and in which it is sent to. */
 #define SENDING (1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT)
@@ -291,12 +292,21 @@ static __always_inline void look_at_guard(struct socket_state *own)
 static __always_inline enum mode look_at_socket(const struct end *reader)
 {
 	__u8 state = LOAD(struct sock, reader->sock, __sk_common.skc_state);
+	struct sock *sk;
 
 	if (!is_end(reader) || !((1 << state) & RECEIVING))
 		return MODE_LEAVE;
 	if (state != TCP_ESTABLISHED && LOAD(struct sock, reader->sock, sk_shutdown) & RCV_SHUTDOWN)
 		return MODE_LEAVE; /* TCP resets the connection at the next byte */
 	if (LOAD(struct sock, reader->sock, sk_lock.owned))
+		return MODE_SPILL;
+	if (!CAN_CAST)
+		return MODE_BYPASS; /* the rest is asked at each look, for it would cost more */
+	if (!get_psock(reader))
+		return MODE_LEAVE; /* a redirect would make send() fail */
+	/* TCP_REPAIR: it is being dumped, and what came between dump and close would be lost. */
+	sk = CAST(struct sock, reader->sock);
+	if (BPF_CORE_READ_BITFIELD(sk, __sk_common.skc_reuse) == SK_FORCE_REUSE)
 		return MODE_SPILL;
 	return MODE_BYPASS;
 }

@@ -204,7 +204,7 @@ struct policy {
 	__u32 everything;
 	__u32 ranges;
 	__u32 cidrs;
-	__u32 unused;
+	__u32 named; /* bits: ports of is_taken_over() that are listed by themselves, not in a range */
 	struct port_range range[MAX_RANGES];
 	struct cidr cidr[MAX_CIDRS];
 };

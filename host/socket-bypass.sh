@@ -28,7 +28,7 @@
 #   --cgroup PATH                  below the cgroup v2 mount, default / (the whole host)
 #   --state-dir DIR, --from DIR    default /var/lib/socket-bypass; the unpacked bundle, default the script's folder
 #   --sockets N, --pending N       room for enrolled sockets (65536) and for connections being paired (8192)
-#   --everything, or --ports 6379,8000-8999 and/or --cidrs 10.0.0.0/8,fd00::/8
+#   --everything, or --ports 6379,8000-8999 and/or --cidrs 10.0.0.0/8,fd00::/8; 860, 2049, 3260 and 10809 only where a port names them
 #   --enabled BOOL                 false: installed but drained
 #   --queue-bytes N                one reader may leave unread, default 0: 4 MiB
 #   --drain-seconds N              wait for unread bytes before detaching, default 10
@@ -347,7 +347,10 @@ encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reas
 			ranges = split(ENVIRON["ports"], port, /,/)
 			nets = split(tolower(ENVIRON["cidrs"]), cidr, /,/)
 			if (ranges > 64 || nets > 64) fail("at most 64 ports and 64 CIDRs, found " ranges " and " nets)
-			byte(ENVIRON["everything"]); pad(4); byte(ranges); pad(8); byte(nets); pad(16)
+			byte(ENVIRON["everything"]); pad(4); byte(ranges); pad(8); byte(nets); pad(12)
+			bit[3260] = 1; bit[860] = 2; bit[2049] = 4; bit[10809] = 8 # is_taken_over() in bpf/policy.h
+			for (i = 1; i <= ranges; i++) { named += bit[port[i]]; bit[port[i]] = 0 }
+			byte(named); pad(16)
 			for (i = 1; i <= ranges; i++) {
 				n = split(port[i], p, /-/)
 				if (n == 1) p[++n] = p[1]
@@ -1654,6 +1657,13 @@ check_root() {
 	[ "$(id -u)" = 0 ] || err "user: expected root, found $(id -u); say how to become root (become: \"sudo -n\")"
 }
 
+# They overwrite what a sockmap keeps with a socket. Their ports are those of is_taken_over() in bpf/policy.h.
+check_modules() {
+	for word in iscsi_tcp:3260 nbd:10809 nfsd:2049; do
+		[ ! -d "/sys/module/${word%:*}" ] || warn "note: module ${word%:*}: expected none that takes sockets over from processes, found it loaded; its port ${word#*:} stays on TCP unless it is listed by itself (not in a range); leave out any other port that it uses"
+	done
+}
+
 check_host() {
 	missing=
 	for tool in awk cat chmod cp date dirname grep id ln ls mkdir mount mv readlink rm rmdir sed sha256sum sleep sort touch tr uname; do
@@ -1686,6 +1696,7 @@ check_host() {
 	*'[confidentiality]'*) finding kernel "lockdown: expected none or integrity, found confidentiality, which forbids bpf_probe_read_kernel" ;;
 	esac
 	check_kernel
+	check_modules
 }
 
 check_hooks() { # other sock_ops programs on the cgroup, above and below

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
+import { isGuest } from "../host/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
@@ -94,5 +95,40 @@ describe.skipIf(isSkipped)("a connection that ends in order", () => {
 
   test("takes nothing more after shutdown, and the other direction goes on", async () => {
     await compare(1, "reuse.half");
+  });
+});
+
+describe.skipIf(isSkipped)("what else happens to a socket after it was enrolled", () => {
+  // Where the kernel has no bpf_rdonly_cast() (before 6.2) the reader is asked at each look only, and some are redirected.
+  test.skipIf(isGuest)("in TCP_REPAIR it is sent nothing by the bypass", async () => {
+    const path = await Datapath.make(patient);
+    await path.play("reuse.dumped", "enrolled");
+    await expectCounters(path, { pairs: 1, redirected_messages: 40, tcp_messages: 50 });
+    await expectEmpty(path);
+  });
+
+  test("a NAT helper that makes a message longer: nothing overtakes what is unread of it", async () => {
+    const path = await Datapath.make([...patient, "-DREFRESH_JIFFIES=1"]);
+    await path.play("paths.lengthened");
+    await expectCounters(path, { pairs: 1, redirected_messages: over(0), tcp_messages: over(1) });
+    await expectEmpty(path);
+  });
+
+  // That the kernel takes such a socket over is not tried: no kernel here can.
+  test.each([
+    ["everything", ["--everything"], [0, 0, 1]],
+    ["a range", ["--ports", "1-65535"], [0, 0, 1]],
+    ["a range and one by itself", ["--ports", "1-65535,3260"], [1, 0, 1]],
+  ])("ports whose sockets the kernel takes over (3260, 2049, unlike 2050): %s", async (_, flags, pairs) => {
+    const path = await Datapath.make(patient);
+    await path.ok("policy set", ...flags);
+    const found: (number | undefined)[] = [];
+    for (const port of [3260, 2049, 2050]) {
+      const before = path.counters().pairs ?? 0;
+      await path.play("reuse.at_port", port);
+      found.push((path.counters().pairs ?? 0) - before);
+    }
+    expect(found).toEqual(pairs);
+    await expectEmpty(path);
   });
 });

@@ -23,12 +23,20 @@ describe.each(shells)("under %s", (shell) => {
       fc.asyncProperty(fc.array(range, { minLength: 1, maxLength: 64 }), async (ranges) => {
         const { bytes } = await encode(ranges.map(([a, b]) => (a === b ? `${a}` : `${a}-${b}`)).join(), "");
         expect(bytes.length).toBe(2320);
-        expect([0, 4, 8, 12].map((at) => bytes.readUInt32LE(at))).toEqual([0, ranges.length, 0, 0]);
+        expect([0, 4, 8].map((at) => bytes.readUInt32LE(at))).toEqual([0, ranges.length, 0]);
         expect(ranges.map((_, i) => [bytes.readUInt16LE(16 + 4 * i), bytes.readUInt16LE(18 + 4 * i)])).toEqual(ranges);
         expect(bytes.subarray(16 + 4 * ranges.length).every((byte) => byte === 0)).toBe(true);
       }),
       { numRuns: 15 },
     );
+  });
+
+  test("ports that the kernel takes over count as named when they stand alone, not in a range", async () => {
+    const named = async (ports: string) => (await encode(ports, "")).bytes.readUInt32LE(12);
+    expect(await named("1-65535")).toBe(0);
+    expect(await named("3260-3261,80,2048-2049")).toBe(0);
+    expect([await named("3260"), await named("860"), await named("2049"), await named("10809")]).toEqual([1, 2, 4, 8]);
+    expect(await named("1-65535,10809,3260,10809,3260")).toBe(9);
   });
 
   test("CIDRs are addresses and masks in network order, IPv4 as ::ffff:a.b.c.d", async () => {

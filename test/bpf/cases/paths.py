@@ -90,7 +90,7 @@ DNAT = "type nat hook prerouting priority -100; ip daddr 10.96.0.10 tcp dport 80
 SNAT = "type nat hook postrouting priority 100; ip saddr 10.77.0.1 snat to 10.78.0.1;"
 
 
-def routed(rules, address, port, talk):
+def routed(rules, address, port, talk, serve=None, objects=""):
     """A client, a node that rewrites addresses, and a backend, each in a namespace."""
     listening, routing = Mailbox(), Mailbox()
 
@@ -98,7 +98,7 @@ def routed(rules, address, port, talk):
         with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
             file.write("1")
         chains = "".join(f"chain c{i} {{ {rule} }}\n" for i, rule in enumerate(rules))
-        subprocess.run(["nft", "-f", "-"], input=f"table ip t {{\n{chains}}}\n", text=True, check=True)
+        subprocess.run(["nft", "-f", "-"], input=f"table ip t {{\n{objects}{chains}}}\n", text=True, check=True)
         if talk is talk_for_long:
             forget_soon()
         routing.put()
@@ -108,7 +108,7 @@ def routed(rules, address, port, talk):
         call("ip route add default via 10.78.0.1")
         listener = listen(address="10.78.0.2", port=7000)
         listening.put()
-        echo_once(listener)
+        (serve or echo_once)(listener)
 
     def client():
         call("ip route add default via 10.77.0.2")
@@ -133,6 +133,49 @@ def routed(rules, address, port, talk):
 
 def dnat():
     routed([DNAT], "10.96.0.10", 80, ask)
+
+
+FTP = 'ct helper ftp { type "ftp" protocol tcp; }\n'
+HELP = 'type filter hook prerouting priority -150; tcp dport 21 ct helper set "ftp";'
+
+
+def lengthened():
+    """
+    A helper for FTP writes a longer address into an answer. The client leaves of it as many bytes unread as it grew, and then more
+    comes.
+    """
+    step, taken = Mailbox(), Mailbox()
+    greeting, passive = b"220 hello\r\n", b"227 Entering Passive Mode (10,78,0,2,10,10)\r\n"
+    longer = passive.replace(b"10,78,0,2", b"10,96,0,10")
+
+    def serve(listener):
+        server, _ = listener.accept()
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for data in (b"first\r\n", greeting, passive, b"150 here it comes\r\n"):
+            time.sleep(0.1)  # longer than a message of the bypass stays fresh
+            server.sendall(data)
+            step.put()
+            taken.get()
+        server.close()
+
+    def talk(client):
+        step.get()
+        equal(receive(client, 7), b"first\r\n", "by the bypass")
+        taken.put()
+        step.get()
+        equal(receive(client, len(greeting) - 1), greeting[:-1], "all but the last byte, so that the next one goes by TCP")
+        taken.put()
+        step.get()
+        equal(receive(client, len(passive)), (b"\n" + longer)[: len(passive)], "all but two bytes of what has grown by one")
+        equal(receive(client, 1), b"\r", "all but the one byte that it has grown by")
+        time.sleep(0.1)
+        taken.put()
+        step.get()
+        equal(receive(client, 20), b"\n150 here it comes\r\n", "the last byte, and what came after it")
+        taken.put()
+        equal(client.recv(1), b"", "the end")
+
+    routed([HELP, DNAT.replace("dport 80", "dport 21")], "10.96.0.10", 21, talk, serve, FTP)
 
 
 def snat():

@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 
-from common import LIBC, NOISE, SLOWNESS, Thread, connect, equal, exchange, leave_cgroup, listen, new_namespace, pair, report_line
+from common import LIBC, NOISE, SLOWNESS, Thread, connect, equal, exchange, leave_cgroup, listen, new_namespace, pair, receive, report_line
 from forger import TCP_REPAIR
 from hostile import outside
 from paths import bound, leave_note
@@ -318,3 +318,25 @@ def half(way):
     server.shutdown(socket.SHUT_WR)
     seen["again"] = [send_old(server), attempt(client.recv, 2000)]
     return seen
+
+
+def dumped(way):
+    """A process in TCP_REPAIR, as CRIU is when it dumps: what comes then must be where it looks for it, in the receive queue of TCP."""
+    choose(way)
+    client, server = pair()
+    talk(client, server)
+    client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    for i in range(50):
+        server.sendall(NOISE[i : i + 100])
+    client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, -1)
+    for i in range(50):
+        equal(receive(client, 100), NOISE[i : i + 100], f"message {i}")
+
+
+def at_port(port):
+    """One connection to a service there, in a network of its own."""
+    new_namespace()
+    with listen(port=int(port)) as listener:
+        client = connect(int(port))
+        server = accept(listener)
+    talk(client, server)
