@@ -15,7 +15,7 @@ const FAULTS = [
   // Of WARN(): up to Linux 6.18 the CPU comes first, later the place. The others are those of
   // lockdep, RCU and the unwinder.
   String.raw`WARNING: (?:CPU: \d|\S+:\d+ at |possible |inconsistent |bad |held lock |suspicious |lock held |Nested |kernel stack )`,
-  String.raw`(?:Oops|int3|invalid opcode|divide error|stack segment|general protection fault)[:,] `,
+  "(?:Oops|int3|invalid opcode|divide error|stack segment|general protection fault)[:,] ",
   "Kernel panic",
   "Unable to handle kernel ",
   String.raw`(?:refcount_t|KASAN|KCSAN|KMSAN|UBSAN|kfence|kmemleak|list_(?:add|del) corruption|slab error|percpu ref)\b`,
