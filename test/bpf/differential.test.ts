@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Random sequences of socket calls, each on a plain connection and on an enrolled one (fuzz/*.c). What differs is a limit that
+ * docs/limits.md has, or a fault; the program prints the sequence made short, and how to run it again.
+ * SOCKET_BYPASS_FUZZ_SECONDS gives it longer than the few seconds of `npm test`, and other sequences each time; SOCKET_BYPASS_FUZZ_SEED
+ * begins where another run did.
+ *
+ * Not proven here: what two threads that read one socket at once get; io_uring, MSG_ZEROCOPY, kTLS; anything that takes longer than a
+ * few milliseconds of rest; how much may wait in a queue. Sequences that end with a limit after which nothing can be compared say little.
+ */
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { root, temporaryFolder } from "../host/host.js";
+import { Datapath, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
+
+const long = process.env.SOCKET_BYPASS_FUZZ_SECONDS;
+const seconds = Number(long ?? 5);
+/** The few seconds of `npm test` are the same for everybody. */
+const seed = process.env.SOCKET_BYPASS_FUZZ_SEED ?? (long === undefined ? "1" : `${Date.now()}`);
+const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
+
+/** What the program calls a difference that the page explains, and words of its row. */
+const rows: Record<string, string> = {
+  splice: "`splice`: `hangs`",
+  fionread_tcp: "`fionread_tcp`: `zero`",
+  msg_waitall: "`msg_waitall`: `short`",
+  so_rcvlowat: "`so_rcvlowat`: `ignored`",
+  oob: "`oob`: `inband`",
+  recv_signal: "`recv_signal`, `recv_stopped`: `EAGAIN`",
+  reset_blocked: "`reset_blocked`: `EAGAIN`",
+  close_unread: "`close_unread`: `EOF`",
+  recv_beside: "another thread shuts the socket down",
+  msg_trunc: "`msg_trunc`: `EFAULT`",
+  short_read: "a `recv` ends between the last byte by the bypass and the first by TCP",
+  queue: "may wait, then its sender goes on by TCP",
+  spill_room: "128 KiB of room instead of the send buffer",
+  cork: "`MSG_MORE`, `TCP_CORK` and Nagle's algorithm",
+  edges: "one edge more",
+  notsent_lowat: "`TCP_NOTSENT_LOWAT` reads 131071",
+  empty_send: "a `send` of no bytes",
+  empty_recv: "a `recv` of no bytes",
+  send_error: "ECONNRESET each time until somebody asks for the error",
+};
+/** To be mended: what a sequence shows of them ends it. */
+const faults = ["fault: after shutdown"];
+
+let program: string | undefined;
+
+function compile(): string {
+  if (program !== undefined && fs.existsSync(program)) return program;
+  program = join(temporaryFolder(), "differential");
+  const folder = join(__dirname, "fuzz");
+  const sources = fs
+    .readdirSync(folder)
+    .filter((name) => name.endsWith(".c"))
+    .map((name) => join(folder, name));
+  execFileSync("clang-19", ["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, ...sources]);
+  return program;
+}
+
+async function fuzz(path: Datapath, ...flags: string[]): Promise<Record<string, number>> {
+  path.caseSeconds = seconds + 100;
+  const result = await path.startProgram(compile(), "--seed", seed, ...flags).result();
+  console.log(`fuzz: ${JSON.stringify(result)}`);
+  return result;
+}
+
+describe.skipIf(isSkipped)("the same calls on a plain and on an enrolled connection", () => {
+  const builds = { "as installed": patient, "with a switch every few messages": [...switching, ...patient] };
+  test.each(Object.entries(builds))(
+    "%s, with drains in between: what differs are the limits of docs/limits.md",
+    async (_, thresholds) => {
+      const path = await Datapath.make(thresholds);
+      const knobs = join(path.host.pins, path.host.generation, "maps/knobs");
+      const { seed: _seed, sequences, steps, ...found } = await fuzz(path, "--seconds", `${seconds}`, "--drain", knobs);
+      expect({ sequences, steps }).toEqual({ sequences: over(5), steps: over(100) });
+      expect(Object.keys(found).filter((name) => !(name in rows) && !faults.includes(name))).toEqual([]);
+      expect(path.counters()).toMatchObject({ pairs: over(5), redirected_messages: over(50), spills: over(5) });
+      await expectEmpty(path);
+    },
+    (seconds + 120) * 1000,
+  );
+
+  test("two plain connections never differ, and without its limits the bypass soon does: the comparison tells", async () => {
+    const path = await Datapath.make(patient);
+    const { seed: _seed, sequences, ...found } = await fuzz(path, "--count", "15", "--control");
+    expect(sequences).toBe(15);
+    // These two it tells from its own account of what was sent, in either world.
+    expect(Object.keys(found).filter((name) => !["steps", "close_unread", "cork", "queue"].includes(name))).toEqual([]);
+    await expect(fuzz(path, "--seconds", "60", "--strict", "--fast")).rejects.toThrow(/^fault: /m);
+  }, 300_000);
+
+  test("each limit that the comparison knows is in docs/limits.md", () => {
+    const page = fs.readFileSync(join(root, "docs/limits.md"), "utf8");
+    expect(Object.values(rows).filter((words) => !page.includes(words))).toEqual([]);
+  });
+});
