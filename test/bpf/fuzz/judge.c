@@ -45,8 +45,6 @@ enum allowance {
 	EMPTY_SEND,
 	EMPTY_RECV,
 	SEND_ERROR,
-	/* Faults that are known, and whose sequences are left where they show. */
-	AFTER_SHUTDOWN,
 	ALLOWANCES,
 };
 
@@ -70,7 +68,6 @@ const char *const allowances[] = {
 	[EMPTY_SEND] = "empty_send",
 	[EMPTY_RECV] = "empty_recv",
 	[SEND_ERROR] = "send_error",
-	[AFTER_SHUTDOWN] = "fault: after shutdown",
 };
 const int allowance_count = ALLOWANCES;
 
@@ -154,23 +151,12 @@ static struct connection *connection_of(int end)
 	return &connections[end / 2];
 }
 
-static bool may_be_known(int end)
-{
-	return end >= 0 && connection_of(end)->is_shut;
-}
-
-static bool is_known(int end)
-{
-	is_abandoned = may_be_known(end) && allow(AFTER_SHUTDOWN);
-	return is_abandoned;
-}
-
 /* The end is -1 where it is about none. */
-__attribute__((format(printf, 2, 3))) static void blame(int end, const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void blame(const char *format, ...)
 {
 	va_list words;
 
-	if (fault[0] || is_known(end))
+	if (fault[0])
 		return;
 	va_start(words, format);
 	vsnprintf(fault, sizeof(fault), format, words);
@@ -288,7 +274,7 @@ static void check_bytes(int end, int world, uint64_t at, const uint8_t *bytes, s
 		return;
 	while (right[i] == bytes[i])
 		i++;
-	blame(end, "bytes: %c%d, %s: byte %llu of the stream, %zu of %zu read, is another one",
+	blame("bytes: %c%d, %s: byte %llu of the stream, %zu of %zu read, is another one",
 	      "cs"[end % 2], end / 2, worlds[world], (unsigned long long)(at + i), i, count);
 }
 
@@ -418,7 +404,7 @@ static void blame_results(const struct operation *operation, const char *kind)
 	const struct result *results = operation->results;
 
 	describe_step(text, sizeof(text), &operation->step);
-	blame(operation->step.end, "%s: %s: plain %lld %s (%x), enrolled %lld %s (%x)", kind, text,
+	blame("%s: %s: plain %lld %s (%x), enrolled %lld %s (%x)", kind, text,
 	      (long long)results[PLAIN].value, strerrorname_np(results[PLAIN].error),
 	      results[PLAIN].detail, (long long)results[ENROLLED].value,
 	      strerrorname_np(results[ENROLLED].error), results[ENROLLED].detail);
@@ -462,6 +448,11 @@ static bool is_error_kept(const struct operation *operation)
 	       plain->value <= 0 && plain->error == 0 && allow(SEND_ERROR);
 }
 
+static bool is_gone(int error)
+{
+	return error == EPIPE || error == ECONNRESET;
+}
+
 /* Each judge ends the operation, or has one world go on. */
 static void judge_send(struct operation *operation)
 {
@@ -477,6 +468,10 @@ static void judge_send(struct operation *operation)
 		return;
 	if (missing == 0 && is_error_kept(operation))
 		return;
+	/* ECONNRESET, or EPIPE where a FIN has come before the reset. */
+	if (missing == 0 && operation->is_late && is_gone(operation->results[PLAIN].error) &&
+	    is_gone(operation->results[ENROLLED].error))
+		return;
 	if (missing == 0) {
 		if (operation->asked[PLAIN].call != CALL_SEND_REST &&
 		    operation->asked[ENROLLED].call != CALL_SEND_REST && !is_same(operation))
@@ -484,7 +479,8 @@ static void judge_send(struct operation *operation)
 		return;
 	}
 	/* Of what nobody will read, one world may take more before the reset comes. */
-	if (connection->is_accepted && !is_open(operation->step.end ^ 1))
+	if ((connection->is_accepted && !is_open(operation->step.end ^ 1)) ||
+	    connection->is_read_shut)
 		return;
 	if (!is_temporary(operation->results[behind].error) ||
 	    (behind == ENROLLED && !is_crowded(operation->step.end)) ||
@@ -501,6 +497,9 @@ static void judge_peek(const struct operation *operation)
 	int end = operation->step.end;
 	int64_t more = operation->results[PLAIN].value - operation->results[ENROLLED].value;
 
+	if (operation->results[ENROLLED].error == EFAULT &&
+	    (effective_flags(&operation->step) & MSG_TRUNC) && allow(TRUNC))
+		return;
 	if (operation->is_late) {
 		if (operation->results[PLAIN].value <= 0 && operation->results[ENROLLED].value > 0)
 			allow(CORK);
@@ -621,6 +620,8 @@ static uint32_t blame_events(int end, uint32_t plain, uint32_t enrolled)
 		/* The FIN comes behind bytes that wait. */
 		uint32_t closing = EPOLLIN | EPOLLRDHUP | EPOLLHUP;
 
+		if (connection->is_read_shut)
+			closing |= EPOLLERR;
 		extra &= ~closing;
 		missing &= ~closing;
 	}
@@ -777,7 +778,7 @@ static bool may_lag(struct operation *operation)
 }
 
 /* Gives what is not over yet, or NULL. */
-static const char *advance(int *accused)
+static const char *advance(void)
 {
 	static char text[300];
 	const char *problem = NULL;
@@ -788,6 +789,7 @@ static const char *advance(int *accused)
 
 		if (!operation->is_active)
 			continue;
+		operation->is_late |= may_come_later(operation->step.end);
 		for (int world = 0; world < WORLDS; world++) {
 			if (operation->state[world] != RETURNED) {
 				bool is_new = operation->state[world] == RUNNING;
@@ -826,7 +828,6 @@ static const char *advance(int *accused)
 					 (long long)result->value, strerrorname_np(result->error));
 		}
 		problem = text;
-		*accused = operation->step.end;
 	}
 	return problem;
 }
@@ -853,7 +854,7 @@ static void look(void)
 			for (int i = 0; i < 20 && !is_done(world, actor, 1000000000); i++)
 				;
 			if (!is_done(world, actor, 0)) {
-				blame(-1, "actor: %d of %s does not look", actor, worlds[world]);
+				blame("actor: %d of %s does not look", actor, worlds[world]);
 				return;
 			}
 			atomic_store(&desk->turn, IDLE);
@@ -867,7 +868,7 @@ static void look(void)
 	}
 }
 
-static const char *compare_views(bool *is_only_late, int *accused)
+static const char *compare_views(bool *is_only_late)
 {
 	static char text[200];
 
@@ -893,7 +894,6 @@ static const char *compare_views(bool *is_only_late, int *accused)
 				 "%c%d: events %x and %x, state %d and %d (plain, enrolled)",
 				 "cs"[end % 2], end / 2, plain->events, enrolled->events,
 				 plain->state, enrolled->state);
-			*accused = end;
 			return text;
 		}
 	}
@@ -921,18 +921,17 @@ static void settle(void)
 
 	while (!is_over()) {
 		bool is_only_late = false;
-		int accused = -1;
-		const char *problem = advance(&accused);
+		const char *problem = advance();
 
 		if (is_over())
 			return;
 		if (!problem) {
 			look();
-			problem = compare_views(&is_only_late, &accused);
-			if (problem && now_ns() - begun > bound / (may_be_known(accused) ? 10 : 1))
-				blame(accused, "state: %s", problem);
-		} else if (now_ns() - begun > bound * (may_be_known(accused) ? 1 : 3)) {
-			blame(accused, "hang: %s", problem);
+			problem = compare_views(&is_only_late);
+			if (problem && now_ns() - begun > bound)
+				blame("state: %s", problem);
+		} else if (now_ns() - begun > bound * 3) {
+			blame("hang: %s", problem);
 		}
 		if (!problem && (!is_only_late || now_ns() - begun > late))
 			return;
@@ -1353,8 +1352,7 @@ static void finish(void)
 			continue;
 		if (!connection_of(operation->step.end)->is_loose &&
 		    choose_actor(0, operation->step.end ^ 1) >= 0)
-			blame(operation->step.end,
-			      "hang: %s: plain has returned, enrolled never does", text);
+			blame("hang: %s: plain has returned, enrolled never does", text);
 	}
 }
 
