@@ -10,11 +10,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { LARGEST = 1 << 20, SENDERS = 3 };
@@ -23,6 +26,7 @@ struct end {
 	struct slot *slot;
 	int fd;
 	int side;
+	bool is_ring;
 	struct stream *out, *in;
 };
 
@@ -107,8 +111,13 @@ static void pause_sending(const struct end *end, uint64_t *state)
 static bool read_some(const struct end *end, uint8_t *bytes, uint64_t *scratch, size_t count,
 		      int flags)
 {
-	ssize_t n = recv(end->fd, bytes, count, flags);
+	ssize_t n = end->is_ring ? call_ring(RING_RECV, end->fd, bytes, (uint32_t)count)
+				 : recv(end->fd, bytes, count, flags);
 
+	if (end->is_ring && n < 0) {
+		errno = (int)-n;
+		n = -1;
+	}
 	if (n > 0) {
 		check(end, bytes, scratch, (size_t)n);
 		return true;
@@ -130,9 +139,15 @@ static bool send_some(const struct end *end, uint64_t *scratch, size_t count)
 	uint64_t at = atomic_load(&end->out->sent), until = at + count;
 
 	while (at < until) {
-		ssize_t n = send(end->fd, make_bytes(scratch, end->out->seed, at, until - at),
-				 until - at, MSG_NOSIGNAL);
+		uint8_t *bytes = make_bytes(scratch, end->out->seed, at, until - at);
+		ssize_t n = end->is_ring
+				    ? call_ring(RING_SEND, end->fd, bytes, (uint32_t)(until - at))
+				    : send(end->fd, bytes, until - at, MSG_NOSIGNAL);
 
+		if (end->is_ring && n < 0) {
+			errno = (int)-n;
+			n = -1;
+		}
 		if (n < 0 && errno == EAGAIN) {
 			atomic_fetch_add(&end->slot->spurious, 1);
 			continue;
@@ -292,9 +307,92 @@ static void play_talk(struct end *end)
 			;
 }
 
+/* One turn: what is there is read, and one message is sent. False when both directions are over. */
+static bool take_turn(struct end *end, uint64_t *state, uint8_t *bytes, uint64_t *scratch)
+{
+	struct turns *turns = &end->slot->turns[end->side];
+	uint32_t ready = wait_ready(
+		-1, end->fd, (turns->is_reading ? POLLIN : 0) | (turns->is_sending ? POLLOUT : 0),
+		true);
+
+	if (turns->is_reading && (ready & (POLLIN | POLLHUP | POLLERR)))
+		turns->is_reading =
+			read_some(end, bytes, scratch, choose_size(state, end->slot->read_largest),
+				  MSG_DONTWAIT);
+	if (turns->is_sending && is_over(end)) {
+		shutdown(end->fd, SHUT_WR);
+		turns->is_sending = false;
+	} else if (turns->is_sending && (ready & (POLLOUT | POLLHUP | POLLERR))) {
+		size_t size = choose_size(state, end->slot->largest);
+		uint64_t at = atomic_load(&end->out->sent);
+		ssize_t n = send(end->fd, make_bytes(scratch, end->out->seed, at, size), size,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n > 0)
+			atomic_store(&end->out->sent, at + (uint64_t)n);
+		else if (errno != EAGAIN)
+			turns->is_sending = !is_cut(end, errno);
+	}
+	return turns->is_reading || turns->is_sending;
+}
+
+static void *take_turns(void *arg)
+{
+	struct end *end = arg;
+	struct turns *turns = &end->slot->turns[end->side];
+	uint64_t state = mix(end->slot->seed ^ (uint64_t)gettid()), *scratch = new_buffer();
+	uint8_t *bytes = (uint8_t *)new_buffer();
+	bool is_busy = true;
+
+	while (is_busy) {
+		pthread_mutex_lock(&turns->turn);
+		for (uint64_t i = 1 + draw(&state, 20); i && is_busy; i--)
+			is_busy = take_turn(end, &state, bytes, scratch);
+		pthread_mutex_unlock(&turns->turn);
+		pause_sending(end, &state);
+	}
+	return NULL;
+}
+
+static void play_turns(struct end *end, bool has_process)
+{
+	struct turns *turns = &end->slot->turns[end->side];
+	pthread_mutexattr_t attributes;
+	pthread_t thread;
+	pid_t pid = 0, own = getpid();
+	int status = 0;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+	pthread_mutex_init(&turns->turn, &attributes);
+	turns->is_reading = turns->is_sending = true;
+	if (has_process) {
+		pid = fork();
+		if (pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (getppid() != own)
+				_exit(1);
+			take_turns(end);
+			_exit(0);
+		}
+	} else if (pthread_create(&thread, NULL, take_turns, end)) {
+		fail("pthread_create");
+	}
+	take_turns(end);
+	if (has_process && (pid < 0 || waitpid(pid, &status, 0) != pid || status))
+		fail("end %d: its second process did not end well", end->side);
+	if (!has_process)
+		pthread_join(thread, NULL);
+}
+
 void play(struct slot *slot, int fd, int side)
 {
-	struct end end = { slot, fd, side, &slot->stream[side], &slot->stream[!side] };
+	struct end end = { slot,
+			   fd,
+			   side,
+			   slot->way[side] == WAY_URING,
+			   &slot->stream[side],
+			   &slot->stream[!side] };
 
 	switch (slot->way[side]) {
 	case WAY_POLL:
@@ -303,6 +401,10 @@ void play(struct slot *slot, int fd, int side)
 		break;
 	case WAY_TALK:
 		play_talk(&end);
+		break;
+	case WAY_POOL:
+	case WAY_SHARED:
+		play_turns(&end, slot->way[side] == WAY_SHARED);
 		break;
 	case WAY_SENDERS:
 		play_threads(&end, 0, SENDERS);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * soak CONNECTIONS: so many connections at once, each with a process at either end, both directions full of bytes of random sizes;
- * each that ends is followed by the next, until SIGTERM. Now and then one end is killed. Every byte is checked (ends.c).
+ * soak CONNECTIONS [CGROUP]: so many connections at once, each with a process at either end, both directions full of bytes of random sizes;
+ * each that ends is followed by the next, until SIGTERM. Now and then one end is killed. Every byte is checked (ends.c). Beside them,
+ * where a cgroup is named, hogs of processor and memory, and clients in cgroups below it that come and go (crowd.c).
  *
  * Prints a line of JSON each second, and the whole when it is over; exit 1 on the first byte that is lost, repeated, reordered or
  * wrong, and on a connection that stands still.
@@ -217,10 +218,13 @@ static void reap(void)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		bool is_end = false;
+
 		for (int i = 0; i < slot_count; i++) {
 			for (int end = 0; end < 2; end++) {
 				if (runs[i].pid[end] != pid)
 					continue;
+				is_end = true;
 				if (status && runs[i].killed != end) {
 					describe(i);
 					fail("end %d of connection %d: status %x", end, i, status);
@@ -230,6 +234,8 @@ static void reap(void)
 			if (runs[i].pid[CLIENT] < 0 && runs[i].pid[SERVER] < 0)
 				end_connection(i);
 		}
+		if (!is_end && status)
+			fail("process %d of the storm or the containers: status %x", pid, status);
 	}
 }
 
@@ -267,14 +273,15 @@ static void report(bool is_last)
 			all += shared->slots[i].stream[0].received +
 			       shared->slots[i].stream[1].received;
 	printf("{\"bytes\":%llu,\"connections\":%llu,\"kills\":%llu,\"cuts\":%llu,\"spurious\":%"
-	       "llu,\"storms\":%llu,\"storm_errors\":%llu}\n",
+	       "llu,\"storms\":%llu,\"storm_errors\":%llu,\"containers\":%llu}\n",
 	       (unsigned long long)all, (unsigned long long)connections, (unsigned long long)kills,
 	       (unsigned long long)cuts, (unsigned long long)spurious,
-	       (unsigned long long)shared->storms, (unsigned long long)shared->storm_errors);
+	       (unsigned long long)shared->storms, (unsigned long long)shared->storm_errors,
+	       (unsigned long long)shared->containers);
 	fflush(stdout);
 }
 
-static void start_storm(void)
+static void start_storm(const char *folder)
 {
 	int port, listener = open_listener(AF_INET, &port);
 
@@ -288,6 +295,14 @@ static void start_storm(void)
 			close(listener);
 			storm_client(port, seed);
 		}
+	}
+	if (folder) {
+		if (start() == 0)
+			hog_processor();
+		if (start() == 0)
+			hog_memory();
+		if (start() == 0)
+			churn_containers(folder, port);
 	}
 	close(listener);
 }
@@ -322,12 +337,12 @@ int main(int count, char **words)
 	uint64_t reported = 0, killed = 0;
 	bool is_over = false;
 
-	if (count != 2 || (slot_count = atoi(words[1])) < 1 || slot_count > MAX_SLOTS)
+	if (count < 2 || count > 3 || (slot_count = atoi(words[1])) < 1 || slot_count > MAX_SLOTS)
 		fail("expected 1..%d connections", MAX_SLOTS);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	state = mix(now_ns());
-	start_storm();
+	start_storm(count > 2 ? words[2] : NULL);
 	signal(SIGTERM, stop);
 	while (tend_connections(is_over) || !is_over) {
 		uint64_t now = now_ns();
@@ -343,6 +358,8 @@ int main(int count, char **words)
 		}
 		sleep_ns(2000000);
 	}
+	while (count > 2 && !atomic_load(&shared->is_churn_over))
+		sleep_ns(2000000);
 	report(true);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef SOAK_H
 #define SOAK_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +17,9 @@ enum way {
 	WAY_THREADS, /* a blocking thread for each direction */
 	WAY_WAITALL, /* the same, recv(MSG_WAITALL) */
 	WAY_SENDERS, /* the same, three threads send by turns */
+	WAY_POOL, /* two threads, each now reads, now sends */
+	WAY_SHARED, /* two processes likewise, by descriptors from fork() */
+	WAY_URING, /* a thread for each direction, by io_uring */
 	WAY_TALK, /* requests and replies by one blocking thread */
 	WAYS,
 };
@@ -27,8 +31,15 @@ struct stream {
 	_Atomic bool is_ended; /* the reader has seen the end of the stream */
 };
 
+/* Of an end that takes turns: whose turn it is, and what is left to do. */
+struct turns {
+	pthread_mutex_t turn;
+	bool is_reading, is_sending;
+};
+
 struct slot {
 	struct stream stream[2]; /* by the end that sends */
+	struct turns turns[2];
 	enum way way[2];
 	uint64_t seed;
 	uint64_t stop_at; /* ns; the senders end then */
@@ -41,8 +52,8 @@ struct slot {
 };
 
 struct shared {
-	_Atomic bool is_over;
-	_Atomic uint64_t storms, storm_errors;
+	_Atomic bool is_over, is_churn_over;
+	_Atomic uint64_t storms, storm_errors, containers;
 	struct slot slots[MAX_SLOTS];
 };
 
@@ -56,6 +67,15 @@ void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn
 
 /* Plays one end to its end; exit status 0 says that every byte was right and in its place. */
 void play(struct slot *slot, int fd, int end) __attribute__((noreturn));
+
+/* One call by an io_uring of the thread's own; what the call returns, or -errno. */
+enum ring_call { RING_SEND = 26, RING_RECV = 27 };
+int call_ring(enum ring_call call, int fd, void *bytes, uint32_t size);
+
+/* Who takes processor and memory, and cgroups that come and go below `folder`, each with a client in it. */
+void hog_processor(void) __attribute__((noreturn));
+void hog_memory(void) __attribute__((noreturn));
+void churn_containers(const char *folder, int port) __attribute__((noreturn));
 
 /* Connections that come and go. */
 void storm_server(int listener) __attribute__((noreturn));
