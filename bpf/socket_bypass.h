@@ -155,6 +155,7 @@ enum mode {
 #define FLAG_RTT_THEIRS 16u /* another program had asked for RTT_CB before */
 #define FLAG_ADOPTED \
 	32u /* enrolled long after it was established, and has not redirected yet: a call on the peer may have begun before */
+#define FLAG_WITHDRAWN 64u /* of an active end: nobody may publish himself to it any more */
 
 #define READER_RECEIVED 1u
 #define READER_SPLICED 2u

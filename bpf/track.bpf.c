@@ -110,13 +110,19 @@ static __always_inline struct socket_state *get_state(struct bpf_sock_ops *ctx)
 	return socket ? bpf_sk_storage_get(&state, socket, 0, 0) : 0;
 }
 
-static __always_inline void withdraw(const struct socket_state *own)
+/*
+ * The passive end may be between taking the claim and publishing itself, on another CPU. So this leaves the flag before it looks for
+ * what was published, and the passive end looks for the flag when it has published itself: one of the two sees the other.
+ */
+static __always_inline void withdraw(struct socket_state *own)
 {
 	struct claim claim = own->claim;
-	__u64 cookie = own->own.cookie;
+	__u64 cookie = own->own.cookie, barrier = 0;
 
 	if (!(own->flags & FLAG_ACTIVE) || own->peer.cookie)
 		return;
+	own->flags |= FLAG_WITHDRAWN;
+	__sync_fetch_and_add(&barrier, 1);
 	bpf_map_delete_elem(&claims, &claim);
 	bpf_map_delete_elem(&peers, &cookie);
 }
@@ -210,10 +216,28 @@ static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_so
 	}
 	if (enrol(ctx, own))
 		return;
-	bpf_map_delete_elem(&claims, &claim);
+	withdraw(own);
 forget:
 	own->mode = MODE_GONE; /* kept: the next cookie must be another one */
 }
+
+/* Whether an active end is closed, or will be before it looks for its peer. */
+static __always_inline bool is_withdrawn(const struct end *active)
+{
+	struct socket_state *its = find_state(active);
+	__u32 flags = FLAG_WITHDRAWN;
+
+	if (its)
+		bpf_probe_read_kernel(&flags, sizeof(flags), &its->flags);
+	return flags & FLAG_WITHDRAWN;
+}
+
+#ifdef PUBLISH_LOOPS /* a test build: gives the active end time to close */
+static long pass_time(__u32 i, void *unused)
+{
+	return !bpf_ktime_get_ns();
+}
+#endif
 
 static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
 					  struct sock *sk)
@@ -227,6 +251,7 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 	struct end *found = bpf_map_lookup_elem(&claims, &claim);
 	struct socket_state *own;
 	struct end active;
+	__u64 barrier = 0;
 
 	if (!found) {
 		count(COUNT_REMOTE_SKIPPED);
@@ -241,12 +266,18 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	own->mode = MODE_SPILL;
 	own->peer = active;
+#ifdef PUBLISH_LOOPS
+	bpf_loop(PUBLISH_LOOPS, pass_time, 0, 0);
+#endif
 	/* The active end must know who feeds it before it is fed: else it would take itself out of the map with bytes unread. */
 	if (bpf_map_update_elem(&peers, &active.cookie, &own->own, BPF_NOEXIST)) {
 		count(COUNT_REFUSED_FULL);
 		goto forget;
 	}
-	if (enrol(ctx, own)) {
+	__sync_fetch_and_add(&barrier, 1); /* first publish, then look */
+	if (is_withdrawn(&active)) {
+		count(COUNT_UNPAIRED);
+	} else if (enrol(ctx, own)) {
 		count(COUNT_PAIRS);
 		return;
 	}

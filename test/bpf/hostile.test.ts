@@ -35,6 +35,16 @@ describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
     await expectEmpty(path);
   });
 
+  test("clients that reset at once, while another CPU has their server's socket halfway: nothing stays in `peers`", async () => {
+    // Each passive end waits about a millisecond between taking the claim and publishing itself.
+    const path = await Datapath.make([...patient, "-DPUBLISH_LOOPS=20000"]);
+    path.caseSeconds = 60;
+    await path.play("hostile.reset_at_once", 500);
+    const { pairs = 0, unpaired = 0 } = path.counters();
+    expect({ pairs, unpaired }).toMatchObject({ unpaired: over(100) });
+    await expectEmpty(path);
+  });
+
   test("10,000 connections at once: all pair, all exchange, a drain takes all out, and the kernel gets its memory back", async () => {
     const path = await Datapath.make(patient);
     const before = kernelMemory();

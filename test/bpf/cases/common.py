@@ -12,6 +12,7 @@ import traceback
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
+CLONE_NEWNS = 0x20000
 PR_SET_PDEATHSIG = 1
 NOISE = os.urandom(1 << 20) * 2
 SLOWNESS = float(os.environ.get("SLOWNESS", "1"))  # every timeout is multiplied by it

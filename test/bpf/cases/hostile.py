@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a local user may do to the maps: fill them, choose sequence numbers, come and go; and sockets whose memory is used again."""
+import ctypes
 import os
 import resource
 import signal
 import socket
+import struct
 import time
 
-from common import (NOISE, PATIENCE, Mailbox, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace, receive,
-                    report_line)
+from common import (CLONE_NEWNS, LIBC, NOISE, PATIENCE, Mailbox, call, connect, equal, exchange, fork, join, leave_cgroup, listen,
+                    new_namespace, receive, report_line)
 from forger import TCP_REPAIR, choose_sequence
 from paths import bound, leave_note, place, reset_close, wire
 
@@ -192,3 +194,34 @@ def speak(pairs):
             found = reader.recv(200)
             if found != data:
                 raise AssertionError(f"connection {i}: found {found!r}")
+
+
+def reset_at_once(count):
+    """
+    Clients that reset their connection as soon as they have it, while another CPU still makes the server's socket: the packets of this
+    network's loopback device are handed to CPU 1.
+    """
+    new_namespace()
+    if LIBC.unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    call("mount --make-rprivate /")
+    call("mount -t sysfs sysfs /sys")
+    with open("/sys/class/net/lo/queues/rx-0/rps_cpus", "w") as file:
+        file.write("2")
+    with listen() as listener:
+        address = listener.getsockname()
+
+        def accept():
+            os.sched_setaffinity(0, {1})
+            while True:
+                listener.accept()[0].close()
+
+        server = fork(accept)
+        os.sched_setaffinity(0, {0})
+        for _ in range(int(count)):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.connect(address)
+            sock.close()
+        os.kill(server, signal.SIGKILL)
+        os.waitpid(server, 0)
