@@ -55,19 +55,20 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 }
 
 /*
- * Whether nobody feeds this end, which has not found its peer, or ever will. Its claim is gone where the passive end has
- * taken it (or others pushed it out): that one publishes itself before it enrols, but it may be doing so just now.
+ * Whether nobody feeds this end, which has not found its peer, or ever will. A passive end that has taken the claim
+ * publishes itself before it enrols, and then looks for the flag (is_withdrawn()): it is seen here, or it does not enrol.
  */
 static __always_inline bool is_never_fed(struct socket_state *own)
 {
 	struct claim claim = own->claim;
+	__u64 barrier = 0;
 
 	if (!(own->flags & FLAG_ACTIVE))
 		return true;
-	if (take_published_peer(own))
-		return false;
-	return !bpf_map_delete_elem(&claims, &claim) ||
-	       bpf_jiffies64() - own->refreshed > ADOPT_JIFFIES;
+	own->flags |= FLAG_WITHDRAWN;
+	bpf_map_delete_elem(&claims, &claim);
+	__sync_fetch_and_add(&barrier, 1);
+	return !take_published_peer(own);
 }
 
 /* Takes the peer out. True when it is out and no call that began while it was in can redirect to this end any more. */
