@@ -28,6 +28,6 @@ export function checkLater<T>(schema: z.ZodType, value: T, where: Where): pulumi
 function throwProblems(schema: z.ZodType, value: unknown, where: Where, isSecret: boolean): void {
   const issues = schema.safeParse(value, { reportInput: true }).error?.issues ?? [];
   if (issues.length > 0) {
-    throw new ArgsError(where.resource, where.what, problemsOf(issues, where.path, isSecret), isSecret);
+    throw new ArgsError(where.resource, where.what, problemsOf(issues, where.path, isSecret));
   }
 }

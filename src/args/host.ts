@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { type ConnectionArgs, connectionSchema } from "./connection";
-import { leaf, plainFlag, shape, text } from "./schema";
+import { hiddenText, leaf, plainFlag, shape, text } from "./schema";
 
 /** Types of machines, as `uname -m` says them. */
 export const Machine = {
@@ -48,10 +48,10 @@ export const hostProperties = {
   connection: leaf("a connection", "", () => true),
   allowUnknownHostKey: plainFlag(),
   machine: leaf('"x86_64" or "aarch64"', "give what `uname -m` says on the host", (value) => machines.includes(value)),
-  id: text("a printable text of 1 to 200 characters", "use the id of the machine", (value) =>
+  id: hiddenText("a printable text of 1 to 200 characters", "use the id of the machine", (value) =>
     /^[\x20-\x7e]{1,200}$/.test(value),
   ),
-  become: text(
+  become: hiddenText(
     'a command and its options, such as "sudo -n"',
     "use letters, digits and . _ / - + : only, one blank between words, no quotes",
     (value) => /^[A-Za-z0-9_./+:-]+( [A-Za-z0-9_./+:=-]+)*$/.test(value),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { isPending, leaf, plainFlag, shape, text, whole, wrong } from "./schema";
+import { hiddenText, isPending, leaf, plainFlag, shape, text, whole, wrong, wrongHidden } from "./schema";
 
 /** What a pod puts up with on a node, as Kubernetes has it. */
 export interface TolerationArgs {
@@ -115,7 +115,7 @@ export const poolDefaults = {
 const name = text("a name as Kubernetes has it", "use lower-case letters, digits and dashes", (value) =>
   /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value),
 );
-const longName = text("a name as Kubernetes has it", "use lower-case letters, digits, dots and dashes", (value) =>
+const longName = hiddenText("a name as Kubernetes has it", "use lower-case letters, digits, dots and dashes", (value) =>
   /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(value),
 );
 const folder = text(
@@ -134,7 +134,7 @@ function listOf(entry: z.ZodType, what: string) {
       const { value } = context;
       if (isPending(value) || value === undefined) return;
       if (!Array.isArray(value)) {
-        context.issues.push(wrong(value, [], `a list of ${what}`, "write it in brackets"));
+        context.issues.push(wrongHidden(value, [], `a list of ${what}`, "write it in brackets"));
         return;
       }
       for (const [at, one] of value.entries()) {
@@ -156,14 +156,16 @@ function mapOf(what: string, holds: (value: string) => boolean) {
       const { value } = context;
       if (isPending(value) || value === undefined) return;
       if (typeof value !== "object" || value === null || Array.isArray(value)) {
-        context.issues.push(wrong(value, [], `a map of ${what}`, 'write it as in { "example.com/pool": "web" }'));
+        context.issues.push(wrongHidden(value, [], `a map of ${what}`, 'write it as in { "example.com/pool": "web" }'));
         return;
       }
       for (const [key, one] of Object.entries(value)) {
         if (!/^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(key))
           context.issues.push(wrong(key, [key], "a key as Kubernetes has it", "rename it"));
         if (!isPending(one) && !(typeof one === "string" && holds(one)))
-          context.issues.push(wrong(one, [key], `a text for ${what}`, "write it in quotes, as Kubernetes has it"));
+          context.issues.push(
+            wrongHidden(one, [key], `a text for ${what}`, "write it in quotes, as Kubernetes has it"),
+          );
       }
     })
     .optional();
@@ -188,7 +190,7 @@ const labels = mapOf("labels", isLabel).check((context) => {
 });
 
 export const poolProperties = {
-  image: text(
+  image: hiddenText(
     'an image such as "registry.example.com/socket-bypass:1"',
     "build image/Dockerfile and push it",
     (value) => /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,500}$/.test(value),

@@ -8,8 +8,6 @@ export interface Problem {
   readonly expected: string;
   readonly found: string;
   readonly fix: string;
-  /** The value at the path is shown nowhere. */
-  readonly isHidden: boolean;
 }
 
 /** Puts what zod found into our words, one problem for each fact. */
@@ -26,13 +24,13 @@ export function problemsOf(
         expected: "a property that exists",
         found: describe(key),
         fix: issue.message,
-        isHidden: isSecret,
       }));
     }
+    // A text in the place of an object may be a login: "root:password@web1".
     const { expected, fix, isHidden } =
-      issue.code === "custom" ? wordsOf(issue.params) : { expected: "an object", fix: issue.message, isHidden: false };
+      issue.code === "custom" ? wordsOf(issue.params) : { expected: "an object", fix: issue.message, isHidden: true };
     const found = isSecret ? "a secret value" : isHidden ? describeHidden(issue.input) : describe(issue.input);
-    return [{ path: pathText(path), expected, found, fix, isHidden: isSecret || isHidden }];
+    return [{ path: pathText(path), expected, found, fix }];
   });
 }
 
@@ -65,7 +63,7 @@ function describe(value: unknown): string {
 function describeHidden(value: unknown): string {
   if (value === "") return "an empty text";
   if (typeof value === "string") return "another text";
-  return typeof value === "number" ? "another number" : describe(value);
+  return typeof value === "number" || typeof value === "bigint" ? "another number" : describe(value);
 }
 
 /**
@@ -76,14 +74,16 @@ export class ArgsError extends Error {
   readonly __pulumResourceError = true;
   readonly hideStack = true;
   readonly __pulumiInputPropertiesError = true;
-  readonly errors: { readonly propertyPath: string; readonly reason: string }[];
+  /**
+   * Empty for good: the engine prints the value that stands at each path in it, secret or not, and a password stands
+   * where nobody expects one, as under a name that does not exist.
+   */
+  readonly errors: never[] = [];
 
-  /** Leaves secrets out of `errors`: the engine prints the value that stands at the path. */
   constructor(
     readonly resource: pulumi.Resource,
     what: string,
     readonly problems: readonly Problem[],
-    isSecret = false,
   ) {
     const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
     const text = [
@@ -93,10 +93,6 @@ export class ArgsError extends Error {
     super(text);
     // The SDK writes "error serializing property" in front, once for each resource that a wrong Output reaches.
     Object.defineProperty(this, "message", { get: () => text, set: () => undefined });
-    this.errors =
-      isSecret || problems.some(({ isHidden }) => isHidden)
-        ? []
-        : problems.map((one) => ({ propertyPath: one.path, reason: reason(one) }));
   }
 }
 

@@ -27,6 +27,11 @@ export function hiddenLeaf(judge: (value: unknown) => readonly [expected: string
     .optional();
 }
 
+/** A text that a credential may have slipped into: the name of a property, a line, a reference. */
+export function hiddenText(expected: string, fix: string, holds: (value: string) => boolean) {
+  return hiddenLeaf((value) => (typeof value === "string" && holds(value) ? undefined : [expected, fix]));
+}
+
 export function text(expected: string, fix: string, holds: (value: string) => boolean) {
   return leaf(expected, fix, (value) => typeof value === "string" && holds(value));
 }

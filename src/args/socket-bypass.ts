@@ -5,7 +5,7 @@ import { isCompiledBefore } from "./bypass-node-pool";
 import { type HostArgs, hostSchema } from "./host";
 import { type NodePoolArgs, nodePoolSchema } from "./node-pool";
 import { type RolloutArgs, rolloutSchema, strangers } from "./rollout";
-import { isPending, shape, wrong } from "./schema";
+import { isPending, shape, wrong, wrongHidden } from "./schema";
 
 /** Hosts and node pools, and what is the same on all of them. */
 export interface SocketBypassArgs extends BypassArgs {
@@ -49,7 +49,7 @@ function places(entry: z.ZodType, expected: string, fix: string, names: RegExp, 
       if (value === undefined) return;
       const isMap = typeof value === "object" && value !== null && !Array.isArray(value) && !isPending(value);
       if (!isMap || Object.keys(value).length === 0) {
-        context.issues.push(wrong(value, [], expected, fix));
+        context.issues.push(wrongHidden(value, [], expected, fix));
         return;
       }
       for (const [key, one] of Object.entries(value)) {

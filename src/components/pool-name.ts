@@ -9,5 +9,5 @@ export function checkPoolName(name: string, { resource, what, path }: Where): vo
   const expected = "a name of at most 40 lower-case letters, digits and dashes";
   const fix = "rename it, for Kubernetes names the objects of the pool after it";
   const at = path.length === 0 ? "name" : pathText(path);
-  throw new ArgsError(resource, what, [{ path: at, expected, found: JSON.stringify(name), fix, isHidden: false }]);
+  throw new ArgsError(resource, what, [{ path: at, expected, found: JSON.stringify(name), fix }]);
 }

@@ -90,18 +90,12 @@ test("the error carries the marks by which the SDK prints it without a stack, he
     error = thrown;
   }
   expect(pulumi.ResourceError.isInstance(error) && error.hideStack && error.resource === resource).toBe(true);
-  expect(pulumi.InputPropertiesError.isInstance(error) && error.errors).toEqual([
-    {
-      propertyPath: "hosts",
-      reason: "expected a map of at least one host, found an empty object; name a host, as in { web1: {} }",
-    },
-  ]);
+  // The engine prints what stands at each path that is given here, whatever it is.
+  expect(pulumi.InputPropertiesError.isInstance(error) && error.errors).toEqual([]);
 });
 
 test("the SDK cannot write its own words in front of the problems", () => {
-  const error = new ArgsError({} as pulumi.Resource, "it", [
-    { path: "a", expected: "b", found: "c", fix: "d", isHidden: false },
-  ]);
+  const error = new ArgsError({} as pulumi.Resource, "it", [{ path: "a", expected: "b", found: "c", fix: "d" }]);
   error.message = `error serializing property "create": ${error.message}`;
   expect(error.message).toBe("1 problem in the arguments of it:\n  a: expected b, found c; d");
 });

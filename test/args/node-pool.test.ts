@@ -38,11 +38,11 @@ describe("a node pool", () => {
     ],
     [
       { image: "" },
-      'image: expected an image such as "registry.example.com/socket-bypass:1", found ""; build image/Dockerfile and push it',
+      'image: expected an image such as "registry.example.com/socket-bypass:1", found an empty text; build image/Dockerfile and push it',
     ],
     [
       { image: "a b" },
-      'image: expected an image such as "registry.example.com/socket-bypass:1", found "a b"; build image/Dockerfile and push it',
+      'image: expected an image such as "registry.example.com/socket-bypass:1", found another text; build image/Dockerfile and push it',
     ],
     [
       { image, imagePullPolicy: "always" },
@@ -50,7 +50,7 @@ describe("a node pool", () => {
     ],
     [
       { image, imagePullSecrets: "one" },
-      'imagePullSecrets: expected a list of names of secrets, found "one"; write it in brackets',
+      "imagePullSecrets: expected a list of names of secrets, found another text; write it in brackets",
     ],
     [
       { image, imagePullSecrets: ["a", undefined] },
@@ -82,7 +82,7 @@ describe("a node pool", () => {
     ],
     [
       { image, resources: { limits: { memory: "much" } } },
-      'resources.limits.memory: expected a text for quantities, found "much"; write it in quotes, as Kubernetes has it',
+      "resources.limits.memory: expected a text for quantities, found another text; write it in quotes, as Kubernetes has it",
     ],
     [
       { image, labels: { "app.kubernetes.io/name": "mine" } },

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import { inspect } from "node:util";
+import * as pulumi from "@pulumi/pulumi";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { ZodType } from "zod";
+import { bypassProperties } from "../../src/args/bypass";
+import { checkLater, checkNow } from "../../src/args/check";
+import { connectionSchema } from "../../src/args/connection";
+import { hostProperties } from "../../src/args/host";
+import { poolProperties } from "../../src/args/node-pool";
+import { ArgsError } from "../../src/args/problem";
+import { socketBypassSchema } from "../../src/args/socket-bypass";
+
+beforeAll(() => pulumi.runtime.setMocks({ newResource: () => ({ id: "1", state: {} }), call: () => ({}) }));
+
+const password = "correct horse; $battery";
+const where = { resource: {} as pulumi.Resource, what: 'SocketBypass "edge"', path: [] };
+const login = {
+  ...{ host: "10.0.0.11", port: 22, user: "ops", password: "x", privateKey: "x", privateKeyPassword: "x" },
+  ...{ agentSocketPath: "/run/agent", hostKey: "x", dialErrorLimit: 1, perDialTimeout: 1 },
+};
+/** Every property there is, so that each is a place that a password may get to. */
+const everything = {
+  traffic: { ports: ["80"], cidrs: ["10.0.0.0/8"], everything: false },
+  ...{ enabled: true, cgroup: "/", object: { compile: "prebuilt" }, selfTest: { enabled: true, timeoutSeconds: 9 } },
+  ...{ limits: { queueBytes: 65536, sockets: 64, pendingPairs: 64 }, takeOver: false, adopt: false },
+  ...{ spliceGuard: false, detectDrift: false, rollout: { canary: ["web"], batchSize: 1 } },
+  hosts: {
+    web: {
+      connection: { ...login, proxy: login },
+      ...{ allowUnknownHostKey: false, machine: "x86_64", id: "vm-1", become: "sudo -n", stateDir: "/opt/sb" },
+    },
+  },
+  nodePools: {
+    workers: {
+      ...{ image: "one", imagePullPolicy: "Always", imagePullSecrets: ["pull"], namespace: "one" },
+      ...{ nodeSelector: { pool: "web" }, maxSurge: "1", priorityClassName: "high" },
+      tolerations: [{ key: "a", operator: "Equal", value: "b", effect: "NoSchedule", tolerationSeconds: 1 }],
+      resources: { requests: { cpu: "1" }, limits: { cpu: "1" } },
+      ...{ labels: { a: "b" }, annotations: { a: "b" }, bpffs: "/sys/fs/bpf", mountBpffs: false },
+      ...{ cgroupRoot: "/sys/fs/cgroup", drainSeconds: 1 },
+    },
+  },
+};
+type Tree = Record<string, unknown>;
+
+function placesIn(tree: unknown, path: readonly string[] = []): string[][] {
+  if (typeof tree !== "object" || tree === null) return [[...path]];
+  return [[...path], ...Object.entries(tree).flatMap(([key, one]) => placesIn(one, [...path, key]))];
+}
+
+function put(path: readonly string[], value: unknown, tree: unknown = everything): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return value;
+  if (Array.isArray(tree)) return tree.map((one, at) => (`${at}` === key ? put(rest, value, one) : one));
+  const { [key]: inside, ...others } = tree as Tree;
+  return { ...others, [key]: put(rest, value, inside) };
+}
+
+const places = placesIn(everything).filter((path) => path.length > 0);
+/** A list of ports or names that is no list is shown, for that is how it is corrected. */
+const objects = places.filter((path) => {
+  const there = path.reduce<unknown>((at, key) => (at as Tree)[key], everything);
+  return isObject(there) && !Array.isArray(there);
+});
+const nameOf = (path: readonly string[]) => path.join(".");
+
+/** All that is told of these arguments: now, and once what is pending is known. */
+async function errorsOf(args: unknown): Promise<ArgsError[]> {
+  const errors: unknown[] = [];
+  try {
+    checkNow(socketBypassSchema, args, where);
+  } catch (error) {
+    errors.push(error);
+  }
+  for (const [schema, value] of pending(args as Tree))
+    errors.push(...(await failureOf(checkLater(schema, value, where))));
+  return errors as ArgsError[];
+}
+
+/** What settle.ts checks once it is known: each property by itself, and connections as a whole. */
+function pending({ hosts, nodePools, ...shared }: Tree): [ZodType, unknown][] {
+  const each = (properties: object, given: unknown) =>
+    Object.entries(properties).map(([key, schema]): [ZodType, unknown] => [
+      schema,
+      isObject(given) ? (given as Tree)[key] : undefined,
+    ]);
+  const all = (map: unknown) => (isObject(map) ? Object.values(map as Tree) : []);
+  return [
+    ...each(bypassProperties, shared),
+    ...all(hosts).flatMap((host) => each({ ...hostProperties, connection: connectionSchema(false) }, host)),
+    ...all(nodePools).flatMap((pool) => each(poolProperties, pool)),
+  ];
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !pulumi.Output.isInstance(value);
+}
+
+/** `apply` would swallow the error, and the SDK keeps it in three promises more. */
+async function failureOf(output: pulumi.Output<unknown>): Promise<unknown[]> {
+  const inner = output as unknown as Record<"isKnown" | "isSecret", Promise<unknown>> &
+    Record<"promise" | "allResources", () => Promise<unknown>>;
+  for (const same of [inner.isKnown, inner.isSecret, inner.allResources()]) same.catch(() => undefined);
+  return await inner.promise().then(
+    () => [],
+    (error: unknown) => [error],
+  );
+}
+
+/** As a program may print it, with all that the engine is given. */
+function shown(errors: readonly ArgsError[]): string {
+  return errors.map((error) => `${inspect(error, { depth: 9 })} ${JSON.stringify(error)} ${error.message}`).join("\n");
+}
+
+test("every property of the arguments is a place", () => {
+  const inside = (properties: object, given: object) =>
+    expect(Object.keys(given)).toEqual(expect.arrayContaining(Object.keys(properties)));
+  inside({ ...bypassProperties, hosts: 0, nodePools: 0, rollout: 0 }, everything);
+  inside(hostProperties, everything.hosts.web);
+  inside(poolProperties, everything.nodePools.workers);
+  const issues =
+    connectionSchema(false).safeParse({ ...everything.hosts.web.connection, other: 1 }).error?.issues ?? [];
+  const names = issues.map(({ message }) => message).find((text) => text.startsWith("use ")) ?? "";
+  expect(names.slice(4).split(", ").sort()).toEqual(Object.keys(everything.hosts.web.connection).sort());
+});
+
+describe.each(places.map((path) => [nameOf(path), path] as const))("at %s", (_, path) => {
+  test("a secret that is wrong is told and not shown", async () => {
+    const errors = await errorsOf(put(path, pulumi.secret(password)));
+    expect(shown(errors)).not.toContain("battery");
+    for (const error of errors) expect(error).toBeInstanceOf(ArgsError);
+  });
+
+  test("a secret object with a name that does not exist is told and not shown", async () => {
+    const errors = await errorsOf(put(path, pulumi.secret({ passwrd: password })));
+    expect(errors.length).toBeGreaterThan(0);
+    expect(shown(errors)).not.toContain("battery");
+  });
+});
+
+describe.each(objects.map((path) => [nameOf(path), path] as const))("at %s, which is an object", (_, path) => {
+  test("a text in its place is told and not shown", async () => {
+    const errors = await errorsOf(put(path, password));
+    expect(errors.length).toBeGreaterThan(0);
+    expect(shown(errors)).not.toContain("battery");
+  });
+
+  test("what stands under a name that does not exist is not shown, and the engine gets no path to print the value of", async () => {
+    for (const value of [password, pulumi.secret(password), { password }, [password]]) {
+      const errors = await errorsOf(put([...path, "passwrd"], value));
+      expect(shown(errors)).not.toContain("battery");
+      expect(errors.flatMap((error) => error.errors)).toEqual([]);
+    }
+  });
+});
+
+test.each(["connection", "connection.proxy", "connection.privateKey", "connection.user", "id", "become"])(
+  "of a host, %s is not shown even where it is plain text",
+  async (place) => {
+    const errors = await errorsOf(put(["hosts", "web", ...place.split(".")], `\n${password}`));
+    expect(errors.length).toBeGreaterThan(0);
+    expect(shown(errors)).not.toContain("battery");
+  },
+);
