@@ -284,13 +284,52 @@ static __always_inline void look_at_guard(struct socket_state *own)
 		enter(own, MODE_LEAVE);
 }
 
-/*
- * BYPASS: how the reader is just now, asked for every message, and the mode that follows. A redirect neither looks at the reader's
- * state, as TCP does, nor at what became of the connection: after connect(AF_UNSPEC) the socket may be that of another. And it
- * waits for the socket's lock: whoever sleeps inside a call of his own (a page fault) would hold a sender that does not block.
- */
-static __always_inline enum mode look_at_socket(const struct end *reader)
+struct holder { /* of a reader's lock */
+	__u64 sock;
+	__u64 state; /* address of what is kept for that end, 0: unknown */
+};
+
+/* Whether a redirect need not wait long: nobody holds the lock, or one who is in this very program and about to release it. */
+static long is_lock_near(__u32 unused, const struct holder *holder)
 {
+	const struct socket_state *its = (void *)holder->state;
+	__u32 is_waiting = 0;
+
+	if (!LOAD(struct sock, holder->sock, sk_lock.owned))
+		return 1;
+	return its && !bpf_probe_read_kernel(&is_waiting, sizeof(is_waiting), &its->is_waiting) &&
+	       is_waiting;
+}
+
+/*
+ * A redirect waits for the lock of the reader's socket, also for one that sleeps inside a call of his own, on a page of
+ * FUSE, swap or NFS: a sender that does not block would be held, and could not be killed. A call that only copies is over
+ * soon, and streams on two CPUs meet one at most of their messages, so a short wait decides; to go by TCP each time would
+ * cost such a stream all that the bypass gains. Where both ends send, each holds his own lock and waits here for the
+ * other's, and says so. What is left is the time from here to lock_sock() in the kernel's redirect.
+ */
+SUBPROGRAM bool is_lock_held(struct socket_state *own)
+{
+	struct holder holder = { own->peer.sock, (__u64)find_state(&own->peer) };
+	__u64 barrier = 0;
+	bool is_held;
+
+	own->is_waiting = 1;
+	__sync_fetch_and_add(&barrier, 1); /* the other end must see it before we look */
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) /* Linux 5.17 */
+		bpf_loop(LOCK_LOOKS, is_lock_near, &holder, 0);
+	is_held = !is_lock_near(0, &holder);
+	own->is_waiting = 0;
+	return is_held;
+}
+
+/*
+ * BYPASS: how the reader is just now, asked for every message, and the mode that follows. A redirect does not look at the
+ * reader's state, as TCP does, nor at what became of the connection: after connect(AF_UNSPEC) it may be another's.
+ */
+static __always_inline enum mode look_at_socket(struct socket_state *own)
+{
+	const struct end *reader = &own->peer;
 	__u8 state = LOAD(struct sock, reader->sock, __sk_common.skc_state);
 	struct sock *sk;
 
@@ -298,7 +337,7 @@ static __always_inline enum mode look_at_socket(const struct end *reader)
 		return MODE_LEAVE;
 	if (state != TCP_ESTABLISHED && LOAD(struct sock, reader->sock, sk_shutdown) & RCV_SHUTDOWN)
 		return MODE_LEAVE; /* TCP resets the connection at the next byte */
-	if (LOAD(struct sock, reader->sock, sk_lock.owned))
+	if (LOAD(struct sock, reader->sock, sk_lock.owned) && is_lock_held(own))
 		return MODE_SPILL;
 	if (!CAN_CAST)
 		return MODE_BYPASS; /* the rest is asked at each look, for it would cost more */
@@ -364,7 +403,7 @@ int redirect_msg(CONTEXT(sk_msg_md) context)
 	if (own->mode == MODE_BYPASS && own->turn)
 		turn_when_safe(own, drain);
 	if (own->mode == MODE_BYPASS) {
-		enum mode next = look_at_socket(&own->peer);
+		enum mode next = look_at_socket(own);
 
 		if (next != MODE_BYPASS)
 			enter(own, next);

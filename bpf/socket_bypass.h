@@ -20,6 +20,9 @@
 #ifndef LOOK_BYTES
 #define LOOK_BYTES (256 << 10) /* or so many bytes */
 #endif
+#ifndef LOCK_LOOKS
+#define LOCK_LOOKS 4000 /* at a held lock, some 20 ns each, before the message goes by TCP */
+#endif
 #ifndef ONE_WAY_MESSAGES
 #define ONE_WAY_MESSAGES 8 /* or more since the last look tell a stream from an answer in parts */
 #endif
@@ -190,7 +193,7 @@ struct socket_state {
 	__u32 guard; /* KNOB_GUARD when the peer's `reader` was last looked at */
 	__u32 limit; /* bytes that may wait for the peer, without what the kernel keeps beside them, as of the last look */
 	__u32 disconnects; /* sk_disconnects of this socket when it was enrolled */
-	__u32 unused;
+	__u32 is_waiting; /* its program waits for the peer's lock, holding its own */
 };
 
 struct port_range {

@@ -76,6 +76,16 @@ def event_loop(sock, results, until, largest, seed, total):
     sock.close()
 
 
+def fork_end(function, socks, end, *args):
+    """One end in a process of its own, which has the only descriptor of it: with a second one, a busy direction stays on TCP."""
+
+    def run():
+        socks[1 - end].close()
+        function(socks[end], *args)
+
+    return fork(run)
+
+
 def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buffer="0", way="threads"):
     """Each connection has a process at each end. Both must have read exactly what the other end has sent."""
     connections, seed = int(connections), random.randrange(1 << 30)
@@ -85,9 +95,10 @@ def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buf
     pids, ends = [], []
     for i in range(connections):
         socks = pair(options=options, server_options=options)
-        for end, sock in enumerate(socks):
+        for end in range(2):
             results = Mailbox()
-            pids.append(fork(event_loop if way == "loop" else both_ways, sock, results, until, int(largest), seed + i * 4 + end * 2, total))
+            function = event_loop if way == "loop" else both_ways
+            pids.append(fork_end(function, socks, end, results, until, int(largest), seed + i * 4 + end * 2, total))
             ends.append(results)
         for sock in socks:
             sock.close()
@@ -136,7 +147,7 @@ def request_reply(connections="10", seconds="4"):
         for end, sock in enumerate(socks):
             sock.settimeout(None)
             results = Mailbox()
-            pids.append(fork(talk, sock, results, end == 0, until, i))
+            pids.append(fork_end(talk, socks, end, results, end == 0, until, i))
             ends.append(results)
         for sock in socks:
             sock.close()
