@@ -24,18 +24,19 @@ export function lookForDrift(
       await pulumi.log.info("drift: not looked at, because up will know this host first", parent);
       return { epochs: {}, problems: [] };
     }
-    if (problem !== undefined) {
+    const found = problem === undefined ? readFound(printed, stepNames, machine, Date.now()) : undefined;
+    if (found === undefined) {
       const epochs = await lastEpochs(name, parent);
       const advice = epochs === undefined ? unknown : kept;
-      await pulumi.log.warn(`drift: not looked at, because the host ${problem}; ${advice}`, parent);
+      await pulumi.log.warn(`drift: not looked at, because the host ${problem ?? nonsense}; ${advice}`, parent);
       return { epochs: epochs ?? {}, problems: [] };
     }
-    const found = readFound(printed, stepNames, machine, Date.now());
     if (found.problems.length > 0) await pulumi.log.warn(`drift: ${found.problems.join("; ")}`, parent);
     return found;
   });
 }
 
+const nonsense = "answers what the script that is installed there cannot have printed";
 const kept =
   "its steps stay as they were told last, and up tries what else changes: leave it out by --exclude until it is back, or see «Host gone» in docs/ssh.md";
 const unknown =

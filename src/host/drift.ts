@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
 import { defaultStateDir } from "./lines";
+import { printable } from "./printable";
 import { quote, shellLine } from "./quote";
 import type { Installed } from "./undo";
 
@@ -23,24 +25,51 @@ export function lookAt(on: Omit<Installed, "owner">): string {
   return `if [ -f ${quote(script)} ]; then ${status} 2>/dev/null || echo; else ${lacking}; fi`;
 }
 
+/** Nothing that a host answers is trusted to have a shape: whoever has it decides what it prints, and all other hosts go on. */
+const answer = z.object({
+  epochs: z.record(z.string().max(32), z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)),
+  problems: z.array(z.string()),
+});
+/** Of them a preview shows no more. */
+const mostProblems = 20;
+
 /**
- * The epochs of a host, from what the line printed. Where it printed nothing sensible the files are gone or were never there: each step
- * gets a number that it has never had, so that it runs; it keeps that, and the next look finds it there.
+ * The epochs of a host, from what the line printed; undefined where that is none of what it can print. Where it printed that there is nothing to
+ * ask, or status failed, each step gets a number that it has never had, so that it runs; it keeps that, and the next look finds it there.
  */
-export function readFound(printed: string, steps: readonly string[], machine: string, now: number): Found {
-  try {
-    // Some login shells print something of their own first.
-    const { epochs, problems } = JSON.parse(printed.trimEnd().split("\n").at(-1) ?? "") as Partial<Found>;
-    if (epochs !== undefined && problems !== undefined) return { epochs, problems };
-  } catch {
-    // Said by what follows.
+export function readFound(printed: string, steps: readonly string[], machine: string, now: number): Found | undefined {
+  // Some login shells print something of their own first.
+  const last = printed.trimEnd().split("\n").at(-1) ?? "";
+  const its = /^machine ([\w.-]{1,32})$/.exec(last)?.[1];
+  const told = answer.safeParse(asJson(last)).data;
+  if (told === undefined) {
+    const isBlank = /(^|\n)\s*$/.test(printed.replace(/\n$/, ""));
+    if (its === undefined && !isBlank) return undefined;
+    const fresh = Math.floor(now / 1000);
+    return {
+      epochs: Object.fromEntries(steps.map((step) => [step, fresh])),
+      problems: refusals(printed, machine, its),
+    };
   }
-  const fresh = Math.floor(now / 1000);
-  return { epochs: Object.fromEntries(steps.map((step) => [step, fresh])), problems: refusals(printed, machine) };
+  const epochs = steps.flatMap((step) => {
+    const number = Object.hasOwn(told.epochs, step) ? told.epochs[step] : undefined;
+    return number === undefined ? [] : [[step, number] as const];
+  });
+  const more = told.problems.length - mostProblems;
+  const problems = told.problems.slice(0, mostProblems).map(printable);
+  return { epochs: Object.fromEntries(epochs), problems: more > 0 ? [...problems, `${more} more`] : problems };
 }
 
-function refusals(printed: string, machine: string): string[] {
-  const its = /^machine (\S+)$/m.exec(printed)?.[1]?.replace("arm64", "aarch64") ?? machine;
+function asJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusals(printed: string, machine: string, told: string | undefined): string[] {
+  const its = told?.replace("arm64", "aarch64") ?? machine;
   return [
     ...(/^lacks bpftool$/m.test(printed) ? ["bpftool: expected it on the host, found none; install it"] : []),
     ...(its === machine ? [] : [`machine: expected ${machine}, found a host of type ${its}; declare that`]),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Client, ConnectConfig } from "ssh2";
+import { printable } from "../host/printable";
 import type { Connection } from "./ssh";
 
 // Internal: tests with machines on an emulated processor give more.
@@ -8,6 +9,8 @@ const patience = Number(process.env.SOCKET_BYPASS_LOOK_PATIENCE ?? 1);
 const loginSeconds = 10 * patience;
 /** What the remote line may take, and what it may print: `status` takes a second and prints some thousand bytes. */
 export const lookSeconds = 20 * patience;
+/** Until the answer is there, once a machine has let us in. */
+const answerSeconds = lookSeconds + loginSeconds;
 const largest = 1024 * 1024;
 
 type Login = Omit<Connection, "proxy">;
@@ -17,24 +20,34 @@ type Login = Omit<Connection, "proxy">;
  * `ssh` of a user takes neither a password nor the text of a key.
  */
 export async function lookBySsh(connection: Connection, line: string): Promise<string> {
-  const ssh2 = await import("ssh2");
   const clients: Client[] = [];
+  // A server may keep each part within its bound, or answer keepalives and nothing else: this bounds all of it.
+  const seconds = answerSeconds + (connection.proxy === undefined ? 1 : 2) * loginSeconds;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`gives no answer within ${seconds} s`)), seconds * 1000);
+  });
+  try {
+    return await Promise.race([late, look(connection, line, clients)]);
+  } finally {
+    clearTimeout(timer);
+    for (const client of clients.reverse()) client.destroy();
+  }
+}
+
+async function look({ proxy, ...login }: Connection, line: string, clients: Client[]): Promise<string> {
+  const ssh2 = await import("ssh2");
   const logIn = (login: Login, more: ConnectConfig = {}) => {
     const client = new ssh2.Client();
     clients.push(client);
     return ready(client, login, more);
   };
-  try {
-    const { proxy, ...login } = connection;
-    if (proxy === undefined) return await run(await logIn(login), line);
-    const bastion = await logIn(proxy).catch((error: Error) => {
-      throw new Error(`its bastion ${error.message}`);
-    });
-    const sock = await forward(bastion, login);
-    return await run(await logIn(login, { sock }), line);
-  } finally {
-    for (const client of clients.reverse()) client.destroy();
-  }
+  if (proxy === undefined) return await run(await logIn(login), line);
+  const bastion = await logIn(proxy).catch((error: Error) => {
+    throw new Error(`its bastion ${error.message}`);
+  });
+  const sock = await forward(bastion, login);
+  return await run(await logIn(login, { sock }), line);
 }
 
 function ready(client: Client, login: Login, more: ConnectConfig): Promise<Client> {
@@ -75,19 +88,25 @@ function ready(client: Client, login: Login, more: ConnectConfig): Promise<Clien
 
 function forward(bastion: Client, { host, port = 22 }: Login): Promise<NonNullable<ConnectConfig["sock"]>> {
   return new Promise((done, fail) => {
-    bastion.forwardOut("127.0.0.1", 0, host, port, (error, stream) =>
-      error ? fail(new Error("cannot be reached from its bastion")) : done(stream),
-    );
+    const words = `does not answer its bastion within ${loginSeconds} s`;
+    const late = setTimeout(() => fail(new Error(words)), loginSeconds * 1000);
+    const lost = () => fail(new Error("cannot be reached: its bastion ends the connection"));
+    bastion.on("close", () => {
+      clearTimeout(late);
+      lost();
+    });
+    bastion.forwardOut("127.0.0.1", 0, host, port, (error, stream) => {
+      clearTimeout(late);
+      if (error) fail(new Error("cannot be reached from its bastion"));
+      else done(stream);
+    });
   });
 }
 
 function run(client: Client, line: string): Promise<string> {
   return new Promise((done, fail) => {
     // The remote bound stops the line; this one holds when the machine itself stands still.
-    const late = setTimeout(
-      () => fail(new Error(`gives no answer within ${lookSeconds + loginSeconds} s`)),
-      (lookSeconds + loginSeconds) * 1000,
-    );
+    const late = setTimeout(() => fail(new Error(`gives no answer within ${answerSeconds} s`)), answerSeconds * 1000);
     const end = (error?: Error, printed = "") => {
       clearTimeout(late);
       if (error) fail(error);
@@ -108,8 +127,8 @@ function run(client: Client, line: string): Promise<string> {
       stream.stderr.on("data", keep(said));
       stream.on("close", (code: number | null | undefined) => {
         if (code === 0) return end(undefined, printed.join(""));
-        const last = said.join("").trim().split("\n").at(-1)?.slice(0, 200);
-        end(new Error(`ends the command with ${code ?? "no exit status"}${last ? `: ${last}` : ""}`));
+        const last = said.join("").trim().split("\n").at(-1);
+        end(new Error(`ends the command with ${code ?? "no exit status"}${last ? `: ${printable(last)}` : ""}`));
       });
     });
   });

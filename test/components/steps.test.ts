@@ -20,7 +20,7 @@
  */
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { quote } from "../../src/host/quote";
 import { BypassHost, type BypassHostArgs, SocketBypass } from "../../src/index";
 import { commandsOf, type Registered, record, steps } from "./record";
@@ -203,6 +203,29 @@ describe("with detectDrift", () => {
   test("a host without files gets a number that is new", async () => {
     const { lines } = await drifting("");
     for (const line of lines) expect(line).toMatch(/--epoch 1[0-9]{9}\b/);
+  });
+
+  test("a host that answers nonsense is warned of, has steps that stay as they were told, and keeps no other from its preview", async () => {
+    const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+    const hosts = { far: { stateDir: "/opt/far" }, near: { stateDir: "/opt/near" } };
+    const look = (command: string) =>
+      command.includes("/opt/far") ? '{"epochs":null,"problems":null}' : JSON.stringify({ epochs, problems: [] });
+    const all = commandsOf(
+      await record(() => new SocketBypass("edge", { hosts, traffic, detectDrift: true }), true, look),
+    );
+    const said = warn.mock.calls.map(([text]) => text);
+    const resources = warn.mock.calls.map(([, resource]) => (resource as unknown as { __name: string }).__name);
+    warn.mockRestore();
+    expect(all).toHaveLength(16);
+    const numbers = (name: string) =>
+      column(
+        all.filter((one) => one.name.startsWith(name)),
+        ({ inputs }) => Number(/--epoch (\d+)/.exec(`${inputs.create}`)?.[1] ?? 0),
+      );
+    expect(numbers("edge-far")).toEqual(Array(8).fill(0));
+    expect(numbers("edge-near")).toEqual([0, 4, 0, 0, 0, 0, 0, 5]);
+    expect(said).toEqual([expect.stringContaining("because the host answers what the script that is installed there")]);
+    expect(resources).toEqual(["edge-far"]);
   });
 
   test("each host is looked at once, as root, in its state directory", async () => {

@@ -39,7 +39,7 @@ test("takes the epochs and the problems from what was printed", () => {
   });
 });
 
-test.each(["", "\n", "no JSON", "machine x86_64\n", "{}", '{"epochs":{}}'])(
+test.each(["", "\n", "Welcome!\n\n", "machine x86_64\n", "Welcome!\nmachine x86_64\n"])(
   "takes %j for a host without files: every step runs",
   (printed) => {
     expect(readFound(printed, ["object", "map"], "x86_64", 1_700_000_000_999)).toEqual({
@@ -49,17 +49,44 @@ test.each(["", "\n", "no JSON", "machine x86_64\n", "{}", '{"epochs":{}}'])(
   },
 );
 
+const nonsense: [string, string][] = [
+  ["no JSON", "no JSON"],
+  ["another command's answer", "Welcome!\n"],
+  ...["null", "[]", "{}", '""', "7"].map((text): [string, string] => [text, text]),
+  ...["null", "[]", '"x"', '{"map":null}', '{"map":"3"}', '{"map":-1}', '{"map":1.5}', '{"map":1e99}'].map(
+    (epochs): [string, string] => [`epochs ${epochs}`, `{"epochs":${epochs},"problems":[]}`],
+  ),
+  ...["null", "{}", '"x"', "[null]", "[{}]"].map((problems): [string, string] => [
+    `problems ${problems}`,
+    `{"epochs":{},"problems":${problems}}`,
+  ]),
+  ["a machine of a strange name", `machine ${"x".repeat(100)}`],
+  ["what is nested very deeply", "[".repeat(100_000)],
+];
+
+test.each(nonsense)("takes %s for no answer at all", (_, printed) => {
+  expect(readFound(printed, ["map"], "x86_64", 0)).toBeUndefined();
+});
+
+test("takes of an answer its own steps only, and shows no more of its problems than a terminal can bear", () => {
+  const many = ["\u001b[2Jgone\u202e\n", "x".repeat(1000), ...Array(100).fill("p")];
+  const epochs = '{"map":3,"__proto__":5,"constructor":6}';
+  const found = readFound(`{"epochs":${epochs},"problems":${JSON.stringify(many)}}`, ["map", "track"], "x86_64", 0);
+  expect(found?.epochs).toEqual({ map: 3 });
+  expect(found?.problems).toEqual(["?[2Jgone??", `${"x".repeat(300)}…`, ...Array(18).fill("p"), "82 more"]);
+});
+
 test("takes what a login shell prints first for no answer", () => {
   const printed = 'Welcome {to} me\n{"epochs":{"map":3},"problems":[]}\n';
   expect(readFound(printed, ["map"], "x86_64", 0)).toEqual({ epochs: { map: 3 }, problems: [] });
 });
 
 test("tells what an installation would be refused for", () => {
-  expect(readFound("lacks bpftool\nmachine arm64\n", ["map"], "x86_64", 0).problems).toEqual([
+  expect(readFound("lacks bpftool\nmachine arm64\n", ["map"], "x86_64", 0)?.problems).toEqual([
     "bpftool: expected it on the host, found none; install it",
     "machine: expected x86_64, found a host of type aarch64; declare that",
   ]);
-  expect(readFound("machine arm64\n", ["map"], "aarch64", 0).problems).toEqual([]);
+  expect(readFound("machine arm64\n", ["map"], "aarch64", 0)?.problems).toEqual([]);
 });
 
 test("finds in the line of a step the number that it was told, and 0 where it was told none", () => {

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { type Connection as Peer, Server, type ServerChannel, utils } from "ssh2";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { lookBySsh } from "../../src/targets/ssh-look";
 
 const { private: hostKey, public: hostKeyPublic } = utils.generateKeyPairSync("ed25519");
@@ -18,7 +18,11 @@ afterEach(async () => {
 });
 
 /** A server of this process that lets everybody in but who says "wrong", and does with a command what it is told to. */
-async function serve(act: (channel: ServerChannel, command: string, peer: Peer) => void, isOpen = true) {
+async function serve(
+  act: (channel: ServerChannel, command: string, peer: Peer) => void,
+  isOpen = true,
+  instead?: (peer: Peer) => void,
+) {
   const server = new Server({ hostKeys: [hostKey] }, (peer) => {
     peer.on("error", () => undefined);
     peer.on("authentication", (context) => {
@@ -33,6 +37,7 @@ async function serve(act: (channel: ServerChannel, command: string, peer: Peer) 
         accept().on("exec", (take, refuse, { command }) => (isOpen ? act(take(), command, peer) : refuse?.())),
       );
       peer.on("tcpip", (accept, _refuse, { destPort }) => {
+        if (instead) return instead(peer);
         const stream = accept();
         const socket = connect(destPort, "127.0.0.1");
         socket.on("error", () => stream.end());
@@ -126,6 +131,29 @@ describe("a machine that does not answer is told in words that show nothing of t
     const port = await listen(silent);
     ends.push(() => new Promise((done) => silent.close(done)));
     expect(await failure({ ...way, port })).toBe("does not answer within 10 s");
+  });
+
+  test("whose bastion lets us in and never opens the way on, and which itself stalls behind one", {
+    timeout: 60_000,
+  }, async () => {
+    // A tenth of what people wait.
+    vi.stubEnv("SOCKET_BYPASS_LOOK_PATIENCE", "0.1");
+    vi.resetModules();
+    const { lookBySsh: hasty } = await import("../../src/targets/ssh-look");
+    vi.unstubAllEnvs();
+    const said = (connection: Parameters<typeof lookBySsh>[0]) =>
+      hasty(connection, "status").then(
+        (printed) => expect.fail(`expected a failure, found ${printed}`),
+        (error: Error) => error.message,
+      );
+    const way = await serve(answer("x"));
+    const mute = await serve(answer("x"), true, () => undefined);
+    expect(await said({ ...way, proxy: mute })).toBe("does not answer its bastion within 1 s");
+    const dropping = await serve(answer("x"), true, (peer) => peer.end());
+    expect(await said({ ...way, proxy: dropping })).toBe("cannot be reached: its bastion ends the connection");
+    const stalling = await serve(() => undefined);
+    expect(await said({ ...stalling, proxy: await serve(answer("x")) })).toBe("gives no answer within 3 s");
+    expect(await said(stalling)).toBe("gives no answer within 3 s");
   });
 
   test("which runs nothing, drops the line, floods it, or fails", async () => {

@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test, vi } from "vitest";
 import { BypassHost, type HostArgs, SocketBypass } from "../../src/index";
+import { isAnswer } from "../../src/targets/ssh";
 import { commandsOf, type Registered, record } from "../components/record";
 import { hostKey } from "./keys";
 
@@ -85,6 +86,20 @@ test("what a login shell prints first is no answer", async () => {
   const commands = await make({}, (name) => `Welcome!\n\n${answers(name)}`);
   expect(commands.map(({ inputs }) => inputs.stdin).slice(1, 3)).toEqual(["17", "17"]);
   expect(commands.at(-1)?.inputs.stdin).toBe('{"serial":17,"selftest":"passed"}');
+});
+
+test.each([
+  ["a text", "Welcome!"],
+  ["nothing", ""],
+  ["half of one", '{"serial":1,"selftest":}'],
+  ["a number without an end", "1".repeat(100)],
+  ["an answer without an end", `{"serial":1,"selftest":"${"x".repeat(20_000)}"}`],
+])("%s is no answer of a step", (_, line) => {
+  expect(isAnswer(line)).toBe(false);
+});
+
+test.each(["17", "17 left=1 unread=4096", '{"serial":17,"selftest":"passed"}'])("%s is an answer of a step", (line) => {
+  expect(isAnswer(line)).toBe(true);
 });
 
 test("one host has a connection and another none", async () => {
