@@ -139,7 +139,7 @@ describe("a machine that does not answer is told in words that show nothing of t
     // A tenth of what people wait.
     vi.stubEnv("SOCKET_BYPASS_LOOK_PATIENCE", "0.1");
     vi.resetModules();
-    const { lookBySsh: hasty } = await import("../../src/targets/ssh-look");
+    const { lookBySsh: hasty } = await import("../../src/targets/ssh-look.js");
     vi.unstubAllEnvs();
     const said = (connection: Parameters<typeof lookBySsh>[0]) =>
       hasty(connection, "status").then(
