@@ -34,11 +34,15 @@ export class BypassHost extends pulumi.ComponentResource {
       warnOfUnknownKeys({ [name]: args }, this);
     }
 
-    const host = settleHost(args, where);
+    const identity = identify([
+      ...[pulumi.getProject(), pulumi.getStack()],
+      ...(member ? [member.component, member.key] : [name]),
+    ]);
+    const host = settleHost(args, where, identity.instance);
     const { generation, selfTest, attachment } = installSteps(
       name,
       targetFor(host),
-      identify([pulumi.getProject(), pulumi.getStack(), ...(member ? [member.component, member.key] : [name])]),
+      identity,
       { ...(member?.shared ?? settleBypass(args, where)), ...host },
       childOptions(this, opts),
       member?.after,

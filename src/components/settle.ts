@@ -9,6 +9,7 @@ import { mapDefaults } from "../args/limits";
 import { type NodePoolArgs, poolDefaults, poolProperties } from "../args/node-pool";
 import { selfTestDefaults } from "../args/self-test";
 import type { Policy } from "../host/lines";
+import { readLast } from "./last-state";
 
 /** What is the same on every host, checked, with defaults. Each by itself: what is not known yet makes only its own lines unknown. */
 export function settleBypass(args: BypassArgs, where: Where) {
@@ -58,7 +59,7 @@ export function settleBypass(args: BypassArgs, where: Where) {
 }
 
 /** What is said about one host, checked, with defaults. Without a connection it is this machine. */
-export function settleHost(args: HostArgs, where: Where) {
+export function settleHost(args: HostArgs, where: Where, instance: string) {
   const at = (name: string) => below(where, name);
   const settled = (name: "become" | "stateDir") =>
     checkLater(hostProperties[name], args[name], at(name)).apply((value) => value ?? hostDefaults[name]);
@@ -67,10 +68,7 @@ export function settleHost(args: HostArgs, where: Where) {
     become: settled("become"),
     stateDir: settled("stateDir"),
     machine: checkLater(hostProperties.machine, args.machine, at("machine")),
-    // Of nothing but address and port: a new key is no new machine.
-    id: pulumi
-      .all([checkLater(hostProperties.id, args.id, at("id")), connection && addressOf(args.connection)])
-      .apply(([id, address]) => id ?? address ?? hostDefaults.id),
+    id: settleId(args, at("id"), connection !== undefined, instance),
     ...(connection === undefined ? {} : { connection }),
   };
 }
@@ -88,18 +86,42 @@ function settleConnection(
   });
 }
 
-/** Twelve hex digits, because the state holds them as they are. */
+/**
+ * What tells this machine from another one, of nothing but address and port where no id is given: a new key is no new machine. As a digest of them the state
+ * held it in plain text at first, and whoever reads it finds the address among those of a network in seconds, with a salt too, for that stands beside it.
+ * So it is secret and another digest now; a stack that has the first one keeps it, because another one removes everything and installs it anew.
+ */
+function settleId(args: HostArgs, where: Where, isFar: boolean, instance: string): pulumi.Output<string> {
+  const id = checkLater(hostProperties.id, args.id, where);
+  if (!isFar) return id.apply((given) => given ?? hostDefaults.id);
+  const known = pulumi.all([id, addressOf(args.connection)]).apply(async ([given, address]) => {
+    const first = digestOf(address);
+    return { given, address, first, isKept: given === undefined && (await hasTrigger(instance, first)) };
+  });
+  return known.apply(({ given, address, first, isKept }): pulumi.Output<string> => {
+    if (given !== undefined || isKept) return pulumi.output(given ?? first);
+    return pulumi.secret(digestOf(JSON.stringify([pulumi.getProject(), pulumi.getStack(), instance, address])));
+  });
+}
+
+async function hasTrigger(instance: string, first: string): Promise<boolean> {
+  const last = Object.values((await readLast()) ?? {});
+  return last.some((one) => {
+    const triggers: unknown = one?.triggers;
+    return Array.isArray(triggers) && triggers[0] === first && triggers[1] === instance;
+  });
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+}
+
 function addressOf(connection: HostArgs["connection"]): pulumi.Output<string> {
   const isObject = typeof connection === "object" && !pulumi.Output.isInstance(connection) && "host" in connection;
   const parts: pulumi.Output<{ host?: string | undefined; port?: number | undefined }> = isObject
     ? pulumi.output({ host: connection.host, port: connection.port })
     : pulumi.output(connection).apply((known) => ({ host: known?.host, port: known?.port }));
-  return parts.apply(({ host, port }) =>
-    createHash("sha256")
-      .update(`${host}:${port ?? loginDefaults.port}`)
-      .digest("hex")
-      .slice(0, 12),
-  );
+  return parts.apply(({ host, port }) => `${host}:${port ?? loginDefaults.port}`);
 }
 
 /** What is said about one node pool, checked, with defaults. */

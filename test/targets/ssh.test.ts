@@ -40,7 +40,7 @@ describe("a host with a connection", async () => {
     expect(bounds).toEqual([300, 300, 300, 300, 300, 360, 300, 300]);
   });
 
-  test("is told from another one by a digest of address and port, so that the state shows neither", async () => {
+  test("is told from another one by a digest of address and port", async () => {
     const firstOf = (all: readonly Registered[]) => (all.at(0)?.inputs.triggers as string[] | undefined)?.[0];
     const first = firstOf(commands);
     expect(first).toMatch(/^[0-9a-f]{12}$/);
