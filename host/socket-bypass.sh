@@ -203,8 +203,20 @@ unsafe_pin() { # the instance's first thing in bpffs that is not root's, is writ
 		}'
 }
 
+# A bpffs that was mounted without a mode is open to all (1777), so anybody may have made our folder first, and would make it
+# again while root removes it.
+claim_place() {
+	[ -e "$B" ] || [ -L "$B" ] || return 0
+	# shellcheck disable=SC2012 # one entry, of which only the number of its owner is read
+	[ "$(ls -ldn "$B" | awk '{ print $3 }')" != 0 ] || return 0
+	find_probe
+	aside=$("$probe" claim "$B") || return 0
+	[ -z "$aside" ] || warn "note: $B: expected root's own, found another user's; moved to $aside, which nothing of ours reads; look who made it, and mount bpffs with mode=0700"
+}
+
 check_trust() {
 	bad=$(unsafe_ancestor "$state_dir")
+	[ -n "$bad" ] || [ "$kind" != create ] || claim_place
 	if [ -z "$bad" ] && { [ -e "$B" ] || [ -L "$B" ]; }; then
 		is_safe "$B" && bad=$(unsafe_pin) || bad=$B
 	fi

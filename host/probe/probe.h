@@ -251,5 +251,6 @@ int verb_selftest(char **words);
 int verb_bench(char **words);
 int verb_iterate(char **words);
 int verb_list(char **words);
+int verb_claim(char **words);
 
 #endif

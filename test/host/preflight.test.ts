@@ -70,6 +70,28 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     );
   });
 
+  test("takes the place of what another user made first in a bpffs that is open to all, and keeps it", async () => {
+    const host = new Host(shell);
+    const open = "umount /sys/fs/bpf && mount -t bpf bpf /sys/fs/bpf";
+    const its = [...host.common, "--generation", host.generation, "--from", host.bundle];
+    const asNobody = "/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups sh -c";
+    const look = "stat -c '%u %a' /sys/fs/bpf /sys/fs/bpf/socket-bypass; ls /sys/fs/bpf/socket-bypass-00";
+    for (const squat of [
+      "mkdir -p socket-bypass/a/b",
+      "ln -s /etc socket-bypass",
+      "mkdir socket-bypass socket-bypass-00",
+    ]) {
+      const setup = `${open} && ${asNobody} "cd /sys/fs/bpf && ${squat}"`;
+      const back = `${asNobody} 'mv /sys/fs/bpf/socket-bypass /sys/fs/bpf/mine || mkdir /sys/fs/bpf/socket-bypass/x' 2>/dev/null`;
+      const { stdout, stderr } = await inNamespace(host, setup, `object install; ${back}; ${look}`, ...its);
+      expect(stderr).toMatch(
+        /note: \/sys\/fs\/bpf\/socket-bypass: expected root's own, found another user's; moved to \/sys/,
+      );
+      expect(stderr).not.toContain("not writable by others");
+      expect(stdout).toMatch(/^0 1777\n0 700\n/m);
+    }
+  });
+
   test("refuses a host without cgroup v2", async () => {
     const host = new Host(shell);
     const { code, stderr } = await inNamespace(host, "umount /sys/fs/cgroup/unified", "preflight");

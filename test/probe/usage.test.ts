@@ -7,14 +7,15 @@ const probe = build();
 describe("wrong usage ends with 2 and one line that says what was expected", () => {
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
   test.each([
-    ["", "expected lock, grace, cgroup, selftest, bench, iterate or list, found nothing"],
-    ["serve", "expected lock, grace, cgroup, selftest, bench, iterate or list, found serve"],
+    ["", "expected lock, grace, cgroup, selftest, bench, iterate, list or claim, found nothing"],
+    ["serve", "expected lock, grace, cgroup, selftest, bench, iterate, list or claim, found serve"],
     ["lock", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["lock /tmp 1 true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["lock /tmp -1 -- true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["lock /tmp 1 --", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["grace now", "grace: expected no argument, found now"],
     ["iterate", "iterate: expected PIN"],
+    ["claim", "claim: expected DIR"],
     ["list /sys/fs/bpf/program", "list: expected PROGRAM MAP"],
     ["cgroup /tmp true", "cgroup: expected DIR -- COMMAND ARGUMENTS..."],
     ["selftest --seconds 0", "selftest: expected --seconds 1..3600 or nothing, found --seconds"],
