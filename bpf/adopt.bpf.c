@@ -89,7 +89,7 @@ enum task {
 	TASK_ENROLLED, /* already */
 	TASK_CGROUP_SKIPPED, /* of a process in another cgroup */
 	TASK_POLICY_SKIPPED,
-	TASK_SPECIAL, /* ULP, MPTCP, TCP_REPAIR, kernel socket */
+	TASK_SPECIAL, /* ULP, MPTCP, TCP_REPAIR, kernel socket, an option that needs TCP */
 	TASK_BUSY, /* in another sockmap, or a call that began in ours is not over */
 	TASK_LEFT, /* the bypass was no gain before */
 	TASK_NOTED, /* may take part */
@@ -228,7 +228,7 @@ static __always_inline enum task examine(const struct names *names, struct tcp_s
 		return TASK_CGROUP_SKIPPED;
 	if (!is_allowed_by_policy(names))
 		return TASK_POLICY_SKIPPED;
-	if (!is_ordinary((struct sock *)tp))
+	if (!is_ordinary((struct sock *)tp) || needs_tcp((__u64)tp))
 		return TASK_SPECIAL;
 	if (BPF_CORE_READ_INTO(&user_data, (struct sock *)tp, sk_user_data) || user_data)
 		return TASK_BUSY;

@@ -83,6 +83,48 @@ static __always_inline bool is_ordinary(struct sock *sk)
 	return !bpf_core_field_exists(tp->is_mptcp) || !BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
 }
 
+/* A bit of skc_flags. */
+#define FLAG_OF(flag) (1ULL << bpf_core_enum_value(enum sock_flags, flag))
+
+static __always_inline bool tells_unread(struct tcp_sock *tp)
+{
+	if (!CAN_CAST)
+		return BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq);
+	tp = CAST(struct tcp_sock, tp);
+	return BPF_CORE_READ_BITFIELD(tp, recvmsg_inq);
+}
+
+/* SO_TIMESTAMPING. A load takes the size of the running kernel's field, a probe has to be told. */
+static __always_inline bool takes_times(struct sock *sk)
+{
+	__u64 flags = 0;
+
+	if (CAN_CAST)
+		return CAST(struct sock, sk)->sk_tsflags;
+	bpf_probe_read_kernel(&flags, bpf_core_field_size(sk->sk_tsflags), &sk->sk_tsflags);
+	return flags;
+}
+
+/*
+ * Whether a program has set an option of the socket that only TCP's own code or packets obey: SO_OOBINLINE, SO_ZEROCOPY,
+ * SO_TIMESTAMP*, SO_RCVLOWAT, SO_PEEK_OFF, TCP_INQ, SO_MAX_PACING_RATE, SO_ATTACH_FILTER. No socket has any of them by default,
+ * and one that connect() or accept() made has those of before, or of its listener.
+ */
+SUBPROGRAM bool needs_tcp(__u64 socket)
+{
+	__u64 flags = LOAD(struct sock, socket, __sk_common.skc_flags);
+
+	if (flags & (FLAG_OF(SOCK_URGINLINE) | FLAG_OF(SOCK_ZEROCOPY) | FLAG_OF(SOCK_RCVTSTAMP)))
+		return true;
+	if (LOAD(struct sock, socket, sk_rcvlowat) > 1 ||
+	    LOAD(struct sock, socket, sk_peek_off) >= 0)
+		return true;
+	if (LOAD(struct sock, socket, sk_max_pacing_rate) != ~0UL ||
+	    LOAD(struct sock, socket, sk_filter))
+		return true;
+	return takes_times((struct sock *)socket) || tells_unread((struct tcp_sock *)socket);
+}
+
 /* The psock of an end; 0 when it has left the map and the last call that held it is over. */
 SUBPROGRAM struct sk_psock *get_psock(const struct end *end)
 {

@@ -57,6 +57,7 @@ enum reason {
 	MUCH_BY_TCP,
 	PEER_GONE,
 	LEFT,
+	OPTIONS,
 };
 
 static const char reasons[][16] = {
@@ -70,6 +71,7 @@ static const char reasons[][16] = {
 	"much-by-tcp",
 	"peer-gone",
 	"left",
+	"options",
 };
 
 /* Either psock is 0 where its end is not in the map; that of the peer, who may feed this end, also where there is none. */
@@ -133,6 +135,8 @@ static __always_inline enum reason explain(const struct socket_state *own, bool 
 		return SMALL_MESSAGES;
 	if (own->mode == MODE_LEAVE && is_spill_long(own))
 		return MUCH_BY_TCP;
+	if (own->mode == MODE_LEAVE && own->flags & FLAG_OPTIONS)
+		return OPTIONS;
 	if (!is_peer_in)
 		return PEER_GONE;
 	if (own->mode == MODE_BYPASS)

@@ -140,12 +140,18 @@ struct in6_addr {
 	__u32 unused[4];
 };
 
+/* Only the names count: bpf_core_enum_value() gives the values of the running kernel. */
+enum sock_flags { SOCK_URGINLINE, SOCK_RCVTSTAMP, SOCK_ZEROCOPY };
+
+struct sk_filter;
+
 struct sock_common {
 	atomic64_t skc_cookie;
 	struct proto *skc_prot;
 	__u16 skc_family;
 	__u8 skc_state; /* volatile unsigned char there */
 	__u8 skc_reuse : 4;
+	unsigned long skc_flags; /* bits of enum sock_flags */
 	__u16 skc_num; /* local port, host order */
 	__u16 skc_dport; /* remote port, network order */
 	__u32 skc_rcv_saddr; /* local address */
@@ -213,6 +219,11 @@ struct sock {
 	__u8 sk_shutdown;
 	__u32 sk_disconnects; /* int there; since Linux 6.6, 6.1.58 */
 	__u8 sk_kern_sock : 1;
+	int sk_rcvlowat; /* 1 unless a program has set it */
+	int sk_peek_off; /* -1 likewise; TCP has it since Linux 6.9 */
+	__u32 sk_tsflags; /* 0 likewise; u16 on Linux 6.1 */
+	unsigned long sk_max_pacing_rate; /* ~0 likewise, bytes a second */
+	struct sk_filter *sk_filter;
 };
 
 struct tcp_ulp_ops {
@@ -232,6 +243,7 @@ struct tcp_sock {
 	__u32 notsent_lowat;
 	__u64 tcp_mstamp; /* us; when a packet last came or went */
 	__u8 repair : 1;
+	__u8 recvmsg_inq : 1; /* TCP_INQ */
 	__u8 is_mptcp : 1; /* only with CONFIG_MPTCP */
 };
 

@@ -146,6 +146,17 @@ static __always_inline bool is_too_early(const struct socket_state *own)
 	return own->sent == 1 || bpf_jiffies64() - own->refreshed < ADOPT_JIFFIES;
 }
 
+/* An option of either end, whether it is one for sending or for reading, stops both directions: such connections are rare. */
+SUBPROGRAM bool is_kept_by_options(struct socket_state *own)
+{
+	if (!needs_tcp(own->own.sock) && !needs_tcp(own->peer.sock))
+		return false;
+	if (!(own->flags & FLAG_OPTIONS))
+		count(COUNT_REFUSED_OPTIONS);
+	own->flags |= FLAG_OPTIONS;
+	return true;
+}
+
 SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)
 {
 	if ((own->flags & FLAG_ADOPTED) && is_too_early(own))
@@ -160,6 +171,10 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 		return;
 	if (!is_drained(own) || is_memory_short(own, false))
 		return;
+	if (is_kept_by_options(own)) {
+		enter(own, MODE_LEAVE);
+		return;
+	}
 	own->flags &= ~FLAG_ADOPTED;
 	count(COUNT_RETURNS);
 	enter(own, MODE_BYPASS);
@@ -230,6 +245,8 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	own->look_bytes = own->bytes;
 	own->queued = queued;
 
+	if (own->turn != MODE_LEAVE && is_kept_by_options(own)) /* set since */
+		own->turn = MODE_LEAVE;
 	if (messages && since / messages <= SMALL_MESSAGE &&
 	    ((messages >= ONE_WAY_MESSAGES && is_one_way(own, messages)) || queued)) {
 		own->strikes += 2;

@@ -116,6 +116,7 @@ enum counter {
 	COUNT_SHORT_SKIPPED, /* services whose connections are too short to gain */
 	COUNT_REARMED, /* our callback flag had been taken away */
 	COUNT_DRAINED, /* directions that left because of KNOB_DRAIN */
+	COUNT_REFUSED_OPTIONS, /* sockets, and later directions, with an option that needs TCP */
 	COUNTERS,
 };
 
@@ -159,6 +160,8 @@ enum mode {
 #define FLAG_ADOPTED \
 	32u /* enrolled long after it was established, and has not redirected yet: a call on the peer may have begun before */
 #define FLAG_WITHDRAWN 64u /* of an active end: nobody may publish himself to it any more */
+
+#define FLAG_OPTIONS 128u /* an end has set an option that needs TCP */
 
 #define READER_RECEIVED 1u
 #define READER_SPLICED 2u

@@ -307,6 +307,10 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 		count(COUNT_REFUSED_OTHER);
 		return;
 	}
+	if (needs_tcp((__u64)sk)) {
+		count(COUNT_REFUSED_OPTIONS);
+		return;
+	}
 	if (is_active)
 		enrol_active(ctx, socket, sk);
 	else

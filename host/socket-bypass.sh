@@ -51,7 +51,7 @@ export LC_ALL=C
 export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin}"
 
 map_names='claims counters knobs notes peers policies services sockets state'
-counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained'
+counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options'
 task_names='adopted seen enrolled other_cgroup policy special busy left noted full refused no_callbacks'
 link=/usr/local/sbin/socket-bypass
 # Internal: tests set these two where no systemd runs.
@@ -1376,7 +1376,7 @@ to_metrics() {
 			family("draining", "gauge", "1 when everything goes by TCP")
 			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
 			family("max_sockets", "gauge", "Room in the sockhash")
-			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain", help, "|")
+			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain|Sockets and directions left on TCP because of an option that needs it", help, "|")
 			n = split(names, name, " ")
 			for (i = 1; i <= n; i++) family(name[i] "_total", "counter", help[i])
 			print "# EOF"

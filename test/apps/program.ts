@@ -145,6 +145,7 @@ export async function expectRedirected(path: Datapath, pairs: number, messages: 
     refused_busy: 0,
     refused_full: 0,
     refused_other: 0,
+    refused_options: 0,
   });
 }
 

@@ -120,6 +120,14 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await expectEmpty(path);
   });
 
+  test("an option that only TCP obeys keeps a connection there", async () => {
+    const path = await Datapath.make(patient);
+    const early = await before(path, ["option"]);
+    expect(await adopt(path)).toMatchObject({ adopted: 0, special: 1, unpaired: 1 });
+    expect(path.sockets()).toBe(0);
+    await finish(early);
+  });
+
   test("a peer in another cgroup, and so not to be seen as one of this host: plain TCP", async () => {
     const path = await Datapath.make(patient);
     const early = await before(path, ["apart", "cgroup"]);

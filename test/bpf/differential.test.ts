@@ -26,7 +26,7 @@ const rows: Record<string, string> = {
   splice: "`splice`: `hangs`",
   fionread_tcp: "`fionread_tcp`: `zero`",
   msg_waitall: "`msg_waitall`: `short`",
-  so_rcvlowat: "`so_rcvlowat`: `ignored`",
+  so_rcvlowat: "`so_rcvlowat`: `waits`",
   oob: "`oob`: `inband`",
   recv_signal: "`recv_signal`, `recv_stopped`: `EAGAIN`",
   reset_blocked: "`reset_blocked`: `EAGAIN`",

@@ -18,6 +18,7 @@ async function compare(pairs: number, name: string, ...args: string[]): Promise<
     refused_busy: 0,
     refused_full: 0,
     refused_other: 0,
+    refused_options: 0,
   });
   await expectEmpty(path);
 }

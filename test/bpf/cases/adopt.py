@@ -133,6 +133,17 @@ def load(way, connections="20"):
     return {"bytes": sum(int(answer[0].split()[0]) for answer in answers)}
 
 
+def option():
+    """Its server has set an option that only TCP obeys."""
+    client, server = pair(server_options=[(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 8)])
+    report_line()
+    for _ in range(5):
+        client.send(b"1234")
+        equal(bool(select.select([server], [], [], 0.1)[0]), False, "readable with half of what it asks for")
+        client.send(b"5678")
+        equal(receive(server, 8), b"12345678", "all of them")
+
+
 def idle(count="1"):
     """Pairs that are used by nobody meanwhile; afterwards by this thread."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
