@@ -145,7 +145,20 @@ enum sock_flags { SOCK_URGINLINE, SOCK_RCVTSTAMP, SOCK_ZEROCOPY };
 
 struct sk_filter;
 
+struct netns_ipv4 {
+	int sysctl_tcp_rmem[3];
+};
+
+struct net {
+	struct netns_ipv4 ipv4;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
+	possible_net_t skc_net;
 	atomic64_t skc_cookie;
 	struct proto *skc_prot;
 	__u16 skc_family;
@@ -217,6 +230,7 @@ struct sock {
 	struct mem_cgroup *sk_memcg; /* not set where its cgroup does not count socket memory */
 	__u32 sk_rcvbuf; /* int there; never negative */
 	__u8 sk_shutdown;
+	__u8 sk_userlocks : 4;
 	__u32 sk_disconnects; /* int there; since Linux 6.6, 6.1.58 */
 	__u8 sk_kern_sock : 1;
 	int sk_rcvlowat; /* 1 unless a program has set it */
@@ -239,6 +253,7 @@ struct tcp_sock {
 	__u32 write_seq;
 	__u32 snd_una;
 	__u32 copied_seq;
+	__u32 rcv_wnd; /* bytes that this end has let the other send */
 	__u32 rcv_wup; /* what this end has acknowledged to the other */
 	__u32 notsent_lowat;
 	__u64 tcp_mstamp; /* us; when a packet last came or went */

@@ -5,6 +5,7 @@
  */
 #include "ends.h"
 
+#define SOCK_RCVBUF_LOCK 2
 #define MEMCG_FLAGS 7ULL /* in the low bits of sk_memcg, on newer kernels */
 #define MAX_CGROUPS 8 /* of its parents, with itself */
 
@@ -167,6 +168,8 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 		enter(own, MODE_LEAVE);
 		return;
 	}
+	if (own->limit && size > own->limit)
+		return; /* the next look would send it back */
 	if (get_knob(KNOB_GUARD) && GET(&own->peer, reader) != READER_RECEIVED)
 		return;
 	if (!is_drained(own) || is_memory_short(own, false))
@@ -187,15 +190,18 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 	own->empty_bytes = own->bytes;
 }
 
-/* Whether more waits than was found to be in order; known for every message only where that costs no more than two loads. */
-static __always_inline bool is_queue_long(const struct socket_state *own)
+/*
+ * Whether more would wait than was found to be in order. Only where it costs no more than two loads is that known for every
+ * message; elsewhere a look follows before much of it can have been sent.
+ */
+static __always_inline bool is_queue_long(const struct socket_state *own, __u32 size)
 {
 	__u64 psock;
 
 	if (!CAN_CAST || !bpf_core_field_exists(((struct sk_psock *)0)->msg_tot_len))
-		return false;
+		return own->bytes + size - own->look_bytes > own->limit / 4;
 	psock = (__u64)LOAD(struct sock, own->peer.sock, sk_user_data) & ~USER_DATA_FLAGS;
-	return LOAD(struct sk_psock, psock, msg_tot_len) > own->limit;
+	return LOAD(struct sk_psock, psock, msg_tot_len) + size > own->limit;
 }
 
 static __always_inline bool is_look_due(const struct socket_state *own, __u32 size)
@@ -203,7 +209,7 @@ static __always_inline bool is_look_due(const struct socket_state *own, __u32 si
 	__u64 messages = own->messages - own->look_messages;
 
 	return messages >= LOOK_MESSAGES || own->bytes + size - own->look_bytes >= LOOK_BYTES ||
-	       own->messages == LOOK_FIRST || is_queue_long(own) ||
+	       own->messages == LOOK_FIRST || is_queue_long(own, size) ||
 	       bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES;
 }
 
@@ -221,11 +227,33 @@ static __always_inline bool is_one_way(struct socket_state *own, __u64 messages)
 	return heard == heard_before && now - before < messages * BUSY_NS;
 }
 
+/*
+ * Bytes that the reader's buffer has room for beside what TCP may send after them. What waits counts in sk_rmem_alloc; where it
+ * leaves no room, TCP drops what its window had allowed, and the sender asks again only when its timer says so, which backs off
+ * for as long as the reader pauses. A buffer whose size nobody has set grows up to tcp_rmem[2] (tcp_clamp_window()).
+ */
+static __always_inline __u64 get_room(const struct end *reader)
+{
+	struct sock *sk = (struct sock *)reader->sock;
+	__u64 buffer = LOAD(struct sock, sk, sk_rcvbuf), window;
+
+	window = LOAD(struct tcp_sock, sk, rcv_wnd);
+	if (!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_RCVBUF_LOCK)) {
+		struct net *net = LOAD(struct sock, sk, __sk_common.skc_net.net);
+		__u64 most = (__u32)LOAD(struct net, net, ipv4.sysctl_tcp_rmem[2]);
+
+		if (buffer < most)
+			buffer = most;
+	}
+	window += buffer / 4; /* what the kernel keeps beside the bytes of a segment */
+	return buffer > window ? buffer - window : 0;
+}
+
 /* BYPASS: how the reader keeps up, and what follows from it. */
 SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 {
 	__u64 since = own->bytes - own->look_bytes, messages = own->messages - own->look_messages;
-	__u64 queued, held, mean = 1, limit = get_knob(KNOB_QUEUE_BYTES);
+	__u64 queued, held, room, mean = 1, most = get_knob(KNOB_QUEUE_BYTES), limit;
 	struct sk_psock *psock = get_psock(&own->peer);
 	__u32 rcvbuf = LOAD(struct sock, own->peer.sock, sk_rcvbuf);
 
@@ -256,16 +284,19 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 		own->strikes--;
 	}
 
-	if (!limit)
-		limit = QUEUE_BYTES;
-	if (limit < rcvbuf / 2)
-		limit = rcvbuf / 2;
+	if (!most)
+		most = QUEUE_BYTES;
+	if (most < rcvbuf / 2)
+		most = rcvbuf / 2;
 	if (own->messages)
 		mean = own->bytes / own->messages + 1;
-	held = queued + queued / mean * MESSAGE_BYTES;
+	held = queued + queued / mean * MESSAGE_BYTES + size + MESSAGE_BYTES;
+	room = get_room(&own->peer);
+	limit = most < room ? most : room;
+	/* Not so for one who waits for edges: what TCP drops and sends again wakes him when he has stopped before it. */
 	if (held > limit && may_be_read_by_edges(&own->peer))
-		limit *= EDGE_QUEUES;
-	own->limit = limit - limit / (mean + MESSAGE_BYTES) * MESSAGE_BYTES;
+		limit = most * EDGE_QUEUES;
+	own->limit = limit - limit / (mean + MESSAGE_BYTES) * MESSAGE_BYTES + 1;
 	if (held > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own,
 		      own->flags & FLAG_LOWAT && own->turn != MODE_LEAVE ? MODE_SPILL : MODE_LEAVE);

@@ -5,7 +5,7 @@ import { shape, whole } from "./schema";
 /** Bounds on what the bypass may hold. */
 export interface LimitArgs {
   /**
-   * Bytes that may wait on one receiving socket before its sender goes on by TCP, 1024 for each message with them, from 65536 to 1073741824. Default 4194304 (4 MiB). Changes live.
+   * Bytes that may wait on one receiving socket before its sender goes on by TCP, 1024 for each message with them, from 65536 to 1073741824. Default 4194304 (4 MiB); less where that socket has set a smaller SO_RCVBUF. Changes live.
    */
   queueBytes?: pulumi.Input<number>;
   /**

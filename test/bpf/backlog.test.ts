@@ -34,6 +34,33 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     },
   );
 
+  test("nothing is redirected before accept(), and what went by TCP until then arrives", async () => {
+    const path = await Datapath.make(patient);
+    const late = path.start("backlog.accepted_late");
+    await late.ready();
+    await expectCounters(path, { pairs: 1, redirected_messages: 0 });
+    late.go();
+    expect(await late.result()).toEqual({ sent: some });
+    await expectCounters(path, { redirected_messages: some, redirect_failed: 0 });
+    await expectEmpty(path);
+  });
+
+  // Not proven here: readers by edge-triggered epoll, for whom more may wait (docs/limits.md); streams of small messages, where TCP
+  // may drop some for what it keeps beside them, and sends them again at once.
+  test.each([
+    ["plain TCP", "plain", 0, 8_000],
+    ["a receive buffer of 64 KiB and messages of 50 KB", "enrolled", 65536, 50_000],
+    ["a receive buffer of 64 KiB and messages of 400 KB", "enrolled", 65536, 400_000],
+    ["a receive buffer that grows", "enrolled", 0, 8_000],
+  ] as const)(
+    "what waits for a reader that pauses leaves room for what TCP's window allows: %s",
+    async (_, way, buffer, size) => {
+      const path = await Datapath.make(patient);
+      expect(await path.play("backlog.paused", way, buffer, size)).toEqual({ dropped: 0 });
+      await expectEmpty(path);
+    },
+  );
+
   test("--queue-bytes moves the limit", async () => {
     const path = await Datapath.make([], "--queue-bytes", "1000000");
     const stalled = path.start("backlog.never_reads");

@@ -12,8 +12,8 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
     expect(bytes).toBeGreaterThan(amount(200_000_000));
     await expectCounters(path, {
       pairs: 20,
-      spills: over(amount(300)),
-      returns: over(amount(300)),
+      spills: over(amount(100)),
+      returns: over(amount(100)),
       leaves: 0,
       redirect_failed: 0,
     });

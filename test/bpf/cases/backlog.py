@@ -7,8 +7,8 @@ import socket
 import struct
 import time
 
-from common import (NOISE, PATIENCE, Mailbox, Stream, Thread, connect, equal, exchange, fork, join, listen, pair, receive,
-                    report_line)
+from common import (NOISE, PATIENCE, SLOWNESS, Mailbox, Stream, Thread, connect, equal, exchange, fork, join, leave_cgroup,
+                    listen, new_namespace, pair, receive, report_line)
 
 
 def fill(sock):
@@ -40,6 +40,27 @@ def never_reads():
     except (ConnectionResetError, BrokenPipeError):
         pass
     return {"sent": sent}
+
+
+def accepted_late():
+    """A client fills its connection to a server that has not accepted it; then everything arrives."""
+    with listen() as listener:
+        client = connect(listener.getsockname()[1])
+        sent = fill(client)
+        report_line()
+        server, _ = listener.accept()
+    server.settimeout(PATIENCE)
+    data = receive(server, sent)
+    equal(data, expected_of_fill(sent), "what came before accept()")
+    exchange(client, server, 20)
+    return {"sent": sent}
+
+
+def expected_of_fill(size):
+    data = bytearray()
+    while len(data) < size:
+        data += NOISE[len(data) % 65536 : len(data) % 65536 + 60000][: size - len(data)]
+    return bytes(data)
 
 
 def slow_reader(total="20000000", buffer="0"):
@@ -244,3 +265,30 @@ def hand_over():
             equal(receive(client, 500), NOISE[j : j + 500], "echo")
         client.close()
     join(takes)
+
+
+def count_dropped():
+    """Segments that the receivers of this network namespace had no room for."""
+    with open("/proc/net/netstat") as file:
+        lines = [line.split() for line in file]
+    counters = dict(zip(lines[0][1:], lines[1][1:]))
+    return int(counters["TCPRcvQDrop"]) + int(counters["RcvPruned"])
+
+
+def paused(way, buffer, size):
+    """A reader stands still while its sender goes on, and reads then: how often TCP had no room for what its window had allowed."""
+    new_namespace()
+    if way == "plain":
+        leave_cgroup()
+    options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, int(buffer))] if int(buffer) else []
+    client, server = pair(server_options=options)
+    exchange(client, server, 20, size=100)
+    size, total = int(size), 12_000_000 // int(size)
+    client.settimeout(None)
+    sender = Thread(lambda: [client.sendall(NOISE[:size]) for _ in range(total)])
+    time.sleep(1.5 * SLOWNESS)
+    for i in range(total):
+        equal(receive(server, size), NOISE[:size], f"message {i}")
+    sender.end(30)
+    exchange(client, server, 20)
+    return {"dropped": count_dropped()}
