@@ -18,7 +18,7 @@ describe.skipIf(isSkipped)("what Pulumi keeps", () => {
     for (const { urn, inputs, outputs } of commands) {
       const { stdin, ...others } = { ...inputs } as Record<string, unknown>;
       const size = `${stdin}`.length;
-      if (urn.endsWith("-object")) expect(size).toBeLessThanOrEqual(65536);
+      if (urn.endsWith("-object")) expect(size).toBeLessThanOrEqual(131072);
       else expect({ urn, size: size < 1024 }).toEqual({ urn, size: true });
       expect({ urn, inputs: JSON.stringify(others).length < 4096 }).toEqual({ urn, inputs: true });
       const said = `${outputs?.stdout}${outputs?.stderr}`;
