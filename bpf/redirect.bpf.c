@@ -168,7 +168,7 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 		enter(own, MODE_LEAVE);
 		return;
 	}
-	if (own->limit && size > own->limit)
+	if (own->largest && size > own->largest)
 		return; /* the next look would send it back */
 	if (get_knob(KNOB_GUARD) && GET(&own->peer, reader) != READER_RECEIVED)
 		return;
@@ -254,11 +254,17 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 {
 	__u64 since = own->bytes - own->look_bytes, messages = own->messages - own->look_messages;
 	__u64 queued, held, room, mean = 1, most = get_knob(KNOB_QUEUE_BYTES), limit;
+	struct tcp_sock *reader = (struct tcp_sock *)own->peer.sock;
 	struct sk_psock *psock = get_psock(&own->peer);
 	__u32 rcvbuf = LOAD(struct sock, own->peer.sock, sk_rcvbuf);
 
 	if (!psock || !is_end(&own->peer)) {
 		enter(own, MODE_LEAVE);
+		return;
+	}
+	/* TCP_REPAIR, where look_at_socket() does not ask for it at every message. */
+	if (!CAN_CAST && BPF_CORE_READ_BITFIELD_PROBED(reader, repair)) {
+		enter(own, MODE_SPILL);
 		return;
 	}
 	if (bpf_core_field_exists(psock->msg_tot_len)) {
@@ -297,6 +303,7 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	if (held > limit && may_be_read_by_edges(&own->peer))
 		limit = most * EDGE_QUEUES;
 	own->limit = limit - limit / (mean + MESSAGE_BYTES) * MESSAGE_BYTES + 1;
+	own->largest = limit > MESSAGE_BYTES ? limit - MESSAGE_BYTES : 1;
 	if (held > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own,
 		      own->flags & FLAG_LOWAT && own->turn != MODE_LEAVE ? MODE_SPILL : MODE_LEAVE);

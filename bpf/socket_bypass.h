@@ -195,6 +195,7 @@ struct socket_state {
 	__u32 reader; /* how this socket was read so far, as the splice guard saw it */
 	__u32 guard; /* KNOB_GUARD when the peer's `reader` was last looked at */
 	__u32 limit; /* bytes that may wait for the peer, without what the kernel keeps beside them, as of the last look */
+	__u32 largest; /* message that may be redirected to a peer whose queue is empty, as of the last look; 0: not looked yet */
 	__u32 disconnects; /* sk_disconnects of this socket when it was enrolled */
 	__u32 is_waiting; /* its program waits for the peer's lock, holding its own */
 };
