@@ -472,13 +472,6 @@ SUBPROGRAM bool is_drained_once(const struct socket_state *own)
 	struct sk_psock *psock;
 	bool is_explained;
 
-	/*
-	 * Before accept() no memory cgroup is charged, and nothing tells how it will be read: a
-	 * short limit would end between redirected bytes and those of TCP, where a reader by
-	 * edge-triggered epoll stops.
-	 */
-	if (!LOAD(struct sock, peer, sk_wq))
-		return false;
 	if (BPF_CORE_READ_INTO(&written, tp, write_seq) ||
 	    BPF_CORE_READ_INTO(&copied, peer, copied_seq))
 		return false;

@@ -299,8 +299,11 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	held = queued + queued / mean * MESSAGE_BYTES + size + MESSAGE_BYTES;
 	room = get_room(&own->peer);
 	limit = most < room ? most : room;
-	/* Not so for one who waits for edges: what TCP drops and sends again wakes him when he has stopped before it. */
-	if (held > limit && may_be_read_by_edges(&own->peer))
+	/*
+	 * Not so for one who waits for edges: what TCP drops and sends again wakes him when he has stopped before it. Before
+	 * accept() nobody waits, and no memory cgroup is charged for what does.
+	 */
+	if (held > limit && LOAD(struct sock, reader, sk_wq) && may_be_read_by_edges(&own->peer))
 		limit = most * EDGE_QUEUES;
 	own->limit = limit - limit / (mean + MESSAGE_BYTES) * MESSAGE_BYTES + 1;
 	own->largest = limit > MESSAGE_BYTES ? limit - MESSAGE_BYTES : 1;
