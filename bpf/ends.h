@@ -282,6 +282,8 @@ SUBPROGRAM struct socket_state *find_state(const struct end *end)
 {
 	struct bpf_local_storage *storage = LOAD(struct sock, end->sock, sk_bpf_storage);
 	struct hlist_node *node = 0;
+	struct socket_state *gone = 0;
+	__u16 mode = MODE_GONE;
 	int i;
 
 	if (storage)
@@ -296,11 +298,16 @@ SUBPROGRAM struct socket_state *find_state(const struct end *end)
 
 		if (bpf_probe_read_kernel(&own, sizeof(own), &found->own))
 			return 0;
-		if (own.cookie == end->cookie && own.sock == end->sock)
-			return found;
+		if (own.cookie == end->cookie && own.sock == end->sock) {
+			if (bpf_probe_read_kernel(&mode, sizeof(mode), &found->mode))
+				return 0;
+			if (mode != MODE_GONE)
+				return found;
+			gone = found; /* maybe of a generation that was refused this socket */
+		}
 		node = LOAD(struct hlist_node, node, next);
 	}
-	return 0;
+	return gone;
 }
 
 SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
