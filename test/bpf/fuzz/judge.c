@@ -319,7 +319,7 @@ static bool is_called_again(struct operation *operation)
 	else if (operation->state[PLAIN] == RETURNED &&
 		 operation->results[PLAIN].error == ECONNRESET)
 		cause = RESET_BLOCKED;
-	else if (operation->is_beside)
+	else if (operation->is_beside || drain_fd >= 0) /* a switch wakes it, too */
 		cause = RECV_BESIDE;
 	else
 		return false;
