@@ -409,11 +409,6 @@ static __always_inline enum mode look_at_socket(struct socket_state *own)
 }
 
 #ifdef PAUSE_BYTES /* a test build: a message of that size gives everybody else time */
-static long pass_time(__u32 i, void *unused)
-{
-	return !bpf_ktime_get_ns();
-}
-
 static __always_inline void pause_before_redirect(const struct sk_msg_md *msg)
 {
 	if (msg->size == PAUSE_BYTES)

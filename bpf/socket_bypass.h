@@ -331,6 +331,12 @@ static __always_inline __u64 get_knob(__u32 knob)
 	return value ? *value : 0;
 }
 
+/* For bpf_loop(): a test build holds a program for a while, so that others act in between. */
+SUBPROGRAM long pass_time(__u32 unused, void *context)
+{
+	return !bpf_ktime_get_ns();
+}
+
 /* An active end learns who feeds it. False when nobody has published itself to it. */
 SUBPROGRAM bool take_published_peer(struct socket_state *own)
 {

@@ -232,13 +232,6 @@ static __always_inline bool is_withdrawn(const struct end *active)
 	return flags & FLAG_WITHDRAWN;
 }
 
-#ifdef PUBLISH_LOOPS /* a test build: gives the active end time to close */
-static long pass_time(__u32 i, void *unused)
-{
-	return !bpf_ktime_get_ns();
-}
-#endif
-
 static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
 					  struct sock *sk)
 {
@@ -266,7 +259,7 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	own->mode = MODE_SPILL;
 	own->peer = active;
-#ifdef PUBLISH_LOOPS
+#ifdef PUBLISH_LOOPS /* a test build: gives the active end time to close */
 	bpf_loop(PUBLISH_LOOPS, pass_time, 0, 0);
 #endif
 	/* The active end must know who feeds it before it is fed: else it would take itself out of the map with bytes unread. */
