@@ -192,14 +192,14 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 
 /*
  * Whether more would wait than was found to be in order. Only where it costs no more than two loads is that known for every
- * message; elsewhere a look follows before much of it can have been sent.
+ * message; elsewhere what has been sent since the last look counts as unread.
  */
 static __always_inline bool is_queue_long(const struct socket_state *own, __u32 size)
 {
 	__u64 psock;
 
 	if (!CAN_CAST || !bpf_core_field_exists(((struct sk_psock *)0)->msg_tot_len))
-		return own->bytes + size - own->look_bytes > own->limit / 4;
+		return own->queued + own->bytes + size - own->look_bytes > own->limit;
 	psock = (__u64)LOAD(struct sock, own->peer.sock, sk_user_data) & ~USER_DATA_FLAGS;
 	return LOAD(struct sk_psock, psock, msg_tot_len) + size > own->limit;
 }
