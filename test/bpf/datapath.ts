@@ -70,6 +70,26 @@ function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
+const programs = new Map<string, string>();
+afterAll(() => programs.clear());
+
+/** Of the C sources in a folder beside this file, with those of common/. */
+export function compileProgram(name: string): string {
+  const found = programs.get(name);
+  if (found !== undefined) return found;
+  const program = join(temporaryFolder(), name);
+  const sources = ["common", name].flatMap((part) => {
+    const folder = join(__dirname, part);
+    return fs
+      .readdirSync(folder)
+      .filter((file) => file.endsWith(".c"))
+      .map((file) => join(folder, file));
+  });
+  execFileSync("clang-19", ["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, ...sources]);
+  programs.set(name, program);
+  return program;
+}
+
 /** Switches every few messages and never leaves by itself. */
 export const switching = [
   "-DQUEUE_BYTES=65536",

@@ -8,12 +8,11 @@
  * Not proven here: what two threads that read one socket at once get; io_uring, MSG_ZEROCOPY, kTLS; anything that takes longer than a
  * few milliseconds of rest; how much may wait in a queue. Sequences that end with a limit after which nothing can be compared say little.
  */
-import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { root, temporaryFolder } from "../host/host.js";
-import { Datapath, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
+import { root } from "../host/host.js";
+import { compileProgram, Datapath, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
 
 const long = process.env.SOCKET_BYPASS_FUZZ_SECONDS;
 const seconds = Number(long ?? 5);
@@ -44,23 +43,9 @@ const rows: Record<string, string> = {
   send_error: "ECONNRESET each time until somebody asks for the error",
 };
 
-let program: string | undefined;
-
-function compile(): string {
-  if (program !== undefined && fs.existsSync(program)) return program;
-  program = join(temporaryFolder(), "differential");
-  const folder = join(__dirname, "fuzz");
-  const sources = fs
-    .readdirSync(folder)
-    .filter((name) => name.endsWith(".c"))
-    .map((name) => join(folder, name));
-  execFileSync("clang-19", ["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, ...sources]);
-  return program;
-}
-
 async function fuzz(path: Datapath, ...flags: string[]): Promise<Record<string, number>> {
   path.caseSeconds = seconds + 100;
-  const result = await path.startProgram(compile(), "--seed", seed, ...flags).result();
+  const result = await path.startProgram(compileProgram("fuzz"), "--seed", seed, ...flags).result();
   console.log(`fuzz: ${JSON.stringify(result)}`);
   return result;
 }

@@ -5,14 +5,14 @@
  * Not proven here: what docs/testing.md lists. Whether memory came back is told by what the kernel still has of ours: a psock that leaks
  * keeps its program, a socket that leaks keeps its storage's map.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
-import { type Status, temporaryFolder } from "../host/host.js";
+import type { Status } from "../host/host.js";
 import {
   bundleWith,
   type Case,
+  compileProgram,
   Datapath,
   expectEmpty,
   isSkipped,
@@ -37,7 +37,14 @@ describe.skipIf(isSkipped)("soak", () => {
       const before = memory();
       const path = await Datapath.make(builds[0]);
       const life = new Life(path);
-      const traffic = path.startProgram("nice", "-n", "19", compile(), String(connections), ...crowd(path));
+      const traffic = path.startProgram(
+        "nice",
+        "-n",
+        "19",
+        compileProgram("soak"),
+        String(connections),
+        ...crowd(path),
+      );
       const changes = await life.whileRunning(traffic);
       traffic.stop();
       const summary = await traffic.result();
@@ -168,18 +175,6 @@ class Life {
     } while (Date.now() < end || Math.min(...Object.values(done)) === 0 || !this.isEnough(traffic));
     return done;
   }
-}
-
-/** The traffic as a program, made once in each run. */
-function compile(): string {
-  const program = join(temporaryFolder(), "soak");
-  const folder = join(__dirname, "soak");
-  const sources = fs
-    .readdirSync(folder)
-    .filter((name) => name.endsWith(".c"))
-    .map((name) => join(folder, name));
-  execFileSync("clang-19", ["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, ...sources]);
-  return program;
 }
 
 /** Bytes that TCP has in all, and that the kernel has and cannot give back. */

@@ -6,6 +6,8 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#include "../common/common.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -144,10 +146,6 @@ extern struct shared *shared;
 extern double slowness;
 
 /* main.c */
-uint64_t now_ns(void);
-void sleep_ns(uint64_t ns);
-uint64_t mix(uint64_t value);
-uint64_t draw(uint64_t *state, uint64_t below);
 void fill(uint8_t *bytes, uint64_t key, uint64_t offset, size_t count);
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 

@@ -28,7 +28,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SHRINK_SECONDS = 40 };
@@ -36,36 +35,6 @@ enum { SHRINK_SECONDS = 40 };
 struct shared *shared;
 double slowness = 1;
 int drain_fd = -1;
-
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-void sleep_ns(uint64_t ns)
-{
-	struct timespec time = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
-
-	nanosleep(&time, NULL);
-}
-
-/* splitmix64 */
-uint64_t mix(uint64_t value)
-{
-	value += 0x9e3779b97f4a7c15;
-	value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-	value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-	return value ^ (value >> 31);
-}
-
-uint64_t draw(uint64_t *state, uint64_t below)
-{
-	*state = mix(*state);
-	return *state % below;
-}
 
 /* Byte n of a stream is a function of the stream's key and n. */
 void fill(uint8_t *bytes, uint64_t key, uint64_t offset, size_t count)

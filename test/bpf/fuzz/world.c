@@ -14,7 +14,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static void wait_change(struct desk *desk, uint32_t turn, uint64_t ns)
@@ -89,18 +88,6 @@ bool has_ended(pid_t process)
 	return kill(process, 0) != 0;
 }
 
-static void enter_cgroup(const char *folder)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
-	fd = open(path, O_WRONLY);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		die("%s: %s", path, strerror(errno));
-	close(fd);
-}
-
 static void run_spawner(struct world *world, pid_t parent)
 {
 	pid_t pid = -1;
@@ -147,8 +134,8 @@ void start_worlds(bool is_control)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(0);
-		if (world == PLAIN || is_control)
-			enter_cgroup(other);
+		if ((world == PLAIN || is_control) && !enter_cgroup(other))
+			die("%s: %s", other, strerror(errno));
 		run_spawner(&shared->worlds[world], parent);
 	}
 }

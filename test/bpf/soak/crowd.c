@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,18 +44,6 @@ void hog_memory(void)
 	}
 }
 
-static void enter(const char *folder)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
-	fd = open(path, O_WRONLY);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		fail("%s: %s", path, strerror(errno));
-	close(fd);
-}
-
 /* A container's client, which says something to the storm's server and gets it back. */
 static void ask_from(const char *folder, int port)
 {
@@ -67,7 +54,8 @@ static void ask_from(const char *folder, int port)
 	size_t got = 0;
 	int fd;
 
-	enter(folder);
+	if (!enter_cgroup(folder))
+		fail("%s: %s", folder, strerror(errno));
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		fail("container: connect: %s", strerror(errno));

@@ -23,7 +23,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { STORM_SERVERS = 2, STORM_CLIENTS = 2, STILL_SECONDS = 30 };
@@ -39,36 +38,6 @@ static struct {
 
 static uint64_t state, bytes, connections, kills, cuts, spurious;
 static int slot_count;
-
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-void sleep_ns(uint64_t ns)
-{
-	struct timespec time = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
-
-	nanosleep(&time, NULL);
-}
-
-/* splitmix64 */
-uint64_t mix(uint64_t value)
-{
-	value += 0x9e3779b97f4a7c15;
-	value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-	value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-	return value ^ (value >> 31);
-}
-
-uint64_t draw(uint64_t *from, uint64_t below)
-{
-	*from = mix(*from);
-	return *from % below;
-}
 
 void fail(const char *format, ...)
 {

@@ -3,6 +3,8 @@
 #ifndef SOAK_H
 #define SOAK_H
 
+#include "../common/common.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -59,10 +61,6 @@ struct shared {
 
 extern struct shared *shared;
 
-uint64_t now_ns(void);
-void sleep_ns(uint64_t ns);
-uint64_t mix(uint64_t value);
-uint64_t draw(uint64_t *state, uint64_t below);
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* Plays one end to its end; exit status 0 says that every byte was right and in its place. */
