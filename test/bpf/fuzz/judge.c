@@ -116,7 +116,7 @@ static const struct plan *plan;
 static struct connection connections[CONNECTIONS];
 static struct endpoint ends[ENDS];
 static struct operation operations[ACTORS];
-static bool has_forked, has_exited, is_abandoned;
+static bool has_forked, has_exited, has_switched, is_abandoned;
 static char fault[512], record[1 << 16];
 static size_t recorded;
 
@@ -319,7 +319,7 @@ static bool is_called_again(struct operation *operation)
 	else if (operation->state[PLAIN] == RETURNED &&
 		 operation->results[PLAIN].error == ECONNRESET)
 		cause = RESET_BLOCKED;
-	else if (operation->is_beside || drain_fd >= 0) /* a switch wakes it, too */
+	else if (operation->is_beside || has_switched) /* to leave wakes it, too */
 		cause = RECV_BESIDE;
 	else
 		return false;
@@ -1175,6 +1175,7 @@ static void run_simple(const struct step *step)
 		sleep_ns((uint64_t)step->value * 1000000);
 		break;
 	case CALL_DRAIN:
+		has_switched = true;
 		attributes.map_fd = (uint32_t)drain_fd;
 		attributes.key = (uint64_t)(uintptr_t)&key;
 		attributes.value = (uint64_t)(uintptr_t)&value;
@@ -1364,7 +1365,7 @@ const char *run_sequence(const struct plan *of, const bool *chosen)
 	memset(connections, 0, sizeof(connections));
 	memset(ends, 0, sizeof(ends));
 	memset(operations, 0, sizeof(operations));
-	has_forked = has_exited = is_abandoned = false;
+	has_forked = has_exited = has_switched = is_abandoned = false;
 	fault[0] = record[0] = 0;
 	recorded = 0;
 	begin_sequence(plan);
