@@ -90,8 +90,8 @@ def talk(client, server, times=20):
         equal(at_once(sock), "EAGAIN", "more than was sent")
 
 
-def unread(way, target="another", end="disconnect"):
-    """The old server's bytes wait in the client when that ends the connection and makes the next one."""
+def begin(way, end):
+    """How to leave, two listeners, and a connection to the first that is in use."""
     choose(way)
     if end == "vanish":
         new_namespace()
@@ -100,6 +100,12 @@ def unread(way, target="another", end="disconnect"):
     client = connect(first.getsockname()[1])
     old = accept(first)
     talk(client, old)
+    return leave, first, second, client, old
+
+
+def unread(way, target="another", end="disconnect"):
+    """The old server's bytes wait in the client when that ends the connection and makes the next one."""
+    leave, first, second, client, old = begin(way, end)
     old.sendall(OLD)
     leave(client)
     seen = {"disconnected": at_once(client)}
@@ -113,14 +119,7 @@ def unread(way, target="another", end="disconnect"):
 
 def injected(way, end="disconnect", rounds=5):
     """The old server goes on sending after its client has another connection."""
-    choose(way)
-    if end == "vanish":
-        new_namespace()
-    leave = {"disconnect": disconnect, "vanish": vanish}[end]
-    first, second = listen(), listen()
-    client = connect(first.getsockname()[1])
-    old = accept(first)
-    talk(client, old)
+    leave, first, second, client, old = begin(way, end)
     leave(client)
     new = again(client, second)
     seen = {"sent": []}
