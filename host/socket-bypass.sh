@@ -993,7 +993,8 @@ cmd_adopt() {
 
 find_unit() { unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service; }
 
-# The path of the script has no blank and no percent sign. ProtectKernelTunables would make bpffs read-only.
+# The path of the script has no blank and no percent sign. ProtectKernelTunables would make bpffs read-only. The self-test makes a
+# network of its own.
 boot_unit() {
 	cat <<-END
 		[Unit]
@@ -1017,7 +1018,7 @@ boot_unit() {
 		ProtectHome=yes
 		ProtectKernelModules=yes
 		ProtectSystem=strict
-		RestrictNamespaces=yes
+		RestrictNamespaces=net
 		RestrictRealtime=yes
 		ReadWritePaths=$state_dir
 

@@ -21,6 +21,8 @@ enum {
 	LARGEST_MESSAGE = 64 * 1024,
 	/* How long one step may make no progress before it counts as failed. */
 	PATIENCE_MS = 2000,
+	/* Until a connection is there: three repetitions of a SYN that found a queue full of strangers. */
+	CONNECT_MS = 8000,
 };
 
 /* text.c: one output buffer, written out by flush_text(). */
@@ -68,21 +70,29 @@ void limit_verb(const char *verb);
 int run_command(char **command);
 
 /* sockets.c */
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
 struct place {
 	int listener;
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} address;
+	union address address;
 	socklen_t length;
+	struct guests *guests;
+	/* So many connections that their ports must be the kernel's choice at connect(): only there
+	 * it takes one again whose last connection has just ended. */
+	bool is_crowded;
 };
 
 enum family { IPV4, IPV6, IPV4_MAPPED };
 
 /* 0 or an errno; EADDRNOTAVAIL and EAFNOSUPPORT mean that the host has no ::1. */
 int open_listener(struct place *place, enum family family, uint16_t port);
-/* A connected socket, or -1 with errno. Both are bounded by PATIENCE_MS. */
+/* A socket with a port of its own, from which the server will take a connection. */
+int open_client(const struct place *place);
+/* A connected socket, or -1 with errno. Both are bounded by CONNECT_MS; strangers are sent away. */
 int dial(const struct place *place);
 int answer(const struct place *place);
 bool set_option(int fd, int level, int option, int value);

@@ -20,7 +20,7 @@ static bool dial_fast_open(struct end *end, const struct place *place)
 	uint8_t bytes[FAST_OPEN_BYTES];
 	ssize_t n;
 
-	if (!connected(end, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)))
+	if (!connected(end, open_client(place)))
 		return false;
 	fill_from(&end->out, bytes, sizeof(bytes));
 	n = sendto(end->fd, bytes, sizeof(bytes), MSG_FASTOPEN | MSG_NOSIGNAL, &place->address.any,

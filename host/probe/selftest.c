@@ -2,9 +2,13 @@
 /* selftest [--seconds N]: every case over real sockets, one line of JSON. */
 #include "probe.h"
 
+#include <fcntl.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { DEFAULT_SECONDS = 20, MAX_CASES = 24 };
+enum { DEFAULT_SECONDS = 20, MAX_CASES = 24, NEW_NET = 0x40000000 };
 
 struct report {
 	struct result results[MAX_CASES];
@@ -226,6 +230,46 @@ static bool run_all(uint64_t deadline)
 	return is_ok;
 }
 
+static bool start_loopback(void)
+{
+	struct ifreq lo = { .ifr_name = "lo" };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool is_up = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &lo) == 0;
+
+	lo.ifr_flags |= IFF_UP;
+	is_up = is_up && ioctl(fd, SIOCSIFFLAGS, &lo) == 0;
+	close(fd);
+	return is_up;
+}
+
+/*
+ * In a network of its own no other user can crowd the listeners out, and no firewall of the host
+ * takes part; the code of the kernel is the same. Where that is not allowed (a pod, whose network is
+ * its own already) the cases run where they are, and answer() sends strangers away.
+ */
+static void leave_network(void)
+{
+	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int fd;
+
+	if (home < 0)
+		return;
+	if (syscall(SYS_unshare, NEW_NET, 0, 0, 0, 0, 0) == 0) {
+		if (start_loopback()) {
+			/* For servers too: a new network has it for clients only. */
+			fd = open("/proc/sys/net/ipv4/tcp_fastopen", O_WRONLY | O_CLOEXEC);
+			if (fd >= 0) {
+				if (write(fd, "3", 1) != 1)
+					errno = 0; /* that case is skipped */
+				close(fd);
+			}
+		} else {
+			syscall(SYS_setns, home, NEW_NET, 0, 0, 0, 0);
+		}
+	}
+	close(home);
+}
+
 int verb_selftest(char **words)
 {
 	uint64_t begin = now_ns();
@@ -251,6 +295,7 @@ int verb_selftest(char **words)
 	report = share_memory(sizeof(*report));
 	facts = &report->facts;
 	limit_time((unsigned int)limit_seconds, give_up);
+	leave_network();
 	/* What a stuck case takes is left for the answer. */
 	is_ok = run_all(begin + limit_seconds * 800000000);
 

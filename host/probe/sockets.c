@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe.h"
 
+#include <string.h>
 #include <sys/time.h>
+
+/* Shared by both ends of what a listener serves. */
+struct guests {
+	/* A bit for each port, by its number as the network has it, from which a client of ours comes. */
+	uint32_t ports[(UINT16_MAX + 1) / 32];
+	/* One whose port is not known yet. */
+	uint32_t is_coming;
+};
 
 bool set_option(int fd, int level, int option, int value)
 {
@@ -63,42 +72,128 @@ int open_listener(struct place *place, enum family family, uint16_t port)
 	set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (family == IPV4_MAPPED)
 		set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-	if (bind(fd, &place->address.any, place->length) || listen(fd, 1024) ||
+	if (bind(fd, &place->address.any, place->length) || listen(fd, 4096) ||
 	    getsockname(fd, &place->address.any, &place->length)) {
 		code = errno;
 		close(fd);
 		return code;
 	}
 	place->listener = fd;
+	place->guests = share_memory(sizeof(struct guests));
 	return 0;
+}
+
+static void set_guest(const struct place *place, uint16_t port, bool is_guest)
+{
+	uint32_t *word = &place->guests->ports[port / 32], bit = 1U << port % 32;
+
+	if (is_guest)
+		__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST);
+}
+
+static bool find_port(int fd, uint16_t *port)
+{
+	union address own;
+	socklen_t length = sizeof(own);
+	bool is_found = getsockname(fd, &own.any, &length) == 0;
+
+	*port = own.v4.sin_port;
+	return is_found;
+}
+
+static int close_for(int fd, int code)
+{
+	close(fd);
+	errno = code;
+	return -1;
+}
+
+int open_client(const struct place *place)
+{
+	union address own = place->address;
+	int fd = socket(own.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uint16_t port;
+
+	if (fd < 0 || place->is_crowded)
+		return fd;
+	if (own.any.sa_family == AF_INET6)
+		set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	own.v4.sin_port = 0;
+	if (bind(fd, &own.any, place->length) || !find_port(fd, &port))
+		return close_for(fd, errno);
+	set_guest(place, port, true);
+	return fd;
 }
 
 int dial(const struct place *place)
 {
-	static const struct timeval patience = { PATIENCE_MS / 1000, 0 };
+	static const struct timeval patience = { CONNECT_MS / 1000, 0 };
 	static const struct timeval none;
-	int fd = socket(place->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int code;
+	int fd = open_client(place);
+	uint16_t port;
 
 	if (fd < 0)
 		return -1;
 	/* This bounds connect() as well. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	__atomic_store_n(&place->guests->is_coming, place->is_crowded, __ATOMIC_SEQ_CST);
 	if (connect(fd, &place->address.any, place->length)) {
-		code = errno;
-		close(fd);
-		errno = code;
-		return -1;
+		int code = errno;
+
+		if (find_port(fd, &port))
+			set_guest(place, port, false);
+		__atomic_store_n(&place->guests->is_coming, 0, __ATOMIC_SEQ_CST);
+		return close_for(fd, code);
 	}
+	if (place->is_crowded && find_port(fd, &port))
+		set_guest(place, port, true);
+	__atomic_store_n(&place->guests->is_coming, 0, __ATOMIC_SEQ_CST);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
 	return fd;
 }
 
+/* Once only: who has the port when our client has closed it is a stranger. */
+static bool take_guest(const struct place *place, uint16_t port)
+{
+	uint32_t *word = &place->guests->ports[port / 32], bit = 1U << port % 32;
+
+	return __atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST) & bit;
+}
+
+static bool is_guest(const struct place *place, int fd, const union address *peer,
+		     uint64_t deadline)
+{
+	uint16_t port = peer->v4.sin_port;
+	bool is_there = peer->any.sa_family == AF_INET
+				? peer->v4.sin_addr.s_addr == place->address.v4.sin_addr.s_addr
+				: memcmp(&peer->v6.sin6_addr, &place->address.v6.sin6_addr,
+					 sizeof(peer->v6.sin6_addr)) == 0;
+
+	if (!is_there || take_guest(place, port))
+		return is_there;
+	/* It may be the client that is just being told which port it got; it sends nothing before. */
+	while (__atomic_load_n(&place->guests->is_coming, __ATOMIC_SEQ_CST) && now_ns() < deadline)
+		wait_for(fd, POLLIN, in_ms(1));
+	return take_guest(place, port);
+}
+
 int answer(const struct place *place)
 {
-	if (!wait_for(place->listener, POLLIN, in_ms(PATIENCE_MS))) {
-		errno = ETIMEDOUT;
-		return -1;
+	uint64_t deadline = in_ms(CONNECT_MS);
+
+	while (wait_for(place->listener, POLLIN, deadline)) {
+		union address peer;
+		socklen_t length = sizeof(peer);
+		int fd = accept4(place->listener, &peer.any, &length, SOCK_CLOEXEC);
+
+		if (fd < 0 || is_guest(place, fd, &peer, deadline))
+			return fd;
+		/* /proc/net/tcp tells every user where we listen. */
+		reset_on_close(fd);
+		close(fd);
 	}
-	return accept4(place->listener, NULL, NULL, SOCK_CLOEXEC);
+	errno = ETIMEDOUT;
+	return -1;
 }

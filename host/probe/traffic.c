@@ -277,6 +277,7 @@ bool run_traffic(void)
 	tally->count_from = tally->stop_at = UINT64_MAX;
 	if (!open_place(&place))
 		return false;
+	place.is_crowded = options[MODE] == CONNECT;
 	watch_clock();
 	child = spawn();
 	if (child == 0) {
