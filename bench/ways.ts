@@ -13,7 +13,7 @@ const v2 = mountOf("cgroup2");
 const bpffs = mountOf("bpf");
 const instance = `bench-${process.pid}`;
 const pins = path.join(bpffs, `socket-bypass-${instance}`);
-const stateDir = path.join(os.tmpdir(), `socket-bypass-${instance}`);
+const stateDir = `/var/lib/socket-bypass-${instance}`;
 const groups = { plain: groupOf("plain"), article: groupOf("article"), bypass: groupOf("bypass") };
 
 /** The cgroup whose processes go that way. */

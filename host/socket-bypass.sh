@@ -170,27 +170,36 @@ find_probe() { # [FOLDER]
 
 # --- who may have written here ---
 
-# Root's own folder, no link, not writable by others (with the sticky bit they cannot replace what is root's).
-is_safe() (
+# Root's own, no link, not writable by others. A sticky folder keeps others from replacing what is there, and not from making it
+# anew when a cleaner has emptied /tmp; so it will do only for what was unpacked just now.
+is_safe() ( # PATH [sticky]
+	sticky=${2:-}
 	# shellcheck disable=SC2046 # split on purpose: mode, links, user
 	set -f -- $(ls -ldn "$1" 2>/dev/null)
-	case ${3:-}$1 in
-	0d????????[tT]*) ;;
-	0d????w* | 0d???????w*) return 1 ;;
-	0d*) ;;
+	case $sticky${3:-}${1:-} in
+	0[d-]????-??-* | sticky0[d-]????-??-* | sticky0d????????[tT]*) ;;
 	*) return 1 ;;
 	esac
 )
 
-unsafe_ancestor() (
+unsafe_ancestor() ( # PATH [sticky]
 	path=$1
 	while :; do
 		if [ -e "${path:-/}" ] || [ -L "$path" ]; then
-			is_safe "${path:-/}" || { say "${path:-/}" && return; }
+			is_safe "${path:-/}" "${2:-}" || { say "${path:-/}" && return; }
 		fi
 		[ -n "$path" ] || return 0
 		path=${path%/*}
 	done
+)
+
+# What a flag names: the script that runs was trusted by whoever started it, with all that lies beside it.
+unsafe_bundle() (
+	[ "$from" != "$here" ] || return 0
+	for path in "$from"/*; do
+		[ ! -e "$path" ] || is_safe "$path" || { say "$path" && return; }
+	done
+	unsafe_ancestor "$from" sticky
 )
 
 unsafe_pin() { # the instance's first thing in bpffs that is not root's, is writable by others, or is a link but no record
@@ -215,12 +224,14 @@ claim_place() {
 }
 
 check_trust() {
-	bad=$(unsafe_ancestor "$state_dir")
+	bad=$(unsafe_bundle)
+	[ -z "$bad" ] || err "$bad: expected what root runs to be root's own, not writable by others, and no link; found $(ls -ldn "$bad"); choose another --from"
+	bad=$(unsafe_ancestor "${home%/}")
 	[ -n "$bad" ] || [ "$kind" != create ] || claim_place
 	if [ -z "$bad" ] && { [ -e "$B" ] || [ -L "$B" ]; }; then
 		is_safe "$B" && bad=$(unsafe_pin) || bad=$B
 	fi
-	[ -z "$bad" ] || err "$bad: expected root's own, not writable by others, and no link; found $(ls -ldn "$bad"); remove it, correct it, or choose another --state-dir"
+	[ -z "$bad" ] || err "$bad: expected root's own, not writable by others (sticky or not), and no link; found $(ls -ldn "$bad"); remove it, correct it, or choose another --state-dir"
 }
 
 # --- records: in bpffs a link whose target is the text (it holds no files), in the state directory a file ---
@@ -994,7 +1005,8 @@ cmd_adopt() {
 find_unit() { unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service; }
 
 # The path of the script has no blank and no percent sign. ProtectKernelTunables would make bpffs read-only. The self-test makes a
-# network of its own.
+# network of its own. The line before the script is what is_safe() says, of
+# the script that would say it: systemd takes "$$" for "$" and "%%" for "%".
 boot_unit() {
 	cat <<-END
 		[Unit]
@@ -1006,6 +1018,7 @@ boot_unit() {
 		[Service]
 		Type=oneshot
 		RemainAfterExit=yes
+		ExecStartPre=/bin/sh -c 'p=\$\$0; while set -f -- \$\$(ls -ldn "\$\${p:-/}"); do case \$\$3\$\$1 in 0[d-]????-??-*) ;; *) echo "\$\${p:-/}: expected root to own it and nobody else to write to it, found \$\$*" >&2; exit 1 ;; esac; [ -n "\$\$p" ] || exit 0; p=\$\${p%%/*}; done' $home/socket-bypass
 		ExecStart=/bin/sh $home/socket-bypass boot start --instance $instance --state-dir $state_dir
 		Restart=on-failure
 		RestartSec=10
@@ -1935,7 +1948,7 @@ prepare() {
 main() {
 	# Hand-typed through the link: the files are where it points.
 	script=$(readlink "$0") || script=$0
-	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd) || exit
+	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd -P) || exit
 	script=$here/${script##*/}
 	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' splice_guard='' epoch=''
 	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true queue_bytes=0 drain_seconds=10 timeout=30 textfile='' seconds=30
@@ -1945,6 +1958,7 @@ main() {
 	parse "$@"
 	check_arguments
 	home=$state_dir/$instance
+	from=$(CDPATH='' cd -- "$from" 2>/dev/null && pwd -P) || usage "--from: expected a folder"
 	if [ "$verb" = help ]; then
 		sed -n '/^# socket-bypass:/,/^$/s/^# \{0,1\}//p' "$script"
 		exit

@@ -22,15 +22,26 @@ need() {
 	done
 }
 
+# Another user's folder, or one that is open to all and not sticky, lets others put their own script in the place of ours.
+is_safe() (
+	# shellcheck disable=SC2046 # split on purpose: mode, links, user
+	set -f -- $(ls -ldn "$1/" 2>/dev/null)
+	case ${3:-}${1:-} in
+	0d????-??-* | 0d????????[tT]*) ;;
+	*) return 1 ;;
+	esac
+)
+
 # The probe runs from here before anything is installed, so the folder must not be on a noexec mount (often /tmp and /run are).
 make_folder() {
 	for parent in "${TMPDIR:-/tmp}" /var/tmp /run /var/lib; do
+		is_safe "$parent" || continue
 		folder=$(mktemp -d "$parent/socket-bypass-XXXXXX" 2>/dev/null) || continue
 		printf '#!/bin/sh\nexit 0\n' >"$folder/try" && chmod 0700 "$folder/try" && "$folder/try" 2>/dev/null && return
 		rm -rf "$folder"
 		folder=
 	done
-	err "folder: expected one that allows execution among ${TMPDIR:-/tmp}, /var/tmp, /run and /var/lib, found none; remount one of them without noexec"
+	err "folder: expected one of root's that allows execution among ${TMPDIR:-/tmp}, /var/tmp, /run and /var/lib, found none; remount one of them without noexec"
 }
 
 # Five digits are four bytes. awk counts and the shell writes, for no awk writes every byte.
@@ -75,7 +86,7 @@ main() {
 		flag=$word
 	done
 	[ -n "$digest" ] || err "expected --digest SHA256, found none" 2
-	need awk chmod gzip mktemp rm sha256sum tar
+	need awk chmod gzip ls mktemp rm sha256sum tar
 	trap '' HUP PIPE
 	trap finish EXIT
 	trap 'exit 130' INT

@@ -12,7 +12,7 @@ const link = "/usr/local/sbin/socket-bypass";
 
 /** The process that made it, by the names that test/host and test/engine give. */
 function makerOf(name: string): number | undefined {
-  const pid = /^(?:engine-test\/t|socket-bypass-engine-t|test-)(\d+)-/.exec(name)?.[1];
+  const pid = /^(?:engine-test\/t|socket-bypass-engine-t|socket-bypass-test-|test-)(\d+)-/.exec(name)?.[1];
   return pid === undefined ? undefined : Number(pid);
 }
 
@@ -35,6 +35,10 @@ export async function sweep(): Promise<void> {
     if (!isLeft(instance) && !isLeft(targetOf(join(pins, instance, "owner")))) continue;
     say(instance);
     execFileSync("sh", [script, "remove", "--instance", instance, "--force", "--drain-seconds", "0"]);
+  }
+  for (const folder of list("/var/lib").filter(isLeft)) {
+    say(folder);
+    fs.rmSync(join("/var/lib", folder), { recursive: true });
   }
   const v2 = mounts().match(/^\S+ (\S+) cgroup2 /m)?.[1];
   for (const group of v2 === undefined ? [] : list(v2).filter(isLeft)) {

@@ -35,7 +35,7 @@ export interface HostArgs {
    */
   become?: pulumi.Input<string>;
   /**
-   * Directory on the host for the files, absolute, owned by root all the way up. Default "/var/lib/socket-bypass".
+   * Directory on the host for the files, absolute; root owns it and every folder above it, and nobody else may write to them, so not below /tmp. Default "/var/lib/socket-bypass".
    */
   stateDir?: pulumi.Input<string>;
 }
@@ -56,11 +56,15 @@ export const hostProperties = {
     "use letters, digits and . _ / - + : only, one blank between words, no quotes",
     (value) => /^[A-Za-z0-9_./+:-]+( [A-Za-z0-9_./+:=-]+)*$/.test(value),
   ),
-  // The boot unit names this directory: no blank, no percent sign.
+  // The boot unit names this directory: no blank, no percent sign. Root runs what lies in it, so none that anybody may write to; of others the host knows.
   stateDir: text(
     'an absolute directory such as "/var/lib/socket-bypass"',
-    'use letters, digits and . _ - in each part, and no "..", no double or closing "/"',
-    (value) => value.length <= 200 && /^(\/[A-Za-z0-9._-]+)+$/.test(value) && !/\/\.{1,2}(\/|$)/.test(value),
+    'use letters, digits and . _ - in each part, and no "..", no double or closing "/"; nothing below /tmp, /var/tmp, /dev/shm, /run/lock or /run/user',
+    (value) =>
+      value.length <= 200 &&
+      /^(\/[A-Za-z0-9._-]+)+$/.test(value) &&
+      !/\/\.{1,2}(\/|$)/.test(value) &&
+      !/^(\/var)?\/(tmp|dev\/shm|run\/(lock|shm|user)|lock)(\/|$)/.test(value),
   ),
 };
 

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { defaultStateDir } from "./lines";
 import { printable } from "./printable";
 import { quote, shellLine } from "./quote";
+import { isRoots } from "./trust";
 import type { Installed } from "./undo";
 
 /** What a host says of an installation. */
@@ -22,7 +23,8 @@ export function lookAt(on: Omit<Installed, "owner">): string {
   const state = on.stateDir === defaultStateDir ? [] : ["--state-dir", on.stateDir];
   const status = shellLine(["sh", script, "status", "--json", "--instance", on.instance, ...state]);
   const lacking = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; command -v bpftool >/dev/null || echo lacks bpftool; echo machine "$(uname -m)"`;
-  return `if [ -f ${quote(script)} ]; then ${status} 2>/dev/null || echo; else ${lacking}; fi`;
+  const strange = `if [ -f ${quote(script)} ]; then echo foreign script; fi`;
+  return `if [ -f ${quote(script)} ] && ${isRoots(script)} 2>/dev/null; then ${status} 2>/dev/null || echo; else ${strange}; ${lacking}; fi`;
 }
 
 /** Nothing that a host answers is trusted to have a shape: whoever has it decides what it prints, and all other hosts go on. */
@@ -68,9 +70,13 @@ function asJson(text: string): unknown {
   }
 }
 
+const foreign =
+  "stateDir: expected root to own the script there and all folders above it, and nobody else to write to them, found otherwise, so it was not run; correct that, or choose another stateDir";
+
 function refusals(printed: string, machine: string, told: string | undefined): string[] {
   const its = told?.replace("arm64", "aarch64") ?? machine;
   return [
+    ...(/^foreign script$/m.test(printed) ? [foreign] : []),
     ...(/^lacks bpftool$/m.test(printed) ? ["bpftool: expected it on the host, found none; install it"] : []),
     ...(its === machine ? [] : [`machine: expected ${machine}, found a host of type ${its}; declare that`]),
   ];

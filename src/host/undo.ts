@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { defaultStateDir, type Installation } from "./lines";
 import { quote, shellLine } from "./quote";
+import { isRoots } from "./trust";
 
 /** What a delete line names: no generation, so that an upgrade does not change it. */
 export type Installed = Omit<Installation, "generation">;
 
 /**
  * A delete line. It decides by itself, because the state keeps it for years: script there, run it; nothing there, done;
- * script gone but pins or the boot unit there, say what to type and fail.
+ * script gone but pins or the boot unit there, say what to type and fail. What others may have put there is not there.
  */
 export function undo(on: Installed, ...words: readonly string[]): string {
   const script = `${on.stateDir}/${on.instance}/socket-bypass`;
@@ -18,9 +19,11 @@ export function undo(on: Installed, ...words: readonly string[]): string {
   return [
     // Anybody else could not look into these folders, and would take that for "gone".
     `if [ "$(id -u)" -ne 0 ]; then echo ${quote("socket-bypass: expected to run as root, found another user; set become")} >&2; exit 1; fi`,
-    `if [ -f ${quote(script)} ]; then exec ${run}; fi`,
+    `if [ -f ${quote(script)} ] && ${isRoots(script)}; then exec ${run}; fi`,
     "b=; c=",
-    `while read -r _ m t _; do case $t in cgroup2) c=$m ;; bpf) if [ -d "$m"/socket-bypass/${quote(on.instance)} ]; then b=$m/socket-bypass/${quote(on.instance)}; fi ;; esac; done </proc/mounts`,
+    // What this prints of it is typed as root. The bpffs itself may be sticky: nothing empties it.
+    `own() ( set -f -- $(ls -ldn "$1" 2>/dev/null); case $3$1 in 0d????-??-*) ;; *) exit 1 ;; esac )`,
+    `while read -r _ m t _; do case $t in cgroup2) c=$m ;; bpf) if own "$m"/socket-bypass && own "$m"/socket-bypass/${quote(on.instance)}; then b=$m/socket-bypass/${quote(on.instance)}; fi ;; esac; done </proc/mounts`,
     `if [ -z "$b" ] && [ ! -e ${unit} ]; then echo ${gone}${quote(", nor anything pinned; nothing to do")} >&2; exit 0; fi`,
     `echo ${gone}${quote(", but some of it is still in place; type as root:")} >&2`,
     `if [ -e ${unit} ]; then echo systemctl disable --now ${quote(`socket-bypass-${on.instance}`)} >&2; echo rm ${unit} >&2; fi`,

@@ -7,7 +7,7 @@ const traffic = { everything: true };
 
 describe("one property", () => {
   const stateDir =
-    'an absolute directory such as "/var/lib/socket-bypass"; use letters, digits and . _ - in each part, and no "..", no double or closing "/"';
+    'an absolute directory such as "/var/lib/socket-bypass"; use letters, digits and . _ - in each part, and no "..", no double or closing "/"; nothing below /tmp, /var/tmp, /dev/shm, /run/lock or /run/user';
   const cgroup =
     'a directory of cgroup v2 such as "/" or "/system.slice", and not of a .service or .scope; begin with "/"; no "..", no double or closing "/", no blank; use the slice above a service';
   const become =
@@ -31,6 +31,13 @@ describe("one property", () => {
       "/a%b",
       "/$HOME",
       "/é",
+      "/tmp",
+      "/tmp/a",
+      "/var/tmp/a",
+      "/dev/shm/a",
+      "/run/lock/a",
+      "/var/lock/a",
+      "/run/user/0/a",
     ].map((bad) => ["stateDir", bad, stateDir] as const),
     ...["a", "", "/a/", "//", "/..", "/a/../b", "/a/.", "/a b", "/a\n", "/nginx.service", "/a/s.scope", "/é"].map(
       (bad) => ["cgroup", bad, cgroup] as const,
@@ -56,6 +63,8 @@ describe("one property", () => {
 
   test.each([
     ["stateDir", "/opt/socket-bypass_1.0"],
+    ["stateDir", "/srv/tmp"],
+    ["stateDir", "/tmpfiles"],
     ["cgroup", "/"],
     ["cgroup", "/system.slice/kube-pods"],
     ["cgroup", "/a..b"],

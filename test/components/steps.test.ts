@@ -232,7 +232,7 @@ describe("with detectDrift", () => {
     const { looks } = await drifting("", { become: "sudo -n", stateDir: "/opt/sb" });
     expect(looks).toEqual([
       expect.stringMatching(
-        /^sudo -n sh -c 'if \[ -f \/opt\/sb\/edge-\S+\/socket-bypass \]; then sh .* status --json .*; fi'$/,
+        /^sudo -n sh -c 'if \[ -f \/opt\/sb\/edge-\S+\/socket-bypass \] && \(p=\/opt\/sb\/edge-\S+\/socket-bypass; .*\) 2>\/dev\/null; then sh .* status --json .*; fi'$/,
       ),
     ]);
   });

@@ -57,7 +57,7 @@ export class Machine {
     this.stackName = `t${process.pid}-${++made}`;
     this.cgroup = neighbour?.cgroup ?? `/socket-bypass-engine-${this.stackName}`;
     this.folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-engine-"));
-    this.stateDir = neighbour?.stateDir ?? join(this.folder, "state");
+    this.stateDir = neighbour?.stateDir ?? `/var/lib/socket-bypass-engine-${this.stackName}`;
     this.toolFolder = join(this.folder, "tools");
     fs.mkdirSync(this.toolFolder);
     fs.mkdirSync(join(this.folder, "backend"));
@@ -207,6 +207,7 @@ export class Machine {
       }
     }
     fs.rmSync(this.folder, { recursive: true, force: true });
+    fs.rmSync(this.stateDir, { recursive: true, force: true });
   }
 }
 

@@ -49,6 +49,13 @@ export function temporaryFolder(): string {
   return folder;
 }
 
+/** Root runs what lies there, so no folder above it may be one that others can write to: not /tmp. */
+export function stateFolder(): string {
+  const folder = fs.mkdtempSync(`/var/lib/socket-bypass-test-${process.pid}-`);
+  folders.push(folder);
+  return folder;
+}
+
 afterAll(() => {
   for (const folder of folders.splice(0)) fs.rmSync(folder, { recursive: true, force: true });
   bins = built = undefined;
@@ -119,7 +126,7 @@ export class Host {
   readonly generation = createHash("sha256").update(this.instance).digest("hex").slice(0, 12);
   readonly nextGeneration = createHash("sha256").update(`next ${this.instance}`).digest("hex").slice(0, 12);
   readonly owner = "project/stack/component/web1";
-  readonly stateDir = join(temporaryFolder(), "state");
+  readonly stateDir = join(stateFolder(), "state");
   readonly home = join(this.stateDir, this.instance);
   readonly pins = join(pins, this.instance);
   readonly cgroup = `/${this.instance}`;

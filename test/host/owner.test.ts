@@ -85,7 +85,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     const refused = await host.verb("map create");
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain(
-      `${loose}: expected root's own, not writable by others, and no link; found drwxrwxrwx`,
+      `${loose}: expected root's own, not writable by others (sticky or not), and no link; found drwxrwxrwx`,
     );
     fs.chmodSync(loose, 0o700);
     fs.symlinkSync("/tmp", join(host.pins, "elsewhere"));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { epochIn, lookAt, readFound } from "../../src/host/drift";
@@ -9,7 +8,7 @@ import { shellLine } from "../../src/host/quote";
 import { boundedLine } from "../../src/targets/ssh";
 import { runLine, shells } from "./shells";
 
-const stateDir = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-drift-"));
+const stateDir = fs.mkdtempSync("/var/lib/socket-bypass-drift-");
 afterAll(() => fs.rmSync(stateDir, { recursive: true }));
 
 describe.each(shells)("the line that looks, under %s", (_, shell) => {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { undo } from "../../src/host/undo";
@@ -11,7 +10,7 @@ const owner = "p/s/it's $(x)/web1";
 let folder = "";
 
 beforeEach(() => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass undo-"));
+  folder = fs.mkdtempSync("/var/lib/socket-bypass undo-");
 });
 afterEach(() => fs.rmSync(folder, { recursive: true }));
 
