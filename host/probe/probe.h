@@ -262,5 +262,6 @@ int verb_bench(char **words);
 int verb_iterate(char **words);
 int verb_list(char **words);
 int verb_claim(char **words);
+int verb_write(char **words);
 
 #endif
