@@ -905,6 +905,7 @@ do_attach() {
 	for other in $rivals; do
 		retire_instance "$other"
 	done
+	[ -z "$take_over" ] || disable_rivals
 	list_hooks
 	detach_program "$mine/track" "$cgroup_folder"
 	keep cgroup "$cgroup"
@@ -1059,6 +1060,21 @@ disable_boot() {
 	[ ! -d "$systemd" ] || systemctl disable --quiet --now "$unit" || warn "note: systemctl disable $unit failed; its file is removed all the same"
 	ensure rm -f "$unit_file"
 	[ ! -d "$systemd" ] || ignore systemctl daemon-reload
+}
+
+# A boot would start again who was taken over, perhaps before us. Who serves on the cgroup, above or below is known by his
+# files too: with another state directory his unit names it.
+disable_rivals() {
+	for unit_file in "$unit_folder"/socket-bypass-*.service "$state_dir"/*/cgroup; do
+		place=${unit_file%/cgroup}
+		[ "$place" != "$unit_file" ] || place=$(sed -n 's:^ExecStart=/bin/sh \(/.*\)/socket-bypass boot start --instance .*:\1:p' "$unit_file" 2>/dev/null)
+		other=${place##*/}
+		[ "$other" != "$instance" ] && [ -f "$place/cgroup" ] && [ -z "$(unsafe_ancestor "$place")" ] || continue
+		are_related "$(cat "$place/cgroup")" "$cgroup" || continue
+		(instance=$other && disable_boot)
+		ensure rm -f "$place/current" "$place/cgroup"
+		warn "note: instance $other is taken over for good and starts at no boot; its own stack gets the cgroup back with takeOver: true"
+	done
 }
 
 is_proven() { # on this kernel, or nobody asked

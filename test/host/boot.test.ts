@@ -6,7 +6,7 @@ import { attachments, Host, isSkipped, shells, temporaryFolder, writeTool } from
 
 // What these do not prove: that a systemd starts the unit; systemctl is a stand-in that notes its calls.
 class BootHost extends Host {
-  readonly units = temporaryFolder();
+  units = temporaryFolder();
   systemd = this.units;
 
   override get env(): Record<string, string> {
@@ -99,6 +99,42 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     expect(refused.stderr).toContain("selftest: expected redirected messages");
     expect(attachments(host.cgroupFolder)).toEqual([]);
   });
+
+  test.each(["the same", "another"])(
+    "of an instance that was taken over is gone, and with %s state directory nothing starts it again",
+    async (place) => {
+      const first = BootHost.make(shell);
+      const second = BootHost.make(shell);
+      second.units = second.systemd = first.units;
+      second.toolFolder = first.toolFolder;
+      const where = place === "the same" ? ["--state-dir", first.stateDir] : [];
+      const shared = ["--cgroup", first.cgroup, "--take-over", ...where];
+      await first.apply();
+      const taken = await second.apply(...shared);
+      expect(taken).toMatchObject({ code: 0 });
+      expect(taken.stderr).toContain(`note: instance ${first.instance} is taken over for good and starts at no boot`);
+      expect([fs.existsSync(first.unit), fs.existsSync(second.unit)]).toEqual([false, true]);
+      expect(first.calls()).toContain(`disable --quiet --now socket-bypass-${first.instance}.service`);
+      // As a boot would, with the loser first.
+      expect(await first.boot()).toMatchObject({
+        code: 1,
+        stderr: `socket-bypass: ${first.home}/current: expected the serving generation, found none; run pulumi up again\n`,
+      });
+      expect(await first.raw("status", "--json", ...first.common.slice(0, 4))).toMatchObject({ code: 0 });
+      expect(attachments(first.cgroupFolder)).toEqual(["track_sockets"]);
+      // Its own stack is refused, and gets the cgroup back where it says so.
+      expect((await first.apply()).stderr).toContain(`found ${second.instance} on ${first.cgroup}`);
+      expect(await first.apply("--take-over")).toMatchObject({ code: 0 });
+      expect([fs.existsSync(first.unit), fs.existsSync(second.unit)]).toEqual([true, false]);
+      expect((await first.status()).healthy).toBe(true);
+      await second.raw(
+        "remove",
+        "--instance",
+        second.instance,
+        ...(where.length ? where : ["--state-dir", second.stateDir]),
+      );
+    },
+  );
 
   test("says what it misses where nothing was ever attached", async () => {
     const host = BootHost.make(shell);
