@@ -864,6 +864,9 @@ do_attach() {
 	claim_owner
 	check_cgroup
 	check_rivals
+	[ "$verb" != attach ] || refuse_kernel
+	# The step of the self-test may have run before a reboot into another kernel.
+	[ -z "$(kept kernel)" ] || is_proven || run_selftest
 	build verdict
 	recover_lost
 	old=
@@ -1024,6 +1027,7 @@ boot_unit() {
 		ExecStart=/bin/sh $home/socket-bypass boot start --instance $instance --state-dir $state_dir
 		Restart=on-failure
 		RestartSec=10
+		RestartPreventExitStatus=3
 		TimeoutStartSec=300
 		CapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYSLOG CAP_SYS_RESOURCE
 		NoNewPrivileges=yes
@@ -1077,8 +1081,18 @@ disable_rivals() {
 	done
 }
 
+# A kernel that was built again under its release is another one.
+kernel_build() { say "$(uname -r) $(uname -v)"; }
+
 is_proven() { # on this kernel, or nobody asked
-	case $(kept kernel) in "$(uname -r)" | off) ;; *) return 1 ;; esac
+	case $(kept kernel) in "$(kernel_build)" | off) ;; *) return 1 ;; esac
+}
+
+# Between a reboot and what attaches no preflight may have run.
+refuse_kernel() {
+	refused=
+	check_kernel
+	[ -z "$refused" ] || exit "$refused"
 }
 
 # As declared, from the records. The self-test only where the kernel is another one than it passed on.
@@ -1089,6 +1103,7 @@ cmd_boot_start() {
 	sockets=${shape% *} pending=${shape#* }
 	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue) splice_guard=$(kept splice-guard)
 	! is_proven || off=1
+	refuse_kernel
 	clean_cgroup
 	apply_steps
 }
@@ -1152,7 +1167,7 @@ run_selftest() {
 	pairs=$(say "$counts" | sed -n 's/^pairs //p') messages=$(say "$counts" | sed -n 's/^redirected_messages //p')
 	case " $pairs $messages " in *' 0 '*) err "selftest: expected redirected messages, found $messages in $pairs pairs; nothing was attached to $cgroup" ;; esac
 	facts=$(say "$answer" | sed -n 's/.*"facts":\([{][^}]*}\).*/\1/p')
-	keep kernel "$(uname -r)"
+	keep kernel "$(kernel_build)"
 	# What was made is thrown away.
 	changed=$was result=passed
 }
@@ -1228,7 +1243,7 @@ observe_epochs() {
 		set -- "$@" "$name:=${number:-0}"
 	done
 	fact epochs "$@"
-	[ -z "$(kept kernel)" ] || is_proven || problem "the self-test passed on kernel $(kept kernel), and this is $(uname -r)"
+	[ -z "$(kept kernel)" ] || is_proven || problem "the self-test passed on kernel $(kept kernel), and this is $(kernel_build)"
 	is_whole object || problem "$(kept declared): its files are not those that were installed"
 }
 

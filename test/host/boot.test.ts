@@ -52,6 +52,8 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
       `ExecStart=/bin/sh ${host.home}/socket-bypass boot start --instance ${host.instance} --state-dir ${host.stateDir}\n`,
     );
     expect(text).not.toContain("ProtectKernelTunables");
+    // A kernel that is not supported would be tried again for ever.
+    expect(text).toContain("\nRestartPreventExitStatus=3\n");
     await host.apply();
     expect(host.calls()).toHaveLength(2);
     expect(await host.verb("detach")).toMatchObject({ code: 0 });
@@ -91,12 +93,35 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     writeTool(host, "bpftool", idle);
     await reboot(host);
     expect(await host.boot()).toMatchObject({ code: 0 });
-    writeTool(host, "uname", `[ "$1" = -r ] && echo 6.99.0 && exit\nexec /usr/bin/uname "$@"`);
+    for (const [flag, word] of [
+      ["-r", "6.99.0"],
+      ["-v", "#2 built again"],
+    ]) {
+      writeTool(host, "uname", `[ "$1" = ${flag} ] && echo '${word}' && exit\nexec /usr/bin/uname "$@"`);
+      await reboot(host);
+      const status = await host.status();
+      expect(status.epochs.selftest).toBe(1);
+      expect(status.problems).toContainEqual(
+        expect.stringMatching(`^the self-test passed on kernel .*, and this is .*${word}`),
+      );
+      // Nor does the step that attaches, where the boot has not come so far.
+      for (const refused of [await host.boot(), await host.verb("attach")]) {
+        expect(refused).toMatchObject({ code: 1 });
+        expect(refused.stderr).toContain("selftest: expected redirected messages");
+        expect(attachments(host.cgroupFolder)).toEqual([]);
+      }
+    }
+  });
+
+  test("starts nothing on a kernel that is on the deny-list by now, and neither does attach", async () => {
+    const host = BootHost.make(shell);
+    await host.apply();
+    writeTool(host, "uname", `[ "$1" = -r ] && echo 6.6.50 && exit\nexec /usr/bin/uname "$@"`);
     await reboot(host);
-    expect((await host.status()).epochs.selftest).toBe(1);
-    const refused = await host.boot();
-    expect(refused).toMatchObject({ code: 1 });
-    expect(refused.stderr).toContain("selftest: expected redirected messages");
+    for (const refused of [await host.boot(), await host.verb("attach")]) {
+      expect(refused).toMatchObject({ code: 3, stdout: "" });
+      expect(refused.stderr).toContain("kernel 6.6.50: expected the fix of the oops in mptcp_stream_accept");
+    }
     expect(attachments(host.cgroupFolder)).toEqual([]);
   });
 
