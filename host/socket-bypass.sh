@@ -614,6 +614,7 @@ recover_lost() {
 	for lost in $(say "$hooks" | place="$lost_place" awk '{ id = $1; sub(/^[^ ]* [^ ]* /, "") } $0 == ENVIRON["place"] { print id }'); do
 		case $ours in *" $lost "*) continue ;; esac
 		is_lost "$lost" || continue
+		[ -n "$bpffs" ] || err "bpffs: expected one to pin sock_ops program $lost in, which is attached to $lost_place, found none; mount one at /sys/fs/bpf and run this again"
 		warn "note: $lost_place: expected sock_ops program $lost to be pinned, found its pins gone; it is drained and detached"
 		folder=$B/$instance/$(printf '%012x' "$lost")
 		make_folder "$B/$instance"
@@ -1958,13 +1959,17 @@ prepare() {
 	case $kind in
 	report) return 0 ;;
 	delete)
-		if [ ! -d "$B/$instance" ] && [ ! -d "$home" ]; then
+		# The last is what a run was killed at.
+		if [ ! -d "$B/$instance" ] && [ ! -d "$home" ] && [ ! -d "$state_dir/_removed-$instance" ]; then
 			say gone
 			exit
 		fi
-		# Without bpffs nothing of ours is in the kernel.
+		# What was pinned in a bpffs that was unmounted stays attached, and is found by the kernel's list. bpftool would mount one
+		# wherever it is told to pin.
+		[ -z "$bpftool" ] || mount_bpffs || warn "note: bpffs: expected one, found none and could not mount it at /sys/fs/bpf"
 		[ -n "$bpffs" ] || return 0
 		;;
+	switch) [ -n "$bpffs" ] || err "bpffs: expected one, found none mounted, so nothing of $instance is pinned; type «socket-bypass boot start --instance $instance»" ;;
 	esac
 	lock "$@"
 	if [ "$kind" = delete ] && ! is_mine; then

@@ -15,11 +15,14 @@ export function undo(on: Installed, ...words: readonly string[]): string {
   const state = on.stateDir === defaultStateDir ? [] : ["--state-dir", on.stateDir];
   const run = shellLine(["sh", script, ...words, "--instance", on.instance, ...state, "--owner", on.owner]);
   const gone = quote(`socket-bypass: ${script}: expected the script that removes it, found none`);
+  const aside = `${on.stateDir}/_removed-${on.instance}`;
   const unit = quote(`/etc/systemd/system/socket-bypass-${on.instance}.service`);
   return [
     // Anybody else could not look into these folders, and would take that for "gone".
     `if [ "$(id -u)" -ne 0 ]; then echo ${quote("socket-bypass: expected to run as root, found another user; set become")} >&2; exit 1; fi`,
     `if [ -f ${quote(script)} ] && ${isRoots(script)}; then exec ${run}; fi`,
+    // A removal that was killed at its last calls has left its own files.
+    `if [ -d ${quote(aside)} ] && ${isRoots(aside)}; then rm -rf ${quote(aside)}; rmdir ${quote(on.stateDir)} 2>/dev/null; fi`,
     "b=; c=",
     // What this prints of it is typed as root. The bpffs itself may be sticky: nothing empties it.
     `own() ( set -f -- $(ls -ldn "$1" 2>/dev/null); case $3$1 in 0d????-??-*) ;; *) exit 1 ;; esac )`,
