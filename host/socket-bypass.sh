@@ -30,6 +30,7 @@
 #   --sockets N, --pending N       room for enrolled sockets (65536) and for connections being paired (8192)
 #   --everything, or --ports 6379,8000-8999 and/or --cidrs 10.0.0.0/8,fd00::/8; 860, 2049, 3260 and 10809 only where a port names them
 #   --enabled BOOL                 false: installed but drained
+#   --boot BOOL                    false: no boot unit; have something else run boot start
 #   --queue-bytes N                one reader may leave unread, default 0: 4 MiB
 #   --drain-seconds N              wait for unread bytes before detaching, default 10
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
@@ -866,6 +867,7 @@ do_attach() {
 	check_cgroup
 	check_rivals
 	[ "$verb" != attach ] || refuse_kernel
+	check_boot
 	# The step of the self-test may have run before a reboot into another kernel.
 	[ -z "$(kept kernel)" ] || is_proven || run_selftest
 	build verdict
@@ -914,7 +916,9 @@ do_attach() {
 	detach_program "$mine/track" "$cgroup_folder"
 	keep cgroup "$cgroup"
 	put_link "$home/current" "$generation"
-	enable_boot
+	[ "$boot" = true ] || disable_boot
+	keep boot "$boot"
+	[ "$boot" = false ] || enable_boot
 	[ -z "$adopt" ] || adopt_too
 }
 
@@ -1010,10 +1014,18 @@ cmd_adopt() {
 
 find_unit() { unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service; }
 
+find_systemd() { # -> $systemd_version, 0 where it does not say
+	systemd_version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+	systemd_version=${systemd_version:-0}
+}
+
+wants_unit() { [ -d "$systemd" ] && [ "$(kept boot)" != false ]; }
+
 # The path of the script has no blank and no percent sign. ProtectKernelTunables would make bpffs read-only. The self-test makes a
-# network of its own. The line before the script is what is_safe() says, of
-# the script that would say it: systemd takes "$$" for "$" and "%%" for "%".
+# network of its own. The line before the script is what is_safe() says, of the script that would say it: systemd takes "$$" for
+# "$" and "%%" for "%". Before 244 it does not start a oneshot unit that has Restart=.
 boot_unit() {
+	find_systemd
 	cat <<-END
 		[Unit]
 		Description=TCP on this host skips the stack ($instance)
@@ -1026,9 +1038,15 @@ boot_unit() {
 		RemainAfterExit=yes
 		ExecStartPre=/bin/sh -c 'p=\$\$0; while set -f -- \$\$(ls -ldn "\$\${p:-/}"); do case \$\$3\$\$1 in 0[d-]????-??-*) ;; *) echo "\$\${p:-/}: expected root to own it and nobody else to write to it, found \$\$*" >&2; exit 1 ;; esac; [ -n "\$\$p" ] || exit 0; p=\$\${p%%/*}; done' $home/socket-bypass
 		ExecStart=/bin/sh $home/socket-bypass boot start --instance $instance --state-dir $state_dir
-		Restart=on-failure
-		RestartSec=10
-		RestartPreventExitStatus=3
+	END
+	if [ "$systemd_version" -ge 244 ]; then
+		cat <<-END
+			Restart=on-failure
+			RestartSec=10
+			RestartPreventExitStatus=3
+		END
+	fi
+	cat <<-END
 		TimeoutStartSec=300
 		CapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYSLOG CAP_SYS_RESOURCE
 		NoNewPrivileges=yes
@@ -1047,20 +1065,40 @@ boot_unit() {
 	END
 }
 
+has_unit() { [ "$(cat "$unit_file" 2>/dev/null)" = "$(boot_unit)" ]; }
+
+# Before anything is handed over: a host that serves and whose step fails would be the worst of both. busybox sh takes a folder that
+# is mounted read-only for one that root can write to.
+check_boot() {
+	find_unit
+	[ "$boot" = true ] && [ -d "$systemd" ] && [ -n "$instance" ] && ! has_unit || return 0
+	(boot_unit >"$unit_file-new") 2>/dev/null && [ "$(cat "$unit_file-new")" = "$(boot_unit)" ] && why= || why=1
+	ignore rm -f "$unit_file-new"
+	[ -z "$why" ] || err "$unit_folder: expected to write the boot unit $unit there, found it read-only or full; say --boot false (boot: false), and have «$home/socket-bypass boot start --instance $instance --state-dir $state_dir» run at boot by other means"
+}
+
 enable_boot() {
 	find_unit
 	[ -d "$systemd" ] || return 0
-	if [ "$(cat "$unit_file" 2>/dev/null)" != "$(boot_unit)" ]; then
-		boot_unit >"$unit_file-new" && ensure mv "$unit_file-new" "$unit_file"
+	if ! has_unit; then
+		(boot_unit >"$unit_file-new") 2>/dev/null && ensure mv "$unit_file-new" "$unit_file"
+		has_unit || err "$unit_file: expected to write it, found no room; it serves, but starts at no boot: make room and run this again"
 		ensure systemctl daemon-reload
+		find_systemd
+		[ "$systemd_version" -ge 244 ] || warn "note: systemd $systemd_version: expected 244 or newer, which can try a unit of this kind again; a boot start that fails is not tried again"
 		changed=1
 	fi
 	systemctl is-enabled --quiet "$unit" 2>/dev/null || { ensure systemctl enable --quiet "$unit" && changed=1; }
+	case $(systemctl show --property=LoadState "$unit" 2>/dev/null) in
+	*=error | *=bad-setting | *=masked) err "$unit_file: expected systemd to take it, found: $(systemctl status "$unit" 2>&1 | sed -n '/^ *Loaded:/{s/^ *//;p;}'); it serves, but starts at no boot: say --boot false (boot: false), and have boot start run by other means" ;;
+	esac
 }
 
+# With boot: false the unit of this name is the administrator's.
 disable_boot() {
 	find_unit
-	[ -e "$unit_file" ] || return 0
+	wants_unit || [ ! -d "$systemd" ] || return 0
+	grep -q "^Description=TCP on this host skips the stack ($instance)$" "$unit_file" 2>/dev/null || return 0
 	# Without a systemd that answers, its links would be all that stays.
 	[ ! -d "$systemd" ] || systemctl disable --quiet --now "$unit" || warn "note: systemctl disable $unit failed; its file is removed all the same"
 	ensure rm -f "$unit_file"
@@ -1074,9 +1112,12 @@ disable_rivals() {
 		place=${unit_file%/cgroup}
 		[ "$place" != "$unit_file" ] || place=$(sed -n 's:^ExecStart=/bin/sh \(/.*\)/socket-bypass boot start --instance .*:\1:p' "$unit_file" 2>/dev/null)
 		other=${place##*/}
-		[ "$other" != "$instance" ] && [ -f "$place/cgroup" ] && [ -z "$(unsafe_ancestor "$place")" ] || continue
+		{ [ "$other" != "$instance" ] && [ -f "$place/cgroup" ] && [ -z "$(unsafe_ancestor "$place")" ]; } || continue
 		are_related "$(cat "$place/cgroup")" "$cgroup" || continue
-		(instance=$other && disable_boot)
+		set -- "$instance" "$home"
+		instance=$other home=$place
+		disable_boot
+		instance=$1 home=$2
 		ensure rm -f "$place/current" "$place/cgroup"
 		warn "note: instance $other is taken over for good and starts at no boot; its own stack gets the cgroup back with takeOver: true"
 	done
@@ -1102,7 +1143,8 @@ cmd_boot_start() {
 	is_generation "$generation" || err "$home/current: expected the serving generation, found none; run pulumi up again"
 	shape=$(kept shape) owner=$(kept owner) cgroup=$(kept cgroup)
 	sockets=${shape% *} pending=${shape#* }
-	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue) splice_guard=$(kept splice-guard)
+	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue) splice_guard=$(kept splice-guard) boot=$(kept boot)
+	boot=${boot:-true}
 	! is_proven || off=1
 	refuse_kernel
 	clean_cgroup
@@ -1230,7 +1272,7 @@ observe() {
 		! is_generation "$g" || observe_generation "$folder"
 	done
 	find_unit
-	[ ! -d "$systemd" ] || [ -z "$serving" ] || [ -e "$unit_file" ] || problem "the boot unit $unit is not there"
+	! wants_unit || [ -z "$serving" ] || [ -e "$unit_file" ] || problem "the boot unit $unit is not there"
 	observe_epochs
 }
 
@@ -1261,7 +1303,7 @@ is_whole() { # STEP
 		find_unit
 		id_of prog "$mine/track"
 		[ "$serving" = "$(kept declared)" ] && [ "$current" = "$serving" ] && [ -n "$value" ] &&
-			[ "$(places_of "$value")" = "$v2${cgroup%/}" ] && { [ ! -d "$systemd" ] || [ "$(cat "$unit_file")" = "$(boot_unit)" ]; }
+			[ "$(places_of "$value")" = "$v2${cgroup%/}" ] && { ! wants_unit || [ "$(cat "$unit_file")" = "$(boot_unit)" ]; }
 		;;
 	esac
 }
@@ -1806,6 +1848,7 @@ preflight() {
 	if [ "$(id -u)" = 0 ]; then
 		mount_bpffs || finding kernel "bpffs: expected one at /sys/fs/bpf, found none and could not mount it"
 		examine host check_trust
+		examine host check_boot
 		[ -z "$owner" ] || examine host check_owner
 		examine host check_rivals
 		[ -z "$bpftool" ] || [ -z "$v2" ] || check_hooks
@@ -1903,7 +1946,7 @@ parse() {
 		word=1 flag=${1#--}
 		case $1 in
 		--take-over | --force | --everything | --off | --compile | --json | --adopt | --splice-guard) ;;
-		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --queue-bytes | --drain-seconds | --timeout | --epoch | --textfile | --seconds)
+		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --boot | --queue-bytes | --drain-seconds | --timeout | --epoch | --textfile | --seconds)
 			[ $# -ge 2 ] || usage "$1: expected a value, found nothing"
 			case $2 in *[[:cntrl:]]*) usage "$1: expected one line of printable text" ;; esac
 			word=$2
@@ -1930,6 +1973,7 @@ check_arguments() {
 	done
 	[ "$seconds" -ge 6 ] || usage "--seconds: expected at least 6, found $seconds"
 	case $enabled in true | false) ;; *) usage "--enabled: expected true or false, found $enabled" ;; esac
+	case $boot in true | false) ;; *) usage "--boot: expected true or false, found $boot" ;; esac
 	[ "$kind" = report ] || need --instance "$instance"
 	if [ "$kind" = create ]; then
 		need --generation "$generation"
@@ -1985,7 +2029,7 @@ main() {
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd -P) || exit
 	script=$here/${script##*/}
 	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' splice_guard='' epoch=''
-	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true queue_bytes=0 drain_seconds=10 timeout=30 textfile='' seconds=30
+	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true boot=true queue_bytes=0 drain_seconds=10 timeout=30 textfile='' seconds=30
 	undo='' cleanup='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null
 	trap '' HUP PIPE

@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { type ConnectionArgs, connectionSchema } from "./connection";
-import { hiddenText, leaf, plainFlag, shape, text } from "./schema";
+import { flag, hiddenText, leaf, plainFlag, shape, text } from "./schema";
 
 /** Types of machines, as `uname -m` says them. */
 export const Machine = {
@@ -38,9 +38,13 @@ export interface HostArgs {
    * Directory on the host for the files, absolute; root owns it and every folder above it, and nobody else may write to them, so not below /tmp. Default "/var/lib/socket-bypass".
    */
   stateDir?: pulumi.Input<string>;
+  /**
+   * Write a systemd unit that starts all again at each boot, where systemd runs. Say false where nothing can be written to /etc/systemd/system, as on NixOS, and have `socket-bypass boot start --instance NAME` run at boot by other means. Default true.
+   */
+  boot?: pulumi.Input<boolean>;
 }
 
-export const hostDefaults = { id: "local", become: "", stateDir: "/var/lib/socket-bypass" };
+export const hostDefaults = { id: "local", become: "", stateDir: "/var/lib/socket-bypass", boot: true };
 
 const machines: readonly unknown[] = Object.values(Machine);
 
@@ -66,6 +70,7 @@ export const hostProperties = {
       !/\/\.{1,2}(\/|$)/.test(value) &&
       !/^(\/var)?\/(tmp|dev\/shm|run\/(lock|shm|user)|lock)(\/|$)/.test(value),
   ),
+  boot: flag(),
 };
 
 /** Whether a connection is whole depends on what is said beside it. */

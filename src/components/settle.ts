@@ -67,6 +67,7 @@ export function settleHost(args: HostArgs, where: Where, instance: string) {
   return {
     become: settled("become"),
     stateDir: settled("stateDir"),
+    boot: checkLater(hostProperties.boot, args.boot, at("boot")).apply((isWanted) => isWanted ?? hostDefaults.boot),
     machine: checkLater(hostProperties.machine, args.machine, at("machine")),
     id: settleId(args, at("id"), connection !== undefined, instance),
     ...(connection === undefined ? {} : { connection }),

@@ -83,8 +83,10 @@ export function installSteps(
     `${name}-${suffixes.object}`,
     {
       converge: pulumi
-        .all([on, bundle, args.cgroup, args.takeOver])
-        .apply(([installation, sent, cgroup, takeOver]) => installObject(installation, sent, { cgroup, takeOver })),
+        .all([on, bundle, args.cgroup, args.takeOver, args.boot])
+        .apply(([installation, sent, cgroup, takeOver, boot]) =>
+          installObject(installation, sent, { cgroup, takeOver, boot }),
+        ),
       undo: undoing("object", "remove"),
       stdin: bundle.script,
       triggers,
@@ -130,9 +132,9 @@ export function installSteps(
     "attach",
     selfTest,
     pulumi
-      .all([on, args.cgroup, args.takeOver, args.adopt, args.spliceGuard])
-      .apply(([installation, cgroup, takeOver, adopt, spliceGuard]) =>
-        attachCgroup(installation, { cgroup, takeOver, adopt, spliceGuard }),
+      .all([on, args.cgroup, args.takeOver, args.adopt, args.spliceGuard, args.boot])
+      .apply(([installation, cgroup, takeOver, adopt, spliceGuard, boot]) =>
+        attachCgroup(installation, { cgroup, takeOver, adopt, spliceGuard, boot }),
       ),
     undoing("detach"),
     { dependsOn: [policy] },

@@ -32,12 +32,13 @@ export interface Policy {
 export function installObject(
   on: Installation,
   bundle: { readonly digest: string; readonly isSource: boolean },
-  want: { readonly cgroup: string; readonly takeOver: boolean },
+  want: { readonly cgroup: string; readonly takeOver: boolean; readonly boot: boolean },
 ): string[] {
   return [
     ...["sh", "-s", "--", "object", "install", "--cgroup", want.cgroup],
     ...when(bundle.isSource, "--compile"),
     ...when(want.takeOver, "--take-over"),
+    ...when(!want.boot, "--boot", "false"),
     ...which(on, "object"),
     ...["--digest", bundle.digest],
   ];
@@ -87,7 +88,13 @@ function policyFlags(policy: Policy): string[] {
 /** `attach`: hand over the production cgroup to this generation. */
 export function attachCgroup(
   on: Installation,
-  want: { readonly cgroup: string; readonly takeOver: boolean; readonly adopt: boolean; readonly spliceGuard: boolean },
+  want: {
+    readonly cgroup: string;
+    readonly takeOver: boolean;
+    readonly adopt: boolean;
+    readonly spliceGuard: boolean;
+    readonly boot: boolean;
+  },
 ): string[] {
   return run(
     on,
@@ -96,6 +103,7 @@ export function attachCgroup(
     ...when(want.takeOver, "--take-over"),
     ...when(want.adopt, "--adopt"),
     ...when(want.spliceGuard, "--splice-guard"),
+    ...when(!want.boot, "--boot", "false"),
   );
 }
 

@@ -48,6 +48,7 @@ describe("one property", () => {
     ...["", "a\nb", "é", "\0"].map((bad) => ["id", bad, id] as const),
     ...["true", 1, {}].map((bad) => ["enabled", bad, flag] as const),
     ...["no", 0].map((bad) => ["takeOver", bad, flag] as const),
+    ...["no", 0].map((bad) => ["boot", bad, flag] as const),
     ...["yes", 1].map((bad) => ["adopt", bad, flag] as const),
     ...["yes", 1].map((bad) => ["spliceGuard", bad, flag] as const),
     ...["yes", 1].map((bad) => ["detectDrift", bad, `${flag}; an Output is known too late`] as const),
@@ -110,8 +111,8 @@ describe("a wrong name", () => {
   const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift";
 
   test.each([
-    [{ trafic: {} }, "trafic", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir`],
-    [{ statedir: "/a" }, "statedir", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir`],
+    [{ trafic: {} }, "trafic", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot`],
+    [{ statedir: "/a" }, "statedir", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot`],
     [{ limits: { queuebytes: 1 } }, "limits.queuebytes", "queueBytes, sockets, pendingPairs"],
     [{ selfTest: { timeout: 1 } }, "selfTest.timeout", "enabled, timeoutSeconds"],
     [{ object: { compiler: "x" } }, "object.compiler", "compile"],
@@ -123,7 +124,7 @@ describe("a wrong name", () => {
   test("in a host is told under the host's key", () => {
     expect(problemsOfMany({ traffic, hosts: { "web.1": { statedir: "/a" } } })).toEqual([
       '1 problem in the arguments of SocketBypass "edge":',
-      'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use connection, allowUnknownHostKey, machine, id, become, stateDir',
+      'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot',
     ]);
   });
 });
@@ -165,7 +166,7 @@ describe("hosts", () => {
 
   test.each([[null], ["10.0.0.1"], [[]]])("refuses %j as a host", (host) => {
     expect(problemsOfMany({ traffic, hosts: { a: host } })[1]).toMatch(
-      /^hosts\.a: expected an object, found .*; use connection, allowUnknownHostKey, machine, id, become, stateDir$/,
+      /^hosts\.a: expected an object, found .*; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot$/,
     );
   });
 });
@@ -214,7 +215,7 @@ test("an Output in the place of an object is one problem, and what it holds is n
       .slice(1)
       .sort(),
   ).toEqual([
-    "hosts.a: expected an object, found an Output; use connection, allowUnknownHostKey, machine, id, become, stateDir",
+    "hosts.a: expected an object, found an Output; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot",
     "traffic: expected an object, found an Output; use ports, cidrs, everything",
   ]);
   expect(problemsOfMany({ hosts: hidden, traffic })[1]).toBe(

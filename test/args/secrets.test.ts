@@ -28,7 +28,14 @@ const everything = {
   hosts: {
     web: {
       connection: { ...login, proxy: login },
-      ...{ allowUnknownHostKey: false, machine: "x86_64", id: "vm-1", become: "sudo -n", stateDir: "/opt/sb" },
+      ...{
+        allowUnknownHostKey: false,
+        machine: "x86_64",
+        id: "vm-1",
+        become: "sudo -n",
+        stateDir: "/opt/sb",
+        boot: true,
+      },
     },
   },
   nodePools: {

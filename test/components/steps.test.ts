@@ -255,6 +255,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
     ["selfTest.timeoutSeconds", { selfTest: { timeoutSeconds: 9 } }, ["selftest"]],
     ["cgroup", { cgroup: "/a" }, ["object", "attachment"]],
     ["takeOver", { takeOver: true }, ["object", "attachment"]],
+    ["boot", { boot: false }, ["object", "attachment"]],
     ["adopt", { adopt: true }, [...steps]],
     ["spliceGuard", { spliceGuard: true }, [...steps]],
     ["limits.sockets", { limits: { sockets: 64 } }, [...steps]],

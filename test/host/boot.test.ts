@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -7,7 +8,8 @@ import { attachments, Host, isSkipped, shells, temporaryFolder, writeTool } from
 // What these do not prove: that a systemd starts the unit; systemctl is a stand-in that notes its calls.
 class BootHost extends Host {
   units = temporaryFolder();
-  systemd = this.units;
+  readonly notes = temporaryFolder();
+  systemd = this.notes;
 
   override get env(): Record<string, string> {
     return { ...super.env, SOCKET_BYPASS_SYSTEMD: this.systemd, SOCKET_BYPASS_UNITS: this.units };
@@ -17,16 +19,27 @@ class BootHost extends Host {
     return join(this.units, `socket-bypass-${this.instance}.service`);
   }
 
+  /** Of this version, and what it says that it has loaded. */
+  haveSystemd(version: number, loaded = "loaded"): void {
+    const enabled = join(this.notes, "enabled");
+    const looks = [
+      `case $1 in --version) echo "systemd ${version} (${version}.1)"; exit ;;`,
+      `is-enabled) [ -e ${enabled} ]; exit ;;`,
+      `show) echo LoadState=${loaded}; exit ;;`,
+      `status) echo "     Loaded: ${loaded} (Reason: it says so)"; exit ;; esac`,
+    ];
+    const acts = `case $1 in enable) : >${enabled} ;; disable) rm -f ${enabled} ;; esac`;
+    writeTool(this, "systemctl", [...looks, `echo "$*" >>${this.notes}/calls`, acts].join("\n"));
+  }
+
   calls(): string[] {
-    const file = join(this.units, "calls");
+    const file = join(this.notes, "calls");
     return fs.existsSync(file) ? fs.readFileSync(file, "utf8").trim().split("\n") : [];
   }
 
   static make(shell: (typeof shells)[number]): BootHost {
     const host = new BootHost(shell);
-    const enabled = join(host.units, "enabled");
-    const act = `case $1 in is-enabled) [ -e ${enabled} ] ;; enable) : >${enabled} ;; disable) rm -f ${enabled} ;; esac`;
-    writeTool(host, "systemctl", `[ "$1" = is-enabled ] || echo "$*" >>${host.units}/calls\n${act}`);
+    host.haveSystemd(252);
     return host;
   }
 
@@ -70,6 +83,76 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     expect(await host.apply()).toMatchObject({ code: 0 });
     expect([fs.existsSync(host.unit), ...host.calls()]).toEqual([false]);
   });
+
+  test("where its folder is read-only is refused before anything is handed over, and with --boot false everything goes on without it", async () => {
+    const host = BootHost.make(shell);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "ro", "none", host.units]);
+    try {
+      const preflight = await host.verb("preflight");
+      const refused = await host.apply();
+      await host.apply("--boot", "false");
+      const attach = await host.verb("attach", "--drain-seconds", "1");
+      for (const answer of [preflight, refused, attach]) {
+        expect(answer).toMatchObject({ code: 1, stdout: "" });
+        expect(answer.stderr).toContain(
+          `socket-bypass: ${host.units}: expected to write the boot unit socket-bypass-${host.instance}.service there, found it read-only or full; say --boot false (boot: false)`,
+        );
+      }
+      expect(await host.apply("--boot", "false")).toMatchObject({ code: 0, stderr: "" });
+      expect(await host.status()).toMatchObject({ healthy: true, problems: [], epochs: { attach: 0 } });
+      await reboot(host);
+      expect(await host.boot()).toMatchObject({ code: 0, stderr: "" });
+      expect(await host.status()).toMatchObject({ healthy: true });
+      expect(await host.verb("remove")).toMatchObject({ code: 0 });
+      expect(host.calls()).toEqual([]);
+    } finally {
+      execFileSync("umount", [host.units]);
+    }
+  });
+
+  test("goes when it is not wanted any more, comes back when it is, and one of the administrator's stays", async () => {
+    const host = BootHost.make(shell);
+    await host.apply();
+    expect(await host.apply("--boot", "false")).toMatchObject({ code: 0 });
+    expect([fs.existsSync(host.unit), (await host.status()).problems]).toEqual([false, []]);
+    fs.writeFileSync(host.unit, "his own");
+    for (const words of ["attach", "detach"]) {
+      expect(await host.verb(words, ...(words === "attach" ? ["--boot", "false"] : []))).toMatchObject({ code: 0 });
+      expect(fs.readFileSync(host.unit, "utf8")).toBe("his own");
+    }
+    expect(await host.apply()).toMatchObject({ code: 0 });
+    expect(fs.readFileSync(host.unit, "utf8")).toContain("ExecStart=");
+  });
+
+  test("is one that a systemd before 244 takes too, and its attach says what that one cannot do", async () => {
+    const host = BootHost.make(shell);
+    host.haveSystemd(239);
+    const applied = await host.apply();
+    expect(applied).toMatchObject({ code: 0 });
+    expect(applied.stderr).toBe(
+      "socket-bypass: note: systemd 239: expected 244 or newer, which can try a unit of this kind again; a boot start that fails is not tried again\n",
+    );
+    // With Type=oneshot it would not load it: "Service has Restart= setting other than no".
+    expect(fs.readFileSync(host.unit, "utf8")).not.toContain("Restart=");
+    expect(await host.apply()).toMatchObject({ code: 0, stderr: "" });
+    host.haveSystemd(244);
+    expect((await host.status()).epochs.attach).toBe(1);
+    expect(await host.apply()).toMatchObject({ code: 0, stderr: "" });
+    expect(fs.readFileSync(host.unit, "utf8")).toContain("\nRestart=on-failure\n");
+  });
+
+  test.each(["bad-setting", "error", "masked"])(
+    "that systemd does not load (%s) fails the attach, in its words",
+    async (state) => {
+      const host = BootHost.make(shell);
+      host.haveSystemd(252, state);
+      const refused = await host.apply();
+      expect(refused).toMatchObject({ code: 1, stdout: "" });
+      expect(refused.stderr).toContain(
+        `${host.unit}: expected systemd to take it, found: Loaded: ${state} (Reason: it says so); it serves, but starts at no boot`,
+      );
+    },
+  );
 
   test("starts all that was declared after the pins and attachments of a boot are gone, and is all whole again", async () => {
     const host = BootHost.make(shell);
@@ -130,7 +213,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     async (place) => {
       const first = BootHost.make(shell);
       const second = BootHost.make(shell);
-      second.units = second.systemd = first.units;
+      second.units = first.units;
       second.toolFolder = first.toolFolder;
       const where = place === "the same" ? ["--state-dir", first.stateDir] : [];
       const shared = ["--cgroup", first.cgroup, "--take-over", ...where];

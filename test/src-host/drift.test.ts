@@ -93,7 +93,7 @@ test("finds in the line of a step the number that it was told, and 0 where it wa
   const bundle = { digest: "00", isSource: false };
   const lines = (epochs: Record<string, number>) => [
     shellLine(loadProgram({ ...on, epochs }, "track")),
-    boundedLine("sudo -n", 300, installObject({ ...on, epochs }, bundle, { cgroup: "/", takeOver: false })),
+    boundedLine("sudo -n", 300, installObject({ ...on, epochs }, bundle, { cgroup: "/", takeOver: false, boot: true })),
   ];
   expect(lines({}).map(epochIn)).toEqual([0, 0]);
   expect(lines({ track: 7, object: 1795578705 }).map(epochIn)).toEqual([7, 1795578705]);

@@ -25,12 +25,12 @@ const policy = { everything: false, ports: [], cidrs: [], enabled: true, queueBy
 
 test.each([
   [
-    installObject(on, { digest: "d1", isSource: false }, { cgroup: "/", takeOver: false }),
+    installObject(on, { digest: "d1", isSource: false }, { cgroup: "/", takeOver: false, boot: true }),
     `sh -s -- object install --cgroup / ${end} --digest d1`,
   ],
   [
-    installObject(on, { digest: "d1", isSource: true }, { cgroup: "/a", takeOver: true }),
-    `sh -s -- object install --cgroup /a --compile --take-over ${end} --digest d1`,
+    installObject(on, { digest: "d1", isSource: true }, { cgroup: "/a", takeOver: true, boot: false }),
+    `sh -s -- object install --cgroup /a --compile --take-over --boot false ${end} --digest d1`,
   ],
   [createMap(on, { sockets: 64, pendingPairs: 128 }), `${there} map create --sockets 64 --pending 128 ${end}`],
   [loadProgram(on, "track"), `${there} program load track ${end}`],
@@ -46,12 +46,12 @@ test.each([
   [attachVerdict({ ...on, epochs: { verdict: 3, map: 4 } }), `${there} verdict attach ${end} --epoch 3`],
   [attachVerdict({ ...on, epochs: { verdict: 0 } }), `${there} verdict attach ${end}`],
   [
-    attachCgroup(on, { cgroup: "/", takeOver: false, adopt: false, spliceGuard: false }),
+    attachCgroup(on, { cgroup: "/", takeOver: false, adopt: false, spliceGuard: false, boot: true }),
     `${there} attach --cgroup / ${end}`,
   ],
   [
-    attachCgroup(on, { cgroup: "/b", takeOver: true, adopt: true, spliceGuard: true }),
-    `${there} attach --cgroup /b --take-over --adopt --splice-guard ${end}`,
+    attachCgroup(on, { cgroup: "/b", takeOver: true, adopt: true, spliceGuard: true, boot: false }),
+    `${there} attach --cgroup /b --take-over --adopt --splice-guard --boot false ${end}`,
   ],
   [
     attachVerdict({ ...on, stateDir: "/opt/sb" }),
