@@ -253,7 +253,9 @@ record() { put_link "$B/$instance/$1" "$2"; }
 
 keep() { # NAME TEXT
 	[ "$(kept "$1")" != "$2" ] || return 0
-	say "$2" >"$home/$1-new" || exit
+	# Not every shell says that the disk is full, nor by its status.
+	why=$( (say "$2" >"$home/$1-new") 2>&1)
+	[ "$(cat "$home/$1-new" 2>/dev/null)" = "$2" ] || err "$home/$1: expected to write it, found: ${why:-less than was written}; is the disk full?"
 	ensure mv -f "$home/$1-new" "$home/$1"
 	changed=1
 }

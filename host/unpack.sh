@@ -32,16 +32,22 @@ is_safe() (
 	esac
 )
 
+# Twice what the largest bundle takes. A short file is the only thing that some tools tell of a full disk.
+has_room() {
+	dd if=/dev/zero of="$folder/room" bs=65536 count=64 2>/dev/null || return
+	[ "$(wc -c <"$folder/room")" -eq 4194304 ] && rm -f "$folder/room"
+}
+
 # The probe runs from here before anything is installed, so the folder must not be on a noexec mount (often /tmp and /run are).
 make_folder() {
 	for parent in "${TMPDIR:-/tmp}" /var/tmp /run /var/lib; do
 		is_safe "$parent" || continue
 		folder=$(mktemp -d "$parent/socket-bypass-XXXXXX" 2>/dev/null) || continue
-		printf '#!/bin/sh\nexit 0\n' >"$folder/try" && chmod 0700 "$folder/try" && "$folder/try" 2>/dev/null && return
+		printf '#!/bin/sh\nexit 0\n' >"$folder/try" && chmod 0700 "$folder/try" && "$folder/try" 2>/dev/null && has_room && return
 		rm -rf "$folder"
 		folder=
 	done
-	err "folder: expected one of root's that allows execution among ${TMPDIR:-/tmp}, /var/tmp, /run and /var/lib, found none; remount one of them without noexec"
+	err "folder: expected one of root's that allows execution and has 4 MiB of room among ${TMPDIR:-/tmp}, /var/tmp, /run and /var/lib, found none; make room in one of them, or remount it without noexec"
 }
 
 # Five digits are four bytes. awk counts and the shell writes, for no awk writes every byte.
@@ -86,13 +92,18 @@ main() {
 		flag=$word
 	done
 	[ -n "$digest" ] || err "expected --digest SHA256, found none" 2
-	need awk chmod gzip ls mktemp rm sha256sum tar
+	need awk chmod dd gzip ls mktemp rm sha256sum tar wc
 	trap '' HUP PIPE
 	trap finish EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	make_folder
-	decode | gzip -dc >"$folder/bundle.tar"
+	why=$(decode 2>/dev/null | gzip -dc 2>&1 >"$folder/bundle.tar")
+	case $why in
+	*[Ss]pace* | *[Qq]uota* | *[Ww]rite*) err "bundle: expected to write it to $folder, found: $why; make room there, or name another folder by TMPDIR" ;;
+	esac
+	# bash keeps what stands before the last line in a file of its own.
+	[ -s "$folder/bundle.tar" ] || err "bundle: expected one behind this script, found nothing; it was cut on the way, or the shell found no room in ${TMPDIR:-/tmp}: make room there, or send it again"
 	found=$(sha256sum <"$folder/bundle.tar")
 	found=${found%% *}
 	[ "$found" = "$digest" ] || err "bundle: expected digest $digest, found $found; it was cut or changed on the way, send it again"

@@ -58,7 +58,10 @@ describe.skipIf(isSkipped).each(shells)("the bundle through stdin of %s", (shell
     const middle = lines.length - 100;
     const cut = [...lines.slice(0, middle), "__BUNDLE__", ""].join("\n");
     const changed = [...lines.slice(0, middle), ...lines.slice(middle + 1)].join("\n");
-    for (const broken of [cut, changed, unpack]) {
+    const empty = await send(host, unpack, digest);
+    expect(empty).toMatchObject({ code: 1, stdout: "" });
+    expect(empty.stderr).toContain("bundle: expected one behind this script, found nothing; it was cut on the way");
+    for (const broken of [cut, changed]) {
       const TMPDIR = temporaryFolder();
       const { code, stdout, stderr } = await send(host, broken, digest, { TMPDIR });
       expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
@@ -88,6 +91,45 @@ describe.skipIf(isSkipped).each(shells)("the bundle through stdin of %s", (shell
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr).toContain("socket-bypass: --cgroup /nowhere: expected the folder");
   });
+
+  test("goes to the next folder where one is full, and where all are says so", async () => {
+    const host = new Host(shell);
+    const { script, digest } = pack(host.bundle);
+    const full = temporaryFolder();
+    const sent = join(temporaryFolder(), "sent");
+    fs.writeFileSync(sent, script);
+    const words = ["-s", "--", "object", "install", ...host.common, "--generation", host.generation];
+    const inFull = (folders: string[]) => {
+      const mounts = folders.map((folder) => `mount -t tmpfs -o size=256k none ${folder} && chmod 0755 ${folder}`);
+      const line = [...mounts, `exec sh "$@" --cgroup ${host.cgroup} --digest ${digest} <${sent}`].join(" && ");
+      const env = { ...host.env, TMPDIR: full, PATH: `${shellFolder(shell)}:${process.env.PATH}` };
+      return run("unshare", ["--mount", "sh", "-c", line, "sh", ...words], env);
+    };
+    const refused = await inFull([full, "/var/tmp", "/run", "/var/lib"]);
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toBe(
+      `socket-bypass: folder: expected one of root's that allows execution and has 4 MiB of room among ${full}, /var/tmp, /run and /var/lib, found none; make room in one of them, or remount it without noexec\n`,
+    );
+    expect(await inFull([full])).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test.each([8, 32, 64, 128, 256])(
+    "says that the state directory is full, at whatever file, with %i KiB",
+    async (size) => {
+      const host = new Host(shell);
+      const folder = join(host.stateDir, "..");
+      const line = `mount -t tmpfs -o size=${size}k,mode=0755 none ${folder} && sh "$@"; code=$?; ls -A ${folder}; exit $code`;
+      const script = join(host.bundle, "socket-bypass");
+      const words = ["object", "install", ...host.common, "--generation", host.generation, "--cgroup", host.cgroup];
+      const PATH = `${shellFolder(shell)}:${process.env.PATH}`;
+      const env = { ...host.env, PATH };
+      const refused = await run("unshare", ["--mount", "sh", "-c", line, "sh", script, ...words], env);
+      expect(refused).toMatchObject({ code: 1, stdout: "" });
+      expect(refused.stderr).toMatch(
+        /^socket-bypass: .*expected .*found: .*(No space left on device|; is the disk full\?)$/m,
+      );
+    },
+  );
 
   test("leaves no folder behind when it is stopped in the middle", async () => {
     const host = new Host(shell);
