@@ -869,7 +869,7 @@ do_attach() {
 	check_cgroup
 	check_rivals
 	[ "$verb" != attach ] || refuse_kernel
-	check_boot
+	[ "$verb" = 'boot start' ] || check_boot
 	# The step of the self-test may have run before a reboot into another kernel.
 	[ -z "$(kept kernel)" ] || is_proven || run_selftest
 	build verdict
@@ -918,9 +918,12 @@ do_attach() {
 	detach_program "$mine/track" "$cgroup_folder"
 	keep cgroup "$cgroup"
 	put_link "$home/current" "$generation"
-	[ "$boot" = true ] || disable_boot
-	keep boot "$boot"
-	[ "$boot" = false ] || enable_boot
+	# What runs at boot leaves alone what runs it, and may not write there.
+	if [ "$verb" != 'boot start' ]; then
+		[ "$boot" = true ] || disable_boot
+		keep boot "$boot"
+		[ "$boot" = false ] || enable_boot
+	fi
 	[ -z "$adopt" ] || adopt_too
 }
 
@@ -1023,9 +1026,10 @@ find_systemd() { # -> $systemd_version, 0 where it does not say
 
 wants_unit() { [ -d "$systemd" ] && [ "$(kept boot)" != false ]; }
 
-# The path of the script has no blank and no percent sign. ProtectKernelTunables would make bpffs read-only. The self-test makes a
-# network of its own. The line before the script is what is_safe() says, of the script that would say it: systemd takes "$$" for
-# "$" and "%%" for "%". Before 244 it does not start a oneshot unit that has Restart=.
+# The path of the script has no blank and no percent sign. The line before the script is what is_safe() says, of the script that
+# would say it: systemd takes "$$" for "$" and "%%" for "%". ProtectKernelTunables would make bpffs read-only, PrivateNetwork would
+# show another network's net.mptcp.enabled; the self-test makes a network of its own. Before 244 systemd does not start a oneshot
+# unit that has Restart=, and may have mounted no bpffs: one that the script mounts in the sandbox would go with it.
 boot_unit() {
 	find_systemd
 	cat <<-END
@@ -1046,21 +1050,31 @@ boot_unit() {
 			Restart=on-failure
 			RestartSec=10
 			RestartPreventExitStatus=3
+			LockPersonality=yes
+			MemoryDenyWriteExecute=yes
+			PrivateDevices=yes
+			PrivateTmp=yes
+			ProtectClock=yes
+			ProtectHome=yes
+			ProtectHostname=yes
+			ProtectKernelModules=yes
+			ProtectSystem=strict
+			ReadWritePaths=$state_dir
+			RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+			RestrictNamespaces=net
+			RestrictRealtime=yes
+			RestrictSUIDSGID=yes
+			SystemCallArchitectures=native
+			SystemCallErrorNumber=EPERM
+			SystemCallFilter=@system-service bpf membarrier
+			SystemCallFilter=~@keyring @setuid
 		END
 	fi
 	cat <<-END
 		TimeoutStartSec=300
 		CapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYSLOG CAP_SYS_RESOURCE
 		NoNewPrivileges=yes
-		LockPersonality=yes
-		PrivateDevices=yes
-		ProtectClock=yes
-		ProtectHome=yes
-		ProtectKernelModules=yes
-		ProtectSystem=strict
-		RestrictNamespaces=net
-		RestrictRealtime=yes
-		ReadWritePaths=$state_dir
+		UMask=0077
 
 		[Install]
 		WantedBy=multi-user.target
@@ -1145,8 +1159,7 @@ cmd_boot_start() {
 	is_generation "$generation" || err "$home/current: expected the serving generation, found none; run pulumi up again"
 	shape=$(kept shape) owner=$(kept owner) cgroup=$(kept cgroup)
 	sockets=${shape% *} pending=${shape#* }
-	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue) splice_guard=$(kept splice-guard) boot=$(kept boot)
-	boot=${boot:-true}
+	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue) splice_guard=$(kept splice-guard)
 	! is_proven || off=1
 	refuse_kernel
 	clean_cgroup

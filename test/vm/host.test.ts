@@ -47,7 +47,7 @@ describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
         const [, exposure] =
           /exposure level for \S+: ([\d.]+)/.exec(vm.run(`systemd-analyze security --no-pager ${unit}`)) ?? [];
         expect(Number(exposure)).toBeGreaterThan(0);
-        expect(Number(exposure)).toBeLessThan(6.5);
+        expect(Number(exposure)).toBeLessThan(4);
       },
       5 * minutes,
     );
