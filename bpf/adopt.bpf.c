@@ -7,12 +7,11 @@
  *	PASSIVE  a passive end that somebody published himself to enrols too; if it cannot, the active end goes out again
  *
  * The kernel holds the lock of the socket meanwhile. Nothing is redirected to an end before it has enrolled itself and knows its
- * peer: the peer begins in SPILL, and is_drained() wants to see both in the map.
+ * peer: the peer begins in SPILL, and look_whether_drained() wants to see both in the map.
  */
 #include "leave.h"
 #include "policy.h"
 
-#define TCP_ESTABLISHED 1
 #ifndef CALLBACKS /* a test build may name an option that no kernel has */
 #define CALLBACKS 1008 /* TCP_BPF_SOCK_OPS_CB_FLAGS, since Linux 6.12 */
 #endif

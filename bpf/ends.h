@@ -34,7 +34,7 @@
  *	(count_hidden_calls()).
  *	which of them are in the bypass: as many as hold the psock, less a redirect (which only a second thread
  *	of the peer can be in while the peer asks). If all calls are, none can come to sleep in plain
- *	tcp_recvmsg(), where redirected bytes neither wake nor reach it (is_drained_once()).
+ *	tcp_recvmsg(), where redirected bytes neither wake nor reach it (look_once_whether_drained()).
  *	that a call without any trace is on its way there only when another one took the last byte by TCP since
  *	it looked: so not where only one call is possible, nor where none ever sleeps (O_NONBLOCK), nor some
  *	time after the last byte. What is asleep can be seen, and has to hold the psock.
@@ -470,46 +470,79 @@ static __always_inline bool is_length_changed(struct tcp_sock *sender, struct tc
 	return LOAD(struct tcp_sock, sender, snd_una) != LOAD(struct tcp_sock, reader, rcv_wup);
 }
 
-SUBPROGRAM bool is_drained_once(const struct socket_state *own)
+/* UNSURE: DRAINED if the reader that is seen asleep, `lone_reader`, is the only one. */
+enum drained { NOT_DRAINED, UNSURE, DRAINED };
+
+VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)own->own.sock,
-			*peer = (struct tcp_sock *)own->peer.sock;
+	struct tcp_sock *tp, *peer;
 	__u32 written = 0, copied = 1;
 	struct waiters waiters;
 	struct sk_psock *psock;
-	bool is_explained;
+	bool is_explained, is_sure;
 
+	if (!own)
+		return NOT_DRAINED;
+	tp = (struct tcp_sock *)own->own.sock;
+	peer = (struct tcp_sock *)own->peer.sock;
 	if (BPF_CORE_READ_INTO(&written, tp, write_seq) ||
 	    BPF_CORE_READ_INTO(&copied, peer, copied_seq))
-		return false;
+		return NOT_DRAINED;
 	if (written != copied || is_owned(&own->peer))
-		return false;
+		return NOT_DRAINED;
 	if (is_length_changed(tp, peer) || BPF_CORE_READ_BITFIELD_PROBED(peer, repair))
-		return false;
+		return NOT_DRAINED;
 	psock = get_psock(&own->peer);
 	if (!psock)
-		return false;
+		return NOT_DRAINED;
 	look_at_waiters(&own->peer, &waiters);
 	if (waiters.sleepers < 0 || waiters.sleepers > 2)
-		return false;
+		return NOT_DRAINED;
 	is_explained = count_hidden_calls(&own->peer, psock, &waiters) <= 0;
-	if (!is_explained && !is_settled(&own->peer))
-		return false;
-	return !waiters.sleepers || are_sleepers_in_bypass(own, psock, &waiters, is_explained);
+	is_sure = is_explained || is_settled(&own->peer);
+	if (waiters.sleepers > 1 || (waiters.sleepers && waiters.threads[0] != own->lone_reader)) {
+		own->lone_reader = waiters.threads[0];
+		own->doubts = 0;
+	}
+	if (waiters.sleepers && !are_sleepers_in_bypass(own, psock, &waiters, is_explained))
+		return NOT_DRAINED;
+	if (is_sure)
+		return DRAINED;
+	return waiters.sleepers == 1 ? UNSURE : NOT_DRAINED;
 }
 
 /*
  * Whether the reader has taken every byte sent by TCP and no call of it sits inside plain tcp_recvmsg(), which redirected bytes
  * neither wake nor reach. Without this test they overtake or strand.
  */
-static __always_inline bool is_drained(const struct socket_state *own)
+static __always_inline enum drained look_whether_drained(struct socket_state *own)
 {
+	enum drained first, second;
 	__u64 barrier = 0;
 
-	if (!is_end(&own->peer) || !is_drained_once(own))
-		return false;
+	if (!is_end(&own->peer))
+		return NOT_DRAINED;
+	first = look_once_whether_drained(own);
+	if (first == NOT_DRAINED)
+		return NOT_DRAINED;
 	__sync_fetch_and_add(&barrier, 1); /* the two looks must not be merged or reordered */
-	return is_drained_once(own) && is_end(&own->peer);
+	second = look_once_whether_drained(own);
+	if (!is_end(&own->peer))
+		return NOT_DRAINED;
+	return first < second ? first : second;
+}
+
+/*
+ * A socket with a second descriptor may have a second reader: one that is busy elsewhere, and may come back to it while the first takes
+ * the last byte by TCP. After so many looks, over so long a time, at which the same thread always was the one that slept, the
+ * descriptor is taken for one that nobody reads by (dup(), a parent after fork()).
+ */
+static __always_inline bool is_doubt_old(struct socket_state *own)
+{
+	if (!own->doubts)
+		own->doubted = bpf_jiffies64();
+	own->doubts++;
+	return own->doubts > DOUBTS && bpf_jiffies64() - own->doubted >= ADOPT_JIFFIES;
 }
 
 #endif

@@ -58,6 +58,8 @@ enum reason {
 	PEER_GONE,
 	LEFT,
 	OPTIONS,
+	READER_SHARED,
+	READER_LOCKED,
 };
 
 static const char reasons[][16] = {
@@ -72,6 +74,8 @@ static const char reasons[][16] = {
 	"peer-gone",
 	"left",
 	"options",
+	"reader-shared",
+	"reader-locked",
 };
 
 /* Either psock is 0 where its end is not in the map; that of the peer, who may feed this end, also where there is none. */
@@ -131,10 +135,12 @@ static __always_inline enum reason explain(const struct socket_state *own, bool 
 
 	if (!own->peer.cookie || own->mode == MODE_WAIT)
 		return PEER_UNKNOWN;
+	if (own->mode == MODE_LEAVE && own->flags & FLAG_LOCKED)
+		return READER_LOCKED;
 	if (own->mode == MODE_LEAVE && own->strikes >= STRIKES)
 		return SMALL_MESSAGES;
 	if (own->mode == MODE_LEAVE && is_spill_long(own))
-		return MUCH_BY_TCP;
+		return own->flags & FLAG_DOUBTFUL ? READER_SHARED : MUCH_BY_TCP;
 	if (own->mode == MODE_LEAVE && own->flags & FLAG_OPTIONS)
 		return OPTIONS;
 	if (!is_peer_in)
@@ -147,7 +153,9 @@ static __always_inline enum reason explain(const struct socket_state *own, bool 
 		return TCP_UNREAD;
 	if (!own->sent)
 		return NOTHING_SENT;
-	/* is_drained() knows more, but there is no stack for it beside a copy of the state. */
+	if (own->flags & FLAG_DOUBTFUL)
+		return READER_SHARED;
+	/* redirect knows more, but there is no stack for it beside a copy of the state. */
 	look_at_waiters(&own->peer, &waiters);
 	return waiters.sleepers ? READER_ASLEEP : NEXT_MESSAGE;
 }

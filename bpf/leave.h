@@ -5,9 +5,13 @@
 
 #include "ends.h"
 
+#define TCP_ESTABLISHED 1
+#define TCP_CLOSE_WAIT 8
 #define SOL_TCP 6
 #define TCP_NOTSENT_LOWAT 25
-#define OUR_CALLBACKS (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
+#define TCP_RTO_MAX_MS 44 /* since Linux 6.15 */
+#define OUR_CALLBACKS \
+	(BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG)
 
 static __always_inline __u32 get_lowat(const struct socket_state *own)
 {
@@ -38,6 +42,58 @@ static __always_inline __u32 get_disconnects(const struct socket_state *own)
 	return LOAD(struct sock, own->own.sock, sk_disconnects);
 }
 
+static __always_inline bool is_with_application(const struct bpf_sock_ops *ctx)
+{
+	return ctx->state == TCP_ESTABLISHED || ctx->state == TCP_CLOSE_WAIT;
+}
+
+/*
+ * A reader by edge-triggered epoll may have so much unread by the bypass that TCP has no room behind it. TCP then asks again less and
+ * less often, up to two minutes apart, while a reader that goes on takes what the bypass has at once, and waits. Only while the
+ * application has the socket: of a closed one the kernel gives up what is unsent once its timer is at its longest.
+ */
+static __always_inline bool needs_short_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	struct sk_psock *psock = get_psock(&own->peer);
+
+	if (!is_with_application(ctx) || own->mode < MODE_SPILL || own->mode == MODE_BYPASS)
+		return false;
+	return psock && is_end(&own->peer) && has_redirected_bytes(psock);
+}
+
+static __always_inline void shorten_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	int before = 0, most = LONGEST_TIMER_MS;
+
+	if (bpf_getsockopt(ctx, SOL_TCP, TCP_RTO_MAX_MS, &before, sizeof(before)) || before <= most)
+		return;
+	if (!bpf_setsockopt(ctx, SOL_TCP, TCP_RTO_MAX_MS, &most, sizeof(most)))
+		own->timer = before;
+}
+
+static __always_inline void restore_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	int before = own->timer, now = 0;
+
+	own->timer = 0;
+	if (!bpf_getsockopt(ctx, SOL_TCP, TCP_RTO_MAX_MS, &now, sizeof(now)) &&
+	    now == LONGEST_TIMER_MS)
+		bpf_setsockopt(ctx, SOL_TCP, TCP_RTO_MAX_MS, &before, sizeof(before));
+}
+
+/* At each ACK of new bytes, and each time that bytes are sent again. */
+SUBPROGRAM void set_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	bool is_short = own->timer;
+
+	if (needs_short_timer(ctx, own) == is_short)
+		return;
+	if (is_short)
+		restore_timer(ctx, own);
+	else
+		shorten_timer(ctx, own);
+}
+
 static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	int none = 0;
@@ -45,7 +101,9 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 	if ((own->flags & FLAG_LOWAT) && get_lowat(own) == NOTSENT_LOWAT)
 		bpf_setsockopt(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, &none, sizeof(none));
 	own->flags &= ~FLAG_LOWAT;
-	/* STATE_CB stays: it costs little, and another program may have asked for it too. */
+	if (own->timer)
+		restore_timer(ctx, own);
+	/* The others stay: they cost little, and another program may have asked for them too. */
 	if (!(own->flags & FLAG_RTT_THEIRS))
 		bpf_sock_ops_cb_flags_set(ctx,
 					  ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);

@@ -41,8 +41,19 @@ static __always_inline void note_sender(struct socket_state *own)
 	if (own->sender == thread)
 		return;
 	if (own->sender)
-		own->flags |= FLAG_SENDERS;
+		own->flags |= FLAG_SENDERS | FLAG_SENDERS_NOW;
 	own->sender = thread;
+}
+
+/* A thread that has not sent for so long is in no send: one that sleeps in it is seen, like any other. */
+static __always_inline void age_senders(struct socket_state *own)
+{
+	if (bpf_jiffies64() - own->aged <= REFRESH_JIFFIES)
+		return;
+	own->aged = bpf_jiffies64();
+	if (!(own->flags & FLAG_SENDERS_NOW))
+		own->flags &= ~FLAG_SENDERS;
+	own->flags &= ~FLAG_SENDERS_NOW;
 }
 
 /* WAIT: the passive end publishes itself; an active end that waits in vain must first make sure that nobody will. */
@@ -160,6 +171,8 @@ SUBPROGRAM bool is_kept_by_options(struct socket_state *own)
 
 SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)
 {
+	enum drained drained;
+
 	if ((own->flags & FLAG_ADOPTED) && is_too_early(own))
 		return;
 	own->spilled += size;
@@ -168,17 +181,24 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 		enter(own, MODE_LEAVE);
 		return;
 	}
+	age_senders(own);
 	if (own->largest && size > own->largest)
 		return; /* the next look would send it back */
 	if (get_knob(KNOB_GUARD) && GET(&own->peer, reader) != READER_RECEIVED)
 		return;
-	if (!is_drained(own) || is_memory_short(own, false))
+	drained = look_whether_drained(own);
+	if (drained == UNSURE && !is_doubt_old(own)) {
+		own->flags |= FLAG_DOUBTFUL;
+		count(COUNT_DOUBTFUL_MESSAGES);
+		return;
+	}
+	if (drained == NOT_DRAINED || is_memory_short(own, false))
 		return;
 	if (is_kept_by_options(own)) {
 		enter(own, MODE_LEAVE);
 		return;
 	}
-	own->flags &= ~FLAG_ADOPTED;
+	own->flags &= ~(FLAG_ADOPTED | FLAG_DOUBTFUL);
 	count(COUNT_RETURNS);
 	enter(own, MODE_BYPASS);
 	own->written = get_written(sk);
@@ -188,6 +208,7 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 	own->queued = 0;
 	own->limit = 0;
 	own->empty_bytes = own->bytes;
+	own->doubts = 0;
 }
 
 /*
@@ -275,6 +296,7 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 		queued = own->bytes - own->empty_bytes;
 	}
 	flush_counts(own);
+	age_senders(own);
 	own->look_messages = own->messages;
 	own->look_bytes = own->bytes;
 	own->queued = queued;
@@ -345,18 +367,19 @@ static __always_inline void look_at_guard(struct socket_state *own)
 struct holder { /* of a reader's lock */
 	__u64 sock;
 	__u64 state; /* address of what is kept for that end, 0: unknown */
+	__u64 is_near;
 };
 
 /* Whether a redirect need not wait long: nobody holds the lock, or one who is in this very program and about to release it. */
-static long is_lock_near(__u32 unused, const struct holder *holder)
+static long look_at_lock(__u32 unused, struct holder *holder)
 {
 	const struct socket_state *its = (void *)holder->state;
 	__u32 is_waiting = 0;
 
-	if (!LOAD(struct sock, holder->sock, sk_lock.owned))
-		return 1;
-	return its && !bpf_probe_read_kernel(&is_waiting, sizeof(is_waiting), &its->is_waiting) &&
-	       is_waiting;
+	if (LOAD(struct sock, holder->sock, sk_lock.owned) && its)
+		bpf_probe_read_kernel(&is_waiting, sizeof(is_waiting), &its->is_waiting);
+	holder->is_near = is_waiting || !LOAD(struct sock, holder->sock, sk_lock.owned);
+	return holder->is_near;
 }
 
 /*
@@ -368,17 +391,27 @@ static long is_lock_near(__u32 unused, const struct holder *holder)
  */
 SUBPROGRAM bool is_lock_held(struct socket_state *own)
 {
-	struct holder holder = { own->peer.sock, (__u64)find_state(&own->peer) };
+	struct holder holder = { own->peer.sock, (__u64)find_state(&own->peer), false };
 	__u64 barrier = 0;
-	bool is_held;
 
 	own->is_waiting = 1;
 	__sync_fetch_and_add(&barrier, 1); /* the other end must see it before we look */
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) /* Linux 5.17 */
-		bpf_loop(LOCK_LOOKS, is_lock_near, &holder, 0);
-	is_held = !is_lock_near(0, &holder);
+		bpf_loop(LOCK_LOOKS, look_at_lock, &holder, 0);
+	else
+		look_at_lock(0, &holder);
 	own->is_waiting = 0;
-	return is_held;
+	return !holder.is_near;
+}
+
+/* A reader that does it on purpose costs its sender the wait each time: not for long. */
+static __always_inline enum mode give_up_lock(struct socket_state *own)
+{
+	own->strikes += LOCK_STRIKES;
+	if (own->strikes < STRIKES)
+		return MODE_SPILL;
+	own->flags |= FLAG_LOCKED;
+	return MODE_LEAVE;
 }
 
 /*
@@ -396,7 +429,7 @@ static __always_inline enum mode look_at_socket(struct socket_state *own)
 	if (state != TCP_ESTABLISHED && LOAD(struct sock, reader->sock, sk_shutdown) & RCV_SHUTDOWN)
 		return MODE_LEAVE; /* TCP resets the connection at the next byte */
 	if (LOAD(struct sock, reader->sock, sk_lock.owned) && is_lock_held(own))
-		return MODE_SPILL;
+		return give_up_lock(own);
 	if (!CAN_CAST)
 		return MODE_BYPASS; /* the rest is asked at each look, for it would cost more */
 	if (!get_psock(reader))

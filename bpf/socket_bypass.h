@@ -2,7 +2,7 @@
 /*
  * What the programs share: constants, maps and what is kept for a socket. docs/architecture.md tells the whole story; the one rule
  * behind it all: a reader takes redirected bytes before TCP bytes, so after a byte was sent by TCP nothing may be redirected in
- * that direction until the reader has taken every TCP byte (is_drained() in ends.h).
+ * that direction until the reader has taken every TCP byte (look_whether_drained() in ends.h).
  */
 #ifndef SOCKET_BYPASS_H
 #define SOCKET_BYPASS_H
@@ -21,8 +21,9 @@
 #define LOOK_BYTES (256 << 10) /* or so many bytes */
 #endif
 #ifndef LOCK_LOOKS
-#define LOCK_LOOKS 4000 /* at a held lock, some 20 ns each, before the message goes by TCP */
+#define LOCK_LOOKS 20000 /* at a held lock, some 20 ns each, before the message goes by TCP */
 #endif
+#define LOCK_STRIKES 8 /* for each time that it was held longer */
 #ifndef ONE_WAY_MESSAGES
 #define ONE_WAY_MESSAGES 8 /* or more since the last look tell a stream from an answer in parts */
 #endif
@@ -63,6 +64,10 @@
 #define ADOPT_JIFFIES \
 	250 /* 0.25 to 2.5 s, by HZ, in which a call that is about to begin when its socket is adopted has begun */
 #endif
+#ifndef DOUBTS
+#define DOUBTS \
+	64 /* looks at least, within ADOPT_JIFFIES at least, that find a reader alone who may not be */
+#endif
 #ifndef SETTLE_US
 #define SETTLE_US \
 	1000000 /* after the last packet, in which a call that was on its way has arrived somewhere */
@@ -80,6 +85,7 @@
 #endif
 
 #define DRAIN_GENTLY 2 /* value of KNOB_DRAIN */
+#define LONGEST_TIMER_MS 1000 /* the least that the kernel takes */
 #define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
 #define MAX_RANGES 64
 #define MAX_CIDRS 64
@@ -117,6 +123,7 @@ enum counter {
 	COUNT_REARMED, /* our callback flag had been taken away */
 	COUNT_DRAINED, /* directions that left because of KNOB_DRAIN */
 	COUNT_REFUSED_OPTIONS, /* sockets, and later directions, with an option that needs TCP */
+	COUNT_DOUBTFUL_MESSAGES, /* by TCP, for no other reason than that the reader's socket may have a second reader */
 	COUNTERS,
 };
 
@@ -154,14 +161,18 @@ enum mode {
 
 #define FLAG_ACTIVE 1u /* this end connected */
 #define FLAG_LOWAT 2u /* TCP_NOTSENT_LOWAT is ours */
-#define FLAG_SENDERS 4u /* more than one thread has sent */
+#define FLAG_SENDERS \
+	4u /* more than one thread has sent within the last two times REFRESH_JIFFIES */
 #define FLAG_PEER_OUT 8u /* LEAVE: the peer is out of the map */
 #define FLAG_RTT_THEIRS 16u /* another program had asked for RTT_CB before */
 #define FLAG_ADOPTED \
 	32u /* enrolled long after it was established, and has not redirected yet: a call on the peer may have begun before */
 #define FLAG_WITHDRAWN 64u /* of an active end: nobody may publish himself to it any more */
-
 #define FLAG_OPTIONS 128u /* an end has set an option that needs TCP */
+#define FLAG_SENDERS_NOW 256u /* another thread has sent since `aged` */
+#define FLAG_DOUBTFUL \
+	512u /* SPILL: at a message since it began, only a second reader that there may be stood against the bypass */
+#define FLAG_LOCKED 1024u /* LEAVE: the reader held its lock too long, too often */
 
 #define READER_RECEIVED 1u
 #define READER_SPLICED 2u
@@ -198,6 +209,11 @@ struct socket_state {
 	__u32 largest; /* message that may be redirected to a peer whose queue is empty, as of the last look; 0: not looked yet */
 	__u32 disconnects; /* sk_disconnects of this socket when it was enrolled */
 	__u32 is_waiting; /* its program waits for the peer's lock, holding its own */
+	__u32 timer; /* TCP_RTO_MAX_MS before it was shortened, 0: it is not */
+	__u64 aged; /* jiffies */
+	__u64 doubted; /* jiffies of the first of `doubts` */
+	__u32 doubts; /* looks that found the same reader alone who may not be */
+	__u32 lone_reader; /* its thread */
 };
 
 struct port_range {

@@ -6,9 +6,7 @@
 #include "leave.h"
 #include "policy.h"
 
-#define TCP_ESTABLISHED 1
 #define TCP_CLOSE 7
-#define TCP_CLOSE_WAIT 8
 #define EBUSY 16
 #define E2BIG 7
 #define ENOMEM 12
@@ -314,10 +312,12 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx)
 {
 	struct socket_state *own;
 
-	if (ctx->args[1] != TCP_CLOSE)
-		return;
 	own = get_state(ctx);
 	if (!own)
+		return;
+	if (own->timer)
+		restore_timer(ctx, own);
+	if (ctx->args[1] != TCP_CLOSE)
 		return;
 	flush_counts(own);
 	learn_length(own);
@@ -334,7 +334,7 @@ static __always_inline void on_rtt(struct bpf_sock_ops *ctx)
 {
 	struct socket_state *own;
 
-	if (ctx->state != TCP_ESTABLISHED && ctx->state != TCP_CLOSE_WAIT)
+	if (!is_with_application(ctx))
 		return; /* the application has closed it, and the kernel takes it out */
 	own = get_state(ctx);
 	if (!own || own->mode == MODE_GONE)
@@ -343,7 +343,16 @@ static __always_inline void on_rtt(struct bpf_sock_ops *ctx)
 		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | OUR_CALLBACKS);
 		count(COUNT_REARMED);
 	}
+	set_timer(ctx, own);
 	leave_map(ctx, own);
+}
+
+static __always_inline void on_retransmission(struct bpf_sock_ops *ctx)
+{
+	struct socket_state *own = get_state(ctx);
+
+	if (own)
+		set_timer(ctx, own);
 }
 
 SEC("sockops")
@@ -371,6 +380,9 @@ int track_sockets(CONTEXT(bpf_sock_ops) context)
 		break;
 	case BPF_SOCK_OPS_RTT_CB:
 		on_rtt(ctx);
+		break;
+	case BPF_SOCK_OPS_RETRANS_CB:
+		on_retransmission(ctx);
 		break;
 	}
 	return 1;

@@ -52,7 +52,7 @@ export LC_ALL=C
 export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin}"
 
 map_names='claims counters knobs notes peers policies services sockets state'
-counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options'
+counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages'
 task_names='adopted seen enrolled other_cgroup policy special busy left noted full refused no_callbacks'
 link=/usr/local/sbin/socket-bypass
 # Internal: tests set these two where no systemd runs.

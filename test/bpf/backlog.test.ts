@@ -61,6 +61,16 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     },
   );
 
+  // Not proven here: how soon the bytes come then. Before Linux 6.15 there is no such option, and all three are 0.
+  test("TCP asks a reader by edges who has no room for it at least once a second, and everything arrives", async () => {
+    const path = await Datapath.make(patient, "--queue-bytes", "100000");
+    const { before, meanwhile, afterwards } = await path.play("backlog.paused_edges");
+    expect(meanwhile).toBe(Math.min(before ?? 0, 1000));
+    expect(afterwards).toBe(before);
+    await expectCounters(path, { pairs: 1, redirected_messages: some, redirect_failed: 0 });
+    await expectEmpty(path);
+  });
+
   test("--queue-bytes moves the limit", async () => {
     const path = await Datapath.make([], "--queue-bytes", "1000000");
     const stalled = path.start("backlog.never_reads");

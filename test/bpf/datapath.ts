@@ -113,6 +113,7 @@ interface Flow {
   readonly verdict: string;
   readonly unread: number;
   readonly mode: number;
+  readonly why: string;
 }
 
 /** One run of a case: `ready()` waits for its next line, `go()` answers it, `result()` is what it returned. */
@@ -383,7 +384,12 @@ export class Datapath {
       return lines
         .filter((line) => line !== "")
         .map((line) => line.split(" "))
-        .map(([, verdict = "", unread, mode]) => ({ verdict, unread: Number(unread), mode: Number(mode) }));
+        .map(([, verdict = "", unread, mode, , , , , , , , why = ""]) => ({
+          verdict,
+          unread: Number(unread),
+          mode: Number(mode),
+          why,
+        }));
     } finally {
       call("rm", pin);
     }

@@ -18,4 +18,11 @@ describe.skipIf(isSkipped)("a reader asleep on a page inside its own recv()", ()
     await expectCounters(path, { pairs: 1, spills: some, redirected_messages: some, redirect_failed: 0 });
     await expectEmpty(path);
   });
+
+  test("is sent to by TCP for good when it sleeps there again and again: each time costs its sender a wait", async () => {
+    const path = await Datapath.make(patient);
+    await path.play("lock.asleep_often");
+    await expectCounters(path, { pairs: 1, redirected_messages: some, leaves: some, gone: 2, redirect_failed: 0 });
+    await expectEmpty(path);
+  });
 });

@@ -20,6 +20,30 @@ describe.skipIf(isSkipped)("two workers that block in recv() on one socket", () 
     },
   );
 
+  test("a reader that always sleeps alone is redirected to, though its socket has a second descriptor", async () => {
+    const path = await Datapath.make([...patient, "-DADOPT_JIFFIES=5"]);
+    const busy = path.start("workers.busy");
+    await busy.ready();
+    const counters = path.counters();
+    busy.go();
+    await busy.result();
+    expect(counters).toMatchObject({ pairs: 1, returns: 2, spills: 1, leaves: 0, doubtful_messages: some });
+    expect(counters.tcp_messages).toBeLessThan(3000);
+    await expectEmpty(path);
+  });
+
+  test("flows and a counter say that a second descriptor is why a busy connection goes by TCP", async () => {
+    const path = await Datapath.make(patient);
+    const busy = path.start("workers.busy", 20);
+    await busy.ready();
+    const flows = path.flows();
+    busy.go();
+    await busy.result();
+    expect(flows.map(({ why }) => why)).toEqual(["reader-shared", "reader-shared"]);
+    await expectCounters(path, { pairs: 1, returns: 0, doubtful_messages: some });
+    await expectEmpty(path);
+  });
+
   test("a reader with a second descriptor for its socket is redirected to after a pause", async () => {
     const path = await Datapath.make([...patient, "-DSETTLE_US=20000"]);
     await path.play("workers.duplicated");

@@ -2,6 +2,7 @@
 """Readers that are slow, that stop, and connections that end with bytes unread."""
 import errno
 import os
+import select
 import signal
 import socket
 import struct
@@ -24,6 +25,47 @@ def fill(sock):
             time.sleep(0.01)
     sock.setblocking(True)
     return sent
+
+
+TCP_RTO_MAX_MS = 44
+
+
+def get_longest_timer(sock):
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, TCP_RTO_MAX_MS)
+    except OSError:
+        return 0
+
+
+def paused_edges(size=1000, total=6000):
+    """A reader by edges, who takes a short read for the end, pauses until TCP has no room."""
+    client, server = pair(server_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)])
+    exchange(client, server, 20, size=100)
+    before = get_longest_timer(client)
+    edges = select.epoll()
+    edges.register(server, select.EPOLLIN | select.EPOLLET)
+    client.settimeout(None)
+
+    def send():
+        for _ in range(total):
+            client.sendall(NOISE[:size])
+
+    sender = Thread(send)
+    time.sleep(1.5 * SLOWNESS)
+    timer = get_longest_timer(client)
+    server.setblocking(False)
+    received = bytearray()
+    while len(received) < size * total:
+        assert edges.poll(PATIENCE * 4), f"no edge after {len(received)} bytes"
+        while data := server.recv(40000):
+            received += data
+            if len(data) < 40000:
+                break
+    equal(bytes(received), NOISE[:size] * total, "stream")
+    sender.end(30)
+    server.settimeout(PATIENCE)
+    exchange(client, server, 20)
+    return {"before": before, "meanwhile": timer, "afterwards": get_longest_timer(client)}
 
 
 def never_reads():

@@ -67,3 +67,21 @@ def asleep_in_recv(way, size=100, messages=20):
     equal(receive(client, size * (messages - 1)), NOISE[size : size * messages], "what came behind it")
     server.settimeout(8)
     exchange(client, server)
+
+
+def asleep_often(times=12):
+    """The reader does so again and again, which the sender need not bear."""
+    client, server = pair()
+    client.settimeout(None)
+    for _ in range(times):
+        exchange(client, server)
+        page = SleepingPage()
+        reader = Thread(client.recv_into, memoryview(page.memory), 100)
+        server.sendall(NOISE[:100])
+        page.wait_for_sleeper()
+        sender = Thread(server.sendall, NOISE[100:200])
+        sender.end(timeout=3)
+        page.wake()
+        reader.end()
+        equal(receive(client, 100), NOISE[100:200], "what came behind it")
+    exchange(client, server)

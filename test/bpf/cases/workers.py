@@ -10,7 +10,8 @@ import socket
 import threading
 import time
 
-from common import LIBC, SLOWNESS, Mailbox, Thread, connect, equal, exchange, fork, join, listen
+from common import (LIBC, NOISE, SLOWNESS, Mailbox, Thread, connect, equal, exchange, fork, join, listen, report_line,
+                    serve_echo)
 from lock import SleepingPage
 
 HANG = 4 * SLOWNESS
@@ -134,6 +135,20 @@ def by_processes():
         equal(os.read(read, 1), b"2", "second job")
         join(*pids)
     return {"lost": int(not is_taken)}
+
+
+def busy(messages="3000"):
+    """A child answers without a pause; its parent keeps a descriptor that it does not read by."""
+    client, server = start_pair()
+    client.settimeout(None)
+    child = fork(serve_echo, server)
+    equal(client.recv(1), b"1", "first answer")
+    for i in range(int(messages)):
+        client.sendall(NOISE[i : i + 100])
+        equal(client.recv(100), NOISE[i : i + 100], f"answer {i}")
+    report_line()
+    client.shutdown(socket.SHUT_WR)
+    join(child)
 
 
 def duplicated():
