@@ -22,14 +22,19 @@ need() {
 	done
 }
 
-# Another user's folder, or one that is open to all and not sticky, lets others put their own script in the place of ours.
+# Below another user's folder, or one that is open to all and not sticky, others could put their own script in the place of ours.
 is_safe() (
-	# shellcheck disable=SC2046 # split on purpose: mode, links, user
-	set -f -- $(ls -ldn "$1/" 2>/dev/null)
-	case ${3:-}${1:-} in
-	0d????-??-* | 0d????????[tT]*) ;;
-	*) return 1 ;;
-	esac
+	path=$1
+	while :; do
+		# shellcheck disable=SC2046 # split on purpose: mode, links, user
+		set -f -- $(ls -ldn "$path/" 2>/dev/null)
+		case ${3:-}${1:-} in
+		0d????-??-* | 0d????????[tT]*) ;;
+		*) return 1 ;;
+		esac
+		[ -n "$path" ] || return 0
+		path=${path%/*}
+	done
 )
 
 # Twice what the largest bundle takes. A short file is the only thing that some tools tell of a full disk.
@@ -41,6 +46,7 @@ has_room() {
 # The probe runs from here before anything is installed, so the folder must not be on a noexec mount (often /tmp and /run are).
 make_folder() {
 	for parent in "${TMPDIR:-/tmp}" /var/tmp /run /var/lib; do
+		parent=$(CDPATH='' cd -- "$parent" 2>/dev/null && pwd -P) || continue
 		is_safe "$parent" || continue
 		folder=$(mktemp -d "$parent/socket-bypass-XXXXXX" 2>/dev/null) || continue
 		printf '#!/bin/sh\nexit 0\n' >"$folder/try" && chmod 0700 "$folder/try" && "$folder/try" 2>/dev/null && has_room && return

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { asBase85 } from "../../src/host/base85.js";
-import { copyOf, Host, isSkipped, root, run, shellFolder, shells, temporaryFolder } from "./host.js";
+import { bundle, copyOf, Host, isSkipped, root, run, shellFolder, shells, temporaryFolder } from "./host.js";
 
 const unpack = fs.readFileSync(join(root, "host/unpack.sh"), "utf8");
 
@@ -130,6 +130,24 @@ describe.skipIf(isSkipped).each(shells)("the bundle through stdin of %s", (shell
       );
     },
   );
+
+  test.each([
+    ["another user's", (folder: string) => fs.chownSync(folder, 65534, 65534)],
+    ["open to all and not sticky", (folder: string) => fs.chmodSync(folder, 0o777)],
+  ])("takes no folder below one that is %s", async (_, open) => {
+    const host = new Host(shell);
+    host.bundle = copyOf(host.bundle);
+    fs.writeFileSync(join(host.bundle, "socket-bypass"), '#!/bin/sh\necho "$0"\n');
+    const { script, digest } = pack(host.bundle);
+    const outer = temporaryFolder();
+    const TMPDIR = join(outer, "of-root");
+    fs.mkdirSync(TMPDIR, { mode: 0o700 });
+    expect((await send(host, script, digest, { TMPDIR })).stdout).toContain(`${TMPDIR}/`);
+    open(outer);
+    const { code, stdout } = await send(host, script, digest, { TMPDIR });
+    expect({ code, isThere: stdout.startsWith(outer) }).toEqual({ code: 0, isThere: false });
+    host.bundle = bundle();
+  });
 
   test("leaves no folder behind when it is stopped in the middle", async () => {
     const host = new Host(shell);
