@@ -142,6 +142,8 @@ mount_of() { # TYPE FIRST-CHOICE
 find_places() {
 	bpffs=$(mount_of bpf /sys/fs/bpf) v2=$(mount_of cgroup2 /sys/fs/cgroup)
 	case $bpffs in *[!a-zA-Z0-9/_-]*) err "bpffs: expected a plain mount point, found $bpffs" ;; esac
+	# A pod is given our folder of its node's bpffs and nothing beside it.
+	bpffs=${bpffs%/socket-bypass}
 	B=${bpffs:-/no-bpffs}/socket-bypass
 	# Ubuntu's bpftool is a wrapper that fails under a kernel it has no package for; any of the real ones will do.
 	for tool in bpftool /usr/lib/linux-tools/*/bpftool /usr/lib/linux-tools-*/bpftool; do
@@ -1168,8 +1170,8 @@ cmd_boot_start() {
 
 # --- self-test: own maps and programs, a private cgroup, always removed ---
 
-selftest_parents() { # in a container its own cgroup is the place: it may not move a process out of its cgroup namespace
-	say "${SOCKET_BYPASS_PLACE:-$v2}"
+selftest_parents() {
+	say "$v2"
 	sed -n "s:^0\\:\\::$v2:p" /proc/self/cgroup
 }
 
@@ -1182,7 +1184,9 @@ make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
 }
 
 make_place() { # NAME
-	place=
+	# A pod may make no cgroup. Nothing but the pod's own processes is in its container's, where it runs already.
+	place=${SOCKET_BYPASS_PLACE:-}
+	[ -z "$place" ] || return 0
 	for parent in $(selftest_parents); do
 		place=${parent%/}/socket-bypass-$1-$$
 		ignore mkdir "$place"
@@ -1193,7 +1197,18 @@ make_place() { # NAME
 	[ -n "$place" ] || err "$1: expected to run in a cgroup of its own below $v2, found: $why"
 }
 
+run_in_place() { # CGROUP-FOLDER COMMAND...
+	folder=$1
+	shift
+	if [ -n "${SOCKET_BYPASS_PLACE:-}" ]; then "$@"; else "$probe" cgroup "$folder" -- "$@"; fi
+}
+
 drop_place() { # CGROUP-FOLDER
+	[ -d "$1" ] || return 0
+	if [ "$1" = "${SOCKET_BYPASS_PLACE:-}" ]; then
+		ignore bpf cgroup detach "$1" sock_ops pinned "$trial/track"
+		return 0
+	fi
 	for try in 1 2 3 4 5 6 7 8 9; do
 		while read -r pid; do ignore kill -9 "$pid"; done <"$1/cgroup.procs"
 		rmdir "$1" 2>/dev/null && break
@@ -1212,12 +1227,12 @@ run_selftest() {
 	check_cgroup
 	[ -f "$home/$generation/track.bpf.o" ] || err "$home/$generation: expected the files of the generation, found none; run object install first"
 	cleanup="drop_selftest; $cleanup"
-	was=$changed trial=$B/$instance/selftest
+	was=$changed
 	make_trial "$home/$generation/track.bpf.o" "$home/$generation/redirect.bpf.o"
 	find_probe
 	make_place selftest
 	must cgroup attach "$place" sock_ops pinned "$trial/track" multi
-	answer=$("$probe" cgroup "$place" -- "$probe" selftest --seconds "$timeout")
+	answer=$(run_in_place "$place" "$probe" selftest --seconds "$timeout")
 	code=$?
 	failed=$(say "$answer" | awk '{ n = split($0, part, /":[{]"ok":false/); for (i = 1; i < n; i++) { sub(/.*"/, "", part[i]); printf " %s", part[i] } }')
 	[ "$code$failed" = 0 ] || err "selftest: expected every case to pass, found${failed:- none} failed (exit $code): $answer; nothing was attached to $cgroup"
@@ -1231,6 +1246,8 @@ run_selftest() {
 }
 
 drop_selftest() { # also what a killed run left: nobody else works here while we hold the lock
+	trial=$B/$instance/selftest
+	[ -z "${SOCKET_BYPASS_PLACE:-}" ] || drop_place "$SOCKET_BYPASS_PLACE"
 	for parent in $(selftest_parents); do
 		for place in "${parent%/}"/socket-bypass-selftest-*; do
 			[ ! -d "$place" ] || drop_place "$place"
@@ -1682,7 +1699,8 @@ cmd_bench() {
 	preflight
 	check_plain
 	trial=$B/_try-$$
-	cleanup="ignore rm -rf '$trial'; ignore rmdir '$B'; $cleanup"
+	# Before its pins go, by which a pod detaches the program.
+	cleanup="drop_place '$cgroup_folder'; ignore rm -rf '$trial'; ignore rmdir '$B'; $cleanup"
 	make_folder "$B"
 	make_trial "$(find_file track.bpf.o)" "$(find_file redirect.bpf.o)"
 	cpus=$(sed -n 's/^Cpus_allowed_list:[^0-9]*//p' /proc/self/status | awk -F , '{ for (i = 1; i <= NF; i++) { split($i "-" $i, c, "-"); for (; c[1] + 0 <= c[2] + 0; c[1]++) if (++n < 3) print c[1] } }')
@@ -1695,7 +1713,7 @@ cmd_bench() {
 					case $way in unix) transport=unix ;; *) transport=tcp ;; esac
 					# On a host that is busy enough the shortest runs get no turn.
 					for ms in $((seconds * 1000 / 54)) 500 1000 2000; do
-						answer=$("$probe" cgroup "$cgroup_folder" -- "$probe" bench --mode "${cell% *}" --size "${cell#* }" --transport "$transport" --pin "$cpu,$last" --ms "$ms" 2>&1) && break
+						answer=$(run_in_place "$cgroup_folder" "$probe" bench --mode "${cell% *}" --size "${cell#* }" --transport "$transport" --pin "$cpu,$last" --ms "$ms" 2>&1) && break
 						[ "$ms" != 2000 ] || err "bench: expected a run of $way ($cell) to end well, found: $answer"
 					done
 					[ "$way" != bypass ] || must cgroup detach "$cgroup_folder" sock_ops pinned "$trial/track"

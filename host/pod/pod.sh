@@ -8,8 +8,9 @@
 #        sh pod.sh mount            bpffs at /bpffs, where there is none; the init container
 #        sh pod.sh VERB FLAG...     status, flows, metrics, drain, resume, ... of the host script, by hand
 #
-# The environment says INSTANCE, GENERATION, OWNER, DRAIN_SECONDS and POD_UID. The node's bpffs is at /bpffs and its cgroups are at
-# /sys/fs/cgroup; /state is the pod's own and goes with it. Nothing else of the node is touched.
+# The environment says INSTANCE, GENERATION, OWNER, DRAIN_SECONDS and POD_UID. The node's cgroups are at /sys/fs/cgroup, for
+# reading alone, and of its bpffs the folder socket-bypass is at /bpffs/socket-bypass; /state is the pod's own and goes with it. Nothing
+# else of the node is touched.
 
 set -u
 umask 077
@@ -57,13 +58,20 @@ prepare() {
 	find_place
 }
 
-# The self-test runs in a cgroup below our own: elsewhere a container may not move a process to (cgroup2 mounted with nsdelegate),
-# and what holds for this pod holds there. Of all processes that these files name, ours are the only ones that show.
+# The self-test runs in our own cgroup: a container that may not write to the tree of cgroups makes none, and attaching to one takes no
+# more than reading it. Of all processes that these files name, ours are the only ones that show.
 find_place() {
 	v2=$(awk '$3 == "cgroup2" { if (!path || $2 == "/sys/fs/cgroup") path = $2 } END { print path }' /proc/mounts)
 	[ -n "$v2" ] || return 0
 	place=$(find "$v2" -name cgroup.procs -exec grep -lx -e "$$" {} + 2>/dev/null | head -n 1)
 	[ -z "$place" ] || export SOCKET_BYPASS_PLACE="${place%/cgroup.procs}"
+}
+
+# A kubelet makes the folder of our mount as open as bpffs itself is, and a mount is read-only without the mounts that are below it.
+close_mounts() {
+	ignore chmod 0700 "$bpffs"
+	! awk -v path="$v2" '$2 == path { options = $4 } END { exit options !~ /^rw(,|$)/ }' /proc/mounts ||
+		warn "note: $v2: expected to get the cgroups read-only, found that this pod may write to them; name cgroup v2 itself (cgroupRoot), not a folder above it"
 }
 
 # The instance stands behind what a person types.
@@ -101,7 +109,6 @@ drop_unserved() {
 	[ -d "$bpffs" ] || return 0
 	ignore "${pod%/*}/probe-${pod##*-}" lock "$bpffs" 30 -- sh "$here/pod.sh" drop
 	[ -L "$pins/serving" ] || ignore remove "$before"
-	ignore rmdir "$bpffs"
 }
 
 cmd_drop() { # with the lock held
@@ -118,8 +125,12 @@ cmd_start() {
 	# Also what a container that was killed while it unpacked has left.
 	rm -rf "${state:?}/child" "${state:?}/bin"
 	prepare
-	grep -q ' /bpffs bpf ' /proc/mounts ||
+	# Where the node's folder is a plain one; in sysfs, where systemd mounts bpffs, the kubelet could not make ours.
+	has_bpffs "$bpffs" ||
 		err "bpffs: expected one on the node, found none; mount it there (systemd does), or say mountBpffs: true"
+	[ -z "$v2" ] || [ -n "${SOCKET_BYPASS_PLACE:-}" ] ||
+		err "$v2: expected the cgroup of this container below it, found none; say cgroupRoot: where the nodes have all of cgroup v2"
+	close_mounts
 	before=$(owner_before) stopping=
 	trap 'stopping=1; ignore kill -TERM "$child"' TERM
 	run_apply "$@"
@@ -150,14 +161,15 @@ cmd_stop() {
 	[ ! -s "$state/child" ] || ignore kill -TERM "$(cat "$state/child")"
 	answer=$(remove "$owner")
 	code=$?
-	ignore rmdir "$bpffs"
 	say "removed: ${answer:-failed}"
 	explain "removed: ${answer:-failed, see the log}"
 	exit "$code"
 }
 
+has_bpffs() { grep -q " $1 bpf " /proc/mounts; } # PATH
+
 cmd_mount() {
-	grep -q ' /bpffs bpf ' /proc/mounts || mount -t bpf -o mode=0700,nosuid,nodev,noexec bpf /bpffs ||
+	has_bpffs /bpffs || mount -t bpf -o mode=0700,nosuid,nodev,noexec bpf /bpffs ||
 		err "bpffs: expected to mount it, found the reason above"
 }
 

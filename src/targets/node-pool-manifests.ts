@@ -33,6 +33,8 @@ export interface Pool {
 const files = "/opt/socket-bypass";
 const script = `${files}/pod.sh`;
 const port = 8080;
+/** Of bpffs; the kubelet makes it where it is missing. */
+const ownFolder = "socket-bypass";
 
 /** Pods mount folders of their node, which every other level of Pod Security forbids. */
 export const namespaceLabels = { "pod-security.kubernetes.io/enforce": "privileged" };
@@ -141,10 +143,10 @@ function loaderContainer(pool: Pool): object {
     volumeMounts: [
       { name: "files", mountPath: files, readOnly: true },
       { name: "state", mountPath: "/state" },
-      // Not at its usual place: AppArmor's default profile lets nobody write there.
-      { name: "bpffs", mountPath: "/bpffs", mountPropagation: "HostToContainer" },
-      // Over the container's own view, which ends at its own cgroup.
-      { name: "cgroup", mountPath: "/sys/fs/cgroup", mountPropagation: "HostToContainer" },
+      // Not at its usual place: AppArmor's default profile lets nobody write there. And without what others have pinned.
+      { name: "bpffs", mountPath: `/bpffs/${ownFolder}`, subPath: ownFolder },
+      // Over the container's own view, which ends at its own cgroup. Programs are attached by a descriptor that may only read.
+      { name: "cgroup", mountPath: "/sys/fs/cgroup", readOnly: true },
     ],
   };
 }

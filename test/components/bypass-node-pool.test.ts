@@ -128,6 +128,14 @@ test("the container gets three capabilities, no other right, and a root that it 
   ]);
 });
 
+test("the container gets one folder of bpffs, and the cgroups for reading alone", async () => {
+  const mounts = podOf(await one()).loader.volumeMounts?.filter(({ name }) => ["bpffs", "cgroup"].includes(`${name}`));
+  expect(mounts).toEqual([
+    { name: "bpffs", mountPath: "/bpffs/socket-bypass", subPath: "socket-bypass" },
+    { name: "cgroup", mountPath: "/sys/fs/cgroup", readOnly: true },
+  ]);
+});
+
 test("only mountBpffs adds a container with more rights, before the other one", async () => {
   const { pod } = podOf(await one({ mountBpffs: true }));
   expect(pod.initContainers).toMatchObject([

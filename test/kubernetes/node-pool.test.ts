@@ -90,6 +90,15 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect(metrics).toMatch(/# EOF\n$/);
   });
 
+  test("the log tells that cgroups below the folder of cgroupRoot are not mounted read-only", async () => {
+    const { namespace } = await pool.outputs();
+    const [{ name } = { name: "" }] = await pool.pods();
+    expect(await cluster.kubectl("logs", "-n", namespace, name)).toContain(
+      "note: /sys/fs/cgroup/unified: expected to get the cgroups read-only, found that this pod may write to them; " +
+        "name cgroup v2 itself (cgroupRoot), not a folder above it",
+    );
+  });
+
   test("a second preview finds nothing to change", async () => {
     expect((await pool.preview()).changes).toEqual({});
   });

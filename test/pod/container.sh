@@ -44,7 +44,11 @@ inside() { # FOLDER GROUP NAME COMMAND...
 	: >dev/termination-log
 	mount --bind "$folder/$name.message" dev/termination-log
 	mount -t sysfs -o ro sysfs sys
-	mount --rbind "$folder/bpffs" bpffs
+	# Of bpffs the folder alone, which the kubelet makes; without bpffs nothing is mounted.
+	if mountpoint -q "$folder/bpffs"; then
+		mkdir -p "$folder/bpffs/socket-bypass" bpffs/socket-bypass
+		mount --bind "$folder/bpffs/socket-bypass" bpffs/socket-bypass
+	fi
 	mount --bind "$folder/$name" state
 	chmod 0777 state
 	# As the kubelet lays a ConfigMap out.
@@ -53,6 +57,7 @@ inside() { # FOLDER GROUP NAME COMMAND...
 	ln -s ..1 opt/socket-bypass/..data
 	for file in opt/socket-bypass/..1/*; do ln -s "..data/${file##*/}" "opt/socket-bypass/${file##*/}"; done
 	mount -t cgroup2 none sys/fs/cgroup
+	mount -o remount,bind,ro sys/fs/cgroup
 	ip link set lo up
 	echo $$ >"$group/$name/cgroup.procs"
 	exec unshare --cgroup --pid --fork --kill-child sh "$script" innermost "$@"

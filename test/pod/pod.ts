@@ -90,8 +90,9 @@ export class Node {
 
   /** What is left of any pod. */
   traces(): string[] {
-    // The records are links, which lead nowhere.
-    const found = execFileSync("find", [this.bpffs, "-mindepth", "1", "!", "-name", "*.debug"], { encoding: "utf8" });
+    // The records are links, which lead nowhere. The folder is a mount of the pod, which cannot remove it.
+    const kept = ["!", "-name", "*.debug", "!", "-path", join(this.bpffs, "socket-bypass")];
+    const found = execFileSync("find", [this.bpffs, "-mindepth", "1", ...kept], { encoding: "utf8" });
     const pinned = found.split("\n").filter(Boolean).sort();
     return [...pinned, ...this.attached().map((id) => `program ${id}`)];
   }
