@@ -5,7 +5,7 @@ export type { BypassNodePoolArgs } from "./args/bypass-node-pool";
 export type { ConnectionArgs, LoginArgs } from "./args/connection";
 export { type HostArgs, Machine } from "./args/host";
 export type { LimitArgs } from "./args/limits";
-export type { NodePoolArgs, PodResourceArgs, TolerationArgs } from "./args/node-pool";
+export type { MetricsReaderArgs, NodePoolArgs, PodResourceArgs, TolerationArgs } from "./args/node-pool";
 export { CompileAt, type ObjectArgs } from "./args/object";
 export type { RolloutArgs } from "./args/rollout";
 export type { SelfTestArgs } from "./args/self-test";

@@ -7,10 +7,20 @@
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: pod serve PORT SCRIPT PINS GENERATION OWNER CGROUP\n"
-			"       pod unsupported PORT SCRIPT REASON\n"
+	fprintf(stderr, "usage: pod serve|unsupported PORT SCRIPT\n"
+			"       pod check PINS GENERATION OWNER CGROUP\n"
 			"       bpftool ... (under that name)\n");
 	return EXIT_USAGE;
+}
+
+static int check(char **words)
+{
+	const struct place place = { words[0], words[1], words[2], words[3] };
+	char why[4096];
+	bool is_good = is_served(&place, why, sizeof(why));
+
+	puts(why);
+	return is_good ? 0 : EXIT_FAILED;
 }
 
 int main(int count, char **words)
@@ -21,18 +31,15 @@ int main(int count, char **words)
 
 	if (count && strcmp(slash ? slash + 1 : words[0], "bpftool") == 0)
 		return stand_in(count - 1, words + 1);
-	if (count < 5)
+	if (count == 6 && strcmp(words[1], "check") == 0)
+		return check(words + 2);
+	if (count != 4)
 		return usage();
 	port = strtoul(words[2], NULL, 10);
-	if (port < 1 || port > 65535)
+	service.unsupported = strcmp(words[1], "unsupported") == 0;
+	if (port < 1 || port > 65535 || (!service.unsupported && strcmp(words[1], "serve")))
 		return usage();
 	service.port = (uint16_t)port;
 	service.script = words[3];
-	if (count == 5 && strcmp(words[1], "unsupported") == 0)
-		service.unsupported = words[4];
-	else if (count == 8 && strcmp(words[1], "serve") == 0)
-		service.place = (struct place){ words[4], words[5], words[6], words[7] };
-	else
-		return usage();
 	return serve(&service);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the pod's program share: it serves health and metrics, and stands in for bpftool where that needs CAP_SYS_ADMIN. */
+/* What the files of the pod's program share: it tells health, serves metrics, and stands in for bpftool where that needs CAP_SYS_ADMIN. */
 #ifndef POD_H
 #define POD_H
 
@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -47,13 +48,32 @@ bool is_served(const struct place *place, char *why, size_t room);
 /* serve.c */
 struct service {
 	uint16_t port;
-	struct place place;
-	/* Why this kernel is none of ours; NULL where it is. */
-	const char *unsupported;
+	/* This kernel is none of ours. */
+	bool unsupported;
 	/* The shell script that knows the other verbs. */
 	const char *script;
 };
 
 int serve(const struct service *service);
+uint64_t now_ms(void);
+
+/* http.c */
+enum { LARGEST_REPORT = 64 * 1024 };
+
+/* What the front and its keeper share. */
+struct front {
+	int listener;
+	/* The front asks for a report, and is told that there is one: a byte each. */
+	int asks[2];
+	int told[2];
+	struct {
+		/* 0 where it failed. */
+		uint32_t size;
+		char text[LARGEST_REPORT];
+	} *shared;
+};
+
+int open_listener(uint16_t port);
+_Noreturn void front_serve(const struct front *front, pid_t keeper);
 
 #endif

@@ -6,6 +6,8 @@
 # usage: sh pod.sh start FLAG...    install on this node with these flags of `apply`, then serve health and metrics
 #        sh pod.sh stop             drain and detach, unless another pod has taken over; preStop
 #        sh pod.sh mount            bpffs at /bpffs, where there is none; the init container
+#        sh pod.sh health           one line: who serves the node, or why not; exit 0 where the pod is ready
+#        sh pod.sh report           the metrics, without what tells strangers about the node
 #        sh pod.sh VERB FLAG...     status, flows, metrics, drain, resume, ... of the host script, by hand
 #
 # The environment says INSTANCE, GENERATION, OWNER, DRAIN_SECONDS and POD_UID. The node's cgroups are at /sys/fs/cgroup, for
@@ -46,6 +48,7 @@ unpack() {
 	[ -f "$pod" ] || err "$pod: expected it, found none; a node must be of type x86_64 or aarch64"
 	# Without CAP_SYS_ADMIN bpftool prints no map and lists no cgroup: ours stands before it.
 	ln -sfn "$pod" "$state/bin/bpftool"
+	ln -sfn "$pod" "$state/bin/pod"
 }
 
 prepare() {
@@ -123,7 +126,7 @@ cgroup_of() { # FLAG...
 cmd_start() {
 	chmod 0700 "$state" || err "$state: expected a folder of the pod's own (emptyDir), found the reason above"
 	# Also what a container that was killed while it unpacked has left.
-	rm -rf "${state:?}/child" "${state:?}/bin"
+	rm -rf "${state:?}/child" "${state:?}/bin" "${state:?}/serves"
 	prepare
 	# Where the node's folder is a plain one; in sysfs, where systemd mounts bpffs, the kubelet could not make ours.
 	has_bpffs "$bpffs" ||
@@ -142,7 +145,8 @@ cmd_start() {
 		why=$(sed 's/^socket-bypass: //' "$state/said" | tr '\n' ' ')
 		warn "not supported here, so this node goes on by plain TCP"
 		explain "not supported: $why"
-		exec "$pod" unsupported "$port" "$here/pod.sh" "$why"
+		say "unsupported $why" >"$state/serves"
+		exec "$pod" unsupported "$port" "$here/pod.sh"
 		;;
 	*)
 		drop_unserved
@@ -152,7 +156,8 @@ cmd_start() {
 	esac
 	[ -z "$stopping" ] || cmd_stop
 	say "generation $GENERATION serves on $(cgroup_of "$@")"
-	exec "$pod" serve "$port" "$here/pod.sh" "$pins" "$GENERATION" "$owner" "$(cgroup_of "$@")"
+	say "cgroup $(cgroup_of "$@")" >"$state/serves"
+	exec "$pod" serve "$port" "$here/pod.sh"
 }
 
 # --- stop ---
@@ -168,6 +173,24 @@ cmd_stop() {
 
 has_bpffs() { grep -q " $1 bpf " /proc/mounts; } # PATH
 
+# Asked every few seconds, so that it starts nothing that is not needed.
+cmd_health() {
+	read -r kind what 2>/dev/null <"$state/serves" || {
+		say "expected this pod to serve, found that its start has not ended"
+		exit 1
+	}
+	[ "$kind" = cgroup ] || {
+		say "not supported: $what"
+		exit
+	}
+	exec "$state/bin/pod" check "$pins" "$GENERATION" "$owner" "$what"
+}
+
+cmd_report() {
+	report=$(script metrics) || exit
+	say "$report" | sed '/^socket_bypass_info{/s/,kernel="[^"]*",machine="[^"]*"//'
+}
+
 cmd_mount() {
 	has_bpffs /bpffs || mount -t bpf -o mode=0700,nosuid,nodev,noexec bpf /bpffs ||
 		err "bpffs: expected to mount it, found the reason above"
@@ -181,6 +204,8 @@ main() {
 	stop) prepare && cmd_stop ;;
 	drop) cmd_drop ;;
 	mount) cmd_mount ;;
+	health) cmd_health ;;
+	report) prepare && cmd_report ;;
 	*) prepare && script "$verb" "$@" ;;
 	esac
 }

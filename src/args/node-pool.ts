@@ -2,6 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { hiddenText, isPending, leaf, plainFlag, shape, text, whole, wrong, wrongHidden } from "./schema";
+import { isNetwork } from "./traffic";
 
 /** What a pod puts up with on a node, as Kubernetes has it. */
 export interface TolerationArgs {
@@ -37,6 +38,22 @@ export interface PodResourceArgs {
    * What it may not exceed. Default none: the maps of the programs count as memory of the pod, and a connection for which there is no room stays plain TCP.
    */
   limits?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+}
+
+/** Who may read the metrics of the pods: pods by the labels of their namespace and their own, or a network. */
+export interface MetricsReaderArgs {
+  /**
+   * Labels of the namespaces of the readers; an empty map means all. Default: the namespace of the loader's pods.
+   */
+  namespaceLabels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /**
+   * Labels of the readers' pods. Default: all pods of those namespaces.
+   */
+  podLabels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /**
+   * A network such as "10.1.0.0/16", and no labels beside it.
+   */
+  cidr?: pulumi.Input<string>;
 }
 
 /** The nodes of a Kubernetes cluster that take part, and the pod that looks after each of them. */
@@ -97,6 +114,10 @@ export interface NodePoolArgs {
    * Where the nodes have cgroup v2, or a folder above it. Default "/sys/fs/cgroup".
    */
   cgroupRoot?: pulumi.Input<string>;
+  /**
+   * Who may read the metrics at port 8080 of the pods, written down as a NetworkPolicy. Default: in a namespace of its own nobody but the node; in a given namespace no policy is made.
+   */
+  metricsFrom?: MetricsReaderArgs[];
   /**
    * Seconds that unread bytes may take to be read before a node is detached or handed over, from 0 to 600. Default 10.
    */
@@ -181,6 +202,16 @@ const toleration = shape({
   tolerationSeconds: whole(0, 1_000_000_000, "seconds"),
 });
 
+const reader = shape({
+  namespaceLabels: mapOf("labels of namespaces", isLabel),
+  podLabels: mapOf("labels of pods", isLabel),
+  cidr: text('a network such as "10.1.0.0/16"', "set the bits behind the mask to zero", isNetwork),
+}).check((context) => {
+  const { namespaceLabels, podLabels, cidr } = context.value as MetricsReaderArgs;
+  if ((cidr === undefined) === (namespaceLabels === undefined && podLabels === undefined))
+    context.issues.push(wrongHidden(context.value, [], "either cidr or labels", "say who the reader is, in one way"));
+});
+
 const ownLabels = ["app.kubernetes.io/name", "app.kubernetes.io/instance"];
 const labels = mapOf("labels", isLabel).check((context) => {
   const { value } = context;
@@ -213,6 +244,11 @@ export const poolProperties = {
   bpffs: folder,
   mountBpffs: plainFlag(),
   cgroupRoot: folder,
+  metricsFrom: listOf(reader, "readers").check((context) => {
+    // Whether there is a policy at all must be known at preview.
+    if (isPending(context.value))
+      context.issues.push(wrong(context.value, [], "a list", "an Output is known too late"));
+  }),
   drainSeconds: whole(0, 600, "seconds"),
 };
 

@@ -56,7 +56,7 @@ function isPort(value: string | undefined): boolean {
   return value !== undefined && /^[1-9][0-9]{0,4}$/.test(value) && Number(value) <= 65535;
 }
 
-function isNetwork(value: string): boolean {
+export function isNetwork(value: string): boolean {
   const [address, bits, ...more] = value.split("/");
   if (address === undefined || bits === undefined || more.length > 0 || !/^(0|[1-9][0-9]{0,2})$/.test(bits))
     return false;

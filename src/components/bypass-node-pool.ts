@@ -49,7 +49,7 @@ export class BypassNodePool extends pulumi.ComponentResource {
       ...(member ? [member.component, member.key] : [name]),
     ]);
     const shared = member?.shared ?? settleBypass(args, where);
-    const { namespace, ...its } = settleNodePool(args, where);
+    const { namespace, metricsFrom, ...its } = settleNodePool(args, where);
     const { cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard } = shared;
     const origin = pulumi.all([shared.compile, adopt, spliceGuard]);
     const files = origin.apply(([compile, withAdopt, guard]) => {
@@ -75,7 +75,7 @@ export class BypassNodePool extends pulumi.ComponentResource {
         annotations: its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation })),
       },
       files,
-      namespace,
+      { namespace, metricsFrom },
       childOptions(this, opts),
     );
     this.generation = generation;

@@ -148,6 +148,7 @@ export function settleNodePool(args: NodePoolArgs, where: Where) {
     cgroupRoot: settled("cgroupRoot").apply((given) => given ?? poolDefaults.cgroupRoot),
     drainSeconds: settled("drainSeconds").apply((given) => given ?? poolDefaults.drainSeconds),
     mountBpffs: args.mountBpffs ?? false,
+    ...(args.metricsFrom === undefined ? {} : { metricsFrom: settled("metricsFrom").apply((given) => given ?? []) }),
     ...(args.namespace === undefined ? {} : { namespace: settled("namespace") as pulumi.Output<string> }),
   };
 }

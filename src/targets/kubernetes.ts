@@ -12,6 +12,7 @@ interface Kind {
 
 export interface Kubernetes {
   readonly core: { readonly v1: { readonly Namespace: Kind; readonly ServiceAccount: Kind; readonly ConfigMap: Kind } };
+  readonly networking: { readonly v1: { readonly NetworkPolicy: Kind } };
   readonly apps: { readonly v1: { readonly DaemonSet: Kind } };
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { TolerationArgs } from "../args/node-pool";
+import type { MetricsReaderArgs, TolerationArgs } from "../args/node-pool";
 
 type Texts = Record<string, pulumi.Input<string>>;
 
@@ -42,6 +42,27 @@ export const namespaceLabels = { "pod-security.kubernetes.io/enforce": "privileg
 /** What tells the pods of one pool from all others. */
 export function ownLabels(instance: string): Record<string, string> {
   return { "app.kubernetes.io/name": "socket-bypass", "app.kubernetes.io/instance": instance };
+}
+
+/** The pods talk to nobody, and only these readers talk to them. */
+export function networkPolicySpec(pool: Pool, readers: pulumi.Output<MetricsReaderArgs[]>): object {
+  return {
+    podSelector: { matchLabels: ownLabels(pool.instance) },
+    policyTypes: ["Ingress", "Egress"],
+    // A rule with an empty list of peers would let everybody in.
+    ingress: readers.apply((given) =>
+      given.length === 0 ? [] : [{ from: given.map(peerOf), ports: [{ port, protocol: "TCP" }] }],
+    ),
+    egress: [],
+  };
+}
+
+function peerOf({ cidr, namespaceLabels: namespaces, podLabels: pods }: MetricsReaderArgs): object {
+  if (cidr !== undefined) return { ipBlock: { cidr } };
+  return {
+    ...(namespaces === undefined ? {} : { namespaceSelector: { matchLabels: namespaces } }),
+    ...(pods === undefined ? {} : { podSelector: { matchLabels: pods } }),
+  };
 }
 
 export function daemonSetSpec(pool: Pool, account: pulumi.Input<string>, configMap: pulumi.Input<string>): object {
@@ -135,10 +156,10 @@ function loaderContainer(pool: Pool): object {
     },
     resources: { requests: pool.requests, limits: pool.limits },
     // Until the self-test has passed and the programs are attached, or the kernel is known to be none of ours.
-    startupProbe: { ...ask("/readyz"), periodSeconds: 1, failureThreshold: pool.startSeconds },
-    readinessProbe: { ...ask("/readyz"), periodSeconds: 10, failureThreshold: 2 },
+    startupProbe: { ...health, periodSeconds: 1, failureThreshold: pool.startSeconds },
+    readinessProbe: { ...health, periodSeconds: 10, failureThreshold: 2 },
     // What somebody detached or unpinned is made anew by a restart.
-    livenessProbe: { ...ask("/healthz"), periodSeconds: 10, failureThreshold: 3 },
+    livenessProbe: { ...health, periodSeconds: 10, failureThreshold: 3 },
     lifecycle: { preStop: { exec: { command: ["sh", script, "stop"] } } },
     volumeMounts: [
       { name: "files", mountPath: files, readOnly: true },
@@ -151,9 +172,8 @@ function loaderContainer(pool: Pool): object {
   };
 }
 
-function ask(path: string): object {
-  return { httpGet: { path, port: "metrics" }, timeoutSeconds: 2 };
-}
+/** Not by the port of the metrics: who floods that must not have the pod restarted. */
+const health = { exec: { command: ["sh", script, "health"] }, timeoutSeconds: 10 };
 
 function asText(number: pulumi.Input<number>): pulumi.Output<string> {
   return pulumi.output(number).apply(String);

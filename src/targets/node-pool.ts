@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
+import type { MetricsReaderArgs } from "../args/node-pool";
 import type { PodFiles } from "../host/pod-files";
 import { loadKubernetes } from "./kubernetes";
-import { daemonSetSpec, namespaceLabels, ownLabels, type Pool } from "./node-pool-manifests";
+import { daemonSetSpec, namespaceLabels, networkPolicySpec, ownLabels, type Pool } from "./node-pool-manifests";
+
+export interface Surroundings {
+  /** One that exists; else one is made. */
+  readonly namespace?: pulumi.Output<string> | undefined;
+  /** In a namespace that exists there is no policy where it does not say who may read. */
+  readonly metricsFrom?: pulumi.Output<MetricsReaderArgs[]> | undefined;
+}
 
 export interface Deployed {
   readonly namespace: pulumi.Output<string>;
@@ -22,10 +30,10 @@ export function deployPool(
   name: string,
   pool: Pool,
   files: pulumi.Output<Omit<PodFiles, "identity">>,
-  namespace: pulumi.Output<string> | undefined,
+  { namespace, metricsFrom }: Surroundings,
   opts: pulumi.CustomResourceOptions,
 ): Deployed {
-  const { core, apps } = loadKubernetes();
+  const { core, apps, networking } = loadKubernetes();
   const { labels: itsLabels, annotations } = pool;
   const labels = ownLabels(pool.instance);
   const where =
@@ -51,6 +59,16 @@ export function deployPool(
     },
     { ...opts, hideDiffs: ["data", "binaryData"] },
   );
+  // Before the first pod is there.
+  if (namespace === undefined || metricsFrom !== undefined)
+    new networking.v1.NetworkPolicy(
+      `${name}-network`,
+      {
+        metadata: { namespace: where, labels, annotations: goneAtOnce },
+        spec: networkPolicySpec(pool, metricsFrom ?? pulumi.output([])),
+      },
+      opts,
+    );
   const daemonSet = new apps.v1.DaemonSet(
     `${name}-loader`,
     {

@@ -27,6 +27,13 @@ describe("a node pool", () => {
     [{ image, labels: { team: pulumi.output("web") }, annotations: { "example.com/note": "any text: {}" } }],
     [{ image, bpffs: "/run/bpf", mountBpffs: true, cgroupRoot: "/sys/fs/cgroup/unified", drainSeconds: 0 }],
     [{ image, priorityClassName: "system-node-critical" }],
+    [{ image, metricsFrom: [] }],
+    [
+      {
+        image,
+        metricsFrom: [{ namespaceLabels: {} }, { podLabels: { app: pulumi.output("a") } }, { cidr: "fd00::/8" }],
+      },
+    ],
   ])("may be %j", (pool) => {
     expect(problems(pool)).toEqual([]);
   });
@@ -95,6 +102,22 @@ describe("a node pool", () => {
     [
       { image, mountBpffs: pulumi.output(true) },
       "mountBpffs: expected true or false, found an Output; write it without quotes; an Output is known too late",
+    ],
+    [
+      { image, metricsFrom: [{}] },
+      "metricsFrom[0]: expected either cidr or labels, found an empty object; say who the reader is, in one way",
+    ],
+    [
+      { image, metricsFrom: [{ cidr: "10.0.0.0/8", podLabels: {} }] },
+      "metricsFrom[0]: expected either cidr or labels, found an object; say who the reader is, in one way",
+    ],
+    [
+      { image, metricsFrom: [{ cidr: "10.0.0.1/8" }] },
+      'metricsFrom[0].cidr: expected a network such as "10.1.0.0/16", found "10.0.0.1/8"; set the bits behind the mask to zero',
+    ],
+    [
+      { image, metricsFrom: pulumi.output([]) },
+      "metricsFrom: expected a list, found an Output; an Output is known too late",
     ],
     [
       { image, drainSeconds: 601 },

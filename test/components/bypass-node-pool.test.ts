@@ -30,13 +30,14 @@ const podOf = (all: readonly Registered[], name?: string) => {
   return { pod, loader };
 };
 
-test("makes a namespace, an account, a ConfigMap and a DaemonSet, under a BypassNodePool, and gives the SDK no arguments to keep", async () => {
+test("makes a namespace, an account, a ConfigMap, a NetworkPolicy and a DaemonSet, under a BypassNodePool, and gives the SDK no arguments to keep", async () => {
   const all = await many();
   expect(all.map(({ type, name }) => [type, name]).sort()).toEqual([
     ["kubernetes:apps/v1:DaemonSet", "edge-workers-loader"],
     ["kubernetes:core/v1:ConfigMap", "edge-workers-files"],
     ["kubernetes:core/v1:Namespace", "edge-workers-namespace"],
     ["kubernetes:core/v1:ServiceAccount", "edge-workers-account"],
+    ["kubernetes:networking.k8s.io/v1:NetworkPolicy", "edge-workers-network"],
     ["socket-bypass:index:BypassNodePool", "edge-workers"],
     ["socket-bypass:index:SocketBypass", "edge"],
   ]);
@@ -48,7 +49,7 @@ test("makes a namespace, an account, a ConfigMap and a DaemonSet, under a Bypass
 
 test("leaves every name to the provider, so that a new object stands beside the old one", async () => {
   const kinds = (await many()).filter(({ type }) => type.startsWith("kubernetes:"));
-  expect(kinds).toHaveLength(4);
+  expect(kinds).toHaveLength(5);
   for (const { inputs, type } of kinds)
     expect([type, (inputs.metadata as { name?: string }).name]).toEqual([type, undefined]);
 });
@@ -148,6 +149,43 @@ test("only mountBpffs adds a container with more rights, before the other one", 
   ]);
 });
 
+test("in a namespace of its own nobody reaches the pods, or who may read the metrics, and they reach nobody", async () => {
+  const specOf = async (more: Partial<BypassNodePoolArgs> = {}) => {
+    const all = await one(more);
+    const { podSelector, ...spec } = named(all, "pool-network").inputs.spec as Record<string, unknown>;
+    expect(podSelector).toEqual({ matchLabels: daemonSetOf(all).spec?.selector.matchLabels });
+    return spec;
+  };
+  const nobody = { policyTypes: ["Ingress", "Egress"], ingress: [], egress: [] };
+  expect(await specOf()).toEqual(nobody);
+  // An empty list of peers would let everybody in.
+  expect(await specOf({ metricsFrom: [] })).toEqual(nobody);
+  const readers = [
+    { namespaceLabels: { "kubernetes.io/metadata.name": "monitoring" }, podLabels: { app: "prometheus" } },
+    { podLabels: { app: pulumi.output("prometheus") } },
+    { namespaceLabels: {} },
+    { cidr: "10.1.0.0/16" },
+  ];
+  const from = [
+    {
+      namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } },
+      podSelector: { matchLabels: { app: "prometheus" } },
+    },
+    { podSelector: { matchLabels: { app: "prometheus" } } },
+    { namespaceSelector: { matchLabels: {} } },
+    { ipBlock: { cidr: "10.1.0.0/16" } },
+  ];
+  const ports = [{ port: 8080, protocol: "TCP" }];
+  expect(await specOf({ metricsFrom: readers })).toEqual({ ...nobody, ingress: [{ from, ports }] });
+});
+
+test("in a given namespace a NetworkPolicy is made only where it says who may read the metrics", async () => {
+  const kinds = async (more: object) => (await one({ namespace: "network", ...more })).map(({ type }) => type);
+  const policy = "kubernetes:networking.k8s.io/v1:NetworkPolicy";
+  expect(await kinds({})).not.toContain(policy);
+  expect(await kinds({ metricsFrom: [{ cidr: "10.1.0.0/16" }] })).toContain(policy);
+});
+
 test("its arguments are those of the host script", async () => {
   const all = await one({
     traffic: { ports: ["6379"], cidrs: ["10.0.0.0/8"] },
@@ -180,9 +218,9 @@ test("a new pod comes before the old one goes, and has longer to stop than a dra
 
 test("readiness and start-up ask for the attachment, and the start has time for the self-test", async () => {
   const { loader } = podOf(await one({ selfTest: { timeoutSeconds: 600 } }));
-  for (const probe of [loader.startupProbe, loader.readinessProbe])
-    expect(probe?.httpGet).toEqual({ path: "/readyz", port: "metrics" });
-  expect(loader.livenessProbe?.httpGet).toEqual({ path: "/healthz", port: "metrics" });
+  // By no port that others could keep busy.
+  for (const probe of [loader.startupProbe, loader.readinessProbe, loader.livenessProbe])
+    expect(probe).toMatchObject({ exec: { command: ["sh", "/opt/socket-bypass/pod.sh", "health"] } });
   expect(loader.startupProbe).toMatchObject({ periodSeconds: 1 });
   expect(loader.startupProbe?.failureThreshold).toBeGreaterThan(600);
 });
@@ -257,7 +295,7 @@ test("what holds for the component holds for its objects", async () => {
     );
   });
   const kinds = all.filter(({ type }) => type.startsWith("kubernetes:"));
-  expect(kinds).toHaveLength(4);
+  expect(kinds).toHaveLength(5);
   for (const its of kinds) {
     expect(its).toMatchObject({ protect: true, retainOnDelete: true, deletedWith: named(all, "cluster").urn });
     expect(its.timeouts?.create).toBe("7m");

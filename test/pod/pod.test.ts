@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn, spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { join } from "node:path";
 import { test as always, expect } from "vitest";
-import { generations, isSkipped, machine, Node, until } from "./pod.js";
+import { fieldOf, generations, isSkipped, machine, Node, ticksOf, until } from "./pod.js";
 
 /*
  * The loader in namespaces, with the capabilities and the root folder that a kubelet would give it. What a real kubelet makes of it is in
@@ -15,11 +17,11 @@ test("a new pod takes over from the old one, which then leaves everything alone"
   const old = node.start("uid-1", first);
   await old.ready();
   expect([node.record("owner"), node.record("serving")]).toEqual([old.owner, first]);
-  expect(old.ask("/healthz")).toBe(`200 ok: generation ${first} is attached to /sys/fs/cgroup`);
+  expect(old.health()).toBe(`0 ok: generation ${first} is attached to /sys/fs/cgroup`);
   const next = node.start("uid-2", second);
   await next.ready();
   expect([node.record("owner"), node.record("serving")]).toEqual([next.owner, second]);
-  for (const path of ["/readyz", "/healthz"]) expect(old.ask(path)).toBe(`200 ok: ${next.owner} has taken over`);
+  expect(old.health()).toBe(`0 ok: ${next.owner} has taken over`);
   const attached = node.attached();
   expect(attached).toHaveLength(1);
   expect(old.stop(first)).toMatchObject({ code: 0, stdout: "removed: left alone\n" });
@@ -29,7 +31,7 @@ test("a new pod takes over from the old one, which then leaves everything alone"
   expect(next.stop(second)).toMatchObject({ code: 0, stdout: "removed: done\n" });
   expect(next.message).toBe("removed: done\n");
   expect(node.traces()).toEqual([]);
-  expect(next.ask("/healthz")).toMatch(/^503 .*: expected what this pod installed, found nothing$/);
+  expect(next.health()).toMatch(/^1 .*: expected what this pod installed, found nothing$/);
 });
 
 test("a pod whose self-test fails says why, takes down what it made, and leaves the old one serving", async () => {
@@ -45,7 +47,7 @@ test("a pod whose self-test fails says why, takes down what it made, and leaves 
   expect(next.message).toContain(reason);
   expect([node.traces(), node.attached()]).toEqual(before);
   expect([node.record("owner"), node.record("serving")]).toEqual([old.owner, first]);
-  expect(old.ask("/readyz")).toBe(`200 ok: generation ${first} is attached to /sys/fs/cgroup`);
+  expect(old.health()).toBe(`0 ok: generation ${first} is attached to /sys/fs/cgroup`);
   expect(old.stop(first)).toMatchObject({ code: 0, stdout: "removed: done\n" });
   expect(node.traces()).toEqual([]);
 });
@@ -64,8 +66,7 @@ test("on a kernel of the deny-list a pod is ready, says that it is not supported
   node.change("socket-bypass", (script) => script.replace(/^5\.6 \|.*$/m, row));
   const pod = node.start("uid-1", first);
   await pod.ready();
-  for (const path of ["/readyz", "/healthz"])
-    expect(pod.ask(path)).toMatch(/^200 not supported: kernel \S+: expected the fix of everything/);
+  expect(pod.health()).toMatch(/^0 not supported: kernel \S+: expected the fix of everything/);
   expect(pod.ask("/metrics")).toMatch(/^socket_bypass_supported 0$/m);
   expect(pod.message).toMatch(/^not supported: kernel /);
   expect(node.traces()).toEqual([]);
@@ -113,29 +114,103 @@ test("a pod is not ready when its program is not attached, and says so", async (
   await pod.ready();
   const [id] = node.attached();
   spawnSync("bpftool", ["cgroup", "detach", node.group, "sock_ops", "pinned", `${node.pins}/${first}/track`]);
-  for (const path of ["/readyz", "/healthz"])
-    expect(pod.ask(path)).toBe(`503 /sys/fs/cgroup: expected program ${id} to be attached, found it is not`);
+  expect(pod.health()).toBe(`1 /sys/fs/cgroup: expected program ${id} to be attached, found it is not`);
 });
 
-test("the server answers while others keep their connections open, and refuses what it does not know", async () => {
+test("before its start has ended a pod is not ready", async () => {
+  const node = new Node();
+  const pod = node.start("uid-1", first);
+  await until("the self-test to run", () => node.traces().some((trace) => trace.includes("selftest/verdict")));
+  expect(pod.health()).toBe("1 expected this pod to serve, found that its start has not ended");
+  await pod.ready();
+});
+
+test("the server tells strangers the counters, and neither kernel nor owner nor health", async () => {
   const pod = new Node().start("uid-1", first);
   await pod.ready();
-  const connect =
-    "import socket, time; k = [socket.create_connection(('127.0.0.1', 8080)) for _ in range(100)]; print(len(k), flush=True); time.sleep(30)";
-  const crowd = spawn("nsenter", ["-t", `${pod.init}`, "-n", "python3", "-c", connect], {
+  const metrics = pod.ask("/metrics");
+  expect(metrics).toMatch(/^200 # TYPE socket_bypass info$.*^socket_bypass_healthy\{instance="pool"\} 1$.*^# EOF$/ms);
+  expect(metrics).not.toMatch(/kernel=|machine=|project/);
+  for (const path of ["/readyz", "/healthz", "/", "/metric", "/metricsx"])
+    expect([path, pod.ask(path)]).toEqual([path, "404 expected /metrics"]);
+  expect(pod.ask("/metrics?a=b")).toMatch(/^200 /);
+  expect(pod.ask("/metrics", "-X", "POST")).toBe("405 expected GET");
+  // Whoever asks by exec is told all.
+  expect(pod.exec(first, "sh", "/opt/socket-bypass/pod.sh", "metrics").stdout).toMatch(/kernel="[^"]+"/);
+});
+
+test("who answers strangers has no capability and few system calls, and is started again when it ends", async () => {
+  const pod = new Node().start("uid-1", first);
+  await pod.ready();
+  await until("the server to run", () => pod.front() !== 0);
+  const front = pod.front();
+  expect(["CapEff", "CapPrm"].map((name) => [name, fieldOf(front, name)])).toEqual([
+    ["CapEff", "0000000000000000"],
+    ["CapPrm", "0000000000000000"],
+  ]);
+  expect(["NoNewPrivs", "Seccomp"].map((name) => fieldOf(front, name))).toEqual(["1", "2"]);
+  process.kill(front, "SIGKILL");
+  await until("another server to run", () => ![0, front].includes(pod.front()));
+  expect(pod.ask("/metrics")).toMatch(/^200 /);
+  expect(pod.said).toContain("pod: expected the server of metrics to run, found it ended by signal 9\n");
+  expect(pod.health()).toMatch(/^0 ok/);
+});
+
+test("however many ask, one report is made at a time and none before the one before it is old", async () => {
+  const node = new Node();
+  const counted = 'case " $* " in *" metrics "*) echo >>/state/reports ;; esac\n';
+  node.change("socket-bypass", (script) => script.replace(/^set -u$/m, `set -u\n${counted}`));
+  const pod = node.start("uid-1", first);
+  await pod.ready();
+  await until("the server to run", () => pod.front() !== 0);
+  const processes = [pod.init, pod.front()];
+  const ticks = () => processes.map(ticksOf).reduce((sum, one) => sum + one, 0);
+  const [ticksBefore, began] = [ticks(), Date.now()];
+  // Three that ask as fast as they can, one that keeps many open, one that sends a byte at a time, one that never reads.
+  const script = join(__dirname, "strangers.py");
+  const strangers = spawn("nsenter", ["-t", `${pod.init}`, "-n", "python3", script, "12"], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  let answer = "";
+  strangers.stdout.on("data", (chunk) => (answer += chunk));
+  const ended = new Promise((done) => strangers.once("close", done));
   try {
-    await new Promise((done) => crowd.stdout.once("data", done));
-    expect(pod.ask("/readyz")).toMatch(/^200 ok/);
-    expect(pod.ask("/metrics")).toMatch(/^200 .*# EOF$/s);
+    await until("strangers to be answered", () => answer.startsWith("answered\n"));
+    // The kubelet does not come by the port.
+    expect(pod.health()).toMatch(/^0 ok/);
+    await ended;
   } finally {
-    crowd.kill("SIGKILL");
+    strangers.kill("SIGKILL");
   }
-  expect(pod.ask("/other")).toBe("404 expected /healthz, /readyz or /metrics");
-  expect(pod.ask("/readyz", "-X", "POST")).toBe("405 expected GET");
-  expect(pod.ask("/readyz", "-H", `X: ${"x".repeat(5000)}`)).toMatch(/^(200 ok|000)/);
-  expect(pod.ask("/readyz")).toMatch(/^200 ok/);
+  const seconds = (Date.now() - began) / 1000;
+  const { whole, broken } = JSON.parse(answer.split("\n")[1] ?? "");
+  const reports = fs.readFileSync(join(node.folder, "uid-1/reports"), "utf8").length;
+  const used = ticks() - ticksBefore;
+  console.info(`${whole} answers of ${reports} reports in ${seconds.toFixed(1)} s for ${used} ticks of the processor`);
+  expect(broken).toBe(0);
+  expect(whole).toBeGreaterThan(0);
+  expect(reports).toBeGreaterThan(0);
+  expect(reports).toBeLessThanOrEqual(1 + Math.floor(seconds / 10));
+  // So many connections at once, and then ten a second.
+  expect(whole).toBeLessThanOrEqual(20 + 10 * (seconds + 1));
+  expect(pod.front()).toBe(processes[1]);
+});
+
+test("a report that takes too long is ended with all that it has started, and told as failed", async () => {
+  const node = new Node();
+  const stuck = 'case " $* " in *" metrics "*) sleep 1000 | sleep 1000 ;; esac\n';
+  node.change("socket-bypass", (script) => script.replace(/^set -u$/m, `set -u\n${stuck}`));
+  const pod = node.start("uid-1", first);
+  await pod.ready();
+  const sleepers = () => [...pod.processes().values()].filter((name) => name === "sleep");
+  const asked = spawn("nsenter", ["-t", `${pod.init}`, "-n", "curl", "-s", "http://127.0.0.1:8080/metrics"]);
+  let answer = "";
+  asked.stdout.on("data", (chunk) => (answer += chunk));
+  await until("the report to be stuck", () => sleepers().length === 2);
+  await until("the report to be told as failed", () => answer !== "");
+  expect(answer).toBe("the report failed; the log of this pod says why\n");
+  await until("its processes to be gone", () => sleepers().length === 0);
+  expect(pod.health()).toMatch(/^0 ok/);
 });
 
 test("what stands before bpftool prints maps and cgroups as bpftool does where it may", async () => {

@@ -130,7 +130,7 @@ export class Pod {
   constructor(
     private readonly node: Node,
     private readonly uid: string,
-    generation: string,
+    private readonly generation: string,
     more: readonly string[],
   ) {
     this.owner = `project/stack/edge/pool/${uid}`;
@@ -150,12 +150,41 @@ export class Pod {
     };
   }
 
-  /** Until it answers, or throws when it has ended. */
+  /** Until it is, or throws when it has ended. */
   async ready(): Promise<void> {
-    await until("the pod to answer", async () => {
+    await until("the pod to be ready", async () => {
       if (this.child.exitCode !== null) throw new Error(`expected the pod to serve, found: ${this.said}`);
-      return this.ask("/readyz").startsWith("200 ");
+      return this.health().startsWith("0 ");
     });
+  }
+
+  /** Exit status and text of the probes of the kubelet. */
+  health(): string {
+    const { code, stdout } = this.exec(this.generation, "sh", "/opt/socket-bypass/pod.sh", "health");
+    return `${code} ${stdout.trimEnd()}`;
+  }
+
+  /** The processes of the container, as the machine numbers them, each with its name. */
+  processes(): Map<number, string> {
+    const space = (pid: number | string) => {
+      try {
+        return fs.readlinkSync(`/proc/${pid}/ns/pid`);
+      } catch {
+        return "";
+      }
+    };
+    const own = space(this.init);
+    const found = fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name) && space(name) === own);
+    return new Map(found.map((pid) => [Number(pid), nameOf(pid)]));
+  }
+
+  /** Its process without rights, which answers strangers. */
+  front(): number {
+    const parent = `${this.init}`;
+    const child = [...this.processes()].find(
+      ([pid, name]) => name.startsWith("pod-") && fieldOf(pid, "PPid") === parent,
+    );
+    return child?.[0] ?? 0;
   }
 
   /** Its first process, as the machine numbers it. */
@@ -211,6 +240,34 @@ export class Pod {
     if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill("SIGKILL");
     await this.ended;
   }
+}
+
+function nameOf(pid: string): string {
+  try {
+    return fs.readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return "";
+  }
+}
+
+/** A line of the status of a process; empty where it has gone. */
+export function fieldOf(pid: number, name: string): string {
+  try {
+    const status = fs.readFileSync(`/proc/${pid}/status`, "utf8");
+    return new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** Ticks of the processor, with those of the children that it has waited for. */
+export function ticksOf(pid: number): number {
+  const after = fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1] ?? "";
+  return after
+    .split(" ")
+    .slice(11, 15)
+    .map(Number)
+    .reduce((sum, one) => sum + one, 0);
 }
 
 export function pause(ms: number): Promise<void> {
