@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, realpathSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { accessSync, constants, existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { buildCli, findBuiltCli } from "./build.mjs";
 import { cacheRoot, isInCache, makeWhole } from "./cache.mjs";
@@ -11,10 +12,12 @@ import { atLeast, parseVersion } from "./version.mjs";
 
 const ANSWER_SECONDS = 5;
 const INSTALL_SECONDS = 180;
+/** Names the digest of the archive of the official release; without it none is downloaded. */
+const DIGEST = "SOCKET_BYPASS_PULUMI_SHA256";
 
 const ways = {
   path: async () => findOnPath(),
-  installer: async () => findInstalled() ?? (await locked(install)),
+  release: async () => findInstalled() ?? (await locked(install)),
   build: async () => findBuiltCli() ?? (await locked(buildCli)),
 };
 export const origins = Object.keys(ways);
@@ -22,8 +25,8 @@ export const origins = Object.keys(ways);
 /** The CLI as {origin, pulumi}: the first way that works, or the `forced` one. */
 export async function findCli(forced) {
   if (forced !== undefined) return { origin: forced, pulumi: await ways[forced]() };
-  // What an earlier run made comes before a new try of the installer: an offline machine waits for it once only.
-  const made = { installer: findInstalled, build: findBuiltCli };
+  // What an earlier run made comes before a new download: an offline machine waits for it once only.
+  const made = { release: findInstalled, build: findBuiltCli };
   const reasons = [];
   try {
     return { origin: "path", pulumi: findOnPath() };
@@ -34,8 +37,8 @@ export async function findCli(forced) {
     const pulumi = find();
     if (pulumi !== undefined) return { origin, pulumi };
   }
-  for (const origin of Object.keys(made)) {
-    say(`${reasons.at(-1)}; trying ${origin === "build" ? "a build from Go modules" : "the official installer"}`);
+  for (const origin of process.env[DIGEST] ? Object.keys(made) : ["build"]) {
+    say(`${reasons.at(-1)}; trying ${origin === "build" ? "a build from Go modules" : "the official release"}`);
     try {
       return { origin, pulumi: await ways[origin]() };
     } catch (error) {
@@ -83,42 +86,62 @@ function versionOf(pulumi) {
   return stdout?.trim() || "no version";
 }
 
-const installed = join(cacheRoot, `installer-${PULUMI_VERSION}`);
+const installed = join(cacheRoot, `release-${PULUMI_VERSION}`);
 
 function findInstalled() {
   const pulumi = join(installed, "bin", "pulumi");
   return existsSync(pulumi) ? pulumi : undefined;
 }
 
+/** The archive of the release, whose digest the caller has from elsewhere than the archive: no code runs that was not named. */
 async function install() {
-  const url = process.env.SOCKET_BYPASS_INSTALLER_URL ?? "https://get.pulumi.com";
-  const script = await download(url);
-  say(`installing Pulumi ${PULUMI_VERSION} with the official installer into ${installed}, for these runs only`);
+  const name = `pulumi-${PULUMI_VERSION}-${process.platform}-${process.arch}.tar.gz`;
+  const digest = process.env[DIGEST];
+  if (!/^[0-9a-f]{64}$/.test(digest ?? "")) {
+    throw new EngineError(
+      `official release: expected the SHA-256 of ${name} in ${DIGEST}, found ${digest ? "another text" : "none"}`,
+    );
+  }
+  const url = `${process.env.SOCKET_BYPASS_RELEASES_URL ?? "https://get.pulumi.com/releases/sdk"}/${name}`;
+  say(`installing Pulumi ${PULUMI_VERSION} from ${url} into ${installed}, for these runs only`);
+  const archive = await download(url);
+  const found = createHash("sha256").update(archive).digest("hex");
+  if (found !== digest) throw new EngineError(`official release: ${url}: expected SHA-256 ${digest}, found ${found}`);
   await makeWhole(installed, async (part) => {
-    const file = join(part, "install.sh");
-    writeFileSync(file, script);
-    const args = [file, "--no-edit-path", "--install-root", part, "--version", PULUMI_VERSION.slice(1)];
-    const limits = { what: "installer", env: process.env, limitSeconds: INSTALL_SECONDS };
-    const { code, tail } = await runLong("sh", args, limits);
-    if (code !== 0) throw new EngineError(`official installer: ended with ${code}:\n${tail.join("\n")}`);
+    const file = join(part, name);
+    writeFileSync(file, archive);
+    mkdirSync(join(part, "bin"));
+    const args = ["-xzf", file, "-C", join(part, "bin"), "--strip-components=1"];
+    const { code, tail } = await runLong("tar", args, {
+      what: "release",
+      env: process.env,
+      limitSeconds: INSTALL_SECONDS,
+    });
+    if (code !== 0) throw new EngineError(`official release: tar ended with ${code}:\n${tail.join("\n")}`);
+    rmSync(file);
     const version = versionOf(join(part, "bin", "pulumi"));
     if (version !== PULUMI_VERSION) {
-      throw new EngineError(`official installer: expected pulumi ${PULUMI_VERSION}, found ${version}`);
+      throw new EngineError(`official release: expected pulumi ${PULUMI_VERSION}, found ${version}`);
     }
   });
   return join(installed, "bin", "pulumi");
 }
 
 async function download(url) {
-  const failed = (found) =>
-    new EngineError(`official installer: expected a script from ${url} within ${ANSWER_SECONDS} s, found ${found}`);
+  const failed = (found) => new EngineError(`official release: expected ${url} to answer, found ${found}`);
+  const giveUp = new AbortController();
+  const timer = setTimeout(() => giveUp.abort(), ANSWER_SECONDS * 1000);
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_SECONDS * 1000) });
-    const text = await answer.text();
-    if (answer.ok && text.startsWith("#!")) return text;
-    throw failed(`HTTP ${answer.status}`);
+    const answer = await fetch(url, {
+      signal: AbortSignal.any([giveUp.signal, AbortSignal.timeout(INSTALL_SECONDS * 1000)]),
+    });
+    clearTimeout(timer);
+    if (!answer.ok) throw failed(`HTTP ${answer.status}`);
+    return Buffer.from(await answer.arrayBuffer());
   } catch (error) {
     if (error instanceof EngineError) throw error;
-    throw failed(error.cause?.code ?? error.name);
+    throw failed(giveUp.signal.aborted ? `nothing for ${ANSWER_SECONDS} s` : (error.cause?.code ?? error.name));
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -7,9 +7,10 @@
 //   The last line of stdout is {"pulumi", "home", "origin", "commandProvider", "env"}; --json leaves out what is said besides.
 //   --kubernetes adds the Kubernetes provider to the home, and "cluster": the binary that test/kubernetes makes clusters of.
 // environment:
-//   SOCKET_BYPASS_ENGINE=path|installer|build   this way only (default: the first that works)
-//   SOCKET_BYPASS_INSTALLER_URL                 another address of the official installer
-//   XDG_CACHE_HOME                              where the cache is (default: ~/.cache)
+//   SOCKET_BYPASS_ENGINE=path|release|build   this way only (default: the first that works)
+//   SOCKET_BYPASS_PULUMI_SHA256               of the archive of the official release; without it none is downloaded
+//   SOCKET_BYPASS_RELEASES_URL                another address of the folder with that archive
+//   XDG_CACHE_HOME                            where the cache is (default: ~/.cache)
 import { delimiter, dirname } from "node:path";
 import { findCli, origins } from "./cli.mjs";
 import { provideCommand } from "./command-provider.mjs";
@@ -49,7 +50,7 @@ function usage(text) {
 }
 
 function tell({ origin, pulumi }, { commandProvider }) {
-  const from = { path: "found on PATH", installer: "by the official installer", build: "built from Go modules" };
+  const from = { path: "found on PATH", release: "of the official release", build: "built from Go modules" };
   say(`pulumi ${from[origin]}: ${pulumi}`);
   if (commandProvider === "official") return;
   say(`command provider: a stand-in for ${COMMAND_VERSION}, in a private PULUMI_HOME; it refuses SSH (docs/engine.md)`);

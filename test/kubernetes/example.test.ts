@@ -42,6 +42,7 @@ test("examples/node-pool plans the pool of its configuration, without a cluster"
     ["create", "ConfigMap"],
     ["create", "DaemonSet"],
     ["create", "Namespace"],
+    ["create", "NetworkPolicy"],
     ["create", "ServiceAccount"],
   ]);
   const daemonSet = objects.find(({ newState }) => newState.type.endsWith("DaemonSet"));

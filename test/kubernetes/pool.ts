@@ -166,7 +166,7 @@ export async function redirectedOn(node: Machine, generation = "*"): Promise<num
 /** Lets the memory of the loader's container run out, in hybrid mode, until the kernel has killed the loader. */
 export async function exhaustLoader(node: Machine): Promise<void> {
   const script = join(__dirname, "exhaust.py");
-  const look = `pid=$(pgrep -f '^/state/files/pod-') &&
+  const look = `pid=$(pgrep -of "^/state/files/pod-") &&
     exec python3 ${script} "/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/$pid/cgroup)" $pid`;
   await node.run("sh", "-c", look);
 }

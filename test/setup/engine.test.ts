@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -43,7 +45,7 @@ test("refuses a way that does not exist", async () => {
   expect(await ensure({ SOCKET_BYPASS_ENGINE: "magic" })).toEqual({
     code: 2,
     stdout: "",
-    stderr: "engine: SOCKET_BYPASS_ENGINE: expected one of path, installer, build, found magic\n",
+    stderr: "engine: SOCKET_BYPASS_ENGINE: expected one of path, release, build, found magic\n",
   });
 });
 
@@ -90,36 +92,68 @@ test("takes a copy of the command plugin in the user's own folder, and leaves th
   expect(readdirSync(join(fresh.HOME, ".pulumi"))).toEqual(["plugins"]);
 });
 
-// The real installer is not run here: it may not be reachable. The script served stands for it.
-describe("the official installer", () => {
+// The real archive is not fetched here: it may not be reachable. One of our own build stands for it.
+describe("the official release", () => {
+  const archive = () => {
+    const folder = temporaryFolder();
+    cpSync(dirname(built.pulumi), join(folder, "pulumi"), { recursive: true });
+    execFileSync("tar", ["-czf", join(folder, "archive"), "-C", folder, "pulumi"]);
+    return readFileSync(join(folder, "archive"));
+  };
+  const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+  const name = `pulumi-v3.259.0-${process.platform}-${process.arch}.tar.gz`;
+
   test("is given up when it does not answer for 5 seconds", async () => {
     const url = await serve(() => {});
-    const { code, stderr } = await ensure({ ...freshCache(), ...installer(url) });
-    expect(stderr).toBe(`engine: official installer: expected a script from ${url} within 5 s, found TimeoutError\n`);
+    const { code, stderr } = await ensure({ ...freshCache(), ...release(url, "0".repeat(64)) });
+    expect(stderr.split("\n")[1]).toBe(
+      `engine: official release: expected ${url}/${name} to answer, found nothing for 5 s`,
+    );
     expect(code).toBe(1);
   });
 
-  test("is refused when a proxy answers with a page of its own", async () => {
-    const url = await serve((_, response) => response.end("<html>"));
-    const { stderr } = await ensure({ ...freshCache(), ...installer(url) });
-    expect(stderr).toBe(`engine: official installer: expected a script from ${url} within 5 s, found HTTP 200\n`);
+  test.each([
+    ["", "none"],
+    ["abc", "another text"],
+  ])("is not asked for without its digest (%j)", async (digest, found) => {
+    let asked = 0;
+    const url = await serve((_, response) => response.end(`${++asked}`));
+    const { code, stderr } = await ensure({ ...freshCache(), ...release(url, digest) });
+    expect(stderr).toBe(
+      `engine: official release: expected the SHA-256 of ${name} in SOCKET_BYPASS_PULUMI_SHA256, found ${found}\n`,
+    );
+    expect([code, asked]).toEqual([1, 0]);
   });
 
-  test("leaves nothing when it fails half-way", async () => {
-    const url = await serve((_, response) => response.end('#!/bin/sh\nmkdir "$3/bin"\necho no space\nexit 7\n'));
+  test("is refused and leaves nothing when a byte of it is another one", async () => {
+    const bytes = archive();
+    const digest = sha256(bytes);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    const url = await serve((_, response) => response.end(bytes));
     const fresh = freshCache();
-    const { stderr } = await ensure({ ...fresh, ...installer(url) });
-    expect(stderr).toContain("engine: official installer: ended with 7:\nno space\n");
+    const { stderr } = await ensure({ ...fresh, ...release(url, digest) });
+    expect(stderr.split("\n")[1]).toBe(
+      `engine: official release: ${url}/${name}: expected SHA-256 ${digest}, found ${sha256(bytes)}`,
+    );
     expect(made(fresh)).toEqual([]);
   });
 
-  test("installs into the cache, and the command provider into a private home", async () => {
-    const script = `#!/bin/sh\nmkdir "$3/bin"\ncp ${dirname(built.pulumi)}/* "$3/bin"\n`;
-    const url = await serve((_, response) => response.end(script));
+  test("leaves nothing when it is no archive", async () => {
+    const bytes = Buffer.from("<html>");
+    const url = await serve((_, response) => response.end(bytes));
     const fresh = freshCache();
-    const found = parseEngine(await ensure({ ...fresh, ...installer(url) }));
+    const { stderr } = await ensure({ ...fresh, ...release(url, sha256(bytes)) });
+    expect(stderr).toContain("engine: official release: tar ended with 2:\n");
+    expect(made(fresh)).toEqual([]);
+  });
+
+  test("is installed into the cache, and the command provider into a private home", async () => {
+    const bytes = archive();
+    const url = await serve((_, response) => response.end(bytes));
+    const fresh = freshCache();
+    const found = parseEngine(await ensure({ ...fresh, ...release(url, sha256(bytes)) }));
     const cache = join(fresh.XDG_CACHE_HOME, "socket-bypass/engine");
-    expect(found).toMatchObject({ origin: "installer", pulumi: `${cache}/installer-v3.259.0/bin/pulumi` });
+    expect(found).toMatchObject({ origin: "release", pulumi: `${cache}/release-v3.259.0/bin/pulumi` });
     expect(dirname(found.home)).toBe(cache);
     expect(readdirSync(fresh.HOME)).not.toContain(".pulumi");
   });
@@ -186,8 +220,11 @@ describe("a build from Go modules", () => {
   });
 });
 
-function installer(url: string) {
-  return { SOCKET_BYPASS_ENGINE: "installer", SOCKET_BYPASS_INSTALLER_URL: url };
+function release(url: string, digest: string) {
+  return {
+    ...{ SOCKET_BYPASS_ENGINE: "release", SOCKET_BYPASS_RELEASES_URL: url },
+    SOCKET_BYPASS_PULUMI_SHA256: digest,
+  };
 }
 
 async function serve(answer: RequestListener) {

@@ -10,7 +10,7 @@ export const root = resolve(__dirname, "../..");
 export interface Engine {
   pulumi: string;
   home: string;
-  origin: "path" | "installer" | "build";
+  origin: "path" | "release" | "build";
   commandProvider: "official" | "stand-in";
   env: Record<string, string>;
   /** etcd and Kubernetes; only with --kubernetes. */
