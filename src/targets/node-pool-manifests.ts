@@ -35,6 +35,8 @@ const script = `${files}/pod.sh`;
 const port = 8080;
 /** Of bpffs; the kubelet makes it where it is missing. */
 const ownFolder = "socket-bypass";
+/** Ten times what the files take. */
+const stateLimit = "32Mi";
 
 /** Pods mount folders of their node, which every other level of Pod Security forbids. */
 export const namespaceLabels = { "pod-security.kubernetes.io/enforce": "privileged" };
@@ -94,7 +96,8 @@ function podSpec(pool: Pool, account: pulumi.Input<string>, configMap: pulumi.In
     containers: [loaderContainer(pool)],
     volumes: [
       { name: "files", configMap: { name: configMap, defaultMode: 0o555 } },
-      { name: "state", emptyDir: {} },
+      // In memory, for programs run from it, and the kubelet's folder may be on a disk that is mounted noexec.
+      { name: "state", emptyDir: { medium: "Memory", sizeLimit: stateLimit } },
       { name: "bpffs", hostPath: { path: pool.bpffs, type: "Directory" } },
       { name: "cgroup", hostPath: { path: pool.cgroupRoot, type: "Directory" } },
     ],

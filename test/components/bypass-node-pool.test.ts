@@ -137,6 +137,14 @@ test("the container gets one folder of bpffs, and the cgroups for reading alone"
   ]);
 });
 
+test("its programs run from memory, for a node's disk may be mounted noexec", async () => {
+  const { pod } = podOf(await one());
+  expect(pod.volumes?.find(({ name }) => name === "state")).toEqual({
+    name: "state",
+    emptyDir: { medium: "Memory", sizeLimit: "32Mi" },
+  });
+});
+
 test("only mountBpffs adds a container with more rights, before the other one", async () => {
   const { pod } = podOf(await one({ mountBpffs: true }));
   expect(pod.initContainers).toMatchObject([

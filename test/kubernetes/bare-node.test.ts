@@ -5,7 +5,7 @@ import { Pool, redirectedOn, tracesOn } from "./pool.js";
 import { Place, sleeper } from "./traffic.js";
 
 /*
- * A node without bpffs, and the other mode of kube-proxy and of cgroups than node-pool.test.ts has. In order: each test goes on where the one before it
+ * A node without bpffs and with /var/lib mounted noexec, and the other mode of kube-proxy and of cgroups than node-pool.test.ts has. In order: each test goes on where the one before it
  * ended.
  */
 vi.setConfig({ testTimeout: 400_000 });
@@ -27,6 +27,8 @@ describe.skipIf(isSkipped)("on a node with iptables, cgroup v2 alone and no bpff
     cluster = await Cluster.make({ nodes: 1, proxy: "iptables", mode: "v2" });
     node = cluster.node(1);
     await node.run("umount", "/sys/fs/bpf");
+    // As a hardened node has it, with the folder of the kubelet below.
+    await node.run("mount", "-o", "remount,bind,noexec", "/var/lib");
     await cluster.apply(...sleeper("one", "node-1"), ...sleeper("two", "node-1"));
     await cluster.kubectl("wait", "pods", "--all", "--for=condition=Ready", "--timeout=60s");
     one = await Place.ofPod(cluster, node, "one");
@@ -57,6 +59,12 @@ describe.skipIf(isSkipped)("on a node with iptables, cgroup v2 alone and no bpff
     const [mount = "", ...others] = await mounts();
     expect(others).toEqual([]);
     expect(mount).toMatch(/^\S+ \/sys\/fs\/bpf bpf rw,nosuid,nodev,noexec,.*mode=700 0 0$/);
+  });
+
+  test("nothing runs from where the kubelet keeps what is of pods, and this pod ran all the same", async () => {
+    const run = "cp /bin/true /var/lib/kubelet/try; /var/lib/kubelet/try; echo $?; rm /var/lib/kubelet/try";
+    expect(await node.run("sh", "-c", run)).toBe("126\n");
+    expect((await pool.pods()).map(({ isReady, restarts }) => [isReady, restarts])).toEqual([[true, 0]]);
   });
 
   test("the pod can write to no cgroup, and sees nothing that others have pinned", async () => {

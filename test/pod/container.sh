@@ -4,7 +4,7 @@
 #
 # Mount, process, network and cgroup namespaces of its own, three capabilities, and a root that nobody may write to, of busybox and this machine's bpftool.
 # FOLDER/files is the ConfigMap at /opt/socket-bypass, FOLDER/bpffs the node's, FOLDER/NAME the pod's own /state; GROUP (a cgroup) is the node's root, and
-# NAME below it the container's. Everything ends with process 1, which ends with the caller (--kill-child).
+# NAME below it the container's. STATE_OPTIONS are those of the mount at /state. Everything ends with process 1, which ends with the caller (--kill-child).
 set -eu
 
 main() {
@@ -50,6 +50,7 @@ inside() { # FOLDER GROUP NAME COMMAND...
 		mount --bind "$folder/bpffs/socket-bypass" bpffs/socket-bypass
 	fi
 	mount --bind "$folder/$name" state
+	[ -z "${STATE_OPTIONS:-}" ] || mount -o "remount,bind,$STATE_OPTIONS" state
 	chmod 0777 state
 	# As the kubelet lays a ConfigMap out.
 	cp "$folder/files"/* opt/socket-bypass/..1/

@@ -82,6 +82,18 @@ test("without bpffs a pod says what to do", async () => {
   );
 });
 
+test("a pod whose folder is mounted noexec says so", async () => {
+  const node = new Node();
+  node.stateOptions = "noexec";
+  const pod = node.start("uid-1", first);
+  expect(await pod.ended).toBe(1);
+  expect(pod.message).toBe(
+    `/state/files/pod-${machine}: expected it to run, found: Permission denied; is /state mounted noexec? ` +
+      "leave it in memory (a transform must not take the medium of the volume «state»)\n",
+  );
+  expect(node.traces()).toEqual([]);
+});
+
 test("SIGTERM in the middle of the start undoes it", async () => {
   const node = new Node();
   const pod = node.start("uid-1", first);

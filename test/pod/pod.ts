@@ -42,6 +42,8 @@ export class Node {
   readonly bpffs = join(this.folder, "bpffs");
   readonly pins = join(this.bpffs, "socket-bypass", instance);
   readonly pods: Pod[] = [];
+  /** Of the mount of each pod's own folder, for those that start from now on. */
+  stateOptions = "";
 
   constructor(hasBpffs = true) {
     nodes.push(this);
@@ -136,7 +138,7 @@ export class Pod {
     this.owner = `project/stack/edge/pool/${uid}`;
     const words = [join(__dirname, "container.sh"), node.folder, node.group, uid];
     this.child = spawn("sh", [...words, "sh", "/opt/socket-bypass/pod.sh", "start", ...flags, ...more], {
-      env: { ...process.env, ...this.environment(generation) },
+      env: { ...process.env, ...this.environment(generation), STATE_OPTIONS: node.stateOptions },
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [this.child.stdout, this.child.stderr]) stream?.on("data", (chunk) => (this.said += chunk));
