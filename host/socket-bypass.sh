@@ -101,9 +101,8 @@ finish() {
 
 bpf() { out=$("$bpftool" -j "$@" 2>&1); }
 
-must() {
-	bpf "$@" || err "bpftool $1 $2 ${4:-$3}: expected it to work, found: $(explain)"
-}
+must() { bpf "$@" || refuse "$@"; }
+refuse() { err "bpftool $1 $2 ${4:-$3}: expected it to work, found: $(explain)"; }
 
 # The most telling line of $out: what the verifier said last, else libbpf, else bpftool.
 explain() {
@@ -125,8 +124,11 @@ field() { # NAME: its first value in $out -> $value
 id_of() { # map|prog PIN -> $value, empty when there is no such pin
 	value=
 	[ -e "$2" ] || return 0
-	must "$1" show pinned "$2"
-	field id
+	if bpf "$1" show pinned "$2"; then
+		field id
+	elif [ -e "$2" ]; then # else a run beside this report has removed it between the two looks
+		refuse "$1" show pinned "$2"
+	fi
 }
 
 bytes() { # the bytes of the first value in $out, as hex words
@@ -160,8 +162,8 @@ mount_bpffs() {
 
 machine() { uname -m | sed 's/^arm64$/aarch64/'; }
 
-find_file() ( # NAME [FOLDER]: in a generation's folder, else in the nearest
-	for folder in "${2:-}" "$from" "$here" "$home/$generation" "$home/current" "$home"/* "$here/current"; do
+find_file() ( # NAME [FOLDER]: in a generation's folder, else in the nearest, first in that of the script that runs
+	for folder in "${2:-}" "$from" "$here" "$home/$generation" "$home/$(kept declared)" "$here/$(cat "$here/declared" 2>/dev/null)" "$home/current" "$home"/* "$here/current"; do
 		[ -f "$folder/$1" ] && say "$folder/$1" && return
 	done
 	return 1
@@ -234,6 +236,8 @@ check_trust() {
 	if [ -z "$bad" ] && { [ -e "$B" ] || [ -L "$B" ]; }; then
 		is_safe "$B" && bad=$(unsafe_pin) || bad=$B
 	fi
+	# What a run beside this one has removed meanwhile is no danger.
+	[ -e "$bad" ] || [ -L "$bad" ] || bad=
 	[ -z "$bad" ] || err "$bad: expected root's own, not writable by others (sticky or not), and no link; found $(ls -ldn "$bad"); remove it, correct it, or choose another --state-dir"
 }
 
@@ -535,30 +539,10 @@ build() { # maps|track|redirect|verdict
 
 # Every sock_ops program below the v2 root -> $hooks, a line each: id, flags (or none), path
 list_hooks() {
-	for try in 1 2 3; do
-		# A cgroup that vanishes during the walk fails it.
-		bpf cgroup tree "$v2" && break
-		[ "$try" -lt 3 ] || err "bpftool cgroup tree $v2: expected it to work, found: $(explain)"
-	done
-	hooks=$(say "$out" | awk '{
-		n = split($0, group, /[{]"cgroup":"/)
-		for (i = 2; i <= n; i++) {
-			end = index(group[i], "\",\"programs\":[")
-			raw = substr(group[i], 1, end - 1); path = ""
-			while (k = index(raw, "\\")) { # some bpftools write "\\n" for a backslash, and no cgroup has a line feed in its name
-				c = substr(raw, k + 1, 1); path = path substr(raw, 1, k - 1) (c == "n" ? "\\" : c); raw = substr(raw, k + 2)
-			}
-			m = split(substr(group[i], end), program, /[{]/)
-			for (j = 2; j <= m; j++) {
-				if (program[j] !~ /"attach_type":"(cgroup_)?sock_ops"/) continue
-				id = flags = program[j]
-				sub(/^"id":/, "", id); sub(/,.*/, "", id)
-				if (!sub(/.*"attach_flags":"/, "", flags)) flags = ""
-				sub(/".*/, "", flags)
-				print id, (flags == "" ? "none" : flags), path raw
-			}
-		}
-	}')
+	find_probe
+	hooks=$("$probe" hooks "$v2" 2>&1) || err "$v2: expected to list what is attached in it, found: ${hooks##*"$nl"}"
+	# The kernel may list one twice when others go beside it.
+	hooks=$(say "$hooks" | awk '!met[$0]++')
 }
 
 places_of() { # PROGRAM-ID: the cgroups of $hooks that it is attached to
@@ -658,7 +642,9 @@ list_rivals() { # other instances whose cgroup is ours, above or below -> $rival
 	rivals=
 	for other in "$B"/*/cgroup; do
 		other=${other%/cgroup} other=${other##*/}
-		is_name "$other" && [ "$other" != "$instance" ] && are_related "$(recorded cgroup "$other")" "$cgroup" && rivals="$rivals $other"
+		if ! is_name "$other" || [ "$other" = "$instance" ]; then continue; fi
+		# Nothing is recorded of one that is just being removed.
+		its=$(recorded cgroup "$other") && are_related "$its" "$cgroup" && rivals="$rivals $other"
 	done
 	other=${rivals##* }
 	return 0
@@ -689,7 +675,8 @@ list_sockets() { # FOLDER -> $listed, in the words of that very generation
 }
 
 count_keys() { # MAP-PIN
-	"$bpftool" -j map dump pinned "$1" 2>/dev/null | awk '/"error":/ { exit 1 } { n += gsub(/"key":\[/, "") } END { print n + 0 }'
+	# A value that is gone by the time it is looked up is an error inside the list.
+	"$bpftool" -j map dump pinned "$1" 2>/dev/null | awk '/^[{]"error":/ { bad = 1 } { n += gsub(/"key":\[/, "") } END { if (!bad) print n + 0; exit bad }'
 }
 
 # A second in which each connection turns to TCP when its reader has taken everything (DRAIN_GENTLY in bpf/socket_bypass.h); the rest turn at once.
@@ -738,7 +725,7 @@ retire() { # FOLDER
 		detach_program "$1/track"
 	fi
 	[ ! -L "$1/verdict" ] || ignore "$bpftool" prog detach pinned "$1/redirect" msg_verdict pinned "$1/sockets"
-	ensure rm -rf "$1"
+	drop_pins "$1"
 	total_left=$((total_left + left)) total_unread=$((total_unread + unread))
 	[ "$left" -eq 0 ] || warn "note: ${1##*/}: $left sockets stay enrolled and go on by TCP until they close; $unread of them hold unread bytes"
 }
@@ -749,7 +736,15 @@ retire_instance() { # everything of it in bpffs
 	for folder in "$B/$1"/*; do
 		[ -L "$folder" ] || retire "$folder"
 	done
-	ensure rm -rf "$B/$1"
+	drop_pins "$B/$1"
+}
+
+drop_pins() { # FOLDER: a report may pin its program there just then
+	for _ in 1 2 3 4 5 6 7 8 9; do
+		rm -rf "$1" 2>/dev/null && return
+		sleep 0.2 2>/dev/null || sleep 1
+	done
+	ensure rm -rf "$1"
 }
 
 # --- steps ---
@@ -1209,7 +1204,7 @@ drop_place() { # CGROUP-FOLDER
 		ignore bpf cgroup detach "$1" sock_ops pinned "$trial/track"
 		return 0
 	fi
-	for try in 1 2 3 4 5 6 7 8 9; do
+	for _ in 1 2 3 4 5 6 7 8 9; do
 		while read -r pid; do ignore kill -9 "$pid"; done <"$1/cgroup.procs"
 		rmdir "$1" 2>/dev/null && break
 		sleep 0.2 2>/dev/null || sleep 1
@@ -1288,6 +1283,13 @@ fact() (
 
 problem() { fact problem "what=$1"; }
 
+# Reports take no lock, so an upgrade may remove what they are looking at: that is no failure.
+skip_gone() { # FOLDER WHAT-A-LOOK-SAID
+	[ -d "$1" ] || return
+	say "${2##*"$nl"}" >&2
+	exit 1
+}
+
 yes_no() { case $1 in 0) say false ;; *) say true ;; esac }
 
 observe() {
@@ -1301,7 +1303,9 @@ observe() {
 	list_hooks
 	for folder in "$B/$instance"/*; do
 		g=${folder##*/}
-		! is_generation "$g" || observe_generation "$folder"
+		is_generation "$g" || continue
+		seen=$(observe_generation "$folder" 2>&1) || skip_gone "$folder" "$seen" || continue
+		say "$seen"
 	done
 	find_unit
 	! wants_unit || [ -z "$serving" ] || [ -e "$unit_file" ] || problem "the boot unit $unit is not there"
@@ -1433,12 +1437,14 @@ to_json() {
 		}'
 }
 
+is_there() { [ -d "$home" ] || [ -d "$B/$instance" ]; }
+
 # The instance that is named, else all -> $instances
 find_instances() {
 	instances=$instance
 	if [ -z "$instance" ]; then
 		instances=$(for folder in "$state_dir"/* "$B"/*; do ! is_name "${folder##*/}" || [ ! -d "$folder" ] || say "${folder##*/}"; done | sort -u)
-	elif [ ! -d "$home" ] && [ ! -d "$B/$instance" ]; then
+	elif ! is_there; then
 		err "instance $instance: expected it in $state_dir or $B, found neither"
 	fi
 }
@@ -1448,6 +1454,7 @@ cmd_status() {
 	find_instances
 	for instance in $instances; do
 		home=$state_dir/$instance
+		is_there || continue
 		facts=$(observe) || exit
 		[ -z "$json" ] || facts=$(say "$facts" | to_json)
 		answers=$answers${answers:+${json:+,}$nl}$facts
@@ -1511,6 +1518,7 @@ cmd_metrics() {
 	find_instances
 	for instance in $instances; do
 		home=$state_dir/$instance
+		is_there || continue
 		seen=$(observe) || exit
 		facts=$facts$seen$nl
 	done
@@ -1612,6 +1620,13 @@ show_flows() {
 		}'
 }
 
+list_flows() { # FOLDER
+	get_knob "$1" 0
+	drain=$value
+	list_sockets "$1" || err "${1##*/}: expected to list its sockets, found: $(explain)"
+	say "generation $instance ${1##*/} $drain$nl$listed"
+}
+
 cmd_flows() {
 	lines=
 	find_instances
@@ -1620,10 +1635,8 @@ cmd_flows() {
 		for folder in "$B/$instance"/*; do
 			# The record of the serving generation leads into its folder too.
 			{ [ ! -L "$folder" ] && [ -e "$folder/maps/knobs" ]; } || continue
-			get_knob "$folder" 0
-			drain=$value
-			list_sockets "$folder" || err "${folder##*/}: expected to list its sockets, found: $(explain)"
-			lines="${lines}generation $instance ${folder##*/} $drain$nl$listed$nl"
+			seen=$(list_flows "$folder" 2>&1) || skip_gone "$folder" "$seen" || continue
+			lines=$lines$seen$nl
 		done
 	done
 	{
@@ -1640,7 +1653,7 @@ check_plain() {
 	list_rivals
 	for other in $rivals; do
 		folder=$B/$other/$(recorded serving "$other") home=$state_dir/$other
-		[ -e "$folder/maps/knobs" ] || continue
+		(get_knob "$folder" 0) >/dev/null 2>&1 || [ -e "$folder/maps/knobs" ] || continue
 		get_knob "$folder" 0
 		[ "$value" -eq 0 ] || continue
 		policy_of ports | tr , '\n' | awk -F - -v given="$(cat /proc/sys/net/ipv4/ip_local_port_range)" '
@@ -1884,7 +1897,8 @@ preflight() {
 		examine host check_boot
 		[ -z "$owner" ] || examine host check_owner
 		examine host check_rivals
-		[ -z "$bpftool" ] || [ -z "$v2" ] || check_hooks
+		# Without a probe of its machine type there is none to ask, which is refused later.
+		[ -z "$bpftool" ] || [ -z "$v2" ] || ! find_file "probe-$(machine)" >/dev/null || check_hooks
 		# Only now, for some kernels must not be tried.
 		if [ -z "$refused$compile" ] && find_file track.bpf.o >/dev/null; then
 			trial=$B/_try-$$

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * bpftool, for three of its commands that need CAP_SYS_ADMIN although the kernel does not: to print a map it wants the types of
- * its values by their id, and to list a cgroup each program by its id. All else goes to the real one.
+ * bpftool, for two of its commands that need CAP_SYS_ADMIN although the kernel does not: to print a map, or a value, it wants the
+ * types of its values by their id. All else goes to the real one.
  */
 #include "pod.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,60 +140,6 @@ static int map_dump(const char *pin)
 	return 0;
 }
 
-static const char *separator;
-
-static void put_path(const char *path)
-{
-	for (; *path; path++)
-		if ((unsigned char)*path < ' ')
-			printf("\\u%04x", (unsigned char)*path);
-		else
-			printf(*path == '"' || *path == '\\' ? "\\%c" : "%c", *path);
-}
-
-static int put_cgroup(const char *path, const struct stat *stat, int type, struct FTW *ftw)
-{
-	struct attached attached;
-
-	(void)stat;
-	(void)ftw;
-	if (type != FTW_D)
-		return 0;
-	/* Gone meanwhile is none of them; the walk itself goes on. */
-	if (list_attached(path, &attached))
-		return errno == ENOENT || errno == ENODEV ? 0 : errno;
-	if (!attached.count)
-		return 0;
-	printf("%s{\"cgroup\":\"", separator);
-	separator = ",";
-	put_path(path);
-	printf("\",\"programs\":[");
-	for (unsigned int i = 0; i < attached.count; i++)
-		printf("%s{\"id\":%u,\"attach_type\":\"cgroup_sock_ops\",\"attach_flags\":\"%s\","
-		       "\"name\":\"\"}",
-		       i ? "," : "", attached.ids[i],
-		       attached.flags & BPF_F_ALLOW_MULTI      ? "multi"
-		       : attached.flags & BPF_F_ALLOW_OVERRIDE ? "override"
-							       : "");
-	printf("]}");
-	return 0;
-}
-
-static int cgroup_tree(const char *path)
-{
-	int error;
-
-	separator = "";
-	putchar('[');
-	error = nftw(path, put_cgroup, 16, FTW_PHYS | FTW_MOUNT);
-	if (error > 0)
-		errno = error;
-	if (error)
-		return refuse(path);
-	puts("]");
-	return 0;
-}
-
 static bool is(const char *word, const char *text)
 {
 	return word && strcmp(word, text) == 0;
@@ -204,8 +149,6 @@ int stand_in(int count, char **words)
 {
 	const char *real = getenv("SOCKET_BYPASS_BPFTOOL");
 
-	if (count == 4 && is(words[0], "-j") && is(words[1], "cgroup") && is(words[2], "tree"))
-		return cgroup_tree(words[3]);
 	if (count >= 5 && is(words[0], "-j") && is(words[1], "map") && is(words[3], "pinned")) {
 		if (count == 5 && is(words[2], "dump"))
 			return map_dump(words[4]);

@@ -49,7 +49,7 @@ unpack() {
 	# Without arguments it says how it is used.
 	ran=$("$pod" 2>&1)
 	[ $? -ne 126 ] || err "$pod: expected it to run, found: ${ran##*: }; is $state mounted noexec? leave it in memory (a transform must not take the medium of the volume «state»)"
-	# Without CAP_SYS_ADMIN bpftool prints no map and lists no cgroup: ours stands before it.
+	# Without CAP_SYS_ADMIN bpftool prints no map: ours stands before it.
 	ln -sfn "$pod" "$state/bin/bpftool"
 	ln -sfn "$pod" "$state/bin/pod"
 }

@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-enum { MAX_NAMESPACES = 4096, NEW_NET = 0x40000000 };
+/* Any user may make some; by default a kernel has room for a tenth of these. */
+enum { MAX_NAMESPACES = 1 << 20, NEW_NET = 0x40000000 };
 
 static bool refuse(const char *what)
 {
@@ -44,7 +45,7 @@ static bool run(int link)
 /* Runs it where this process lives, unless that namespace was met before. */
 static bool visit(const char *pid, int link)
 {
-	static uint64_t met[MAX_NAMESPACES];
+	static uint64_t *met;
 	static unsigned int count;
 	char path[32] = "/proc/";
 	struct stat stat;
@@ -56,6 +57,8 @@ static bool visit(const char *pid, int link)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return true; /* it has ended */
+	if (!met)
+		met = share_memory(MAX_NAMESPACES * sizeof(*met));
 	if (fstat(fd, &stat)) {
 		is_done = refuse(path);
 	} else {
@@ -64,7 +67,7 @@ static bool visit(const char *pid, int link)
 		while (i < count && met[i] != stat.st_ino)
 			i++;
 		if (i == MAX_NAMESPACES) {
-			say("iterate: expected at most 4096 network namespaces");
+			say("iterate: expected at most 1048576 network namespaces");
 			is_done = false;
 		} else if (i == count) {
 			met[count++] = stat.st_ino;
@@ -78,25 +81,15 @@ static bool visit(const char *pid, int link)
 
 static bool visit_all(int link)
 {
-	struct entry {
-		uint64_t inode;
-		int64_t next;
-		uint16_t length;
-		uint8_t type;
-		char name[];
-	} *entry;
-	char entries[4096] __attribute__((aligned(8)));
-	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	long n;
+	struct listing listing = { .fd = open_folder(AT_FDCWD, "/proc") };
+	const struct entry *entry;
 
-	while ((n = syscall(SYS_getdents64, fd, entries, sizeof(entries), 0, 0, 0)) > 0)
-		for (long at = 0; at < n; at += entry->length) {
-			entry = (void *)(entries + at);
-			if (*entry->name >= '1' && *entry->name <= '9' && !visit(entry->name, link))
-				return false;
-		}
-	close(fd);
-	return n == 0 || refuse("/proc");
+	while ((entry = next_entry(&listing)))
+		if (*entry->name >= '1' && *entry->name <= '9' && !visit(entry->name, link))
+			return false;
+	close(listing.fd);
+	errno = listing.error;
+	return !errno || refuse("/proc");
 }
 
 int verb_iterate(char **words)

@@ -28,6 +28,8 @@ enum {
 /* text.c: one output buffer, written out by flush_text(). */
 void put_text(const char *text);
 void put_printable(const char *text, size_t length);
+/* As they are: for paths that a shell is to use. */
+void put_bytes(const char *bytes, size_t length);
 void put_number(uint64_t number);
 void put_tenths(uint64_t tenths);
 void flush_text(int fd);
@@ -68,6 +70,32 @@ void limit_time(unsigned int seconds, void (*expired)(int signal));
 void limit_verb(const char *verb);
 /* `command` follows a "--"; returns an exit code, and only on failure. */
 int run_command(char **command);
+
+/* folder.c: like the calls of the kernel, -1 with errno; follows no link. */
+int open_folder(int above, const char *name);
+
+enum { FOLDER = 4 }; /* DT_DIR */
+
+/* As the kernel writes it. */
+struct entry {
+	uint64_t inode;
+	int64_t next;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+struct listing {
+	int fd;
+	/* Why there are no more, where that is not the end. */
+	int error;
+	long at;
+	long end;
+	char entries[1024] __attribute__((aligned(8)));
+};
+
+/* NULL when there are no more. What comes while it is listed may be missing; what goes may be told. */
+const struct entry *next_entry(struct listing *listing);
 
 /* sockets.c */
 union address {
@@ -263,5 +291,6 @@ int verb_iterate(char **words);
 int verb_list(char **words);
 int verb_claim(char **words);
 int verb_write(char **words);
+int verb_hooks(char **words);
 
 #endif

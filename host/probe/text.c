@@ -15,6 +15,12 @@ void put_printable(const char *text, size_t length)
 	}
 }
 
+void put_bytes(const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length && used < sizeof(buffer); i++)
+		buffer[used++] = bytes[i];
+}
+
 void put_text(const char *text)
 {
 	put_printable(text, strlen(text));

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * hooks FOLDER: the sock_ops programs of every cgroup in FOLDER and below, a line each: id, flags, path. bpftool gives up when a
+ * cgroup goes while it walks, so two processes that make and remove cgroups would stop it for good; and it needs CAP_SYS_ADMIN.
+ */
+#include "probe.h"
+
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <string.h>
+
+enum {
+	/* Each holds a descriptor. Root itself would have to attach a program further down. */
+	DEEPEST = 900,
+	/* BPF_CGROUP_MAX_PROGS of the kernel. */
+	MOST_PROGRAMS = 64,
+};
+
+static char path[4096];
+
+static bool refuse(void)
+{
+	say("hooks: ", path, ": ", name_error(errno));
+	return false;
+}
+
+/* Also what its owner has closed to a root without CAP_DAC_READ_SEARCH, as that of a pod. */
+static bool is_skipped(void)
+{
+	return errno == ENOENT || errno == ENODEV || errno == EACCES;
+}
+
+static bool put_hooks(int cgroup)
+{
+	uint32_t ids[MOST_PROGRAMS];
+	union bpf_attr attr;
+	const char *flags;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.query.target_fd = (uint32_t)cgroup;
+	attr.query.attach_type = BPF_CGROUP_SOCK_OPS;
+	attr.query.prog_ids = (uint64_t)(uintptr_t)ids;
+	attr.query.prog_cnt = MOST_PROGRAMS;
+	if (bpf(BPF_PROG_QUERY, &attr))
+		return is_skipped() || refuse();
+	flags = attr.query.attach_flags & BPF_F_ALLOW_MULTI	 ? " multi "
+		: attr.query.attach_flags & BPF_F_ALLOW_OVERRIDE ? " override "
+								 : " none ";
+	for (uint32_t i = 0; i < attr.query.prog_cnt; i++) {
+		put_number(ids[i]);
+		put_text(flags);
+		/* The kernel lets no line feed into the name of a cgroup. */
+		put_bytes(path, strlen(path));
+		flush_text(STDOUT_FILENO);
+	}
+	return true;
+}
+
+/* Closes `cgroup`, whose path has `length` bytes. */
+static bool walk(int cgroup, size_t length, unsigned int depth)
+{
+	struct listing listing = { .fd = cgroup };
+	const struct entry *entry;
+	bool is_done = put_hooks(cgroup);
+
+	while (is_done && (entry = next_entry(&listing))) {
+		size_t more = strlen(entry->name);
+		int below;
+
+		/* Nobody could name what has a longer path, to attach to it or to detach. */
+		if (entry->type != FOLDER || depth == DEEPEST || length + more + 2 > sizeof(path))
+			continue;
+		path[length] = '/';
+		memcpy(path + length + 1, entry->name, more + 1);
+		below = open_folder(cgroup, entry->name);
+		is_done = below < 0 ? is_skipped() || refuse()
+				    : walk(below, length + 1 + more, depth + 1);
+		path[length] = 0;
+	}
+	close(cgroup);
+	if (is_done && listing.error) {
+		errno = listing.error;
+		is_done = refuse();
+	}
+	return is_done;
+}
+
+int verb_hooks(char **words)
+{
+	size_t length;
+	int root;
+
+	if (!words[0] || words[1] || (length = strlen(words[0])) >= sizeof(path)) {
+		say("hooks: expected FOLDER");
+		return EXIT_USAGE;
+	}
+	memcpy(path, words[0], length + 1);
+	root = open_folder(AT_FDCWD, path);
+	if (root < 0) {
+		refuse();
+		return EXIT_FAILED;
+	}
+	limit_verb("hooks");
+	return walk(root, length, 0) ? 0 : EXIT_FAILED;
+}
