@@ -1554,20 +1554,14 @@ show_flows() {
 			return text ~ /::$/ ? text : substr(text, 1, length(text) - 1)
 		}
 		function place(host, port) { return (host ~ /:/ ? "[" host "]" : host) ":" port }
-		function process(pid,   name) {
-			getline name <("/proc/" pid "/comm")
-			close("/proc/" pid "/comm")
-			gsub(/[^ -~]/, "?", name) # it is cut at 15 bytes, also within a character
-			return name
-		}
 		# The line of a socket -> f; its processes as JSON -> who, as text -> f["at"]
 		function take(key,   i, n, pid) {
 			split(flow[key], f, " ")
 			f[13] = address(f[13]); f[15] = address(f[15])
 			f["at"] = place(f[13], f[14]); who = ""
 			n = split(owners[f[6]], pid, " ")
-			if (json == "" && n) f["at"] = f["at"] " " process(pid[1]) "/" pid[1] (n > 1 ? "+" n - 1 : "")
-			else for (i = 1; i <= n; i++) who = more(who, "{\"pid\":" pid[i] ",\"command\":" quote(process(pid[i])) "}")
+			if (json == "" && n) f["at"] = f["at"] " " command[pid[1]] "/" pid[1] (n > 1 ? "+" n - 1 : "")
+			else for (i = 1; i <= n; i++) who = more(who, "{\"pid\":" pid[i] ",\"command\":" quote(command[pid[i]]) "}")
 		}
 		function end_of(key) {
 			if (key == "") return "null"
@@ -1597,10 +1591,9 @@ show_flows() {
 			if ($5 !~ /^0*$/) { peer[key] = label " " $5; peer[label " " $5] = key }
 			next
 		}
-		/^[0-9]+\/fd:$/ { pid = $1; sub(/\/.*/, "", pid); next }
-		$NF ~ /^socket:/ {
-			inode = substr($NF, 9, length($NF) - 9)
-			if (inode in wanted && last[inode] != pid) owners[inode] = owners[inode] " " (last[inode] = pid)
+		$1 == "owner" && $2 in wanted && last[$2] != $3 {
+			owners[$2] = owners[$2] " " (last[$2] = $3)
+			command[$3] = substr($0, length($1 $2 $3) + 4)
 		}
 		END {
 			put("FROM", "TO", "STATE", "MESSAGES", "BYTES", "UNREAD", "WHY NOT")
@@ -1639,11 +1632,12 @@ cmd_flows() {
 			lines=$lines$seen$nl
 		done
 	done
-	{
-		say "$lines"
-		# One ls for all of them: a process for each would take minutes.
-		[ -z "$lines" ] || (cd /proc && ls -l [0-9]*/fd 2>/dev/null)
-	} | show_flows
+	if [ -n "$lines" ]; then
+		find_probe
+		owners=$("$probe" owners) || err "flows: expected to list who has which socket open, found the reason above"
+		lines=$lines$owners
+	fi
+	say "$lines" | show_flows
 }
 
 # --- bench: a trial as in the self-test; its program is on the cgroup only while the bypass runs ---

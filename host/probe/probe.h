@@ -292,5 +292,6 @@ int verb_list(char **words);
 int verb_claim(char **words);
 int verb_write(char **words);
 int verb_hooks(char **words);
+int verb_owners(char **words);
 
 #endif

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
-import { Host, isSkipped, shells } from "./host.js";
+import { Host, isSkipped, shells, temporaryFolder } from "./host.js";
 
 interface End {
   readonly port: number;
@@ -43,7 +43,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
           bytes: 400,
           ...usual,
         },
-        processes: [python, { ...python, pid: child }].sort((a, b) => (`${a.pid}` < `${b.pid}` ? -1 : 1)),
+        processes: [python, { ...python, pid: child }].sort((a, b) => a.pid - b.pid),
       },
       server: {
         ...{ address: "127.0.0.1", port, remoteAddress: "127.0.0.1", remotePort: clientPort, bytes: 200, ...usual },
@@ -125,6 +125,20 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     expect(met.size).toBeGreaterThan(ports.length + 2 * 200);
   });
 
+  test("no path that a process has open shows a connection as another's, and no name of a process is told as it is", async () => {
+    const host = new Host(shell);
+    await host.apply();
+    const child = host.start("python3", "-c", forger, temporaryFolder());
+    const lines = createInterface({ input: child.stdout ?? process.stdin })[Symbol.asyncIterator]();
+    const port = Number((await lines.next()).value);
+    const flow = (await list(host)).find(({ client }) => client?.port === port);
+    const processes = [{ pid: child.pid, command: "a?b?[2J??" }];
+    expect([flow?.client?.processes, flow?.server?.processes]).toEqual([processes, processes]);
+    const table = (await host.raw("flows", ...host.common.slice(0, 4))).stdout;
+    expect(table).toContain(`127.0.0.1:${port} a?b?[2J??/${child.pid} `);
+    expect(table).toMatch(/^[ -~\n]*$/);
+  });
+
   test("an instance that is nowhere is an error, and no program stays pinned", async () => {
     const host = new Host(shell);
     await host.apply();
@@ -147,6 +161,22 @@ for _ in range(int(sys.argv[1])):
     client = socket.create_connection(listener.getsockname())
     pairs.append((client, listener.accept()[0]))
 print(json.dumps([client.getsockname()[1] for client, _ in pairs]), flush=True)
+sys.stdin.read()
+`;
+
+/** One with a name that moves the cursor, and two open files whose paths hold lines of a list of process 1 with its sockets. */
+const forger = `
+import os, socket, sys
+with open("/proc/self/comm", "wb") as comm:
+    comm.write(b"a\\nb\\x1b[2J\\xc2\\x9b")
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+server = listener.accept()[0]
+client.send(b"x")
+server.recv(1)
+os.mkdir(sys.argv[1] + "/x\\n1")
+files = [open(f"{sys.argv[1]}/x\\n1/fd:\\nl socket:[{os.fstat(end.fileno()).st_ino}]", "w") for end in (client, server)]
+print(client.getsockname()[1], flush=True)
 sys.stdin.read()
 `;
 

@@ -7,8 +7,8 @@ const probe = build();
 describe("wrong usage ends with 2 and one line that says what was expected", () => {
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
   test.each([
-    ["", "expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write or hooks, found nothing"],
-    ["serve", "expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write or hooks, found serve"],
+    ["", "expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks or owners, found nothing"],
+    ["serve", "expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks or owners, found serve"],
     ["lock", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["lock /tmp 1 true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["lock /tmp -1 -- true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
@@ -19,6 +19,7 @@ describe("wrong usage ends with 2 and one line that says what was expected", () 
     ["write /tmp", "write: expected DIR NAME"],
     ["write /tmp a/b", "write: expected DIR NAME"],
     ["hooks", "hooks: expected FOLDER"],
+    ["owners all", "owners: expected no argument, found all"],
     ["list /sys/fs/bpf/program", "list: expected PROGRAM MAP"],
     ["cgroup /tmp true", "cgroup: expected DIR -- COMMAND ARGUMENTS..."],
     ["selftest --seconds 0", "selftest: expected --seconds 1..3600 or nothing, found --seconds"],
