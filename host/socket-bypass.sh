@@ -687,6 +687,9 @@ drain_gently() { # FOLDER
 	ensure sleep 1
 }
 
+# For bounds: the clock of the day may be set, back too, while we wait.
+seconds_up() { read -r up _ </proc/uptime && say "${up%%.*}"; }
+
 # Drains, then takes out every socket whose queues are empty; those that hold unread bytes get some time.
 sweep() { # FOLDER -> $left, $unread
 	drain_gently "$1"
@@ -698,13 +701,13 @@ sweep() { # FOLDER -> $left, $unread
 	ensure "$probe" grace
 	# A thread that was told to redirect is seen no more where another one sleeps in plain TCP on the same socket: let it end.
 	ensure sleep 1
-	deadline=$(($(date +%s) + drain_seconds))
+	deadline=$(($(seconds_up) + drain_seconds))
 	while list_sockets "$1"; do
 		# shellcheck disable=SC2046 # folder and three numbers
 		set -- "$1" $(say "$listed" | awk 'NF > 1 { n[$2]++; n[0]++ } END { print n[0] + 0, n["idle"] + 0, n["unread"] + 0 }')
 		left=$2 unread=$4
 		[ "$2" -gt 0 ] && [ -z "$final" ] || return 0
-		[ "$(date +%s)" -lt "$deadline" ] || final=1
+		[ "$(seconds_up)" -lt "$deadline" ] || final=1
 		# A socket that closed meanwhile ends the batch: the next round goes on.
 		say "$listed" | awk -v map="$1/sockets" '$2 == "idle" { gsub(/../, "& ", $1); print "map delete pinned " map " key hex " $1 }' | ignore "$bpftool" batch file -
 		[ "$3" -gt 0 ] || sleep 0.2 2>/dev/null || sleep 1
