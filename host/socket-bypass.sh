@@ -1017,9 +1017,9 @@ cmd_adopt() {
 
 # --- boot: a unit that runs the steps again, where there is systemd ---
 
-find_unit() { unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service; }
-
-find_systemd() { # -> $systemd_version, 0 where it does not say
+find_unit() { # also -> $systemd_version, 0 where it does not say
+	unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service
+	[ -z "$systemd_version" ] && [ -d "$systemd" ] || return 0
 	systemd_version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 	systemd_version=${systemd_version:-0}
 }
@@ -1031,7 +1031,6 @@ wants_unit() { [ -d "$systemd" ] && [ "$(kept boot)" != false ]; }
 # show another network's net.mptcp.enabled; the self-test makes a network of its own. Before 244 systemd does not start a oneshot
 # unit that has Restart=, and may have mounted no bpffs: one that the script mounts in the sandbox would go with it.
 boot_unit() {
-	find_systemd
 	cat <<-END
 		[Unit]
 		Description=TCP on this host skips the stack ($instance)
@@ -1097,10 +1096,9 @@ enable_boot() {
 	find_unit
 	[ -d "$systemd" ] || return 0
 	if ! has_unit; then
-		(boot_unit >"$unit_file-new") 2>/dev/null && ensure mv "$unit_file-new" "$unit_file"
-		has_unit || err "$unit_file: expected to write it, found no room; it serves, but starts at no boot: make room and run this again"
+		{ (boot_unit >"$unit_file-new") 2>/dev/null && ensure mv "$unit_file-new" "$unit_file" && has_unit; } ||
+			err "$unit_file: expected to write it, found no room; it serves, but starts at no boot: make room and run this again"
 		ensure systemctl daemon-reload
-		find_systemd
 		[ "$systemd_version" -ge 244 ] || warn "note: systemd $systemd_version: expected 244 or newer, which can try a unit of this kind again; a boot start that fails is not tried again"
 		changed=1
 	fi
@@ -2074,7 +2072,7 @@ main() {
 	script=$here/${script##*/}
 	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' splice_guard='' epoch=''
 	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true boot=true queue_bytes=0 drain_seconds=10 timeout=30 textfile='' seconds=30
-	undo='' cleanup='' bpftool='' total_left=0 total_unread=0
+	undo='' cleanup='' systemd_version='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null
 	trap '' HUP PIPE
 	parse "$@"
