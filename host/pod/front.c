@@ -25,7 +25,7 @@ static void put_bytes(const char *name, const uint8_t *bytes, size_t count)
 	putchar(']');
 }
 
-/* The highest processor that there may be, and one. */
+/* The highest processor that there may be, and one; 0 where the kernel does not tell. */
 static unsigned int count_processors(void)
 {
 	unsigned int first, last, count = 0;
@@ -67,6 +67,11 @@ static bool open_map(const char *pin, struct map *map)
 	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
 		map->processors = count_processors();
 		map->step = (map->step + 7) / 8 * 8;
+		/* The kernel writes a value for each, whatever there is room for. */
+		if (!map->processors) {
+			errno = ENODATA;
+			return false;
+		}
 	}
 	map->key = calloc(2, map->info.key_size);
 	map->value = calloc(map->processors ? map->processors : 1, map->step);
