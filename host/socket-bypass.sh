@@ -63,7 +63,10 @@ nl='
 # --- helpers ---
 
 say() { printf '%s\n' "$*"; }
-warn() { printf 'socket-bypass: %s\n' "$*" >&2; }
+# What others chose (names of cgroups, targets of links) may hold what moves a cursor: C0, DEL, and C1 as UTF-8 has it.
+c1=$(printf '\302[\200-\237]')
+warn() { printf 'socket-bypass: %s\n' "$*" | sed "s/$c1/?/g" | tr '\000-\011\013-\037\177' '?' >&2; }
+look_of() { printf '%s' "$(ls -ldn "$1")" | tr '\n' '?'; }
 ignore() { "$@" >/dev/null 2>&1 || :; }
 
 err() { # MESSAGE [EXIT]
@@ -230,7 +233,7 @@ claim_place() {
 
 check_trust() {
 	bad=$(unsafe_bundle)
-	[ -z "$bad" ] || err "$bad: expected what root runs to be root's own, not writable by others, and no link; found $(ls -ldn "$bad"); choose another --from"
+	[ -z "$bad" ] || err "$bad: expected what root runs to be root's own, not writable by others, and no link; found $(look_of "$bad"); choose another --from"
 	bad=$(unsafe_ancestor "${home%/}")
 	[ -n "$bad" ] || [ "$kind" != create ] || claim_place
 	if [ -z "$bad" ] && { [ -e "$B" ] || [ -L "$B" ]; }; then
@@ -238,7 +241,7 @@ check_trust() {
 	fi
 	# What a run beside this one has removed meanwhile is no danger.
 	[ -e "$bad" ] || [ -L "$bad" ] || bad=
-	[ -z "$bad" ] || err "$bad: expected root's own, not writable by others (sticky or not), and no link; found $(ls -ldn "$bad"); remove it, correct it, or choose another --state-dir"
+	[ -z "$bad" ] || err "$bad: expected root's own, not writable by others (sticky or not), and no link; found $(look_of "$bad"); remove it, correct it, or choose another --state-dir"
 }
 
 # --- records: in bpffs a link whose target is the text (it holds no files), in the state directory a file ---

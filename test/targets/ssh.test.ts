@@ -93,6 +93,8 @@ test.each([
   ["nothing", ""],
   ["half of one", '{"serial":1,"selftest":}'],
   ["a number without an end", "1".repeat(100)],
+  ["an answer with a character that turns the text", '{"serial":1,"selftest":"\u202e"}'],
+  ["an answer with a sequence that moves the cursor", '{"serial":1,"selftest":"\u009b2J"}'],
   ["an answer without an end", `{"serial":1,"selftest":"${"x".repeat(20_000)}"}`],
 ])("%s is no answer of a step", (_, line) => {
   expect(isAnswer(line)).toBe(false);
