@@ -10,7 +10,9 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     await host.apply();
     // Two of its sockets hold unread bytes, which the drain waits for.
     const { stdout } = host.start("python3", join(__dirname, "flows.py"));
-    await createInterface({ input: stdout ?? process.stdin })[Symbol.asyncIterator]().next();
+    await createInterface({ input: stdout ?? process.stdin })
+      [Symbol.asyncIterator]()
+      .next();
     const count = join(host.toolFolder, "count");
     writeTool(host, "date", `echo >>${count}; echo $((1000000 - 100 * $(grep -c "" ${count})))`);
     const line = [join(shellFolder(shell), "sh"), join(host.bundle, "socket-bypass"), "drain"];

@@ -8,7 +8,10 @@ describe("wrong usage ends with 2 and one line that says what was expected", () 
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
   test.each([
     ["", "expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks or owners, found nothing"],
-    ["serve", "expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks or owners, found serve"],
+    [
+      "serve",
+      "expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks or owners, found serve",
+    ],
     ["lock", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["lock /tmp 1 true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["lock /tmp -1 -- true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
