@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh
-# What the builds of the programs share, as `. zig.sh`: one fixed version of the Zig compiler from PyPI, so the bytes are the same everywhere. It and
-# what it built stay in ${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass.
+# What the builds of the programs share, as `. zig.sh`: one fixed version of the Zig compiler from PyPI, its wheels by their digests (zig.txt), so the bytes
+# are the same everywhere. It and what it built stay in ${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass.
 
-zig_version=0.17.1
+# shellcheck disable=SC2154 # of who reads this
+pins=$here/../zig.txt
 architectures='x86_64 aarch64'
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass
-zig=$cache/zig-$zig_version
 export ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
 
 say() { printf '%s\n' "$*" >&2; }
@@ -19,15 +19,19 @@ digest() {
 	if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c 1-16
 }
 
+# Another folder for other digests: what is there was checked against these.
+zig=$cache/zig-$(digest <"$pins")
+
 # Into a folder of its own first: two builds may run at once, and one may be interrupted.
 install_zig() {
 	[ ! -x "$zig/bin/python" ] || return 0
 	command -v python3 >/dev/null || err 'expected python3 (with venv) to install the Zig compiler, found none'
-	say "installing Zig $zig_version from PyPI into $zig"
+	say "installing the Zig compiler of $pins from PyPI into $zig"
 	unfinished=$(mktemp -d "$zig.XXXXXX")
 	trap 'rm -rf "$unfinished"' EXIT
 	python3 -m venv "$unfinished" >&2
-	"$unfinished/bin/python" -m pip install --quiet --disable-pip-version-check "ziglang==$zig_version" >&2
+	"$unfinished/bin/python" -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: --no-deps --requirement "$pins" >&2
 	[ -d "$zig" ] || mv "$unfinished" "$zig"
 	rm -rf "$unfinished"
 	trap - EXIT
@@ -45,8 +49,7 @@ build_all() {
 	mkdir -p "$2"
 	outdir=$(cd "$2" && pwd)
 	shift 2
-	# shellcheck disable=SC2154 # of who reads this
-	built=$cache/$name-$( (cat "$here/../zig.sh" "$here"/* && printf '%s\n' "$@") | digest)
+	built=$cache/$name-$( (cat "$here/../zig.sh" "$pins" "$here"/* && printf '%s\n' "$@") | digest)
 	mkdir -p "$built"
 	for architecture in $architectures; do
 		program=$name-$architecture

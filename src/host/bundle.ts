@@ -4,11 +4,11 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import * as pulumi from "@pulumi/pulumi";
-import { createTar } from "nanotar";
 import { asBase85 } from "./base85";
 import { withoutComments } from "./comments";
 import { compileObjects } from "./compile";
 import { packageRoot } from "./package-root";
+import { asTar } from "./tar";
 
 /** Where the objects come from. */
 export type ObjectOrigin = "prebuilt" | "target" | "deployer";
@@ -105,10 +105,7 @@ export function sources(): Files {
 export function archive(files: Files): Buffer {
   const place = (name: string) => `${path.extname(name) === ".o" ? 0 : 1}${name}`;
   const names = [...files.keys()].sort((a, b) => (place(a) < place(b) ? -1 : 1));
-  const entries = names.map((name) => ({ name, data: files.get(name) ?? Buffer.alloc(0) }));
-  const tar = createTar(entries, { attrs: { mode: "700", uid: 0, gid: 0, mtime: 0 } });
-  // The library leaves out the two closing blocks when the entries just fill its last record.
-  return Buffer.concat([tar, Buffer.alloc(1024)]);
+  return asTar(names.map((name) => [name, files.get(name) ?? Buffer.alloc(0)]));
 }
 
 /** The archive goes before the last line of the header, which ends the here-document that it is read from. */

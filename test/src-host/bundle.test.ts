@@ -12,7 +12,7 @@ const size = { sockets: 65536, pendingPairs: 8192 };
 
 function archiveOf(script: string): Buffer {
   // Into a file by the shell's own decoder, up to where it would be unpacked.
-  const decoder = script.replace(/^\t(decode \| gzip -dc) >.*$/m, "\t$1; exit");
+  const decoder = script.replace(/^\twhy=\$\(decode .*$/m, "\tdecode | gzip -dc; exit");
   expect(decoder).not.toBe(script);
   const ended = spawnSync("sh", ["-s", "--", "--digest", "x"], { input: decoder, maxBuffer: 1 << 24 });
   expect([ended.status, ended.stderr.toString()]).toEqual([0, ""]);
@@ -149,4 +149,16 @@ test("the generation changes with content, origin and map size, and with nothing
     generationOf(bundleFor("prebuilt", "aarch64"), "prebuilt", size),
   ];
   expect(new Set([first, ...others]).size).toBe(others.length + 1);
+});
+
+test("a tar keeps what is in its files, and takes no name that its header has no room for", () => {
+  const files = new Map([
+    ["empty", Buffer.alloc(0)],
+    [`${"n".repeat(95)}.bin`, Buffer.from(Array.from({ length: 1500 }, (_, at) => at % 256))],
+  ]);
+  for (const [name, data] of files) {
+    const ended = spawnSync("tar", ["-xOf", "-", name], { input: archive(files) });
+    expect([ended.status, ended.stdout.equals(data)]).toEqual([0, true]);
+  }
+  expect(() => archive(new Map([["n".repeat(100), Buffer.alloc(0)]]))).toThrow("expected a name of at most 99 bytes");
 });
