@@ -1,33 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
+import type { LastStep } from "../host/drift";
+import { type StepName, stepNames } from "../host/lines";
+import { suffixes } from "./step-names";
+
+export type LastSteps = Readonly<Partial<Record<StepName, LastStep & { readonly triggers: readonly unknown[] }>>>;
 
 /** The outputs of each resource by its URN. */
 export type Last = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
 
-// By the run: a process may run a program again and again.
-const read = new WeakMap<pulumi.Resource, Promise<Last | undefined>>();
+// By the run: a process may run a program again and again, and a component that another language makes has a monitor of its own, but no stack.
+const read = new WeakMap<object, Promise<Last | undefined>>();
 
 /**
  * The state of this stack as it was when it was first asked for in this run; undefined where the engine does not tell. Read once a run, and only when somebody asks, because it
  * may be megabytes.
  */
 export function readLast(): Promise<Last | undefined> {
-  const stack = pulumi.runtime.getStackResource();
-  if (stack === undefined) return Promise.resolve(undefined);
-  const known = read.get(stack) ?? ask();
-  read.set(stack, known);
+  const monitor = pulumi.runtime.getMonitor();
+  if (monitor === undefined) return Promise.resolve(undefined);
+  const known = read.get(monitor) ?? ask();
+  read.set(monitor, known);
   return known;
+}
+
+/** The steps of a host as this stack last left them, those that it has; undefined where the state cannot be read. */
+export async function readLastSteps(name: string, instance: string): Promise<LastSteps | undefined> {
+  const last = await readLast();
+  if (last === undefined) return undefined;
+  // By name and instance: another parent is another URN and no other step.
+  const its = Object.entries(last).filter(([urn, one]) => {
+    const triggers: unknown = one?.triggers;
+    return urn.includes(`::${name}-`) && Array.isArray(triggers) && triggers[1] === instance;
+  });
+  const known = stepNames.flatMap((step) => {
+    const one = its.find(([urn]) => urn.endsWith(`::${name}-${suffixes[step]}`))?.[1];
+    if (one === undefined) return [];
+    const triggers = one.triggers as readonly unknown[];
+    return [[step, { line: `${one.create ?? ""}`, answer: `${one.stdout ?? ""}`, triggers }]];
+  });
+  return Object.fromEntries(known);
 }
 
 /** A function of the engine itself, of all versions, with no wrapper in the SDK. */
 async function ask(): Promise<Last | undefined> {
-  const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
   try {
+    // Mocks may have no organization, which is an error.
+    const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
     const { outputs } = await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
     const all = outputs as Record<string, { readonly outputs?: Record<string, unknown> }>;
     return Object.fromEntries(Object.entries(all).map(([urn, one]) => [urn, one.outputs]));
   } catch (error) {
-    await pulumi.log.debug(`drift: the state cannot be read: ${error}`);
+    await pulumi.log.debug(`the state cannot be read: ${error}`);
     return undefined;
   }
 }

@@ -15,6 +15,7 @@ import {
 } from "../host/lines";
 import { undo } from "../host/undo";
 import type { StepResource, Target } from "../targets/target";
+import { readLastSteps } from "./last-state";
 import { lookForDrift } from "./look-for-drift";
 import type { Settled } from "./settle";
 import { suffixes } from "./step-names";
@@ -48,14 +49,15 @@ export function installSteps(
     .all([args.compile, extras, target.machine, args.size])
     .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size));
   const found = args.detectDrift
-    ? lookForDrift(name, target, instance, args.stateDir, opts)
+    ? lookForDrift(name, target, instance, args.stateDir, opts.parent)
     : pulumi.output({ epochs: {} });
   const on = pulumi.all([args.stateDir, generation, found]).apply(([stateDir, id, { epochs }]) => ({
     ...{ stateDir, instance, owner, generation: id, epochs },
   }));
   const undoing = (...words: string[]) =>
     args.stateDir.apply((stateDir) => undo({ stateDir, instance, owner }, ...words));
-  const triggers = [args.id, pulumi.output(instance), args.stateDir];
+  const place = [args.id, pulumi.output(instance)];
+  const last = readLastSteps(name, instance);
 
   /** One link of the chain: runs again when `before` answers something new, is replaced when `before` is. */
   const link = (
@@ -71,7 +73,12 @@ export function installSteps(
         converge,
         ...(undoLine === undefined ? {} : { undo: undoLine }),
         stdin: target.answerOf(before),
-        triggers: [...triggers, before.id],
+        triggers: last.then((known) => [
+          ...place,
+          // It comes by way of the step before, so that the engine replaces this step with that one.
+          before.urn.apply(() => args.stateDir),
+          ...earlierTriggers(known?.[step]?.triggers),
+        ]),
         hides: [],
         seconds: limit,
       },
@@ -89,7 +96,7 @@ export function installSteps(
         ),
       undo: undoing("object", "remove"),
       stdin: bundle.script,
-      triggers,
+      triggers: [...place, args.stateDir],
       hides: ["stdin"],
       seconds: stepSeconds,
     },
@@ -140,6 +147,14 @@ export function installSteps(
     { dependsOn: [policy] },
   );
   return { generation, selfTest: target.answerOf(selfTest), attachment };
+}
+
+/**
+ * The id of the step before, which triggered a replacement at first; in a preview the provider invents one that the step never gets, and so every update plan failed. A
+ * stack that has it keeps it, because a list without it replaces everything.
+ */
+function earlierTriggers(known: readonly unknown[] = []): string[] {
+  return known.slice(3).map((one) => `${one}`);
 }
 
 /** Objects that are sent on demand. */

@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
-import { defaultStateDir } from "./lines";
+import { defaultStateDir, type StepName, stepNames } from "./lines";
 import { printable } from "./printable";
 import { quote, shellLine } from "./quote";
 import { isRoots } from "./trust";
 import type { Installed } from "./undo";
+
+/** What a stack knows of a step since it ran last. */
+export interface LastStep {
+  /** What was typed. */
+  readonly line: string;
+  /** What the host answered. */
+  readonly answer: string;
+}
+type LastSteps = Readonly<Partial<Record<StepName, LastStep>>>;
 
 /** What a host says of an installation. */
 export interface Found {
@@ -37,29 +46,35 @@ const mostProblems = 20;
 
 /**
  * The epochs of a host, from what the line printed; undefined where that is none of what it can print. Where it printed that there is nothing to
- * ask, or status failed, each step gets a number that it has never had, so that it runs; it keeps that, and the next look finds it there.
+ * ask, or status failed, each step that the stack has gets another number than it was told last, so that it runs; it keeps that, and the next look finds it there.
  */
-export function readFound(printed: string, steps: readonly string[], machine: string, now: number): Found | undefined {
+export function readFound(printed: string, machine: string, last: LastSteps): Found | undefined {
   // Some login shells print something of their own first.
-  const last = printed.trimEnd().split("\n").at(-1) ?? "";
-  const its = /^machine ([\w.-]{1,32})$/.exec(last)?.[1];
-  const told = answer.safeParse(asJson(last)).data;
+  const line = printed.trimEnd().split("\n").at(-1) ?? "";
+  const its = /^machine ([\w.-]{1,32})$/.exec(line)?.[1];
+  const told = answer.safeParse(asJson(line)).data;
   if (told === undefined) {
     const isBlank = /(^|\n)\s*$/.test(printed.replace(/\n$/, ""));
     if (its === undefined && !isBlank) return undefined;
-    const fresh = Math.floor(now / 1000);
-    return {
-      epochs: Object.fromEntries(steps.map((step) => [step, fresh])),
-      problems: refusals(printed, machine, its),
-    };
+    return { epochs: epochsAfter(last, 1), problems: refusals(printed, machine, its) };
   }
-  const epochs = steps.flatMap((step) => {
+  const epochs = stepNames.flatMap((step) => {
     const number = Object.hasOwn(told.epochs, step) ? told.epochs[step] : undefined;
     return number === undefined ? [] : [[step, number] as const];
   });
   const more = told.problems.length - mostProblems;
   const problems = told.problems.slice(0, mostProblems).map(printable);
   return { epochs: Object.fromEntries(epochs), problems: more > 0 ? [...problems, `${more} more`] : problems };
+}
+
+/** What the steps were told last, so that they do not change. */
+export function keptEpochs(last: LastSteps): Record<string, number> {
+  return epochsAfter(last, 0);
+}
+
+/** Of nothing but the state: a time would be another one in `up` than in its preview. A step that the stack does not have is made in any case. */
+function epochsAfter(last: LastSteps, more: number): Record<string, number> {
+  return Object.fromEntries(Object.entries(last).map(([step, { line }]) => [step, epochIn(line) + more]));
 }
 
 function asJson(text: string): unknown {

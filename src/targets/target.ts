@@ -10,7 +10,7 @@ export interface Step {
   /** The bundle for the first step, the answer of the step before for the others: a change runs the step again. */
   readonly stdin: pulumi.Input<string>;
   /** Another value removes everything from the old place and installs it anew. */
-  readonly triggers: pulumi.Input<string>[];
+  readonly triggers: pulumi.Input<pulumi.Input<string>[]>;
   /** What to leave out of previews, such as the bundle. */
   readonly hides: string[];
   /** How long it may take, at a host that may not answer any more. */

@@ -47,16 +47,18 @@ interface Monitor {
 
 const secretMark = "4dabf18193072939515e22adb298388d";
 
-/** What a program registers, in order; the answer of a command is `<name> said` or what `answer` gives, its id `<name> id`, and that of a look what `look` gives. */
+/** What a program registers, in order; the answer of a command is `<name> said` or what `answer` gives, its id `<name> id`, that of a look what `look` gives, and the stack has the resources of `state`. */
 export async function record(
   program: () => unknown,
   isPreview = false,
   look: (command: string) => string = () => "",
   answer: (name: string) => string = (name) => `${name} said`,
+  state: object = {},
 ): Promise<Registered[]> {
   await pulumi.runtime.setMocks(
     {
-      call: ({ inputs }) => ({ stdout: look(`${inputs.command}`) }),
+      call: ({ token, inputs }) =>
+        token === "pulumi:pulumi:readStackResourceOutputs" ? { outputs: state } : { stdout: look(`${inputs.command}`) },
       newResource: ({ name, inputs, type }) => ({
         id: type.includes(":index:") && !type.startsWith("command:") ? "" : `${name} id`,
         state: { ...inputs, stdout: answer(name) },
@@ -65,6 +67,7 @@ export async function record(
     "shop",
     "prod",
     isPreview,
+    "acme",
   );
   const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
   const registerResource = monitor.registerResource.bind(monitor);

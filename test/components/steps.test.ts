@@ -76,19 +76,12 @@ describe("a BypassHost", async () => {
     ]);
   });
 
-  test("replaces each step with the one before it, the old one first", () => {
+  test("replaces each step for another place only, the old one first, by values that a preview knows", async () => {
     const place = ["local", instance, "/var/lib/socket-bypass"];
-    expect(column(commands, ({ inputs }) => inputs.triggers)).toEqual([
-      place,
-      [...place, "edge-object id"],
-      [...place, "edge-map-sockets id"],
-      [...place, "edge-program-track id"],
-      [...place, "edge-program-redirect id"],
-      [...place, "edge-verdict id"],
-      [...place, "edge-selftest id"],
-      [...place, "edge-selftest id"],
-    ]);
+    expect(column(commands, ({ inputs }) => inputs.triggers)).toEqual(Array(8).fill(place));
     expect(column(commands, ({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(8).fill(true));
+    const planned = await record(() => new BypassHost("edge", { traffic }), true);
+    expect(column(commandsOf(planned), ({ inputs }) => inputs.triggers)).toEqual(Array(8).fill(place));
   });
 
   test("hides the bundle from previews and nothing else, and ignores no change", () => {
@@ -184,13 +177,19 @@ test("options that are not given are left to the engine", async () => {
 
 describe("with detectDrift", () => {
   const epochs = { object: 0, map: 4, track: 0, redirect: 0, verdict: 0, selftest: 0, policy: 0, attach: 5 };
-  const drifting = (printed: string, more: Partial<BypassHostArgs> = {}) => {
+  const drifting = (printed: string, more: Partial<BypassHostArgs> = {}, state: object = {}) => {
     const looks: string[] = [];
     const look = (command: string) => {
       looks.push(command);
       return printed;
     };
-    const all = record(() => new BypassHost("edge", { traffic, detectDrift: true, ...more }), true, look);
+    const all = record(
+      () => new BypassHost("edge", { traffic, detectDrift: true, ...more }),
+      true,
+      look,
+      undefined,
+      state,
+    );
     return all.then((registered) => ({ looks, lines: column(commandsOf(registered), ({ inputs }) => inputs.create) }));
   };
 
@@ -200,9 +199,16 @@ describe("with detectDrift", () => {
     expect(found).toEqual([undefined, "4", undefined, undefined, undefined, undefined, undefined, "5"]);
   });
 
-  test("a host without files gets a number that is new", async () => {
-    const { lines } = await drifting("");
-    for (const line of lines) expect(line).toMatch(/--epoch 1[0-9]{9}\b/);
+  test("a host without files gets one more than its stack told it last, and the same lines as without in a stack that has no step yet", async () => {
+    const step = (name: string, create: string) => [
+      `urn:pulumi:prod::shop::x$command:local:Command::edge-${name}`,
+      { outputs: { create, triggers: ["local", "edge-c3a267df"] } },
+    ];
+    const outputs = Object.fromEntries([step("object", "sh -s --epoch 7 --digest 00"), step("map-sockets", "sh x")]);
+    const found = (await drifting("", {}, outputs)).lines.map((line) => /--epoch (\d+)/.exec(`${line}`)?.[1]);
+    expect(found).toEqual(["8", "1", ...Array(6).fill(undefined)]);
+    const fresh = await drifting("");
+    expect(fresh.lines).toEqual(column(commandsOf(await make()), ({ inputs }) => inputs.create));
   });
 
   test("a host that answers nonsense is warned of, has steps that stay as they were told, and keeps no other from its preview", async () => {

@@ -4,7 +4,8 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import type { Stack } from "@pulumi/pulumi/automation/index.js";
+import type { ComponentResourceOptions } from "@pulumi/pulumi";
+import type { PreviewOptions, Stack, UpOptions } from "@pulumi/pulumi/automation/index.js";
 import { afterEach, expect, vi } from "vitest";
 import { createStack } from "../../engine/stack.js";
 import { identify } from "../../src/host/identity.js";
@@ -49,6 +50,7 @@ export class Machine {
   readonly toolFolder: string;
   /** Arguments of the component; a test changes them between one run and the next. */
   args: SocketBypassArgs;
+  opts: ComponentResourceOptions = {};
   private readonly children: ReturnType<typeof spawn>[] = [];
   private readonly keys = new Set(["web"]);
   private stack: Stack | undefined;
@@ -92,7 +94,7 @@ export class Machine {
   async open(): Promise<Stack> {
     if (this.stack !== undefined) return this.stack;
     const program = async () => {
-      const { hosts, generation } = new SocketBypass("edge", this.args);
+      const { hosts, generation } = new SocketBypass("edge", this.args, this.opts);
       return { hosts, generation };
     };
     this.stack = await createStack({ projectName: "engine-test", stackName: this.stackName, program }, this.folder, {
@@ -101,8 +103,8 @@ export class Machine {
     return this.stack;
   }
 
-  preview = () => this.act((stack, onEvent) => stack.preview({ onEvent }));
-  up = () => this.act((stack, onEvent) => stack.up({ onEvent }));
+  preview = (options: PreviewOptions = {}) => this.act((stack, onEvent) => stack.preview({ ...options, onEvent }));
+  up = (options: UpOptions = {}) => this.act((stack, onEvent) => stack.up({ ...options, onEvent }));
   destroy = () => this.act((stack, onEvent) => stack.destroy({ onEvent }));
 
   /** What a run that must not succeed said. */

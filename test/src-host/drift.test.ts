@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { epochIn, lookAt, readFound } from "../../src/host/drift";
+import { epochIn, keptEpochs, lookAt, readFound } from "../../src/host/drift";
 import { installObject, loadProgram } from "../../src/host/lines";
 import { shellLine } from "../../src/host/quote";
 import { boundedLine } from "../../src/targets/ssh";
@@ -32,19 +32,19 @@ describe.each(shells)("the line that looks, under %s", (_, shell) => {
 
 test("takes the epochs and the problems from what was printed", () => {
   const printed = JSON.stringify({ healthy: false, epochs: { object: 3, map: 0 }, problems: ["nothing is attached"] });
-  expect(readFound(printed, ["object", "map"], "x86_64", 0)).toEqual({
+  expect(readFound(printed, "x86_64", {})).toEqual({
     epochs: { object: 3, map: 0 },
     problems: ["nothing is attached"],
   });
 });
 
 test.each(["", "\n", "Welcome!\n\n", "machine x86_64\n", "Welcome!\nmachine x86_64\n"])(
-  "takes %j for a host without files: every step runs",
+  "takes %j for a host without files: every step that the stack has runs, told one more than last, and the others are new in any case",
   (printed) => {
-    expect(readFound(printed, ["object", "map"], "x86_64", 1_700_000_000_999)).toEqual({
-      epochs: { object: 1_700_000_000, map: 1_700_000_000 },
-      problems: [],
-    });
+    const last = { object: { line: "sh x --epoch 4 --digest 00", answer: "7" }, map: { line: "sh x", answer: "8" } };
+    expect(readFound(printed, "x86_64", last)).toEqual({ epochs: { object: 5, map: 1 }, problems: [] });
+    expect(readFound(printed, "x86_64", {})).toEqual({ epochs: {}, problems: [] });
+    expect(keptEpochs(last)).toEqual({ object: 4, map: 0 });
   },
 );
 
@@ -64,28 +64,28 @@ const nonsense: [string, string][] = [
 ];
 
 test.each(nonsense)("takes %s for no answer at all", (_, printed) => {
-  expect(readFound(printed, ["map"], "x86_64", 0)).toBeUndefined();
+  expect(readFound(printed, "x86_64", {})).toBeUndefined();
 });
 
 test("takes of an answer its own steps only, and shows no more of its problems than a terminal can bear", () => {
   const many = ["\u001b[2Jgone\u202e\n", "x".repeat(1000), ...Array(100).fill("p")];
   const epochs = '{"map":3,"__proto__":5,"constructor":6}';
-  const found = readFound(`{"epochs":${epochs},"problems":${JSON.stringify(many)}}`, ["map", "track"], "x86_64", 0);
+  const found = readFound(`{"epochs":${epochs},"problems":${JSON.stringify(many)}}`, "x86_64", {});
   expect(found?.epochs).toEqual({ map: 3 });
   expect(found?.problems).toEqual(["?[2Jgone??", `${"x".repeat(300)}…`, ...Array(18).fill("p"), "82 more"]);
 });
 
 test("takes what a login shell prints first for no answer", () => {
   const printed = 'Welcome {to} me\n{"epochs":{"map":3},"problems":[]}\n';
-  expect(readFound(printed, ["map"], "x86_64", 0)).toEqual({ epochs: { map: 3 }, problems: [] });
+  expect(readFound(printed, "x86_64", {})).toEqual({ epochs: { map: 3 }, problems: [] });
 });
 
 test("tells what an installation would be refused for", () => {
-  expect(readFound("lacks bpftool\nmachine arm64\n", ["map"], "x86_64", 0)?.problems).toEqual([
+  expect(readFound("lacks bpftool\nmachine arm64\n", "x86_64", {})?.problems).toEqual([
     "bpftool: expected it on the host, found none; install it",
     "machine: expected x86_64, found a host of type aarch64; declare that",
   ]);
-  expect(readFound("machine arm64\n", ["map"], "aarch64", 0)?.problems).toEqual([]);
+  expect(readFound("machine arm64\n", "aarch64", {})?.problems).toEqual([]);
 });
 
 test("finds in the line of a step the number that it was told, and 0 where it was told none", () => {

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import type { Stack, UpOptions } from "@pulumi/pulumi/automation/index.js";
+import type { PreviewOptions, Stack, UpOptions } from "@pulumi/pulumi/automation/index.js";
 import { expect } from "vitest";
 import { createStack, findEngine } from "../../engine/stack.js";
 import { SocketBypass, type SocketBypassArgs } from "../../src/index.js";
@@ -38,7 +38,7 @@ export class Fleet {
     return this.stack;
   }
 
-  preview = () => this.act((stack, onEvent) => stack.preview({ onEvent }));
+  preview = (options: PreviewOptions = {}) => this.act((stack, onEvent) => stack.preview({ ...options, onEvent }));
   up = (options: UpOptions = {}) => this.act((stack, onEvent) => stack.up({ ...options, onEvent }));
   destroy = () => this.act((stack, onEvent) => stack.destroy({ onEvent }));
 

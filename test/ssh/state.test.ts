@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
-import type { Input, ResourceTransformation } from "@pulumi/pulumi";
+import type { ResourceTransformation } from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { SocketBypass, type SocketBypassArgs } from "../../src/index.js";
 import { Far, isSkipped, makeKeys } from "./far.js";
@@ -14,8 +14,9 @@ describe.skipIf(isSkipped)("the digest of a host's address", () => {
     const first = createHash("sha256").update(`${connection.host}:${connection.port}`).digest("hex").slice(0, 12);
     /** What earlier versions of the package gave the engine. */
     const asBefore: ResourceTransformation = ({ props, opts }) => {
-      const { triggers } = props as { triggers?: Input<string>[] };
-      return { props: triggers === undefined ? props : { ...props, triggers: [first, ...triggers.slice(1)] }, opts };
+      if (!("triggers" in props)) return undefined;
+      const triggers = Promise.resolve(props.triggers).then((place) => [first, ...place.slice(1)]);
+      return { props: { ...props, triggers }, opts };
     };
     const args: SocketBypassArgs = {
       ...{ hosts: { web: { connection } }, traffic: { everything: true }, selfTest: { enabled: false } },

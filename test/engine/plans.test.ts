@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as fs from "node:fs";
+import { join } from "node:path";
+import type { ResourceTransformation } from "@pulumi/pulumi";
+import { describe, expect, test } from "vitest";
+import type { Changes } from "./follow.js";
+import { each, isSkipped, Machine } from "./machine.js";
+
+// What these do not prove: `up --strict`, which checks the plan of its own preview by the same code of the engine.
+describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDrift) => {
+  const make = () => {
+    const machine = new Machine();
+    machine.args = { ...machine.args, detectDrift, selfTest: { enabled: true } };
+    return machine;
+  };
+
+  test("the plans of an install, no change, an update, a new generation and a replacement are what up does", async () => {
+    const machine = make();
+    const plan = planOf(machine);
+    expect(await plan()).toEqual(each("create"));
+    expect(await plan()).toEqual({});
+    machine.args = { ...machine.args, traffic: { ports: ["1-65535"] } };
+    expect(await plan()).toEqual({ policy: "update" });
+    machine.args = { ...machine.args, limits: { sockets: 1024 } };
+    expect(await plan()).toEqual(each("update"));
+    machine.args = { ...machine.args, hosts: { web: { stateDir: machine.stateDir, id: "another" } } };
+    for (const ops of Object.values(await plan())) expect(ops).toContain("replace");
+    expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
+    await machine.destroy();
+    expect(machine.traces()).toEqual([]);
+  }, 240_000);
+
+  test("a step that is replaced by itself takes those behind it along", async () => {
+    const machine = make();
+    await machine.up();
+    const replace = (await machine.exported()).flatMap(({ urn }) => (urn.endsWith("::edge-web-verdict") ? [urn] : []));
+    const ops = Object.entries((await machine.up({ replace })).changes);
+    const replaced = ops.flatMap(([step, op]) => (op.includes("replace") ? [step] : []));
+    expect(replaced.sort()).toEqual(["attachment", "policy", "selftest", "verdict"]);
+    expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
+    expect((await machine.preview()).changes).toEqual({});
+  });
+
+  test("a stack whose triggers hold the id of the step before, as earlier versions wrote them, keeps them", async () => {
+    const machine = make();
+    /** What earlier versions of the package gave the engine. */
+    const asBefore: ResourceTransformation = ({ name, props, opts }) => {
+      if (!("triggers" in props) || name.endsWith("-object")) return undefined;
+      const triggers = Promise.resolve(props.triggers).then((place) => [...place, `before ${name}`]);
+      return { props: { ...props, triggers }, opts };
+    };
+    machine.opts = { transformations: [asBefore] };
+    await machine.up();
+    machine.opts = {};
+    expect((await machine.preview()).changes).toEqual({});
+    machine.args = { ...machine.args, limits: { sockets: 1024 } };
+    expect(await planOf(machine)()).toEqual(each("update"));
+    expect(machine.stateFile()).toContain("before edge-web-attachment");
+    expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
+  });
+});
+
+describe.skipIf(isSkipped)("with detectDrift", () => {
+  test("the plan for a machine that has lost everything is what up does", async () => {
+    const machine = new Machine();
+    machine.args = { ...machine.args, detectDrift: true };
+    await machine.up();
+    machine.host("remove", "--force");
+    expect(await planOf(machine)()).toEqual(each("update"));
+    expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
+    fs.rmSync(machine.stateDir, { recursive: true });
+    expect(await planOf(machine)()).toEqual(each("update"));
+    expect((await machine.preview()).changes).toEqual({});
+  });
+});
+
+/** Runs up by the plan of a preview, and tells what both say that they do. */
+function planOf(machine: Machine): () => Promise<Changes> {
+  const plan = join(machine.folder, "plan.json");
+  return async () => {
+    const planned = await machine.preview({ plan });
+    expect((await machine.up({ plan })).changes).toEqual(planned.changes);
+    return planned.changes;
+  };
+}
