@@ -3,7 +3,12 @@ import { execFileSync } from "node:child_process";
 import { dirname, join, resolve } from "node:path";
 import { type InlineProgramArgs, LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation/index.js";
 
-let engine: { pulumi: string; env: Record<string, string> } | undefined;
+interface Engine {
+  readonly pulumi: string;
+  readonly commandProvider: "official" | "stand-in";
+  readonly env: Record<string, string>;
+}
+let engine: Engine | undefined;
 
 /** What ensure.mjs finds or makes, once for this process. */
 export function findEngine() {
@@ -12,7 +17,7 @@ export function findEngine() {
     const cwd = resolve(__dirname, "..");
     const said = execFileSync(process.execPath, words, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
     const answer = said.trim().split("\n").at(-1) ?? "";
-    engine = JSON.parse(answer) as { pulumi: string; env: Record<string, string> };
+    engine = JSON.parse(answer) as Engine;
     process.env.PULUMI_HOME = engine.env.PULUMI_HOME;
   }
   return engine;
