@@ -758,22 +758,31 @@ drop_pins() { # FOLDER: a report may pin its program there just then
 serial_of() { kept "serials/$1" | sed 's/ .*//'; }
 
 # A step's serial grows when it changed anything, when an attempt ended half-way, with its predecessor's and with each
-# generation: so all behind a step that really ran runs again. The first one is a time: it grows too when the state was lost.
+# generation: so all behind a step that really ran runs again. It is a time where that is more: it grows too when the state was lost,
+# and a snapshot that is put back and then changed never comes to a serial that was there before. A boot makes what was declared, so it is no change.
 step() { # NAME PREDECESSOR FUNCTION...
 	stage=serials/$1 changed=
 	[ -d "$home" ] || undo_with undo_home
 	[ -d "$B/$instance" ] || undo_with undo_pins
 	make_folder "$home/serials"
 	seen="$(serial_of "$2") $generation"
-	[ ! -e "$home/$stage-running" ] || changed=1
+	unfinished=
+	[ ! -e "$home/$stage-running" ] || changed=1 unfinished=1
 	ensure touch "$home/$stage-running"
 	shift 2
 	"$@"
 	undo=
+	if [ "$verb" = 'boot start' ]; then
+		[ -n "$unfinished" ] || ensure rm -f "$home/$stage-running"
+		return 0
+	fi
 	[ -z "$epoch" ] || keep "epoch-${stage#*/}" "$epoch"
 	serial=$(serial_of "${stage#*/}")
 	[ "$(kept "$stage")" = "$serial $seen" ] || changed=1
-	[ -z "$changed" ] || serial=$((${serial:-$(date +%s)} + 1))
+	if [ -n "$changed" ]; then
+		now=$(date +%s)
+		serial=$((${serial:-0} < now ? now : serial + 1))
+	fi
 	keep "$stage" "$serial $seen"
 	ensure rm -f "$home/$stage-running"
 }
@@ -1316,19 +1325,23 @@ observe() {
 	observe_epochs
 }
 
-# A number for each step: what it was told to keep, and one more where what it made is not there any more.
+# For each step whether what it made is still there and what changed it last, and a number: what it was told to keep, and one more where it is
+# not whole, for stacks of earlier versions.
 observe_epochs() {
 	mine=$B/$instance/$(kept declared) shape=$(kept shape)
 	set --
 	for name in object map track redirect verdict selftest policy attach; do
-		number=$(kept "epoch-$name")
-		(is_whole "$name" >/dev/null 2>&1) || number=$((${number:-0} + 1))
+		number=$(kept "epoch-$name") serial=$(kept "serials/$name") whole=true
+		(is_whole "$name" >/dev/null 2>&1) || number=$((${number:-0} + 1)) whole=false
 		set -- "$@" "$name:=${number:-0}"
+		fact step "$name" "whole:=$whole" "serial:=$(number_in "${serial%% *}")" "generation=${serial##* }"
 	done
 	fact epochs "$@"
 	[ -z "$(kept kernel)" ] || is_proven || problem "the self-test passed on kernel $(kept kernel), and this is $(kernel_build)"
 	is_whole object || problem "$(kept declared): its files are not those that were installed"
 }
+
+number_in() { if is_number "$1"; then say "$1"; else say 0; fi; }
 
 is_whole() { # STEP
 	case $1 in
@@ -1427,6 +1440,7 @@ to_json() {
 		}
 		$1 == "instance" { head = members(2) }
 		$1 == "epochs" { head = head ",\"epochs\":{" members(2) "}" }
+		$1 == "step" { steps = more(steps, quote($2) ":{" members(3) "}") }
 		$1 == "policy" { head = head ",\"policy\":{" members(2) "}" }
 		$1 == "problem" { problems = more(problems, quote(substr($0, 14))) }
 		$1 == "attached" { attached = more(attached, "{" members(2) "}") }
@@ -1437,7 +1451,7 @@ to_json() {
 		$1 == "counters" { counters = members(2) }
 		END {
 			close_generation()
-			print "{" head ",\"healthy\":" (problems == "" ? "true" : "false") ",\"problems\":[" problems "],\"attached\":[" attached "],\"generations\":[" generations "]}"
+			print "{" head ",\"steps\":{" steps "},\"healthy\":" (problems == "" ? "true" : "false") ",\"problems\":[" problems "],\"attached\":[" attached "],\"generations\":[" generations "]}"
 		}'
 }
 

@@ -37,16 +37,24 @@ export function lookAt(on: Omit<Installed, "owner">): string {
 }
 
 /** Nothing that a host answers is trusted to have a shape: whoever has it decides what it prints, and all other hosts go on. */
+const number = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const text = z.string().max(8192);
 const answer = z.object({
-  epochs: z.record(z.string().max(32), z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)),
+  epochs: z.record(z.string().max(32), number),
   problems: z.array(z.string()),
+  // Not from the script of an earlier version.
+  steps: z.record(z.string().max(32), z.object({ whole: z.boolean(), serial: number, generation: text })).optional(),
+  policy: z
+    .object({ everything: z.boolean(), ports: text, cidrs: text, enabled: z.boolean(), queueBytes: number })
+    .optional(),
 });
+type Answer = z.infer<typeof answer>;
 /** Of them a preview shows no more. */
 const mostProblems = 20;
 
 /**
- * The epochs of a host, from what the line printed; undefined where that is none of what it can print. Where it printed that there is nothing to
- * ask, or status failed, each step that the stack has gets another number than it was told last, so that it runs; it keeps that, and the next look finds it there.
+ * The epochs of a host, from what the line printed; undefined where that is none of what it can print. A step that is not whole, or that something else
+ * than this stack changed last, gets one more than it was told last: the host's own records may be those of a snapshot. Where it printed that there is nothing to ask, or status failed, each step that the stack has gets another number than it was told last, so that it runs; it keeps that, and the next look finds it there.
  */
 export function readFound(printed: string, machine: string, last: LastSteps): Found | undefined {
   // Some login shells print something of their own first.
@@ -58,13 +66,56 @@ export function readFound(printed: string, machine: string, last: LastSteps): Fo
     if (its === undefined && !isBlank) return undefined;
     return { epochs: epochsAfter(last, 1), problems: refusals(printed, machine, its) };
   }
-  const epochs = stepNames.flatMap((step) => {
-    const number = Object.hasOwn(told.epochs, step) ? told.epochs[step] : undefined;
-    return number === undefined ? [] : [[step, number] as const];
-  });
-  const more = told.problems.length - mostProblems;
-  const problems = told.problems.slice(0, mostProblems).map(printable);
-  return { epochs: Object.fromEntries(epochs), problems: more > 0 ? [...problems, `${more} more`] : problems };
+  const epochs: [StepName, number][] = [];
+  const others: string[] = [];
+  for (const step of stepNames) {
+    const its = told.steps !== undefined && Object.hasOwn(told.steps, step) ? told.steps[step] : undefined;
+    const known = last[step];
+    if (its === undefined) {
+      const epoch = Object.hasOwn(told.epochs, step) ? told.epochs[step] : undefined;
+      if (epoch !== undefined) epochs.push([step, epoch]);
+    } else if (known !== undefined) {
+      const isOther = its.serial !== serialIn(known.answer) || its.generation !== wordIn(known.line, "--generation");
+      const isOurs = !isOther && (step !== "policy" || hasPolicy(told, known.line));
+      if (!isOurs) others.push(step);
+      epochs.push([step, epochIn(known.line) + (isOurs && its.whole ? 0 : 1)]);
+    }
+  }
+  const problems = [
+    ...others.slice(0, 1).map(() => `${others.join(", ")}: ${changed}`),
+    ...told.problems.map(printable),
+  ];
+  const more = problems.length - mostProblems;
+  const shown = problems.slice(0, mostProblems);
+  return { epochs: Object.fromEntries(epochs), problems: more > 0 ? [...shown, `${more} more`] : shown };
+}
+
+const changed =
+  "expected what this stack made last, found something else: it was changed by hand or by another stack, or a snapshot was put back";
+
+/** How the last line of a step's answer begins, or what a self-test names so. */
+function serialIn(said: string): number {
+  const line = said.trimEnd().split("\n").at(-1) ?? "";
+  return Number(/^(?:\{"serial":)?(\d{1,16})\b/.exec(line)?.[1] ?? Number.NaN);
+}
+
+/** The value of a flag where it stands last: what a user types comes before, or has no blank in it. */
+function wordIn(line: string, flag: string): string | undefined {
+  return new RegExp(`.* ${flag} (\\S+) `).exec(line)?.[1];
+}
+
+/** The host's records are those of the line that was typed last. */
+function hasPolicy({ policy }: Answer, line: string): boolean {
+  const words = / policy set (.*?) --instance /.exec(line)?.[1];
+  if (policy === undefined || words === undefined) return true;
+  const kept = ` ${words} `;
+  return (
+    policy.everything === kept.includes(" --everything ") &&
+    policy.ports === (wordIn(kept, "--ports") ?? "") &&
+    policy.cidrs === (wordIn(kept, "--cidrs") ?? "") &&
+    `${policy.enabled}` === wordIn(kept, "--enabled") &&
+    `${policy.queueBytes}` === (wordIn(kept, "--queue-bytes") ?? "0")
+  );
 }
 
 /** What the steps were told last, so that they do not change. */

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { attachments, isSkipped, Machine, steps } from "./machine.js";
+import { attachments, each, isSkipped, Machine, steps } from "./machine.js";
 
 // What these do not prove: a real reboot; the files stay and the kernel's part goes, as after one.
 describe.skipIf(isSkipped)("with detectDrift", () => {
@@ -51,6 +51,62 @@ describe.skipIf(isSkipped)("with detectDrift", () => {
     await machine.destroy();
     expect(machine.traces()).toEqual([]);
   });
+
+  test("a policy that was set by hand is an update of its step, and up puts back the stack's own", async () => {
+    const machine = drifting();
+    machine.args = { ...machine.args, traffic: { ports: ["80"] } };
+    await machine.up();
+    setByHand(machine, "--everything");
+    // The host is content with it: its record says so.
+    expect(machine.status()).toMatchObject({ healthy: true, policy: { everything: true } });
+    const planned = await machine.preview();
+    expect(planned.changes).toEqual({ policy: "update" });
+    expect(planned.said).toContain("drift: policy: expected what this stack made last, found something else");
+    expect((await machine.up()).changes).toEqual({ policy: "update" });
+    expect(machine.status()).toMatchObject({ healthy: true, policy: { everything: false, ports: "80" } });
+    const calm = await machine.preview();
+    expect([calm.changes, calm.said]).toEqual([{}, expect.not.stringContaining("drift")]);
+    // The very same policy too: by whom, only the stack knows.
+    setByHand(machine, "--everything");
+    setByHand(machine, "--ports", "80");
+    expect((await machine.up()).changes).toEqual({ policy: "update" });
+    expect((await machine.preview()).changes).toEqual({});
+  });
+
+  test("a snapshot that is put back, of an earlier policy and then of an earlier generation, shows as updates, and up makes it what it was", async () => {
+    const machine = drifting();
+    machine.args = { ...machine.args, traffic: { ports: ["80"] } };
+    await machine.up();
+    const putBack = snapshot(machine);
+    machine.args = { ...machine.args, traffic: { ports: ["80", "443"] } };
+    await machine.up();
+    putBack();
+    expect(machine.status()).toMatchObject({ healthy: true, policy: { ports: "80" } });
+    expect((await machine.preview()).changes).toEqual({ policy: "update" });
+    expect((await machine.up()).changes).toEqual({ policy: "update" });
+    expect(machine.status()).toMatchObject({ healthy: true, policy: { ports: "80,443" } });
+    expect((await machine.preview()).changes).toEqual({});
+
+    machine.args = { ...machine.args, limits: { sockets: 1024 } };
+    await machine.up();
+    const generation = machine.generation();
+    putBack();
+    expect(machine.generation()).not.toBe(generation);
+    expect((await machine.preview()).changes).toEqual(each("update"));
+    await machine.up();
+    expect(machine.status()).toMatchObject({ healthy: true, serving: generation, policy: { ports: "80,443" } });
+    expect((await machine.preview()).changes).toEqual({});
+    await machine.destroy();
+    expect(machine.traces()).toEqual([]);
+  });
+
+  test("a boot is no drift", async () => {
+    const machine = drifting();
+    await machine.up();
+    snapshot(machine)();
+    const { changes, said } = await machine.preview();
+    expect([changes, said]).toEqual([{}, expect.not.stringContaining("drift")]);
+  });
 });
 
 describe.skipIf(isSkipped)("without detectDrift", () => {
@@ -67,6 +123,22 @@ function drifting(): Machine {
   const machine = new Machine();
   machine.args = { ...machine.args, detectDrift: true };
   return machine;
+}
+
+function setByHand(machine: Machine, ...words: string[]): void {
+  machine.host("policy", "set", ...words, "--generation", machine.generation(), "--owner", machine.owner());
+}
+
+/** The files of the machine as they are; what is returned puts them back and boots. */
+function snapshot(machine: Machine): () => void {
+  const [home, copy] = [join(machine.stateDir, machine.instance()), join(machine.folder, "snapshot")];
+  fs.cpSync(home, copy, { recursive: true, verbatimSymlinks: true });
+  return () => {
+    machine.host("remove", "--force");
+    fs.cpSync(copy, home, { recursive: true, verbatimSymlinks: true });
+    fs.chmodSync(machine.stateDir, 0o700);
+    machine.host("boot", "start");
+  };
 }
 
 function detach(machine: Machine): void {

@@ -234,6 +234,7 @@ export interface Status {
   readonly cgroup: string;
   readonly policy?: Record<string, unknown>;
   readonly epochs: Record<string, number>;
+  readonly steps: Record<string, { readonly whole: boolean; readonly serial: number; readonly generation: string }>;
   readonly healthy: boolean;
   readonly problems: string[];
   readonly attached: { generation: string; flags: string; cgroup: string }[];

@@ -32,6 +32,12 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       cgroup: host.cgroup,
       policy: { everything: false, ports: "6379", cidrs: "10.0.0.0/8", enabled: true, queueBytes: 0 },
       epochs: { object: 0, map: 0, track: 0, redirect: 0, verdict: 0, selftest: 0, policy: 0, attach: 0 },
+      steps: Object.fromEntries(
+        ["object", "map", "track", "redirect", "verdict", "selftest", "policy", "attach"].map((step) => [
+          step,
+          { whole: true, serial: expect.any(Number), generation: host.generation },
+        ]),
+      ),
       healthy: true,
       problems: [],
       attached: [{ generation: host.generation, flags: "multi", cgroup: host.cgroup }],

@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { epochIn, keptEpochs, lookAt, readFound } from "../../src/host/drift";
-import { installObject, loadProgram } from "../../src/host/lines";
+import { installObject, loadProgram, runSelfTest, setPolicy } from "../../src/host/lines";
 import { shellLine } from "../../src/host/quote";
 import { boundedLine } from "../../src/targets/ssh";
 import { runLine, shells } from "./shells";
@@ -48,6 +48,85 @@ test.each(["", "\n", "Welcome!\n\n", "machine x86_64\n", "Welcome!\nmachine x86_
   },
 );
 
+const policy = { everything: false, ports: "80,443", cidrs: "fd00::/8", enabled: true, queueBytes: 4096 };
+const on = { stateDir: "/var/lib/socket-bypass", instance: "edge-1", generation: "0123456789ab", owner: "p/s/e/h" };
+const typed = { ...policy, ports: ["80", "443"], cidrs: ["fd00::/8"] };
+const last = {
+  object: {
+    line: shellLine(
+      installObject(
+        { ...on, epochs: { object: 4 } },
+        { digest: "00", isSource: false },
+        { cgroup: "/a --generation b --owner", takeOver: false, boot: true },
+      ),
+    ),
+    answer: "Welcome!\n1700000001\n",
+  },
+  selftest: {
+    line: boundedLine("sudo -n", 300, runSelfTest(on, { enabled: false, timeoutSeconds: 1 })),
+    answer: '{"serial":1700000002,"facts":null}',
+  },
+  policy: { line: shellLine(setPolicy(on, typed)), answer: "1700000003 left=1 unread=4096" },
+};
+const whole = { whole: true, generation: on.generation };
+const calm = {
+  epochs: {},
+  problems: [] as string[],
+  policy,
+  steps: {
+    object: { ...whole, serial: 1700000001 },
+    selftest: { ...whole, serial: 1700000002 },
+    policy: { ...whole, serial: 1700000003 },
+  },
+};
+const changed =
+  "expected what this stack made last, found something else: it was changed by hand or by another stack, or a snapshot was put back";
+const different: [what: string, answer: object, epochs: object, problems: string[]][] = [
+  ["nothing", calm, {}, []],
+  [
+    "a step that is not whole",
+    { ...calm, steps: { ...calm.steps, object: { ...calm.steps.object, whole: false } }, problems: ["p"] },
+    { object: 5 },
+    ["p"],
+  ],
+  [
+    "serials",
+    {
+      ...calm,
+      steps: { ...calm.steps, object: { ...whole, serial: 1700000000 }, selftest: { ...whole, serial: 1700000009 } },
+    },
+    { object: 5, selftest: 1 },
+    [`object, selftest: ${changed}`],
+  ],
+  [
+    "a generation",
+    { ...calm, steps: { ...calm.steps, policy: { ...calm.steps.policy, generation: "ba9876543210" } } },
+    { policy: 1 },
+    [`policy: ${changed}`],
+  ],
+  ...[{ everything: true }, { ports: "80" }, { cidrs: "" }, { enabled: false }, { queueBytes: 0 }].map(
+    (one): [string, object, object, string[]] => [
+      `a policy of ${JSON.stringify(one)}`,
+      { ...calm, policy: { ...policy, ...one } },
+      { policy: 1 },
+      [`policy: ${changed}`],
+    ],
+  ),
+];
+
+test.each(different)("finds %s to differ from what the stack last knew", (_, told, epochs, problems) => {
+  const kept = { object: 4, selftest: 0, policy: 0 };
+  expect(readFound(JSON.stringify(told), "x86_64", last)).toEqual({ epochs: { ...kept, ...epochs }, problems });
+});
+
+test("takes the numbers of a host whose script is of an earlier version as they are", () => {
+  const { steps: _, ...earlier } = { ...calm, epochs: { object: 4, policy: 7 } };
+  expect(readFound(JSON.stringify(earlier), "x86_64", last)).toEqual({
+    epochs: { object: 4, policy: 7 },
+    problems: [],
+  });
+});
+
 const nonsense: [string, string][] = [
   ["no JSON", "no JSON"],
   ["another command's answer", "Welcome!\n"],
@@ -59,6 +138,12 @@ const nonsense: [string, string][] = [
     `problems ${problems}`,
     `{"epochs":{},"problems":${problems}}`,
   ]),
+  ...[
+    '{"map":3}',
+    '{"map":{"whole":1,"serial":1,"generation":""}}',
+    '{"map":{"whole":true,"serial":-1,"generation":""}}',
+  ].map((steps): [string, string] => [`steps ${steps}`, `{"epochs":{},"problems":[],"steps":${steps}}`]),
+  ["a policy without its ports", '{"epochs":{},"problems":[],"policy":{"everything":true}}'],
   ["a machine of a strange name", `machine ${"x".repeat(100)}`],
   ["what is nested very deeply", "[".repeat(100_000)],
 ];
