@@ -45,6 +45,7 @@ const everything = {
       tolerations: [{ key: "a", operator: "Equal", value: "b", effect: "NoSchedule", tolerationSeconds: 1 }],
       resources: { requests: { cpu: "1" }, limits: { cpu: "1" } },
       ...{ labels: { a: "b" }, annotations: { a: "b" }, bpffs: "/sys/fs/bpf", mountBpffs: false },
+      metricsFrom: [{ namespaceLabels: { a: "b" }, podLabels: { a: "b" } }, { cidr: "10.0.0.0/8" }],
       ...{ cgroupRoot: "/sys/fs/cgroup", drainSeconds: 1 },
     },
   },
