@@ -33,6 +33,7 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   [".", []],
   ["README.md", []],
   ["CONTRIBUTING.md", []],
+  ["SECURITY.md", []],
   ["LICENSE", []],
   ["biome.json", []],
   ["Pulumi.yaml", []],
