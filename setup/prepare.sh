@@ -93,6 +93,7 @@ tools() {
 		test  fish            fish                           a login shell that is no POSIX shell
 		test  tcsh            tcsh                           another one
 		bench nftables        nft                            address translation
+		test  libclang-rt-19-dev /usr/lib/llvm-19/lib/clang/*/lib/linux/libclang_rt.asan-*.a the sanitizers of the compiler
 		test  strace          strace                         shows the system calls of a script
 		bench postgresql      /usr/lib/postgresql/*/bin/pgbench a database that is run through the bypass
 		test  haproxy         haproxy                        a proxy that can splice
