@@ -47,7 +47,6 @@ const everything = {
       ...{ labels: { a: "b" }, annotations: { a: "b" }, bpffs: "/sys/fs/bpf", mountBpffs: false },
       metricsFrom: [{ namespaceLabels: { a: "b" }, podLabels: { a: "b" } }, { cidr: "10.0.0.0/8" }],
       ...{ cgroupRoot: "/sys/fs/cgroup", drainSeconds: 1 },
-      metricsFrom: [{ namespaceLabels: { a: "b" }, podLabels: { c: "d" } }, { cidr: "10.0.0.0/8" }],
     },
   },
 };
