@@ -10,69 +10,12 @@ import { hostProperties } from "../../src/args/host";
 import { poolProperties } from "../../src/args/node-pool";
 import { ArgsError } from "../../src/args/problem";
 import { socketBypassSchema } from "../../src/args/socket-bypass";
+import { everything, isObject, nameOf, objects, places, put, type Tree } from "./places";
 
 beforeAll(() => pulumi.runtime.setMocks({ newResource: () => ({ id: "1", state: {} }), call: () => ({}) }));
 
 const password = "correct horse; $battery";
 const where = { resource: {} as pulumi.Resource, what: 'SocketBypass "edge"', path: [] };
-const login = {
-  ...{ host: "10.0.0.11", port: 22, user: "ops", password: "x", privateKey: "x", privateKeyPassword: "x" },
-  ...{ agentSocketPath: "/run/agent", hostKey: "x", dialErrorLimit: 1, perDialTimeout: 1 },
-};
-/** Every property there is, so that each is a place that a password may get to. */
-const everything = {
-  traffic: { ports: ["80"], cidrs: ["10.0.0.0/8"], everything: false },
-  ...{ enabled: true, cgroup: "/", object: { compile: "prebuilt" }, selfTest: { enabled: true, timeoutSeconds: 9 } },
-  ...{ limits: { queueBytes: 65536, sockets: 64, pendingPairs: 64 }, takeOver: false, adopt: false },
-  ...{ spliceGuard: false, detectDrift: false, rollout: { canary: ["web"], batchSize: 1 } },
-  hosts: {
-    web: {
-      connection: { ...login, proxy: login },
-      ...{
-        allowUnknownHostKey: false,
-        machine: "x86_64",
-        id: "vm-1",
-        become: "sudo -n",
-        stateDir: "/opt/sb",
-        boot: true,
-      },
-    },
-  },
-  nodePools: {
-    workers: {
-      ...{ image: "one", imagePullPolicy: "Always", imagePullSecrets: ["pull"], namespace: "one" },
-      ...{ nodeSelector: { pool: "web" }, maxSurge: "1", priorityClassName: "high" },
-      tolerations: [{ key: "a", operator: "Equal", value: "b", effect: "NoSchedule", tolerationSeconds: 1 }],
-      resources: { requests: { cpu: "1" }, limits: { cpu: "1" } },
-      ...{ labels: { a: "b" }, annotations: { a: "b" }, bpffs: "/sys/fs/bpf", mountBpffs: false },
-      metricsFrom: [{ namespaceLabels: { a: "b" }, podLabels: { a: "b" } }, { cidr: "10.0.0.0/8" }],
-      ...{ cgroupRoot: "/sys/fs/cgroup", drainSeconds: 1 },
-    },
-  },
-};
-type Tree = Record<string, unknown>;
-
-function placesIn(tree: unknown, path: readonly string[] = []): string[][] {
-  if (typeof tree !== "object" || tree === null) return [[...path]];
-  return [[...path], ...Object.entries(tree).flatMap(([key, one]) => placesIn(one, [...path, key]))];
-}
-
-function put(path: readonly string[], value: unknown, tree: unknown = everything): unknown {
-  const [key, ...rest] = path;
-  if (key === undefined) return value;
-  if (Array.isArray(tree)) return tree.map((one, at) => (`${at}` === key ? put(rest, value, one) : one));
-  const { [key]: inside, ...others } = tree as Tree;
-  return { ...others, [key]: put(rest, value, inside) };
-}
-
-const places = placesIn(everything).filter((path) => path.length > 0);
-/** A list of ports or names that is no list is shown, for that is how it is corrected. */
-const objects = places.filter((path) => {
-  const there = path.reduce<unknown>((at, key) => (at as Tree)[key], everything);
-  return isObject(there) && !Array.isArray(there);
-});
-const nameOf = (path: readonly string[]) => path.join(".");
-
 /** All that is told of these arguments: now, and once what is pending is known. */
 async function errorsOf(args: unknown): Promise<ArgsError[]> {
   const errors: unknown[] = [];
@@ -99,10 +42,6 @@ function pending({ hosts, nodePools, ...shared }: Tree): [ZodType, unknown][] {
     ...all(hosts).flatMap((host) => each({ ...hostProperties, connection: connectionSchema(false) }, host)),
     ...all(nodePools).flatMap((pool) => each(poolProperties, pool)),
   ];
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === "object" && value !== null && !pulumi.Output.isInstance(value);
 }
 
 /** `apply` would swallow the error, and the SDK keeps it in three promises more. */

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The arguments as a tree, so that a test may put something wrong in each place of it.
+import * as pulumi from "@pulumi/pulumi";
+
+const login = {
+  ...{ host: "10.0.0.11", port: 22, user: "ops", password: "x", privateKey: "x", privateKeyPassword: "x" },
+  ...{ agentSocketPath: "/run/agent", hostKey: "x", dialErrorLimit: 1, perDialTimeout: 1 },
+};
+/** Every property there is, so that each is a place that a password may get to. */
+export const everything = {
+  traffic: { ports: ["80"], cidrs: ["10.0.0.0/8"], everything: false },
+  ...{ enabled: true, cgroup: "/", object: { compile: "prebuilt" }, selfTest: { enabled: true, timeoutSeconds: 9 } },
+  ...{ limits: { queueBytes: 65536, sockets: 64, pendingPairs: 64 }, takeOver: false, adopt: false },
+  ...{ spliceGuard: false, detectDrift: false, rollout: { canary: ["web"], batchSize: 1 } },
+  hosts: {
+    web: {
+      connection: { ...login, proxy: login },
+      ...{
+        allowUnknownHostKey: false,
+        machine: "x86_64",
+        id: "vm-1",
+        become: "sudo -n",
+        stateDir: "/opt/sb",
+        boot: true,
+      },
+    },
+  },
+  nodePools: {
+    workers: {
+      ...{ image: "one", imagePullPolicy: "Always", imagePullSecrets: ["pull"], namespace: "one" },
+      ...{ nodeSelector: { pool: "web" }, maxSurge: "1", priorityClassName: "high" },
+      tolerations: [{ key: "a", operator: "Equal", value: "b", effect: "NoSchedule", tolerationSeconds: 1 }],
+      resources: { requests: { cpu: "1" }, limits: { cpu: "1" } },
+      ...{ labels: { a: "b" }, annotations: { a: "b" }, bpffs: "/sys/fs/bpf", mountBpffs: false },
+      metricsFrom: [{ namespaceLabels: { a: "b" }, podLabels: { a: "b" } }, { cidr: "10.0.0.0/8" }],
+      ...{ cgroupRoot: "/sys/fs/cgroup", drainSeconds: 1 },
+    },
+  },
+};
+export type Tree = Record<string, unknown>;
+
+function placesIn(tree: unknown, path: readonly string[] = []): string[][] {
+  if (typeof tree !== "object" || tree === null) return [[...path]];
+  return [[...path], ...Object.entries(tree).flatMap(([key, one]) => placesIn(one, [...path, key]))];
+}
+
+export function put(path: readonly string[], value: unknown, tree: unknown = everything): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return value;
+  if (Array.isArray(tree)) return tree.map((one, at) => (`${at}` === key ? put(rest, value, one) : one));
+  const { [key]: inside, ...others } = tree as Tree;
+  return { ...others, [key]: put(rest, value, inside) };
+}
+
+export const places = placesIn(everything).filter((path) => path.length > 0);
+/** A list of ports or names that is no list is shown, for that is how it is corrected. */
+export const objects = places.filter((path) => {
+  const there = path.reduce<unknown>((at, key) => (at as Tree)[key], everything);
+  return isObject(there) && !Array.isArray(there);
+});
+export const nameOf = (path: readonly string[]) => path.join(".");
+
+export function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !pulumi.Output.isInstance(value);
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program of secrets.test.ts: one component for each of the arguments in mistakes.json, where the failure of one is none of the others.
+import { readFileSync } from "node:fs";
+import { ComponentResource, secret } from "@pulumi/pulumi";
+import { SocketBypass } from "../../bin/index.js";
+
+/** The component as a program in another language has it: the engine starts the package as a plugin and hands the arguments on. */
+class ThroughPlugin extends ComponentResource {
+  constructor(name, args) {
+    super("socket-bypass:index:SocketBypass", name, args, {}, true);
+  }
+}
+
+const { way, all } = JSON.parse(readFileSync("mistakes.json", "utf8"), (_, value) =>
+  value?.["a secret"] === undefined ? value : secret(value["a secret"]),
+);
+const Component = way === "node" ? SocketBypass : ThroughPlugin;
+// A failure that nobody handles is what the engine is told of, as where a program makes one component alone.
+for (const [name, args] of Object.entries(all)) void (async () => new Component(name, args))();
