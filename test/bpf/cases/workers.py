@@ -138,7 +138,8 @@ def by_processes():
 
 
 def busy(messages="3000"):
-    """A child answers without a pause; its parent keeps a descriptor that it does not read by."""
+    """A child answers without a pause, and sleeps by the next request; its parent keeps a descriptor that it does not read by."""
+    os.sched_setaffinity(0, CPUS[:1])
     client, server = start_pair()
     client.settimeout(None)
     child = fork(serve_echo, server)
