@@ -137,7 +137,7 @@ def by_processes():
     return {"lost": int(not is_taken)}
 
 
-def busy(messages="3000"):
+def busy(messages):
     """A child answers without a pause, and sleeps by the next request; its parent keeps a descriptor that it does not read by."""
     os.sched_setaffinity(0, CPUS[:1])
     client, server = start_pair()
