@@ -65,10 +65,8 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
   const pattern = values.name ?? (isFew ? few.join("|") : undefined);
   const args = ["--project", "datapath", "--hideSkippedTests", "--reporter=json", `--outputFile.json=${report}`];
   if (pattern !== undefined) args.push("--testNamePattern", pattern);
-  const isOk = await runCases([...args, ...files.map((name) => `test/bpf/${name}.test.ts`)], {
-    SOCKET_BYPASS_TEST_GUEST: config,
-    SOCKET_BYPASS_TEST_SLOWNESS: `${SLOWNESS}`,
-  });
+  const guest = { SOCKET_BYPASS_TEST_GUEST: config, SOCKET_BYPASS_TEST_SLOWNESS: `${SLOWNESS}` };
+  let isOk = await runCases([...args, ...files.map((name) => `test/bpf/${name}.test.ts`)], guest);
   const release = execFileSync("ssh", ["-F", config, "guest", "uname -r"], { encoding: "utf8" }).trim();
   const { testResults } = JSON.parse(fs.readFileSync(report, "utf8"));
   const cases = testResults.flatMap((file: { assertionResults: Case[] }) => file.assertionResults) as Case[];
@@ -76,6 +74,13 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
   const lacking = isFew ? few.filter((title) => !ran.some((one) => one.title.startsWith(title))) : [];
   if (lacking.length > 0)
     throw new Error(`run.ts: expected cases that begin with these words, found none: ${lacking.join("; ")}`);
+  const failed = ran.filter(({ status }) => status === "failed").map(({ title }) => title);
+  // As npm test does: what fails runs once more, alone, and is told loudly where it passes then.
+  if (!isOk && values.quick && failed.length > 0) {
+    const again = ["--project", "datapath", "--hideSkippedTests", "--testNamePattern", failed.map(literal).join("|")];
+    isOk = await runCases([...again, ...files.map((name) => `test/bpf/${name}.test.ts`)], guest);
+    if (isOk) say(`FLAKY, failed and passed when it ran again alone: ${failed.join("; ")}`);
+  }
   return {
     kernel: kernel.name,
     date: new Date().toISOString().slice(0, 10),
@@ -83,10 +88,14 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
     packages: image.packages,
     isOk,
     passed: ran.filter(({ status }) => status === "passed").length,
-    failed: ran.filter(({ status }) => status === "failed").map(({ title }) => title),
+    failed,
     skipped: cases.length - ran.length,
     facts: cases.map(({ meta }) => meta?.facts).find((facts) => facts !== undefined) ?? {},
   };
+}
+
+function literal(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 interface Case {
