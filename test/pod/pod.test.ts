@@ -170,8 +170,7 @@ test("who answers strangers has no capability and few system calls, and is start
 
 test("however many ask, one report is made at a time and none before the one before it is old", async () => {
   const node = new Node();
-  const counted = 'case " $* " in *" metrics "*) echo >>/state/reports ;; esac\n';
-  node.change("socket-bypass", (script) => script.replace(/^set -u$/m, `set -u\n${counted}`));
+  node.beforeReports("echo >>/state/reports");
   const pod = node.start("uid-1", first);
   await pod.ready();
   await until("the server to run", () => pod.front() !== 0);
@@ -210,8 +209,7 @@ test("however many ask, one report is made at a time and none before the one bef
 
 test("a report that takes too long is ended with all that it has started, and told as failed", async () => {
   const node = new Node();
-  const stuck = 'case " $* " in *" metrics "*) sleep 1000 | sleep 1000 ;; esac\n';
-  node.change("socket-bypass", (script) => script.replace(/^set -u$/m, `set -u\n${stuck}`));
+  node.beforeReports("sleep 1000 | sleep 1000");
   const pod = node.start("uid-1", first);
   await pod.ready();
   const sleepers = () => [...pod.processes().values()].filter((name) => name === "sleep");

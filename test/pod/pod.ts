@@ -65,6 +65,12 @@ export class Node {
     fs.writeFileSync(file, gzipSync(Buffer.from(change(content), "latin1")));
   }
 
+  /** Each report of pods that start from now on does this first. */
+  beforeReports(words: string): void {
+    const line = `case " $* " in *" metrics "*) ${words} ;; esac`;
+    this.change("socket-bypass", (script) => script.replace(/^set -u$/m, `set -u\n${line}\n`));
+  }
+
   /** The self-test of pods that start from now on finds a fault. */
   breakSelfTest(): void {
     this.change(`probe-${machine}`, () => {
