@@ -51,6 +51,7 @@
 #define EPOLLET (1u << 31)
 #define O_NONBLOCK 04000 /* x86_64, aarch64 */
 #define PF_IO_WORKER 0x10
+#define RCV_SHUTDOWN 1
 #define REQ_F_FIXED_FILE 1
 
 /* The low bits of sk_user_data are flags: NOCOPY, BPF, PSOCK (include/net/sock.h). */
@@ -375,6 +376,14 @@ static __always_inline int count_file_references(struct file *file)
 	return references;
 }
 
+/* Whether no call on it ever sleeps; false where that cannot be known. */
+static __always_inline bool never_blocks(struct file *file)
+{
+	__u32 flags = 0;
+
+	return !BPF_CORE_READ_INTO(&flags, file, f_flags) && (flags & O_NONBLOCK);
+}
+
 /*
  * At most how many calls on the peer hold no psock and do not sleep where they can be seen; 0 where they do no harm.
  * The psock is asked before and after the file, so that no call counts as seen which is in one of the two only.
@@ -386,7 +395,6 @@ static __always_inline int count_hidden_calls(const struct end *peer, struct sk_
 	int calls = count_references(psock) - 1, again, references;
 	struct socket *socket = 0;
 	struct file *file = 0;
-	__u32 flags = 0;
 
 	if (BPF_CORE_READ_INTO(&socket, sk, sk_socket))
 		return UNKNOWN_REFERENCES;
@@ -394,8 +402,7 @@ static __always_inline int count_hidden_calls(const struct end *peer, struct sk_
 		return 0; /* not accepted yet: nobody can call */
 	if (BPF_CORE_READ_INTO(&file, socket, file) || !file)
 		return UNKNOWN_REFERENCES;
-	if (!waiters->sleepers && !BPF_CORE_READ_INTO(&flags, file, f_flags) &&
-	    (flags & O_NONBLOCK))
+	if (!waiters->sleepers && never_blocks(file))
 		return 0;
 	references = count_file_references(file) - waiters->polls;
 	if (!waiters->sleepers && references <= 1)

@@ -6,6 +6,7 @@
 #include "ends.h"
 
 #define TCP_ESTABLISHED 1
+#define TCP_FIN_WAIT1 4
 #define TCP_CLOSE_WAIT 8
 #define SOL_TCP 6
 #define TCP_NOTSENT_LOWAT 25
@@ -183,6 +184,55 @@ static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_st
 	 */
 	if (!get_psock(&own->own))
 		restore_socket(ctx, own);
+}
+
+/* Whether its application may sleep in a recv(), and get an answer there. */
+static __always_inline bool may_wait_for_answer(const struct end *end)
+{
+	struct sock *sk = (struct sock *)end->sock;
+	struct socket *socket;
+
+	if (LOAD(struct sock, sk, sk_shutdown) & RCV_SHUTDOWN)
+		return false;
+	socket = LOAD(struct sock, sk, sk_socket);
+	return socket && !never_blocks(LOAD(struct socket, socket, file));
+}
+
+/* Whether a call on the peer is past its look at this end, where it looks for FLAG_SHUT, or is about to redirect what it has. */
+static __always_inline bool may_peer_redirect(struct socket_state *own)
+{
+	struct sk_psock *psock;
+
+	if (!own->peer.cookie && is_never_fed(own))
+		return false;
+	if (!is_end(&own->peer))
+		return false;
+	psock = get_psock(&own->peer);
+	if (!psock)
+		return false;
+	if (count_calls(&own->peer, psock, own->flags & FLAG_ADOPTED) > 0)
+		return true;
+	return count_references(psock) > 1 && (GET(&own->peer, flags) & FLAG_SENDERS);
+}
+
+/*
+ * The application has shut this end's direction down and may wait in a recv() for the answer. The ACK of the FIN, up to 40 ms
+ * later, wakes who sleeps there (tcp_rcv_state_process()), and the kernel's recv() of an enrolled socket would say EAGAIN. So
+ * this end leaves before, unless something may be lost: then the peer goes by TCP from its next message on all the same.
+ */
+SUBPROGRAM void leave_when_shut(struct bpf_sock_ops *ctx, struct socket_state *own)
+{
+	struct sk_psock *psock = get_psock(&own->own);
+	__u64 barrier = 0;
+
+	if (own->mode == MODE_GONE || !psock || !may_wait_for_answer(&own->own))
+		return;
+	own->flags |= FLAG_SHUT;
+	__sync_fetch_and_add(&barrier, 1);
+	if (may_peer_redirect(own) || has_redirected_bytes(psock) || count_references(psock) > 1)
+		return;
+	bpf_map_delete_elem(&sockets, &own->own.cookie);
+	restore_socket(ctx, own);
 }
 
 #endif

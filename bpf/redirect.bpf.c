@@ -9,7 +9,6 @@
 #define MEMCG_FLAGS 7ULL /* in the low bits of sk_memcg, on newer kernels */
 #define MAX_CGROUPS 8 /* of its parents, with itself */
 
-#define RCV_SHUTDOWN 1
 #define SK_FORCE_REUSE 2
 
 /* Bits of the states in which a socket sends, and in which it is sent to. */
@@ -422,12 +421,14 @@ static __always_inline enum mode look_at_socket(struct socket_state *own)
 {
 	const struct end *reader = &own->peer;
 	__u8 state = LOAD(struct sock, reader->sock, __sk_common.skc_state);
+	__u8 shutdown = LOAD(struct sock, reader->sock, sk_shutdown);
 	struct sock *sk;
 
 	if (!is_end(reader) || !((1 << state) & RECEIVING))
 		return MODE_LEAVE;
-	if (state != TCP_ESTABLISHED && LOAD(struct sock, reader->sock, sk_shutdown) & RCV_SHUTDOWN)
-		return MODE_LEAVE; /* TCP resets the connection at the next byte */
+	/* At the next byte TCP resets the connection; or leave_when_shut() has come, whose shutdown is seen before the state. */
+	if (shutdown && (shutdown & RCV_SHUTDOWN || GET(reader, flags) & FLAG_SHUT))
+		return MODE_LEAVE;
 	if (LOAD(struct sock, reader->sock, sk_lock.owned) && is_lock_held(own))
 		return give_up_lock(own);
 	if (!CAN_CAST)

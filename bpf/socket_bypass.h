@@ -174,6 +174,9 @@ enum mode {
 	512u /* SPILL: at a message since it began, only a second reader that there may be stood against the bypass */
 #define FLAG_LOCKED 1024u /* LEAVE: the reader held its lock too long, too often */
 
+#define FLAG_SHUT \
+	2048u /* this end has shut its direction down, and may sleep in a recv(): nothing is redirected to it */
+
 #define READER_RECEIVED 1u
 #define READER_SPLICED 2u
 

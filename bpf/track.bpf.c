@@ -317,6 +317,8 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx)
 		return;
 	if (own->timer)
 		restore_timer(ctx, own);
+	if (ctx->args[1] == TCP_FIN_WAIT1)
+		leave_when_shut(ctx, own);
 	if (ctx->args[1] != TCP_CLOSE)
 		return;
 	flush_counts(own);

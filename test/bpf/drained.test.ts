@@ -20,6 +20,14 @@ describe.skipIf(isSkipped)("a client that has sent nothing", () => {
     await expectEmpty(path);
   });
 
+  test("that shuts its direction down leaves only after its server can redirect to it no more", async () => {
+    const path = await Datapath.make([...patient, "-DPAUSE_BYTES=4321", "-DPAUSE_LOOPS=1000000"]);
+    path.caseSeconds = 30;
+    expect(await path.play("drained.shut_beside_a_redirect")).toEqual({ beside: over(0) });
+    await expectCounters(path, { pairs: 20, redirect_failed: 0 });
+    await expectEmpty(path);
+  });
+
   test("is busy, not idle, while a call of its server may still redirect to it", async () => {
     const path = await Datapath.make(patient);
     const verdicts = () => path.flows().map(({ verdict }) => verdict);

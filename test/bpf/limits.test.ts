@@ -17,7 +17,7 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
     await expectEmpty(path);
   });
 
-  test("limits of the kernel: splice() from the socket, MSG_ZEROCOPY, MSG_OOB, SO_RCVLOWAT, FIONREAD, MSG_WAITALL, signals, resets, MSG_TRUNC, SEND_ZC, SO_ATTACH_FILTER", async () => {
+  test("limits of the kernel: splice() from the socket, MSG_ZEROCOPY, MSG_OOB, SO_RCVLOWAT, FIONREAD, MSG_WAITALL, signals, resets, half-closed, MSG_TRUNC, SEND_ZC, SO_ATTACH_FILTER", async () => {
     const path = await Datapath.make(patient);
     expect(await path.play("limits.limits")).toEqual({
       splice_out: { nonblock: "EAGAIN", blocking: "hangs", at_end: 0 },
@@ -30,6 +30,7 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
       reset_blocked: { first: "EAGAIN", next: "ECONNRESET" },
       // As by plain TCP: the FIN moves write_seq, so this message goes by TCP.
       shutdown_write: { send: "EPIPE" },
+      half_closed: { client: "1", server: "1", unread: "EAGAIN" },
       filtered: { recv: 4 },
       truncation: { no_buffer: "EFAULT", buffer: "overwritten" },
       zerocopy_send: { connecting: "ENOTSUP", accepting: "works" },

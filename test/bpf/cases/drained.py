@@ -4,10 +4,11 @@ import ctypes
 import os
 import platform
 import select
+import socket
 import struct
 import time
 
-from common import LIBC, NOISE, Mailbox, Thread, equal, fork, join, pair, receive, report_line
+from common import LIBC, NOISE, Mailbox, Thread, equal, fork, join, pair, patiently, receive, report_line
 from lock import SleepingPage
 
 BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
@@ -41,10 +42,26 @@ def beside_a_redirect(pin="", times=20):
     often the server waited for so long. Without a pin: the same by plain TCP.
     """
     knob = pin and Knob(pin)
-    return {"beside": sum(once_beside_a_redirect(knob) for _ in range(int(times)))}
+
+    def leave(client):
+        if knob:
+            knob.set(1)
+        client.sendall(b"x")
+
+    return {"beside": sum(once_beside_a_redirect(leave, b"x", knob) for _ in range(int(times)))}
 
 
-def once_beside_a_redirect(knob):
+def shut_beside_a_redirect(times=20):
+    """The same, but that the client shuts its direction down."""
+
+    def leave(client):
+        client.settimeout(None)  # one that never blocks stays enrolled
+        client.shutdown(socket.SHUT_WR)
+
+    return {"beside": sum(once_beside_a_redirect(leave, b"") for _ in range(int(times)))}
+
+
+def once_beside_a_redirect(leave, heard, knob=None):
     client, server = pair()
     sending, sent = Mailbox(), Mailbox()
 
@@ -54,7 +71,7 @@ def once_beside_a_redirect(knob):
         sending.put()
         server.sendall(NOISE[:PAUSE_BYTES])
         sent.put()
-        equal(receive(server, 1), b"x", "of the client")
+        equal(patiently(server.recv, 1), heard, "of the client")
         server.sendall(NOISE[:1000])
 
     pid = fork(serve)
@@ -63,9 +80,7 @@ def once_beside_a_redirect(knob):
         equal(receive(client, 100), NOISE[i : i + 100], f"message {i}")
     sending.get()
     time.sleep(0.01)
-    if knob:
-        knob.set(1)
-    client.sendall(b"x")
+    leave(client)
     is_beside = not select.select([sent.reader], [], [], 0)[0]
     sent.get()
     equal(receive(client, PAUSE_BYTES + 1000), NOISE[:PAUSE_BYTES] + NOISE[:1000], "what followed")

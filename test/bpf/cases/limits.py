@@ -37,7 +37,7 @@ def ways():
 
 def limits():
     return {case.__name__: case() for case in (splice_out, zerocopy, out_of_band, lowat, fionread, waitall, interrupted,
-                                               reset_blocked, shutdown_write, truncation, zerocopy_send, filtered)}
+                                               reset_blocked, shutdown_write, half_closed, truncation, zerocopy_send, filtered)}
 
 
 def sendfile():
@@ -219,6 +219,27 @@ def shutdown_write():
         return {"send": "sent"}
     except BrokenPipeError:
         return {"send": "EPIPE"}
+
+
+def half_closed():
+    """
+    Who shuts its direction down and then waits for an answer that takes longer than the peer's kernel takes to acknowledge the FIN;
+    also with something unread when it does.
+    """
+    found = {}
+    for name, one, other in (("client", 0, 1), ("server", 1, 0), ("unread", 0, 1)):
+        socks = enrolled()
+        if name == "unread":
+            socks[other].send(b"u")
+        socks[one].shutdown(socket.SHUT_WR)
+        if name == "unread":
+            equal(socks[one].recv(1), b"u", "unread")
+        waiting = Thread(error_of, socks[one])
+        time.sleep(0.3)
+        socks[other].send(b"x")
+        found[name] = waiting.end()
+        socks[other].close()
+    return found
 
 
 def truncation():
