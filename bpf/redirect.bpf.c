@@ -29,6 +29,7 @@ SUBPROGRAM void enter(struct socket_state *own, __u32 mode)
 	}
 	flush_counts(own);
 	own->refreshed = bpf_jiffies64();
+	own->refreshed_ns = bpf_ktime_get_ns();
 	own->mode = mode;
 	own->turn = MODE_WAIT;
 }
@@ -168,6 +169,16 @@ SUBPROGRAM bool is_kept_by_options(struct socket_state *own)
 	return true;
 }
 
+static __always_inline void note_look(struct socket_state *own)
+{
+	__u64 seconds = get_knob(KNOB_REFRESH);
+
+	own->look_messages = own->messages;
+	own->look_bytes = own->bytes;
+	own->looked = bpf_jiffies64();
+	own->patience = (seconds ? seconds * LEAST_HZ : REFRESH_JIFFIES) / REFRESH_LOOKS;
+}
+
 SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)
 {
 	enum drained drained;
@@ -202,8 +213,7 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 	enter(own, MODE_BYPASS);
 	own->written = get_written(sk);
 	own->returned = own->messages;
-	own->look_messages = own->messages;
-	own->look_bytes = own->bytes;
+	note_look(own);
 	own->queued = 0;
 	own->limit = 0;
 	own->empty_bytes = own->bytes;
@@ -230,7 +240,17 @@ static __always_inline bool is_look_due(const struct socket_state *own, __u32 si
 
 	return messages >= LOOK_MESSAGES || own->bytes + size - own->look_bytes >= LOOK_BYTES ||
 	       own->messages == LOOK_FIRST || is_queue_long(own, size) ||
-	       bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES;
+	       bpf_jiffies64() - own->looked > own->patience;
+}
+
+/* Whether conntrack, and a firewall, should see this direction again. */
+static __always_inline bool is_refresh_due(const struct socket_state *own)
+{
+	__u64 seconds = get_knob(KNOB_REFRESH);
+
+	if (!seconds)
+		return bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES;
+	return bpf_ktime_get_ns() - own->refreshed_ns > seconds * 1000000000;
 }
 
 /*
@@ -296,8 +316,7 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	}
 	flush_counts(own);
 	age_senders(own);
-	own->look_messages = own->messages;
-	own->look_bytes = own->bytes;
+	note_look(own);
 	own->queued = queued;
 
 	if (own->turn != MODE_LEAVE && is_kept_by_options(own)) /* set since */
@@ -331,7 +350,7 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	if (held > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own,
 		      own->flags & FLAG_LOWAT && own->turn != MODE_LEAVE ? MODE_SPILL : MODE_LEAVE);
-	else if (!own->turn && bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES)
+	else if (!own->turn && is_refresh_due(own))
 		own->turn = MODE_SPILL;
 }
 

@@ -45,7 +45,7 @@
 #endif
 #ifndef SMALL_MESSAGE
 #define SMALL_MESSAGE \
-	(16 << 10) /* TCP puts a stream of such ones into few packets, a redirect wakes for each */
+	(8 << 10) /* TCP puts a stream of such ones into few packets, a redirect wakes for each */
 #endif
 #ifndef BUSY_NS
 #define BUSY_NS 16000 /* a message: who sends faster than this sends without a pause */
@@ -84,6 +84,9 @@
 	64 /* one connection in so many of a skipped service is enrolled to see whether it changed */
 #endif
 
+/* Whether a message by TCP is due is asked that much more often than it can be. */
+#define REFRESH_LOOKS 8
+#define LEAST_HZ 100
 #define DRAIN_GENTLY 2 /* value of KNOB_DRAIN */
 #define LONGEST_TIMER_MS 1000 /* the least that the kernel takes */
 #define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
@@ -100,6 +103,7 @@ enum knob {
 	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
 	KNOB_QUEUE_BYTES, /* that one reader may hold, MESSAGE_BYTES for each message with them, before its sender goes by TCP; 0: QUEUE_BYTES */
 	KNOB_GUARD, /* 0: no splice guard; else 1 and one for each socket that has spliced */
+	KNOB_REFRESH, /* seconds after which each direction sends a message by TCP; 0: REFRESH_JIFFIES */
 	KNOBS,
 };
 
@@ -201,6 +205,9 @@ struct socket_state {
 	__u64 spilled_messages;
 	__u64 returned; /* `messages` at the last return from TCP */
 	__u64 refreshed; /* jiffies of the last TCP message */
+	__u64 refreshed_ns; /* the same in ns: jiffies are of another length on each kernel */
+	__u64 looked; /* jiffies of the last look */
+	__u64 patience; /* jiffies after which the next is due */
 	__u32 sent; /* messages by any way */
 	__u32 service; /* index into `services` */
 	__u32 written; /* own write_seq when BYPASS began */

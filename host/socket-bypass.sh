@@ -31,6 +31,7 @@
 #   --everything, or --ports 6379,8000-8999 and/or --cidrs 10.0.0.0/8,fd00::/8; 860, 2049, 3260 and 10809 only where a port names them
 #   --enabled BOOL                 false: installed but drained
 #   --boot BOOL                    false: no boot unit; have something else run boot start
+#   --refresh-seconds N            a message by TCP each way at least so often, default 0: 30 to 300 s, by kernel
 #   --queue-bytes N                one reader may leave unread, default 0: 4 MiB
 #   --drain-seconds N              wait for unread bytes before detaching, default 10
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
@@ -419,7 +420,7 @@ live_policy() { # FOLDER -> $slot in force, $live
 	live="$(bytes) "
 }
 
-put_policy() { # FOLDER HEX QUEUE-BYTES DRAIN: the slot not in use, the selector, then the switch
+put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN: the slot not in use, the selector, then the switch
 	live_policy "$1"
 	if [ "$live" != "$2" ]; then
 		# shellcheck disable=SC2086 # one argument a byte
@@ -427,12 +428,18 @@ put_policy() { # FOLDER HEX QUEUE-BYTES DRAIN: the slot not in use, the selector
 		set_knob "$1" 1 $((1 - slot))
 	fi
 	set_knob "$1" 2 "$3"
-	[ "$4" -eq 0 ] || drain_gently "$1"
-	set_knob "$1" 0 "$4"
+	set_knob "$1" 4 "$4"
+	[ "$5" -eq 0 ] || drain_gently "$1"
+	set_knob "$1" 0 "$5"
 }
 
 policy_of() { kept policy | sed -n "s/^$1=//p"; }
 policy_declared() { encode_policy "$(policy_of everything)" "$(policy_of ports)" "$(policy_of cidrs)"; }
+
+refresh_declared() { # not in the records of an earlier version
+	set -- "$(policy_of refresh)"
+	say "${1:-0}"
+}
 
 drain_declared() {
 	case $(policy_of enabled) in false) say 1 ;; *) say 0 ;; esac
@@ -872,8 +879,8 @@ set_policy() {
 	hex=$(encode_policy "$everything" "$ports" "$cidrs") || exit
 	[ -L "$B/$instance/$generation/verdict" ] || build verdict
 	# Saved for the next boot before it goes live.
-	keep policy "everything=$everything${nl}ports=$ports${nl}cidrs=$cidrs${nl}enabled=$enabled${nl}queue=$queue_bytes"
-	put_policy "$B/$instance/$generation" "$hex" "$queue_bytes" "$(drain_declared)"
+	keep policy "everything=$everything${nl}ports=$ports${nl}cidrs=$cidrs${nl}enabled=$enabled${nl}queue=$queue_bytes${nl}refresh=$refresh_seconds"
+	put_policy "$B/$instance/$generation" "$hex" "$queue_bytes" "$refresh_seconds" "$(drain_declared)"
 }
 
 do_attach() {
@@ -910,7 +917,7 @@ do_attach() {
 	fi
 	if [ -f "$home/policy" ]; then
 		hex=$(policy_declared) || exit
-		put_policy "$mine" "$hex" "$(policy_of queue)" "$(drain_declared)"
+		put_policy "$mine" "$hex" "$(policy_of queue)" "$(refresh_declared)" "$(drain_declared)"
 	else
 		warn "note: no policy is set yet, so nothing is bypassed"
 		set_knob "$mine" 0 0
@@ -1169,7 +1176,7 @@ cmd_boot_start() {
 	is_generation "$generation" || err "$home/current: expected the serving generation, found none; run pulumi up again"
 	shape=$(kept shape) owner=$(kept owner) cgroup=$(kept cgroup)
 	sockets=${shape% *} pending=${shape#* }
-	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue) splice_guard=$(kept splice-guard)
+	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue) refresh_seconds=$(refresh_declared) splice_guard=$(kept splice-guard)
 	! is_proven || off=1
 	refuse_kernel
 	clean_cgroup
@@ -1188,7 +1195,7 @@ make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
 	load_track "$trial" "$1"
 	load_redirect "$trial" "$2"
 	attach_verdict "$trial"
-	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0
+	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0 0
 }
 
 make_place() { # NAME
@@ -1309,7 +1316,7 @@ observe() {
 	serving=$(recorded serving) cgroup=$({ recorded cgroup || kept cgroup; } | tr '\t\n' '  ') current=$(readlink "$home/current")
 	cgroup=${cgroup% }
 	fact instance "instance=$instance" "owner=$(owner_recorded | tr '\t' ' ')" "declared=$(kept declared)" "serving=$serving" "current=$current" "cgroup=$cgroup"
-	[ ! -f "$home/policy" ] || fact policy "everything:=$(yes_no "$(policy_of everything)")" "ports=$(policy_of ports)" "cidrs=$(policy_of cidrs)" "enabled:=$(policy_of enabled)" "queueBytes:=$(policy_of queue)"
+	[ ! -f "$home/policy" ] || fact policy "everything:=$(yes_no "$(policy_of everything)")" "ports=$(policy_of ports)" "cidrs=$(policy_of cidrs)" "enabled:=$(policy_of enabled)" "queueBytes:=$(policy_of queue)" "refreshSeconds:=$(refresh_declared)"
 	[ -n "$serving" ] || problem "nothing is attached"
 	[ "$current" = "$serving" ] || problem "current is ${current:-nothing}, not the serving generation"
 	[ "${serving:-$(kept declared)}" = "$(kept declared)" ] || problem "$(kept declared) is declared but $serving serves"
@@ -1410,6 +1417,8 @@ observe_generation() { # FOLDER
 		[ "$live" = "$(policy_declared)" ] || problem "$g: the policy in force is not the declared one"
 		get_knob "$1" 2
 		[ "$value" = "$(policy_of queue)" ] || problem "$g: queue bytes are $value, declared $(policy_of queue)"
+		get_knob "$1" 4
+		[ "$value" = "$(refresh_declared)" ] || problem "$g: refresh seconds are $value, declared $(refresh_declared)"
 	fi
 	count_all "$1"
 	# shellcheck disable=SC2046 # name:=value, a word each
@@ -2005,7 +2014,7 @@ parse() {
 		word=1 flag=${1#--}
 		case $1 in
 		--take-over | --force | --everything | --off | --compile | --json | --adopt | --splice-guard) ;;
-		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --boot | --queue-bytes | --drain-seconds | --timeout | --epoch | --textfile | --seconds)
+		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --boot | --queue-bytes | --refresh-seconds | --drain-seconds | --timeout | --epoch | --textfile | --seconds)
 			[ $# -ge 2 ] || usage "$1: expected a value, found nothing"
 			case $2 in *[[:cntrl:]]*) usage "$1: expected one line of printable text" ;; esac
 			word=$2
@@ -2027,7 +2036,7 @@ check_arguments() {
 	case $state_dir/ in
 	*//* | */./* | */../* | *\'* | [!/]*) usage "--state-dir: expected a clean absolute path, found $state_dir" ;;
 	esac
-	for word in "sockets $sockets" "pending $pending" "queue-bytes $queue_bytes" "drain-seconds $drain_seconds" "timeout $timeout" "epoch ${epoch:-0}" "seconds $seconds"; do
+	for word in "sockets $sockets" "pending $pending" "queue-bytes $queue_bytes" "refresh-seconds $refresh_seconds" "drain-seconds $drain_seconds" "timeout $timeout" "epoch ${epoch:-0}" "seconds $seconds"; do
 		is_number "${word#* }" || usage "--${word%% *}: expected a number, found ${word#* }"
 	done
 	[ "$seconds" -ge 6 ] || usage "--seconds: expected at least 6, found $seconds"
@@ -2088,7 +2097,7 @@ main() {
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd -P) || exit
 	script=$here/${script##*/}
 	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' splice_guard='' epoch=''
-	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true boot=true queue_bytes=0 drain_seconds=10 timeout=30 textfile='' seconds=30
+	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true boot=true queue_bytes=0 refresh_seconds=0 drain_seconds=10 timeout=30 textfile='' seconds=30
 	undo='' cleanup='' systemd_version='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null
 	trap '' HUP PIPE

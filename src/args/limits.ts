@@ -9,6 +9,10 @@ export interface LimitArgs {
    */
   queueBytes?: pulumi.Input<number>;
   /**
+   * Seconds after which each direction of a bypassed connection sends one message by TCP, from 1 to 300, so that conntrack does not forget the connection and a firewall rule that is added later is met. Default: 30 on a kernel with HZ=1000, 120 with 250, 300 with 100. Changes live.
+   */
+  refreshSeconds?: pulumi.Input<number>;
+  /**
    * Sockets that may be in the sockhash at once, from 64 to 4194304; more stay plain TCP. Default 65536. Changing it hands over to a new generation.
    */
   sockets?: pulumi.Input<number>;
@@ -22,6 +26,7 @@ export const mapDefaults = { sockets: 65536, pendingPairs: 8192 };
 
 export const limitSchema = shape({
   queueBytes: whole(65536, 1073741824, "bytes"),
+  refreshSeconds: whole(1, 300, "seconds"),
   sockets: whole(64, 4194304, "sockets"),
   pendingPairs: whole(64, 1048576, "pairs"),
 });

@@ -51,6 +51,7 @@ export function settleBypass(args: BypassArgs, where: Where) {
             cidrs: chosen.cidrs ?? [],
             enabled: isEnabled ?? bypassDefaults.enabled,
             queueBytes: given?.queueBytes,
+            refreshSeconds: given?.refreshSeconds,
           }),
         ),
       ),

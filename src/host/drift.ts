@@ -45,7 +45,11 @@ const answer = z.object({
   // Not from the script of an earlier version.
   steps: z.record(z.string().max(32), z.object({ whole: z.boolean(), serial: number, generation: text })).optional(),
   policy: z
-    .object({ everything: z.boolean(), ports: text, cidrs: text, enabled: z.boolean(), queueBytes: number })
+    .object({
+      ...{ everything: z.boolean(), ports: text, cidrs: text, enabled: z.boolean(), queueBytes: number },
+      // Not from the script of an earlier version.
+      refreshSeconds: number.default(0),
+    })
     .optional(),
 });
 type Answer = z.infer<typeof answer>;
@@ -114,7 +118,8 @@ function hasPolicy({ policy }: Answer, line: string): boolean {
     policy.ports === (wordIn(kept, "--ports") ?? "") &&
     policy.cidrs === (wordIn(kept, "--cidrs") ?? "") &&
     `${policy.enabled}` === wordIn(kept, "--enabled") &&
-    `${policy.queueBytes}` === (wordIn(kept, "--queue-bytes") ?? "0")
+    `${policy.queueBytes}` === (wordIn(kept, "--queue-bytes") ?? "0") &&
+    `${policy.refreshSeconds}` === (wordIn(kept, "--refresh-seconds") ?? "0")
   );
 }
 

@@ -24,6 +24,7 @@ export interface Policy {
   readonly cidrs: readonly string[];
   readonly enabled: boolean;
   readonly queueBytes: number | undefined;
+  readonly refreshSeconds: number | undefined;
 }
 
 // What a step wants stands first: a preview cuts long lines, and the rest is the same in all of them.
@@ -82,6 +83,7 @@ function policyFlags(policy: Policy): string[] {
     ...when(policy.cidrs.length > 0, "--cidrs", policy.cidrs.join(",")),
     ...["--enabled", `${policy.enabled}`],
     ...(policy.queueBytes === undefined ? [] : ["--queue-bytes", `${policy.queueBytes}`]),
+    ...(policy.refreshSeconds === undefined ? [] : ["--refresh-seconds", `${policy.refreshSeconds}`]),
   ];
 }
 

@@ -44,7 +44,7 @@ function look(
   // An address that a preview does not know would make every line of the host unknown. The SDK has no public word for this.
   const { isKnown } = all as unknown as { readonly isKnown: Promise<boolean> };
   // Not as an output: what it says of itself is no secret, although the way to it is, and lines that depend on a machine in up but not in its preview break the plan.
-  const found = () => new Promise<pulumi.Unwrap<Looked>>((done) => looked.apply(done));
+  const found = () => (looked as unknown as { promise(): Promise<pulumi.Unwrap<Looked>> }).promise();
   return pulumi.output(isKnown.then((is) => (is ? found() : { printed: "", isEarly: true })));
 }
 

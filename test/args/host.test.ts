@@ -80,6 +80,7 @@ describe("one property", () => {
 
   test.each([
     ["limits", "queueBytes", 65536, 1073741824, "bytes"],
+    ["limits", "refreshSeconds", 1, 300, "seconds"],
     ["limits", "sockets", 64, 4194304, "sockets"],
     ["limits", "pendingPairs", 64, 1048576, "pairs"],
     ["selfTest", "timeoutSeconds", 5, 600, "seconds"],
@@ -113,7 +114,7 @@ describe("a wrong name", () => {
   test.each([
     [{ trafic: {} }, "trafic", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot`],
     [{ statedir: "/a" }, "statedir", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot`],
-    [{ limits: { queuebytes: 1 } }, "limits.queuebytes", "queueBytes, sockets, pendingPairs"],
+    [{ limits: { queuebytes: 1 } }, "limits.queuebytes", "queueBytes, refreshSeconds, sockets, pendingPairs"],
     [{ selfTest: { timeout: 1 } }, "selfTest.timeout", "enabled, timeoutSeconds"],
     [{ object: { compiler: "x" } }, "object.compiler", "compile"],
   ])("is told with the names that exist: %j", (args, path, names) => {

@@ -10,7 +10,11 @@ const login = {
 export const everything = {
   traffic: { ports: ["80"], cidrs: ["10.0.0.0/8"], everything: false },
   ...{ enabled: true, cgroup: "/", object: { compile: "prebuilt" }, selfTest: { enabled: true, timeoutSeconds: 9 } },
-  ...{ limits: { queueBytes: 65536, sockets: 64, pendingPairs: 64 }, takeOver: false, adopt: false },
+  ...{
+    limits: { queueBytes: 65536, refreshSeconds: 60, sockets: 64, pendingPairs: 64 },
+    takeOver: false,
+    adopt: false,
+  },
   ...{ spliceGuard: false, detectDrift: false, rollout: { canary: ["web"], batchSize: 1 } },
   hosts: {
     web: {

@@ -80,6 +80,30 @@ describe.skipIf(isSkipped)("beside other programs", () => {
     await expectCounters(path, counters);
     await expectEmpty(path);
   });
+
+  test("a generation that is attached too, as for a moment of each upgrade: what it keeps of sockets that it was refused misleads nobody", async () => {
+    const path = await Datapath.make(patient);
+    const { host } = path;
+    const next = ["--generation", host.nextGeneration];
+    const steps = ["object install", "map create", "program load track", "program load redirect", "verdict attach"];
+    for (const step of steps) await path.ok(step, ...next);
+    await path.ok("policy set", ...next, "--everything");
+    const hook = (act: string, ...flags: string[]) =>
+      bpftool(
+        "cgroup",
+        act,
+        host.cgroupFolder,
+        "sock_ops",
+        "pinned",
+        join(host.pins, host.nextGeneration, "track"),
+        ...flags,
+      );
+    hook("attach", "multi");
+    undo.push(() => hook("detach"));
+    // Readers that sleep in recv(): whether they sleep in the bypass is asked of what is kept for them.
+    await path.play("paths.family", "ipv4");
+    await expectCounters(path, { pairs: 1, refused_busy: 0, redirected_messages: 100 });
+  });
 });
 
 interface Events {

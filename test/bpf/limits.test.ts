@@ -65,6 +65,12 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
     expect(await path.play("firewall.late_rule"), "plain TCP").toEqual({ first: "cut", later: "cut" });
   });
 
+  test("--refresh-seconds shortens that, on a kernel of any HZ", async () => {
+    const path = await Datapath.make(patient, "--refresh-seconds", "2");
+    path.caseSeconds = 40;
+    expect(await path.play("firewall.late_rule")).toEqual({ first: "arrives", later: "cut" });
+  });
+
   test("the self-test finds the limits that it can measure", async () => {
     const path = await Datapath.make(patient);
     const probe = join(path.host.bundle, "probe");

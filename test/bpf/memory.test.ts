@@ -38,6 +38,26 @@ describe.skipIf(isSkipped)("readers that stop while memory is short", () => {
     await expectEmpty(path);
   });
 
+  test("3 clients of one that has not accepted them, under a limit of 32 MiB: little more waits than by plain TCP, and accept() charges it", async (context) => {
+    if (!fs.existsSync(v1)) return context.skip("the memory controller is not that of cgroup v1");
+    const path = await Datapath.make(patient);
+    const folder = limitedMemory(path, 32 << 20);
+    const enrolled = await path.play("memory.charged_late", folder);
+    await expectCounters(path, { pairs: 3, redirected_messages: over(3), redirect_failed: 0 });
+    await path.drain();
+    const plain = await path.play("memory.charged_late", folder);
+    const mebibytes = (bytes: number | undefined) => Math.round((bytes ?? 0) / (1 << 20));
+    console.log(
+      "MiB sent, charged before and after accept():",
+      [enrolled, plain].map((one) => [one.stopped, one.before, one.after].map(mebibytes)),
+    );
+    expect([enrolled.errors, plain.errors, enrolled.before]).toEqual([[], [], 0]);
+    // What may wait for a reader (4 MiB, with what the kernel keeps beside the bytes) is more than plain TCP's, and no more.
+    expect(enrolled.stopped).toBeLessThan((plain.stopped ?? 0) + 3 * (4 << 20));
+    expect(enrolled.after).toBeLessThan(32 << 20);
+    expect(read(join(folder, "memory.kmem.tcp.failcnt"))).toBe("0");
+  });
+
   test("the host's TCP memory is short: the queue grows no longer, and everything goes on by TCP", async () => {
     const path = await Datapath.make([...patient, "-DQUEUE_BYTES=(64<<20)"]);
     const pressed = path.start("memory.pressed");

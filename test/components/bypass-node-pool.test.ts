@@ -198,10 +198,10 @@ test("its arguments are those of the host script", async () => {
   const all = await one({
     traffic: { ports: ["6379"], cidrs: ["10.0.0.0/8"] },
     ...{ enabled: false, cgroup: "/kubepods.slice", takeOver: true, selfTest: { timeoutSeconds: 20 } },
-    limits: { queueBytes: 65536, sockets: 4096, pendingPairs: 512 },
+    limits: { queueBytes: 65536, refreshSeconds: 60, sockets: 4096, pendingPairs: 512 },
   });
   expect(podOf(all).loader.args?.join(" ")).toBe(
-    "--cgroup /kubepods.slice --ports 6379 --cidrs 10.0.0.0/8 --enabled false --queue-bytes 65536 " +
+    "--cgroup /kubepods.slice --ports 6379 --cidrs 10.0.0.0/8 --enabled false --queue-bytes 65536 --refresh-seconds 60 " +
       "--sockets 4096 --pending 512 --timeout 20 --take-over",
   );
   const off = await one({ selfTest: { enabled: false } });

@@ -256,6 +256,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
     ["traffic.cidrs", { traffic: { ...traffic, cidrs: ["10.0.0.0/8"] } }, ["policy"]],
     ["traffic.everything", { traffic: { everything: true } }, ["policy"]],
     ["enabled", { enabled: false }, ["policy"]],
+    ["limits.refreshSeconds", { limits: { refreshSeconds: 60 } }, ["policy"]],
     ["limits.queueBytes", { limits: { queueBytes: 65536 } }, ["policy"]],
     ["selfTest.enabled", { selfTest: { enabled: false } }, ["selftest"]],
     ["selfTest.timeoutSeconds", { selfTest: { timeoutSeconds: 9 } }, ["selftest"]],

@@ -30,7 +30,14 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       serving: host.generation,
       current: host.generation,
       cgroup: host.cgroup,
-      policy: { everything: false, ports: "6379", cidrs: "10.0.0.0/8", enabled: true, queueBytes: 0 },
+      policy: {
+        everything: false,
+        ports: "6379",
+        cidrs: "10.0.0.0/8",
+        enabled: true,
+        queueBytes: 0,
+        refreshSeconds: 0,
+      },
       epochs: { object: 0, map: 0, track: 0, redirect: 0, verdict: 0, selftest: 0, policy: 0, attach: 0 },
       steps: Object.fromEntries(
         ["object", "map", "track", "redirect", "verdict", "selftest", "policy", "attach"].map((step) => [

@@ -48,7 +48,14 @@ test.each(["", "\n", "Welcome!\n\n", "machine x86_64\n", "Welcome!\nmachine x86_
   },
 );
 
-const policy = { everything: false, ports: "80,443", cidrs: "fd00::/8", enabled: true, queueBytes: 4096 };
+const policy = {
+  everything: false,
+  ports: "80,443",
+  cidrs: "fd00::/8",
+  enabled: true,
+  queueBytes: 4096,
+  refreshSeconds: 0,
+};
 const on = { stateDir: "/var/lib/socket-bypass", instance: "edge-1", generation: "0123456789ab", owner: "p/s/e/h" };
 const typed = { ...policy, ports: ["80", "443"], cidrs: ["fd00::/8"] };
 const last = {
@@ -104,14 +111,19 @@ const different: [what: string, answer: object, epochs: object, problems: string
     { policy: 1 },
     [`policy: ${changed}`],
   ],
-  ...[{ everything: true }, { ports: "80" }, { cidrs: "" }, { enabled: false }, { queueBytes: 0 }].map(
-    (one): [string, object, object, string[]] => [
-      `a policy of ${JSON.stringify(one)}`,
-      { ...calm, policy: { ...policy, ...one } },
-      { policy: 1 },
-      [`policy: ${changed}`],
-    ],
-  ),
+  ...[
+    { everything: true },
+    { ports: "80" },
+    { cidrs: "" },
+    { enabled: false },
+    { queueBytes: 0 },
+    { refreshSeconds: 60 },
+  ].map((one): [string, object, object, string[]] => [
+    `a policy of ${JSON.stringify(one)}`,
+    { ...calm, policy: { ...policy, ...one } },
+    { policy: 1 },
+    [`policy: ${changed}`],
+  ]),
 ];
 
 test.each(different)("finds %s to differ from what the stack last knew", (_, told, epochs, problems) => {

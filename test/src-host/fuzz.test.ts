@@ -22,7 +22,7 @@ const step = { whole: true, serial: 1700000001, generation: "0123456789ab" };
 const whole = {
   epochs: Object.fromEntries(stepNames.map((name) => [name, 1])),
   steps: Object.fromEntries(stepNames.map((name) => [name, step])),
-  policy: { everything: true, ports: "", cidrs: "", enabled: true, queueBytes: 0 },
+  policy: { everything: true, ports: "", cidrs: "", enabled: true, queueBytes: 0, refreshSeconds: 0 },
   problems: ["nothing is attached"],
 };
 const last = Object.fromEntries(

@@ -21,7 +21,14 @@ const on = {
 const there = "sh /var/lib/socket-bypass/edge-web1-0a1b2c3d/3f2a9c000000/socket-bypass";
 const which = "--instance edge-web1-0a1b2c3d --generation 3f2a9c000000";
 const end = `${which} --owner p/s/edge/web1`;
-const policy = { everything: false, ports: [], cidrs: [], enabled: true, queueBytes: undefined };
+const policy = {
+  everything: false,
+  ports: [],
+  cidrs: [],
+  enabled: true,
+  queueBytes: undefined,
+  refreshSeconds: undefined,
+};
 
 test.each([
   [
@@ -40,8 +47,15 @@ test.each([
   [runSelfTest(on, { enabled: false, timeoutSeconds: 60 }), `${there} selftest --off ${end}`],
   [setPolicy(on, { ...policy, everything: true }), `${there} policy set --everything --enabled true ${end}`],
   [
-    setPolicy(on, { ...policy, ports: ["1", "2-3"], cidrs: ["::/0", "10.0.0.0/8"], enabled: false, queueBytes: 65536 }),
-    `${there} policy set --ports 1,2-3 --cidrs ::/0,10.0.0.0/8 --enabled false --queue-bytes 65536 ${end}`,
+    setPolicy(on, {
+      ...policy,
+      ports: ["1", "2-3"],
+      cidrs: ["::/0", "10.0.0.0/8"],
+      enabled: false,
+      queueBytes: 65536,
+      refreshSeconds: 60,
+    }),
+    `${there} policy set --ports 1,2-3 --cidrs ::/0,10.0.0.0/8 --enabled false --queue-bytes 65536 --refresh-seconds 60 ${end}`,
   ],
   [attachVerdict({ ...on, epochs: { verdict: 3, map: 4 } }), `${there} verdict attach ${end} --epoch 3`],
   [attachVerdict({ ...on, epochs: { verdict: 0 } }), `${there} verdict attach ${end}`],

@@ -83,6 +83,39 @@ def stalled(folder, count="100"):
     return {"stopped": stopped, "errors": errors}
 
 
+def charged_late(folder, count="3"):
+    """The server is under the memory limit of a folder and accepts only when all clients have stopped. Gives what they sent, and its use before and after."""
+    port, go, told = Mailbox(), Mailbox(), Mailbox()
+
+    def use():
+        with open(os.path.join(folder, "memory.kmem.tcp.usage_in_bytes")) as file:
+            return file.read().strip()
+
+    def accept():
+        enter(folder)
+        with listen() as listener:
+            port.put(str(listener.getsockname()[1]))
+            go.get()
+            before = use()
+            socks = [listener.accept()[0] for _ in range(int(count))]
+        told.put(f"{before} {use()}")
+        told.put(" ".join(map(str, read_all(socks))))
+
+    server, number = fork(accept), int(port.get())
+    clients = [connect(number) for _ in range(int(count))]
+    sent = [0] * len(clients)
+    errors = fill_all(clients, sent)
+    stopped = sum(sent)
+    go.put()
+    before, after = map(int, told.get().split())
+    sender = Thread(send_rest, clients, sent)
+    received = [int(length) for length in told.get().split()]
+    sender.end()
+    equal(received, sent, "lengths")
+    join(server)
+    return {"stopped": stopped, "errors": errors, "before": before, "after": after}
+
+
 def send_rest(clients, sent):
     """Once they read again everything goes on: another 300 KB on each."""
     for _ in range(10):
