@@ -108,6 +108,12 @@ bpf() { out=$("$bpftool" -j "$@" 2>&1); }
 must() { bpf "$@" || refuse "$@"; }
 refuse() { err "bpftool $1 $2 ${4:-$3}: expected it to work, found: $(explain)"; }
 
+lookup() { # MAP-PIN KEY-BYTES: bpftool that may not see the map's types says so and ends well
+	# shellcheck disable=SC2086 # one argument a byte
+	must map lookup pinned "$1" key hex $2
+	case $out in *'"value":["0x'*) ;; *) refuse map lookup pinned "$1" ;; esac
+}
+
 # The most telling line of $out: what the verifier said last, else libbpf, else bpftool.
 explain() {
 	say "$out" | awk '
@@ -321,7 +327,7 @@ lock() { # the script's own arguments
 # --- settings in maps; both machines that we serve are little-endian ---
 
 get_knob() { # FOLDER N -> $value
-	must map lookup pinned "$1/maps/knobs" key hex "0$2" 00 00 00
+	lookup "$1/maps/knobs" "0$2 00 00 00"
 	value=0
 	for byte in $(bytes | awk '{ for (i = NF; i > 0; i--) print $i }'); do
 		value=$((value << 8 | 0x$byte))
@@ -416,7 +422,7 @@ encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reas
 live_policy() { # FOLDER -> $slot in force, $live
 	get_knob "$1" 1
 	slot=$((value & 1))
-	must map lookup pinned "$1/maps/policies" key hex "0$slot" 00 00 00
+	lookup "$1/maps/policies" "0$slot 00 00 00"
 	live="$(bytes) "
 }
 

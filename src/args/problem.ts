@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { inspect } from "node:util";
 import * as pulumi from "@pulumi/pulumi";
 import type { core } from "zod";
 
@@ -67,6 +68,14 @@ function describeHidden(value: unknown): string {
 }
 
 /**
+ * The SDK inspects each error that nobody has handled (for its trace), and from a resource all others can be reached: that took half a
+ * minute, in which the program seemed to hang.
+ */
+export function withShortInspection<E extends Error>(error: E): E {
+  return Object.defineProperty(error, inspect.custom, { value: () => error.message });
+}
+
+/**
  * All problems of one resource. It carries the marks by which the SDK knows its own errors, because one class of
  * the SDK reads well in a Node program only and another one through other languages only.
  */
@@ -93,6 +102,7 @@ export class ArgsError extends Error {
     super(text);
     // The SDK writes "error serializing property" in front, once for each resource that a wrong Output reaches.
     Object.defineProperty(this, "message", { get: () => text, set: () => undefined });
+    withShortInspection(this);
   }
 }
 

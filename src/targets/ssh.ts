@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { withShortInspection } from "../args/problem";
 import { shellLine } from "../host/quote";
 import { asWords } from "./become";
 import { lookBySsh, lookSeconds } from "./ssh-look";
@@ -86,12 +87,10 @@ export function boundedLine(become: string, seconds: number, words: readonly str
 function readAnswer(printed: string, step: pulumi.Resource): string {
   const line = printed.trimEnd().split("\n").at(-1) ?? "";
   if (isAnswer(line)) return line;
-  throw new pulumi.ResourceError(
+  const text =
     "expected the host to answer with the serial of this step, found another answer, so the step did not run; does sshd force another command " +
-      "(ForceCommand, or command= in authorized_keys), or lose its exit status? Correct it, then type: pulumi up --replace URN-OF-THIS-STEP",
-    step,
-    true,
-  );
+    "(ForceCommand, or command= in authorized_keys), or lose its exit status? Correct it, then type: pulumi up --replace URN-OF-THIS-STEP";
+  throw withShortInspection(new pulumi.ResourceError(text, step, true));
 }
 
 /** It goes on to the next step, and into the state. The longest is what a self-test found, of less than 2 KiB. */

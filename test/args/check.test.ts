@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { inspect } from "node:util";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, expect, test } from "vitest";
 import { bypassProperties } from "../../src/args/bypass";
@@ -92,6 +93,11 @@ test("the error carries the marks by which the SDK prints it without a stack, he
   expect(pulumi.ResourceError.isInstance(error) && error.hideStack && error.resource === resource).toBe(true);
   // The engine prints what stands at each path that is given here, whatever it is.
   expect(pulumi.InputPropertiesError.isInstance(error) && error.errors).toEqual([]);
+});
+
+test("the SDK, which inspects it, finds its text and not all resources", () => {
+  const error = new ArgsError({} as pulumi.Resource, "it", [{ path: "a", expected: "b", found: "c", fix: "d" }]);
+  expect(inspect(error, { colors: true })).toBe(error.message);
 });
 
 test("the SDK cannot write its own words in front of the problems", () => {

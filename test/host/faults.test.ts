@@ -163,3 +163,23 @@ async function countCalls(
   await host.end();
   return count;
 }
+
+describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
+  test("a bpftool that answers without the value is told in its own words", async () => {
+    const host = new Host(shell);
+    await host.apply();
+    writeTool(
+      host,
+      "bpftool",
+      `[ "$3" != lookup ] || { echo '{"error":"failed to get btf"}'; exit 0; }\nexec /usr/sbin/bpftool "$@"`,
+    );
+    const { code, stderr } = await host.verb("resume");
+    removeTool(host, "bpftool");
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^socket-bypass: bpftool map lookup \S+\/maps\/knobs: expected it to work, found: failed to get btf\n$/,
+      ),
+    });
+  });
+});
