@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 /* One digit, so that a shell can close it for a child that shall outlive the lock: 9>&-. */
@@ -97,6 +98,17 @@ static int refuse(const char *dir, const char *seconds, const struct stat *stat)
 	return EXIT_FAILED;
 }
 
+/* The last installation to be removed takes the folder along, also between the caller's mkdir and this. */
+static int open_or_make(const char *path)
+{
+	int fd;
+
+	while ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 && errno == ENOENT)
+		if (syscall(SYS_mkdirat, AT_FDCWD, path, 0700, 0, 0, 0) && errno != EEXIST)
+			return -1;
+	return fd;
+}
+
 int verb_lock(char **words)
 {
 	uint64_t seconds, deadline;
@@ -108,7 +120,7 @@ int verb_lock(char **words)
 		say("lock: expected DIR SECONDS -- COMMAND ARGUMENTS...");
 		return EXIT_USAGE;
 	}
-	fd = open(words[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open_or_make(words[0]);
 	if (fd < 0 || fstat(fd, &stat)) {
 		say("lock: ", words[0], ": expected a directory, found ", name_error(errno));
 		return EXIT_FAILED;

@@ -32,6 +32,22 @@ describe("lock", () => {
     expect(await run(probe, "lock", makeFolder(), "1", "--", "nonexistent")).toMatchObject({ code: 127, stdout: "" });
   });
 
+  test("makes the folder anew that somebody has removed, for root alone", async () => {
+    const folder = join(makeFolder(), "gone");
+    for (let i = 0; i < 20; i++) {
+      const others = Array.from({ length: 5 }, () =>
+        run(probe, "lock", folder, "20", "--", "sh", "-c", 'stat -c %a "$1"; rmdir "$1"', "sh", folder),
+      );
+      // One that waited for a folder that is gone by then finds nothing to remove: the script looks, and runs it again.
+      for (const { stderr } of await Promise.all(others)) expect(stderr).not.toContain("expected a directory");
+    }
+    expect(await run(probe, "lock", folder, "1", "--", "stat", "-c", "%a", folder)).toEqual({
+      code: 0,
+      stdout: "700\n",
+      stderr: "",
+    });
+  });
+
   test("gives up after as long as it was told, and names the process that holds it", async () => {
     const folder = makeFolder();
     const { child, ended } = await hold(folder);
