@@ -6,4 +6,5 @@ import { shape } from "./schema";
 /** One host with all that is said about it. */
 export interface BypassHostArgs extends BypassArgs, HostArgs {}
 
+/** @internal */
 export const bypassHostSchema = shape({ ...bypassProperties, ...hostProperties }).check(connectionIsWhole);

@@ -7,7 +7,7 @@ import { isPending, shape, wrong } from "./schema";
 /** One node pool with all that is said about it. */
 export interface BypassNodePoolArgs extends BypassArgs, NodePoolArgs {}
 
-/** The image has no compiler. */
+/** The image has no compiler. @internal */
 export const isCompiledBefore: z.core.CheckFn<Record<string, unknown>> = (context) => {
   const { object } = context.value;
   if (typeof object !== "object" || object === null || isPending(object) || !("compile" in object)) return;
@@ -16,6 +16,7 @@ export const isCompiledBefore: z.core.CheckFn<Record<string, unknown>> = (contex
   context.issues.push(wrong("target", ["object", "compile"], '"prebuilt" or "deployer"', fix));
 };
 
+/** @internal */
 export const bypassNodePoolSchema = shape({ ...bypassProperties, ...poolProperties })
   .check(imageIsThere)
   .check(isCompiledBefore);

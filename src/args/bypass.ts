@@ -50,6 +50,7 @@ export interface BypassArgs {
   detectDrift?: boolean;
 }
 
+/** @internal */
 export const bypassDefaults = {
   enabled: true,
   cgroup: "/",
@@ -59,6 +60,7 @@ export const bypassDefaults = {
   detectDrift: false,
 };
 
+/** @internal */
 export const bypassProperties = {
   traffic: trafficSchema,
   enabled: flag(),

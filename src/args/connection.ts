@@ -56,7 +56,7 @@ export interface ConnectionArgs extends LoginArgs {
   proxy?: pulumi.Input<LoginArgs>;
 }
 
-/** The provider's own patience is three minutes; a VM that is just starting needs a larger dialErrorLimit. */
+/** The provider's own patience is three minutes; a VM that is just starting needs a larger dialErrorLimit. @internal */
 export const loginDefaults = { port: 22, user: "root", dialErrorLimit: 10, perDialTimeout: 5 };
 
 const text = (what: string, fix: string, holds: (value: string) => boolean = () => true) =>
@@ -86,7 +86,7 @@ const login = {
   perDialTimeout: number("a number of seconds", 1, 600),
 };
 
-/** Checks of a connection that is there. A host key may be left out only where that is said. */
+/** Checks of a connection that is there. A host key may be left out only where that is said. @internal */
 export function connectionSchema(isUnknownAllowed: boolean) {
   const proxy = end(login, isUnknownAllowed).optional();
   return end({ ...login, proxy }, isUnknownAllowed);

@@ -44,10 +44,12 @@ export interface HostArgs {
   boot?: pulumi.Input<boolean>;
 }
 
+/** @internal */
 export const hostDefaults = { id: "local", become: "", stateDir: "/var/lib/socket-bypass", boot: true };
 
 const machines: readonly unknown[] = Object.values(Machine);
 
+/** @internal */
 export const hostProperties = {
   connection: leaf("a connection", "", () => true),
   allowUnknownHostKey: plainFlag(),
@@ -73,7 +75,7 @@ export const hostProperties = {
   boot: flag(),
 };
 
-/** Whether a connection is whole depends on what is said beside it. */
+/** Whether a connection is whole depends on what is said beside it. @internal */
 export const connectionIsWhole: z.core.CheckFn<Record<string, unknown>> = (context) => {
   const { connection, allowUnknownHostKey } = context.value;
   const schema = connectionSchema(allowUnknownHostKey === true);
@@ -82,4 +84,5 @@ export const connectionIsWhole: z.core.CheckFn<Record<string, unknown>> = (conte
     context.issues.push({ ...issue, path: ["connection", ...issue.path], continue: true } as never);
 };
 
+/** @internal */
 export const hostSchema = shape(hostProperties).check(connectionIsWhole);

@@ -22,8 +22,10 @@ export interface LimitArgs {
   pendingPairs?: pulumi.Input<number>;
 }
 
+/** @internal */
 export const mapDefaults = { sockets: 65536, pendingPairs: 8192 };
 
+/** @internal */
 export const limitSchema = shape({
   queueBytes: whole(65536, 1073741824, "bytes"),
   refreshSeconds: whole(1, 300, "seconds"),

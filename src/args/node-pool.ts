@@ -124,6 +124,7 @@ export interface NodePoolArgs {
   drainSeconds?: pulumi.Input<number>;
 }
 
+/** @internal */
 export const poolDefaults = {
   tolerations: [{ operator: "Exists" }] as TolerationArgs[],
   maxSurge: "1",
@@ -220,6 +221,7 @@ const labels = mapOf("labels", isLabel).check((context) => {
     if (key in value) context.issues.push(wrong(key, [key], "a label that is not ours", "remove it"));
 });
 
+/** @internal */
 export const poolProperties = {
   image: hiddenText(
     'an image such as "registry.example.com/socket-bypass:1"',
@@ -252,16 +254,17 @@ export const poolProperties = {
   drainSeconds: whole(0, 600, "seconds"),
 };
 
-/** A leaf may be left out everywhere; this one may not. */
+/** A leaf may be left out everywhere; this one may not. @internal */
 export const imageIsThere: z.core.CheckFn<Record<string, unknown>> = (context) => {
   if (context.value.image !== undefined) return;
   const fix = "build image/Dockerfile and push it to where the nodes pull from; there is none to be had elsewhere";
   context.issues.push(wrong(undefined, ["image"], "an image with sh and bpftool", fix));
 };
 
+/** @internal */
 export const nodePoolSchema = shape(poolProperties).check(imageIsThere);
 
-/** Everything Kubernetes is asked for begins with it, and gets up to 18 characters more. */
+/** Everything Kubernetes is asked for begins with it, and gets up to 18 characters more. @internal */
 export function isPoolName(value: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/.test(value);
 }

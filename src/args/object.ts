@@ -24,6 +24,7 @@ export interface ObjectArgs {
 
 const places: readonly unknown[] = Object.values(CompileAt);
 
+/** @internal */
 export const objectSchema = shape({
   compile: leaf('"prebuilt", "target" or "deployer"', "choose one of the three", (value) => places.includes(value)),
 });

@@ -14,6 +14,8 @@ export interface SelfTestArgs {
   timeoutSeconds?: pulumi.Input<number>;
 }
 
+/** @internal */
 export const selfTestDefaults = { enabled: true, timeoutSeconds: 60 };
 
+/** @internal */
 export const selfTestSchema = shape({ enabled: flag(), timeoutSeconds: whole(5, 600, "seconds") });

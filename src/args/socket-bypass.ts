@@ -62,6 +62,7 @@ function places(entry: z.ZodType, expected: string, fix: string, names: RegExp, 
     .optional();
 }
 
+/** @internal */
 export const socketBypassSchema = shape({
   ...bypassProperties,
   hosts,

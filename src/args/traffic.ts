@@ -36,6 +36,7 @@ const cidrs = list(
   "networks",
 );
 
+/** @internal */
 export const trafficSchema = shape({ ports, cidrs, everything: flag() }).check((context) => {
   const { ports, cidrs, everything } = context.value;
   const lists = [ports, cidrs].filter((one) => one !== undefined);
@@ -56,6 +57,7 @@ function isPort(value: string | undefined): boolean {
   return value !== undefined && /^[1-9][0-9]{0,4}$/.test(value) && Number(value) <= 65535;
 }
 
+/** @internal */
 export function isNetwork(value: string): boolean {
   const [address, bits, ...more] = value.split("/");
   if (address === undefined || bits === undefined || more.length > 0 || !/^(0|[1-9][0-9]{0,2})$/.test(bits))
