@@ -14,12 +14,14 @@ import * as bypass from "socket-bypass";
 const args: bypass.SocketBypassArgs = { traffic: { ports: ["6379"] }, hosts: { web: {} }, limits: { refreshSeconds: 60 } };
 export const edge: bypass.SocketBypass = new bypass.SocketBypass("edge", args);
 `;
-/** Both without skipLibCheck, so that our declarations are compiled as well. */
+/** Both without skipLibCheck, so that our declarations are compiled as well; the first with what was the default of TypeScript 5. */
 const configurations = {
   "of Pulumi's template before March 2026": {
     target: "es2020",
     module: "commonjs",
     moduleResolution: "node",
+    esModuleInterop: false,
+    allowSyntheticDefaultImports: false,
     ignoreDeprecations: "6.0",
   },
   "of modules that Node runs": { target: "es2022", module: "nodenext" },
