@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams in both directions at once, hash-checked."""
+import mmap
 import random
 import select
 import socket
@@ -9,11 +10,22 @@ import common
 from common import NOISE, SLOWNESS, Mailbox, Stream, Thread, equal, fork, join, pair, patiently, report_line
 
 
-def send_stream(sock, until, largest, seed, total=None):
-    """Random sizes until a time or a length; gives what was sent."""
+class End:
+    """After so many seconds, or with 0 when the test says so; processes forked since share it."""
+
+    def __init__(self, seconds):
+        self.told = mmap.mmap(-1, 1)
+        self.time = time.monotonic() + (seconds or 3600) * SLOWNESS
+
+    def is_over(self):
+        return self.told[0] or time.monotonic() > self.time
+
+
+def send_stream(sock, end, largest, seed, total=None):
+    """Random sizes until an end or a length; gives what was sent."""
     rng, stream = random.Random(seed), Stream()
     noise = memoryview(NOISE)
-    while time.monotonic() < until and (total is None or stream.length < total):
+    while not end.is_over() and (total is None or stream.length < total):
         size = rng.choice((rng.randint(1, 200), rng.randint(1, 8000), rng.randint(1, largest)))
         start = rng.randrange(len(NOISE) // 2)
         data = noise[start : start + size]
@@ -35,15 +47,15 @@ def receive_stream(sock, seed):
     return stream.result()
 
 
-def both_ways(sock, results, until, largest, seed, total):
+def both_ways(sock, results, end, largest, seed, total):
     sock.settimeout(None)
-    sender = Thread(send_stream, sock, until, largest, seed, total)
+    sender = Thread(send_stream, sock, end, largest, seed, total)
     received = receive_stream(sock, seed + 1)
     results.put(f"{sender.end(60)}\n{received}\n{common.spurious}")
     sock.close()
 
 
-def event_loop(sock, results, until, largest, seed, total):
+def event_loop(sock, results, end, largest, seed, total):
     """The same by one thread that never blocks, which lets the direction come back from TCP again and again."""
     rng, sent, received = random.Random(seed), Stream(), Stream()
     noise, buffer = memoryview(NOISE), memoryview(bytearray(1 << 18))
@@ -68,7 +80,7 @@ def event_loop(sock, results, until, largest, seed, total):
                 sent.add(noise[start : start + size])
             except BlockingIOError:
                 break
-        if is_sending and (sent.length >= total or time.monotonic() > until):
+        if is_sending and (sent.length >= total or end.is_over()):
             sock.shutdown(socket.SHUT_WR)
             is_sending = False
             poll.modify(sock, select.POLLIN)
@@ -90,7 +102,7 @@ def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buf
     """Each connection has a process at each end. Both must have read exactly what the other end has sent."""
     connections, seed = int(connections), random.randrange(1 << 30)
     total = int(megabytes) * 1_000_000 // connections // 2
-    until = time.monotonic() + float(seconds) * SLOWNESS
+    stop = End(float(seconds))
     options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, int(buffer))] if int(buffer) else []
     pids, ends = [], []
     for i in range(connections):
@@ -98,11 +110,14 @@ def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buf
         for end in range(2):
             results = Mailbox()
             function = event_loop if way == "loop" else both_ways
-            pids.append(fork_end(function, socks, end, results, until, int(largest), seed + i * 4 + end * 2, total))
+            pids.append(fork_end(function, socks, end, results, stop, int(largest), seed + i * 4 + end * 2, total))
             ends.append(results)
         for sock in socks:
             sock.close()
     report_line("running")
+    if seconds == "0":
+        report_line("told")
+        stop.told[0] = 1
     answers = [(end.get(), end.get(), int(end.get())) for end in ends]
     join(*pids)
     length = 0
@@ -152,6 +167,9 @@ def request_reply(connections="10", seconds="4"):
         for sock in socks:
             sock.close()
     report_line("running")
+    if seconds == "0":
+        report_line("told")
+        stop.told[0] = 1
     answers = [(end.get(), end.get()) for end in ends]
     join(*pids)
     for i in range(0, len(answers), 2):
