@@ -57,7 +57,7 @@ export function parseEngine({ code, stdout, stderr }: Ended): Engine {
 /** A folder that is gone after the test. */
 export function temporaryFolder() {
   const folder = mkdtempSync(join(tmpdir(), "socket-bypass-setup-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 500 }));
   return folder;
 }
 

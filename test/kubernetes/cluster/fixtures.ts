@@ -56,7 +56,7 @@ export function tracesOf(keeper: number): string[] {
   const word = `socket-bypass-kubernetes-${keeper}`;
   return [
     ...hierarchies.flatMap(([, mount = ""]) =>
-      lines("find", mount, "-type", "d", "-name", `test-${keeper}-kubernetes`),
+      lines("find", mount, "-ignore_readdir_race", "-type", "d", "-name", `test-${keeper}-kubernetes`),
     ),
     ...fs.readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && read(`/proc/${pid}/cmdline`).includes(word)),
     ...fs.readdirSync(tmpdir()).filter((name) => name === word),
