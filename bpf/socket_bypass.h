@@ -84,9 +84,8 @@
 	64 /* one connection in so many of a skipped service is enrolled to see whether it changed */
 #endif
 
-/* Whether a message by TCP is due is asked that much more often than it can be. */
-#define REFRESH_LOOKS 8
-#define LEAST_HZ 100
+#define REFRESH_LOOKS 8 /* looks in the time after which a message by TCP is due */
+#define LEAST_HZ 100 /* of any kernel, for what HZ is nobody tells: elsewhere a look comes early */
 #define DRAIN_GENTLY 2 /* value of KNOB_DRAIN */
 #define LONGEST_TIMER_MS 1000 /* the least that the kernel takes */
 #define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
@@ -177,7 +176,6 @@ enum mode {
 #define FLAG_DOUBTFUL \
 	512u /* SPILL: at a message since it began, only a second reader that there may be stood against the bypass */
 #define FLAG_LOCKED 1024u /* LEAVE: the reader held its lock too long, too often */
-
 #define FLAG_SHUT \
 	2048u /* this end has shut its direction down, and may sleep in a recv(): nothing is redirected to it */
 

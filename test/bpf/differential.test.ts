@@ -2,7 +2,7 @@
 /*
  * Random sequences of socket calls, each on a plain connection and on an enrolled one (fuzz/*.c). What differs is a limit that
  * docs/limits.md has, or a fault; the program prints the sequence made short, and how to run it again.
- * SOCKET_BYPASS_FUZZ_SECONDS gives it longer than the 40 sequences of `npm test`, and other ones each time; SOCKET_BYPASS_FUZZ_SEED
+ * SOCKET_BYPASS_FUZZ_SECONDS gives it longer than the 60 sequences of `npm test`, and other ones each time; SOCKET_BYPASS_FUZZ_SEED
  * begins where another run did.
  *
  * Not proven here: what two threads that read one socket at once get; io_uring, MSG_ZEROCOPY, kTLS; anything that takes longer than a
@@ -16,7 +16,7 @@ import { compileProgram, Datapath, expectEmpty, isSkipped, patient, switching } 
 
 const long = process.env.SOCKET_BYPASS_FUZZ_SECONDS;
 /** `npm test` plays the same sequences on every machine, however fast it is: some seconds. */
-const bound = long === undefined ? ["--count", "40"] : ["--seconds", long];
+const bound = long === undefined ? ["--count", "60"] : ["--seconds", long];
 const seconds = Number(long ?? 60);
 const seed = process.env.SOCKET_BYPASS_FUZZ_SEED ?? (long === undefined ? "1" : `${Date.now()}`);
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);

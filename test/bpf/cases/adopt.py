@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections that are established when their sockets are adopted: before the first answer of the test."""
-import mmap
 import resource
 import select
 import socket
@@ -88,25 +87,9 @@ def answered(way):
     equal(client.recv(1), b"", "end")
 
 
-class Stop:
-    """A time that comes when the test says so, for all processes."""
-
-    def __init__(self):
-        self.flag = mmap.mmap(-1, 1)
-
-    def come(self):
-        self.flag[0] = 1
-
-    def __gt__(self, now):
-        return not self.flag[0]
-
-    def __lt__(self, now):
-        return bool(self.flag[0])
-
-
 def load(way, connections="20"):
     """Each connection has a process at each end, busy all the time. Both must have read exactly what the other end has sent."""
-    stop, pids, ends = Stop(), [], []
+    stop, pids, ends = stream.End(), [], []
     for i in range(int(connections)):
         socks = pair()
         for end, sock in enumerate(socks):
@@ -121,7 +104,7 @@ def load(way, connections="20"):
         for sock in socks:
             sock.close()
     report_line("running")
-    stop.come()
+    stop.tell()
     answers = []
     for end in ends:
         answers.append((end.get(), end.get()))

@@ -13,9 +13,12 @@ from common import NOISE, SLOWNESS, Mailbox, Stream, Thread, equal, fork, join, 
 class End:
     """After so many seconds, or with 0 when the test says so; processes forked since share it."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds=0):
         self.told = mmap.mmap(-1, 1)
         self.time = time.monotonic() + (seconds or 3600) * SLOWNESS
+
+    def tell(self):
+        self.told[0] = 1
 
     def is_over(self):
         return self.told[0] or time.monotonic() > self.time
@@ -117,7 +120,7 @@ def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buf
     report_line("running")
     if seconds == "0":
         report_line("told")
-        stop.told[0] = 1
+        stop.tell()
     answers = [(end.get(), end.get(), int(end.get())) for end in ends]
     join(*pids)
     length = 0
@@ -129,13 +132,13 @@ def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buf
     return {"bytes": length, "spurious": sum(answer[2] for answer in answers)}
 
 
-def talk(sock, results, is_client, until, seed):
+def talk(sock, results, is_client, end, seed):
     """Requests and replies of random sizes; both ends leave the stop to the client."""
     rng, sent, received = random.Random(seed), Stream(), Stream()
     while True:
         if is_client:
             size = rng.randint(1, 30000)
-            stop = time.monotonic() > until
+            stop = end.is_over()
             message = (0 if stop else size).to_bytes(4, "big") + NOISE[: 0 if stop else size]
             sock.sendall(message)
             sent.add(message)
@@ -156,20 +159,20 @@ def talk(sock, results, is_client, until, seed):
 
 
 def request_reply(connections="10", seconds="4"):
-    pids, ends, until = [], [], time.monotonic() + float(seconds) * SLOWNESS
+    pids, ends, stop = [], [], End(float(seconds))
     for i in range(int(connections)):
         socks = pair()
         for end, sock in enumerate(socks):
             sock.settimeout(None)
             results = Mailbox()
-            pids.append(fork_end(talk, socks, end, results, end == 0, until, i))
+            pids.append(fork_end(talk, socks, end, results, end == 0, stop, i))
             ends.append(results)
         for sock in socks:
             sock.close()
     report_line("running")
     if seconds == "0":
         report_line("told")
-        stop.told[0] = 1
+        stop.tell()
     answers = [(end.get(), end.get()) for end in ends]
     join(*pids)
     for i in range(0, len(answers), 2):
