@@ -57,8 +57,21 @@ export function parseEngine({ code, stdout, stderr }: Ended): Engine {
 /** A folder that is gone after the test. */
 export function temporaryFolder() {
   const folder = mkdtempSync(join(tmpdir(), "socket-bypass-setup-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 500 }));
+  onTestFinished(() => removeFolder(folder));
   return folder;
+}
+
+/** Also while a program that a command has left behind (Go's telemetry is one) still writes there: Node's own retries list a folder only once. */
+async function removeFolder(folder: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      rmSync(folder, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if (tries === 40) throw error;
+      await new Promise((wake) => setTimeout(wake, 250));
+    }
+  }
 }
 
 /** The environment of a machine with nothing cached but what Go itself keeps. */
