@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { onTestFinished } from "vitest";
+import { onTestFinished, vi } from "vitest";
 
 export const root = resolve(__dirname, "../..");
 
@@ -57,21 +57,10 @@ export function parseEngine({ code, stdout, stderr }: Ended): Engine {
 /** A folder that is gone after the test. */
 export function temporaryFolder() {
   const folder = mkdtempSync(join(tmpdir(), "socket-bypass-setup-"));
-  onTestFinished(() => removeFolder(folder));
+  // A program that a command has left behind may still write there, and Node's own retries list the folder only once.
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  onTestFinished(() => vi.waitFor(remove, { timeout: 9000, interval: 250 }));
   return folder;
-}
-
-/** Also while a program that a command has left behind (Go's telemetry is one) still writes there: Node's own retries list a folder only once. */
-async function removeFolder(folder: string): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    try {
-      rmSync(folder, { recursive: true, force: true });
-      return;
-    } catch (error) {
-      if (tries === 40) throw error;
-      await new Promise((wake) => setTimeout(wake, 250));
-    }
-  }
 }
 
 /** The environment of a machine with nothing cached but what Go itself keeps. */
