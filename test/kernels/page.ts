@@ -28,7 +28,7 @@ export function writePage(path: string, outcomes: readonly Outcome[]): void {
     path,
     `# Kernels
 
-\`npm run test:kernels\` wrote this page. It boots each kernel in a virtual machine with an emulated x86_64 processor and runs there
+\`npm run test:kernels\` wrote this page. It boots each kernel in a virtual machine with an emulated processor and runs there
 the cases of \`test/bpf\` ([testing.md](testing.md)) with the distribution's own bpftool: preflight, apply, the self-test, status, drain under load,
 remove, nothing left, a kernel log without complaints, and the datapath. With \`-- --few\` it runs a few of them, else all.
 
