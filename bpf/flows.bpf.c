@@ -60,6 +60,7 @@ enum reason {
 	OPTIONS,
 	READER_SHARED,
 	READER_LOCKED,
+	READER_SPLICES,
 };
 
 static const char reasons[][16] = {
@@ -76,6 +77,7 @@ static const char reasons[][16] = {
 	"options",
 	"reader-shared",
 	"reader-locked",
+	"reader-splices",
 };
 
 /* Either psock is 0 where its end is not in the map; that of the peer, who may feed this end, also where there is none. */
@@ -137,6 +139,8 @@ static __always_inline enum reason explain(const struct socket_state *own, bool 
 		return PEER_UNKNOWN;
 	if (own->mode == MODE_LEAVE && own->flags & FLAG_LOCKED)
 		return READER_LOCKED;
+	if (own->mode == MODE_LEAVE && own->flags & FLAG_SPLICED)
+		return READER_SPLICES;
 	if (own->mode == MODE_LEAVE && own->strikes >= STRIKES)
 		return SMALL_MESSAGES;
 	if (own->mode == MODE_LEAVE && is_spill_long(own))

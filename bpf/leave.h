@@ -95,6 +95,14 @@ SUBPROGRAM void set_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
 		shorten_timer(ctx, own);
 }
 
+/* Nothing is redirected to it any more, nor unread: a splice from it is TCP's again. */
+static __always_inline void forget_feed(__u64 cookie)
+{
+	cookie &= COOKIE_MASK;
+	if (get_feed(&feeds, cookie))
+		bpf_map_delete_elem(&feeds, &cookie);
+}
+
 static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	int none = 0;
@@ -109,6 +117,7 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 		bpf_sock_ops_cb_flags_set(ctx,
 					  ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
 	own->mode = MODE_GONE;
+	forget_feed(own->own.cookie);
 	flush_counts(own);
 	count(COUNT_GONE);
 }
@@ -149,6 +158,7 @@ static __always_inline bool is_peer_out(struct socket_state *own)
 	if (has_redirected_bytes(psock))
 		return false; /* they would vanish */
 	bpf_map_delete_elem(&sockets, &own->peer.cookie);
+	forget_feed(own->peer.cookie);
 	own->flags |= FLAG_PEER_OUT;
 	return !get_psock(&own->peer);
 }

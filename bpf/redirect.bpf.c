@@ -179,9 +179,27 @@ static __always_inline void note_look(struct socket_state *own)
 	own->patience = (seconds ? seconds * LEAST_HZ : REFRESH_JIFFIES) / REFRESH_LOOKS;
 }
 
+/*
+ * Where splices are noticed, the first message goes by TCP: who splices from the first byte on does so before
+ * anything is redirected to him. One who goes over to it later has to bear that a splice is refused.
+ */
+static __always_inline bool is_too_early_for_splice(const struct socket_state *own)
+{
+	return own->sent == 1 && get_feed(&feeds, GUARDED);
+}
+
+/* What the reader is from here on. A splice from an adopted socket may have been before it was enrolled. */
+SUBPROGRAM __u64 claim_reader(const struct socket_state *own)
+{
+	if ((own->flags & FLAG_ADOPTED) && get_feed(&past, own->peer.sock))
+		return FEED_SPLICED;
+	return claim_feed(own->peer.cookie & COOKIE_MASK, FEED_REDIRECTED);
+}
+
 SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)
 {
 	enum drained drained;
+	__u64 feed;
 
 	if ((own->flags & FLAG_ADOPTED) && is_too_early(own))
 		return;
@@ -194,7 +212,7 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 	age_senders(own);
 	if (own->largest && size > own->largest)
 		return; /* the next look would send it back */
-	if (get_knob(KNOB_GUARD) && GET(&own->peer, reader) != READER_RECEIVED)
+	if (is_too_early_for_splice(own))
 		return;
 	drained = look_whether_drained(own);
 	if (drained == UNSURE && !is_doubt_old(own)) {
@@ -208,6 +226,13 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 		enter(own, MODE_LEAVE);
 		return;
 	}
+	feed = claim_reader(own);
+	if (feed == FEED_SPLICED) {
+		own->flags |= FLAG_SPLICED;
+		enter(own, MODE_LEAVE);
+	}
+	if (feed != FEED_REDIRECTED)
+		return;
 	own->flags &= ~(FLAG_ADOPTED | FLAG_DOUBTFUL);
 	count(COUNT_RETURNS);
 	enter(own, MODE_BYPASS);
@@ -370,18 +395,6 @@ SUBPROGRAM void turn_when_safe(struct socket_state *own, bool is_drain)
 	enter(own, own->turn);
 }
 
-/* A reader that has begun to splice is sent nothing more. What was redirected before it never sees: nobody can mend that here. */
-static __always_inline void look_at_guard(struct socket_state *own)
-{
-	__u32 guard = get_knob(KNOB_GUARD);
-
-	if (guard == own->guard)
-		return;
-	own->guard = guard;
-	if (GET(&own->peer, reader) & READER_SPLICED)
-		enter(own, MODE_LEAVE);
-}
-
 struct holder { /* of a reader's lock */
 	__u64 sock;
 	__u64 state; /* address of what is kept for that end, 0: unknown */
@@ -498,7 +511,6 @@ int redirect_msg(CONTEXT(sk_msg_md) context)
 		enter(own, MODE_LEAVE);
 		return SK_PASS;
 	}
-	look_at_guard(own);
 	/* A thread that was inside a send when the socket was enrolled has sent bytes unseen. */
 	if (own->mode == MODE_BYPASS && get_written(sk) != own->written)
 		enter(own, MODE_SPILL);

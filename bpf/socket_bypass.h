@@ -7,7 +7,7 @@
 #ifndef SOCKET_BYPASS_H
 #define SOCKET_BYPASS_H
 
-#include "kernel.h"
+#include "feeds.h"
 
 /* --- Thresholds. A test build may set each with -D to force thousands of state changes. --- */
 
@@ -101,7 +101,6 @@ enum knob {
 	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message; DRAIN_GENTLY: when its reader's queue is empty */
 	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
 	KNOB_QUEUE_BYTES, /* that one reader may hold, MESSAGE_BYTES for each message with them, before its sender goes by TCP; 0: QUEUE_BYTES */
-	KNOB_GUARD, /* 0: no splice guard; else 1 and one for each socket that has spliced */
 	KNOB_REFRESH, /* seconds after which each direction sends a message by TCP; 0: REFRESH_JIFFIES */
 	KNOBS,
 };
@@ -159,9 +158,6 @@ enum mode {
 	MODE_GONE, /* an ordinary TCP socket again */
 };
 
-#define COOKIE_BITS 48 /* the kernel counts up from 1 */
-#define COOKIE_MASK ((1ULL << COOKIE_BITS) - 1)
-
 #define FLAG_ACTIVE 1u /* this end connected */
 #define FLAG_LOWAT 2u /* TCP_NOTSENT_LOWAT is ours */
 #define FLAG_SENDERS \
@@ -179,8 +175,7 @@ enum mode {
 #define FLAG_SHUT \
 	2048u /* this end has shut its direction down, and may sleep in a recv(): nothing is redirected to it */
 
-#define READER_RECEIVED 1u
-#define READER_SPLICED 2u
+#define FLAG_SPLICED 4096u /* LEAVE: the reader splices */
 
 struct socket_state {
 	struct end own;
@@ -211,8 +206,6 @@ struct socket_state {
 	__u32 written; /* own write_seq when BYPASS began */
 	__u32 heard; /* messages that the peer had sent at the last look */
 	__u64 look_time; /* ns */
-	__u32 reader; /* how this socket was read so far, as the splice guard saw it */
-	__u32 guard; /* KNOB_GUARD when the peer's `reader` was last looked at */
 	__u32 limit; /* bytes that may wait for the peer, without what the kernel keeps beside them, as of the last look */
 	__u32 largest; /* message that may be redirected to a peer whose queue is empty, as of the last look; 0: not looked yet */
 	__u32 disconnects; /* sk_disconnects of this socket when it was enrolled */

@@ -141,9 +141,13 @@ SUBPROGRAM void leave_at_once(struct bpf_sock_ops *ctx, struct socket_state *own
 static __always_inline void end_old_connection(struct bpf_sock_ops *ctx)
 {
 	struct socket_state *own = get_state(ctx);
+	__u64 cookie;
 
-	if (own)
-		leave_at_once(ctx, own);
+	if (!own)
+		return;
+	leave_at_once(ctx, own);
+	cookie = own->own.cookie & COOKIE_MASK;
+	bpf_map_delete_elem(&past, &cookie);
 }
 
 static __always_inline struct socket_state *keep_state(struct bpf_sock_ops *ctx,
@@ -308,10 +312,30 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 		enrol_passive(ctx, socket, sk);
 }
 
+/*
+ * Also of a socket that an earlier generation has enrolled. After a reset its bytes stay readable: nothing comes after this that would
+ * tell when they were read, so it goes where the oldest make room.
+ */
+static __always_inline void close_feed(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx), redirected = FEED_REDIRECTED;
+	struct end end = { cookie, (__u64)BPF_CORE_READ((struct bpf_sock_ops_kern *)ctx, sk) };
+	struct sk_psock *psock;
+
+	if (!get_feed(&feeds, cookie))
+		return;
+	psock = get_psock(&end);
+	if (psock && has_redirected_bytes(psock))
+		bpf_map_update_elem(&past, &cookie, &redirected, BPF_ANY);
+	forget_feed(cookie);
+}
+
 static __always_inline void on_state(struct bpf_sock_ops *ctx)
 {
 	struct socket_state *own;
 
+	if (ctx->args[1] == TCP_CLOSE)
+		close_feed(ctx);
 	own = get_state(ctx);
 	if (!own)
 		return;

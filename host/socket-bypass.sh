@@ -37,7 +37,7 @@
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
 #   --compile, --json              object install: compile here; status, flows, adopt, bench: as JSON
 #   --adopt                        attach: then adopt; a line on stderr says what came of it
-#   --splice-guard                 attach: also watch how sockets are read; a reader that splices from the first byte on stays on TCP
+#   --splice-guard WORD            selftest, attach: auto (default) protects programs that splice where the kernel lets it; require, off
 #   --epoch N                      a step keeps this number; status tells it, and one more where the step has drifted
 #   --textfile DIR                 metrics: into DIR/socket-bypass.prom, for the textfile collector of node-exporter
 #   --seconds N                    bench: in all, default 30, at least 6
@@ -53,6 +53,7 @@ export LC_ALL=C
 export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin}"
 
 map_names='claims counters knobs notes peers policies services sockets state'
+shared_names='feeds past'
 counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages'
 task_names='adopted seen enrolled other_cgroup policy special busy left noted full refused no_callbacks'
 link=/usr/local/sbin/socket-bypass
@@ -156,7 +157,7 @@ find_places() {
 	case $bpffs in *[!a-zA-Z0-9/_-]*) err "bpffs: expected a plain mount point, found $bpffs" ;; esac
 	# A pod is given our folder of its node's bpffs and nothing beside it.
 	bpffs=${bpffs%/socket-bypass}
-	B=${bpffs:-/no-bpffs}/socket-bypass
+	B=${bpffs:-/no-bpffs}/socket-bypass S=$B/_splice
 	# Ubuntu's bpftool is a wrapper that fails under a kernel it has no package for; any of the real ones will do.
 	for tool in bpftool /usr/lib/linux-tools/*/bpftool /usr/lib/linux-tools-*/bpftool; do
 		"$tool" version >/dev/null 2>&1 && bpftool=$tool && break
@@ -167,7 +168,7 @@ mount_bpffs() {
 	[ -z "$bpffs" ] || return 0
 	mount -t bpf -o mode=0700,nosuid,nodev,noexec bpf /sys/fs/bpf || return
 	warn "note: no bpffs was mounted; mounted one at /sys/fs/bpf with mode=0700"
-	bpffs=/sys/fs/bpf B=/sys/fs/bpf/socket-bypass
+	bpffs=/sys/fs/bpf B=/sys/fs/bpf/socket-bypass S=$B/_splice
 }
 
 machine() { uname -m | sed 's/^arm64$/aarch64/'; }
@@ -434,7 +435,7 @@ put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN: the slot not in u
 		set_knob "$1" 1 $((1 - slot))
 	fi
 	set_knob "$1" 2 "$3"
-	set_knob "$1" 4 "$4"
+	set_knob "$1" 3 "$4"
 	[ "$5" -eq 0 ] || drain_gently "$1"
 	set_knob "$1" 0 "$5"
 }
@@ -466,11 +467,11 @@ is_program() { # FOLDER PIN TYPE: of the maps that are pinned beside it
 	must prog show pinned "$1/$2"
 	case $out in *"\"type\":\"$3\""*) ;; *) return 1 ;; esac
 	used=${out#*\"map_ids\":[} used=,${used%%]*},
-	for map in sockets maps/state maps/knobs; do
-		id_of map "$1/$map"
+	for map in "$1/sockets" "$1/maps/state" "$1/maps/knobs" "$S/maps/feeds"; do
+		id_of map "$map"
 		case $used in *",$value,"*) ;; *) return 1 ;; esac
 	done
-	for map in $map_names; do
+	for map in $map_names $shared_names; do
 		[ -e "$1/maps/$map" ] || return
 	done
 }
@@ -490,16 +491,22 @@ make_maps() { # FOLDER SOCKETS PENDING
 }
 
 load_track() { # FOLDER OBJECT: pinned aside with its maps and renamed, the program last
-	ignore rm -rf "$1/track-new" "$1/maps-new"
-	must prog load "$2" "$1/track-new" type sockops map name sockets pinned "$1/sockets" map name claims pinned "$1/claims" pinmaps "$1/maps-new"
-	ensure mv -T "$1/maps-new" "$1/maps"
-	ensure mv -T "$1/track-new" "$1/track"
+	folder=$1 object=$2
+	ignore rm -rf "$folder/track-new" "$folder/maps-new"
+	set -- map name sockets pinned "$folder/sockets" map name claims pinned "$folder/claims"
+	for map in $shared_names; do
+		# A preflight looks before they are made.
+		[ ! -e "$S/maps/$map" ] || set -- "$@" map name "$map" pinned "$S/maps/$map"
+	done
+	must prog load "$object" "$folder/track-new" type sockops "$@" pinmaps "$folder/maps-new"
+	ensure mv -T "$folder/maps-new" "$folder/maps"
+	ensure mv -T "$folder/track-new" "$folder/track"
 }
 
 load_beside() { # FOLDER load|loadall OBJECT PIN WORD...: on the maps that are pinned there
 	folder=$1 how=$2 object=$3 pin=$4
 	shift 4
-	for map in $map_names; do
+	for map in $map_names $shared_names; do
 		set -- "$@" map name "$map" pinned "$folder/maps/$map"
 	done
 	bpf prog "$how" "$object" "$pin" "$@"
@@ -521,6 +528,7 @@ build() { # maps|track|redirect|verdict
 	shape=$(kept shape) mine=$B/$instance/$generation objects=$home/$generation
 	[ -f "$objects/track.bpf.o" ] || err "$objects: expected the files of the generation, found none; run object install first"
 	[ -n "$shape" ] || err "instance $instance: expected its map sizes, found none; run map create first"
+	make_feeds "${shape% *}"
 	if ! has_maps "$mine" "${shape% *}" "${shape#* }"; then
 		retire "$mine"
 	elif [ -e "$mine/maps" ] || [ -e "$mine/redirect" ]; then
@@ -549,6 +557,187 @@ build() { # maps|track|redirect|verdict
 		undo_with "bpf prog detach pinned '$mine/redirect' msg_verdict pinned '$mine/sockets'; rm -f '$mine/verdict'"
 		attach_verdict "$mine"
 	fi
+}
+
+# --- the splice guard: once for the host and every instance, in $S; docs/architecture.md tells how ---
+
+splice_objects() {
+	case $(machine) in
+	x86_64) say splice_lsm.bpf.o splice_fmod.bpf.o splice_x86.bpf.o ;;
+	*) say splice_lsm.bpf.o splice_fmod.bpf.o splice_arm64.bpf.o ;;
+	esac
+}
+
+# Its records have names that links of ours had before it came, for a report of an earlier version
+# looks at all that is pinned:
+#	$S/serving           the way, and the folder of its programs and links
+#	$S/for-I/serving     what instance I has declared
+
+# The maps that each generation and the guard have in common. Where their pins were removed under a
+# generation that serves, they come back from it.
+make_feeds() { # SOCKETS
+	make_folder "$S"
+	make_folder "$S/maps"
+	for map in $shared_names; do
+		for pin in "$B"/*/*/maps/"$map"; do
+			[ ! -e "$pin" ] || [ -e "$S/maps/$map" ] || ignore bpf map pin pinned "$pin" "$S/maps/$map"
+		done
+	done
+	[ -e "$S/maps/feeds" ] || must map create "$S/maps/feeds" type hash key 8 value 8 entries $(($1 < 65536 ? 131072 : 2 * $1)) name feeds flags 1
+	[ -e "$S/maps/past" ] || must map create "$S/maps/past" type lru_hash key 8 value 8 entries 8192 name past
+	[ -e "$S/maps/programs" ] || must map create "$S/maps/programs" type lru_hash key 16 value 16 entries 1024 name programs
+}
+
+# lsm, fmod_ret or syscall where it is attached, else none
+splice_way() (
+	way=$(readlink "$S/serving")
+	if [ -e "$S/${way#* }/link-guard_splice" ]; then say "${way% *}"; else say none; fi
+)
+
+load_splice_guard() { # FOLDER OBJECT WORD...
+	folder=$1 object=$2
+	shift 2
+	make_folder "$folder"
+	bpf prog loadall "$object" "$folder/programs" "$@" || return
+	for pin in "$folder/programs"/*; do
+		out=$("$probe" attach "$pin" "$folder/link-${pin##*/}" 2>&1) || return
+	done
+}
+
+# A program of the LSM kind is attached also where no LSM of that kind is asked, so only a splice that is
+# refused is proof.
+is_splice_refused() { # FEEDS-PIN
+	out=$("$probe" splice "$1" 2>&1)
+	case $out in EINVAL*) ;; *) return 1 ;; esac
+}
+
+# By trying each, with maps of its own -> $way, $object; where there is none, $reasons.
+find_splice_way() { # FOLDER-TO-TRY-IN FOLDER-OF-OBJECTS
+	find_probe
+	reasons=
+	# Internal: tests choose one with SOCKET_BYPASS_SPLICE_WAYS.
+	for way in ${SOCKET_BYPASS_SPLICE_WAYS:-lsm fmod_ret syscall}; do
+		case $way in
+		lsm) object=splice_lsm.bpf.o ;;
+		fmod_ret) object=splice_fmod.bpf.o ;;
+		*) object=$(splice_objects) object=${object##* } ;;
+		esac
+		if object=$(find_file "$object" "$2"); then
+			ignore rm -rf "$1"
+			load_splice_guard "$1" "$object" pinmaps "$1/maps" && is_splice_refused "$1/maps/feeds" && found=1 || found=
+			[ -n "$found" ] || reasons="$reasons${reasons:+; }$way: $(explain)"
+			ignore rm -rf "$1"
+			[ -z "$found" ] || return 0
+		else
+			reasons="$reasons${reasons:+; }$way: not sent"
+		fi
+	done
+	way=none
+}
+
+# Also where it is attached already, for another instance may be of another version. What is new is
+# attached before the old one goes.
+put_splice_guard() {
+	is_guard_word "$splice_guard" || splice_guard=auto
+	shape=$(kept shape)
+	keep splice-guard "$splice_guard"
+	make_feeds "${shape% *}"
+	make_folder "$S/for-$instance"
+	put_link "$S/for-$instance/serving" "$splice_guard"
+	if [ "$splice_guard" = off ]; then
+		settle_splice_guard
+		return
+	fi
+	find_probe "$home/$generation"
+	# shellcheck disable=SC2046 # a name each
+	objects=$(cd "$home/$generation" && sha256sum $(splice_objects) 2>/dev/null | sha256sum | sed 's/^\(............\).*/\1/')
+	way=$(splice_way)
+	case " ${SOCKET_BYPASS_SPLICE_WAYS:-lsm fmod_ret syscall} " in
+	*" $way "*)
+		[ "$(readlink "$S/serving")" != "$way $way-$objects" ] || ! is_splice_refused "$S/maps/feeds" || return 0
+		;;
+	esac
+	cleanup="rm -rf '$S/try'; $cleanup"
+	# All steps in one go ask twice.
+	[ -z "$is_tried" ] || return 0
+	find_splice_way "$S/try" "$home/$generation"
+	if [ "$way" = none ]; then
+		[ "$splice_guard" = auto ] || err "spliceGuard: expected a way to protect programs that splice, found none: $reasons; use another kernel, or say auto or off and leave out their ports" 3
+		keep splice-why "$reasons"
+		is_tried=1
+		return
+	fi
+	former=$(readlink "$S/serving")
+	ignore rm -rf "$S/$way-$objects"
+	set --
+	for map in $shared_names programs; do
+		set -- "$@" map name "$map" pinned "$S/maps/$map"
+	done
+	if ! load_splice_guard "$S/$way-$objects" "$object" "$@" || ! is_splice_refused "$S/maps/feeds"; then
+		ignore rm -rf "$S/$way-$objects"
+		err "spliceGuard: expected to attach it by $way, found: $(explain)"
+	fi
+	must map update pinned "$S/maps/feeds" key hex 00 00 00 00 00 00 00 00 value hex 01 00 00 00 00 00 00 00
+	put_link "$S/serving" "$way $way-$objects"
+	[ -z "$former" ] || [ "${former#* }" = "$way-$objects" ] || ignore rm -rf "$S/${former#* }"
+}
+
+# Forgets who is gone: when nobody wants the guard it is detached, and with the last its maps go.
+settle_splice_guard() {
+	[ -d "$S" ] || return 0
+	wanted='' there=
+	for user in "$S"/for-*; do
+		[ -d "$user" ] || continue
+		if [ ! -d "$B/${user#"$S"/for-}" ]; then
+			ignore rm -rf "$user"
+		elif [ "$(readlink "$user/serving")" != off ]; then
+			wanted=1
+		fi
+	done
+	for pin in "$S"/for-* "$B"/*/*/maps/feeds; do
+		[ ! -e "$pin" ] || there=1
+	done
+	for pin in "$S/serving" "$S"/lsm-* "$S"/fmod_ret-* "$S"/syscall-*; do
+		if [ -n "$wanted" ] || { [ ! -L "$pin" ] && [ ! -d "$pin" ]; }; then continue; fi
+		ignore bpf map delete pinned "$S/maps/feeds" key hex 00 00 00 00 00 00 00 00
+		ignore rm -rf "$pin"
+		changed=1
+	done
+	[ -n "$there" ] || drop_pins "$S"
+}
+
+try_splice_guard() {
+	[ "$splice_guard" != off ] || return 0
+	way=$(splice_way)
+	[ "$way" = none ] || return 0
+	find_splice_way "$trial" "$from"
+	ignore rm -rf "$trial"
+	[ "$way" != none ] || [ "$splice_guard" = auto ] || finding kernel "spliceGuard: expected a way to protect programs that splice, found none: $reasons"
+}
+
+# Names of programs are anybody's choice.
+observe_splice_guard() {
+	declared=$(readlink "$S/for-$instance/serving") way=$(splice_way)
+	reasons=
+	[ "$way" != none ] || [ "${declared:-off}" = off ] || reasons=$(kept splice-why | tr '\t' ' ')
+	fact splice "declared=${declared:-off}" "way=$way" "why=$reasons"
+	# A run beside this one may take it away.
+	if bpf map dump pinned "$S/maps/programs"; then
+		say "$out" | awk '
+			function byte(text) { return index("123456789abcdef", substr(text, 3, 1)) * 16 + index("123456789abcdef", substr(text, 4, 1)) }
+			function number(from,   i, v) { for (i = from + 7; i >= from; i--) v = v * 256 + byte(at[i]); return v }
+			{
+				for (i = split($0, entry, /"key":\[/); i > 1; i--) {
+					key = entry[i]; sub(/\].*/, "", key); gsub(/"/, "", key)
+					value = entry[i]; sub(/.*"value":\[/, "", value); sub(/\].*/, "", value); gsub(/"/, "", value)
+					n = split(key, at, ","); name = ""
+					for (j = 1; j <= n && byte(at[j]); j++) { c = byte(at[j]); name = name (c < 33 || c > 126 || c == 34 || c == 92 ? "?" : sprintf("%c", c)) }
+					split(value, at, ",")
+					printf "splicer\tprogram=%s\tkept:=%.0f\trefused:=%.0f\n", name, number(1), number(9)
+				}
+			}' | sort
+	fi
+	[ "${declared:-off}" != require ] || [ "$way" != none ] || problem "the splice guard is not attached"
 }
 
 # --- cgroups ---
@@ -725,7 +914,14 @@ sweep() { # FOLDER -> $left, $unread
 		[ "$2" -gt 0 ] && [ -z "$final" ] || return 0
 		[ "$(seconds_up)" -lt "$deadline" ] || final=1
 		# A socket that closed meanwhile ends the batch: the next round goes on.
-		say "$listed" | awk -v map="$1/sockets" '$2 == "idle" { gsub(/../, "& ", $1); print "map delete pinned " map " key hex " $1 }' | ignore "$bpftool" batch file -
+		say "$listed" | awk -v map="$1/sockets" -v feeds="$S/maps/feeds" '
+			function bytes(key) { gsub(/../, "& ", key); return " key hex " key }
+			$2 == "idle" {
+				print "map delete pinned " map bytes($1)
+				# A splice from it is refused no more. A key that is not there would end the batch.
+				print "map update pinned " feeds bytes(substr($1, 1, 12) "0000") "value hex 00 00 00 00 00 00 00 00"
+				print "map delete pinned " feeds bytes(substr($1, 1, 12) "0000")
+			}' | ignore "$bpftool" batch file -
 		[ "$3" -gt 0 ] || sleep 0.2 2>/dev/null || sleep 1
 	done
 	left=$(count_keys "$1/sockets") || left=0
@@ -817,7 +1013,9 @@ drop_link() {
 
 undo_pins() {
 	ignore rm -f "$B/$instance/owner"
-	ignore rmdir "$B/$instance" "$B"
+	ignore rmdir "$B/$instance"
+	(settle_splice_guard)
+	ignore rmdir "$B"
 }
 
 install_object() {
@@ -830,9 +1028,9 @@ install_object() {
 	cleanup="rm -rf '$new'; $cleanup"
 	ensure mkdir -m 0700 "$new"
 	[ -z "$compile" ] || sh "$from/build.sh" "$new" >&2 || err "build.sh: expected it to compile the objects, found the reason above"
-	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o adopt.bpf.o guard.bpf.o "probe-$(machine)"; do
+	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o adopt.bpf.o $(splice_objects) "probe-$(machine)"; do
 		# Sent only where they are asked for.
-		case $file in adopt.bpf.o | guard.bpf.o) [ -e "$from/$file" ] || continue ;; esac
+		case $file in adopt.bpf.o | splice_*) [ -e "$from/$file" ] || continue ;; esac
 		[ -e "$new/$file" ] || ensure cp "$from/$file" "$new/$file"
 	done
 	ensure chmod 0700 "$new/probe-$(machine)"
@@ -869,6 +1067,7 @@ drop_leftovers() { # of runs that were killed
 	for folder in "$B"/_try-*; do
 		kill -0 "${folder##*-}" 2>/dev/null || ignore rm -rf "$folder"
 	done
+	settle_splice_guard
 	ignore rm -rf "$state_dir"/_removed-*
 }
 
@@ -913,7 +1112,7 @@ do_attach() {
 		drain_gently "$folder"
 		set_knob "$folder" 0 1
 	done
-	put_guard
+	put_splice_guard
 	list_hooks
 	id_of prog "$mine/track"
 	if ! places_of "$value" | grep -qxF -e "$cgroup_folder"; then
@@ -957,28 +1156,6 @@ adopt_too() {
 	cleanup="rm -rf '$mine/adopt'; $cleanup"
 	why=$( (cmd_adopt) 2>&1) || why="note: open connections stay on TCP: ${why#socket-bypass: }"
 	warn "$why"
-}
-
-# Where the kernel or bpftool cannot, all goes on without it. A link is pinned for each of its programs.
-put_guard() {
-	object=$home/$generation/guard.bpf.o
-	keep splice-guard "$splice_guard"
-	if [ -z "$splice_guard" ]; then
-		set_knob "$mine" 3 0
-		ensure rm -rf "$mine/guard"
-	elif [ ! -f "$object" ]; then
-		err "$object: expected it, found none; it is sent where spliceGuard: true is declared"
-	elif get_knob "$mine" 3 && [ "$value" -gt 0 ] && [ -d "$mine/guard" ]; then
-		return
-	elif ignore rm -rf "$mine/guard" && load_beside "$mine" loadall "$object" "$mine/guard" autoattach; then
-		set_knob "$mine" 3 1
-		changed=1
-	else
-		why=$(explain)
-		ignore rm -rf "$mine/guard"
-		set_knob "$mine" 3 0
-		warn "note: no splice guard, which takes fentry and bpftool 7.2 or newer: $why; leave out the ports of programs that splice"
-	fi
 }
 
 undo_attach() {
@@ -1183,6 +1360,7 @@ cmd_boot_start() {
 	shape=$(kept shape) owner=$(kept owner) cgroup=$(kept cgroup)
 	sockets=${shape% *} pending=${shape#* }
 	everything=$(policy_of everything) ports=$(policy_of ports) cidrs=$(policy_of cidrs) enabled=$(policy_of enabled) queue_bytes=$(policy_of queue) refresh_seconds=$(refresh_declared) splice_guard=$(kept splice-guard)
+	is_guard_word "$splice_guard" || splice_guard=auto
 	! is_proven || off=1
 	refuse_kernel
 	clean_cgroup
@@ -1241,6 +1419,7 @@ run_selftest() {
 	claim_owner
 	pairs=0 messages=0 facts=null result=off
 	drop_selftest
+	put_splice_guard
 	if [ -n "$off" ]; then
 		is_proven || keep kernel off
 		return 0
@@ -1333,6 +1512,7 @@ observe() {
 		seen=$(observe_generation "$folder" 2>&1) || skip_gone "$folder" "$seen" || continue
 		say "$seen"
 	done
+	observe_splice_guard
 	find_unit
 	! wants_unit || [ -z "$serving" ] || [ -e "$unit_file" ] || problem "the boot unit $unit is not there"
 	observe_epochs
@@ -1413,17 +1593,15 @@ observe_generation() { # FOLDER
 	[ "$g" != "$serving" ] || expected=$v2${cgroup%/}
 	[ "$places" = "$expected" ] || problem "$g: expected to be attached to ${expected:-nothing}, found ${places:-nothing}"
 	[ -e "$1/maps/knobs" ] || return 0
-	get_knob "$1" 3
-	guard=$(yes_no "$value")
 	get_knob "$1" 0
-	fact state "drain:=$(yes_no "$value")" "sockets:=$(count_keys "$1/sockets" || say null)" "spliceGuard:=$guard"
+	fact state "drain:=$(yes_no "$value")" "sockets:=$(count_keys "$1/sockets" || say null)"
 	if [ "$g" = "$serving" ] && [ -f "$home/policy" ]; then
 		[ "$value" = "$(drain_declared)" ] || problem "$g: drain is $value, declared $(drain_declared)"
 		live_policy "$1"
 		[ "$live" = "$(policy_declared)" ] || problem "$g: the policy in force is not the declared one"
 		get_knob "$1" 2
 		[ "$value" = "$(policy_of queue)" ] || problem "$g: queue bytes are $value, declared $(policy_of queue)"
-		get_knob "$1" 4
+		get_knob "$1" 3
 		[ "$value" = "$(refresh_declared)" ] || problem "$g: refresh seconds are $value, declared $(refresh_declared)"
 	fi
 	count_all "$1"
@@ -1457,6 +1635,9 @@ to_json() {
 		$1 == "epochs" { head = head ",\"epochs\":{" members(2) "}" }
 		$1 == "step" { steps = more(steps, quote($2) ":{" members(3) "}") }
 		$1 == "policy" { head = head ",\"policy\":{" members(2) "}" }
+		$1 == "splice" { head = head ",\"spliceGuard\":{" members(2) ",\"programs\":[" ; guard = 1 }
+		guard && $1 != "splice" && $1 != "splicer" { head = head splicers "]}"; guard = 0 }
+		$1 == "splicer" { splicers = more(splicers, "{" members(2) "}") }
 		$1 == "problem" { problems = more(problems, quote(substr($0, 14))) }
 		$1 == "attached" { attached = more(attached, "{" members(2) "}") }
 		$1 == "generation" { close_generation(); g = members(2) }
@@ -1514,12 +1695,22 @@ to_metrics() {
 			else sub(/_(total|info)$/, "", short)
 			printf "# TYPE %s %s\n%s# HELP %s %s.\n%s", short, type, name ~ /bytes/ && text == "" ? "# UNIT " short " bytes\n" : "", short, help, samples[name]
 		}
+		# Of the host, though each instance tells it.
+		function add_once(name, labels, number) {
+			if (!((name, labels) in told)) add(name, labels, number)
+			told[name, labels] = 1
+		}
 		function end_instance() {
 			if (instance != "") add("healthy", "instance=\"" instance "\"", !bad)
 			bad = 0
 		}
 		$1 == "instance" { end_instance(); instance = value(2); serving = value(5) }
 		$1 == "problem" { bad = 1 }
+		$1 == "splice" { add_once("splice_guard", "way=\"" value(3) "\"", value(3) != "none") }
+		$1 == "splicer" {
+			add_once("splicing_sockets_total", "program=\"" value(2) "\"", value(3))
+			add_once("refused_splices_total", "program=\"" value(2) "\"", value(4))
+		}
 		$1 == "generation" { generation = value(2); labels = "instance=\"" instance "\",generation=\"" generation "\""; tags = "" }
 		$1 == "program" { tags = tags "," $2 "=\"" value(5) "\"" }
 		$1 == "map" && $2 == "sockets" { add("max_sockets", labels, value(5)) }
@@ -1538,6 +1729,9 @@ to_metrics() {
 			family("draining", "gauge", "1 when everything goes by TCP")
 			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
 			family("max_sockets", "gauge", "Room in the sockhash")
+			family("splice_guard", "gauge", "1 where programs that splice are protected, by the way in the label")
+			family("splicing_sockets_total", "counter", "Sockets left on TCP because their program splices from them")
+			family("refused_splices_total", "counter", "Splices refused, so that the program takes recv() for what was redirected")
 			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain|Sockets and directions left on TCP because of an option that needs it|Messages by TCP because their reader may not be the only one of its socket", help, "|")
 			n = split(names, name, " ")
 			for (i = 1; i <= n; i++) family(name[i] "_total", "counter", help[i])
@@ -1915,7 +2109,7 @@ examine() { # host|kernel CHECK
 }
 
 preflight() {
-	refused=
+	refused='' way=none
 	check_host
 	if [ -n "$v2" ]; then examine host check_cgroup; else examine kernel check_cgroup; fi
 	if [ "$(id -u)" = 0 ]; then
@@ -1932,6 +2126,7 @@ preflight() {
 			cleanup="rm -rf '$trial'; $cleanup"
 			examine kernel try_load
 			ignore rm -rf "$trial"
+			[ -n "$refused" ] || try_splice_guard
 			ignore rmdir "$B"
 		fi
 	fi
@@ -1961,6 +2156,7 @@ cmd_detach() {
 	disable_boot
 	[ -z "$bpftool" ] || recover_lost
 	retire_instance "$instance"
+	settle_splice_guard
 	ignore rm -f "$home/current" "$home/cgroup"
 }
 
@@ -1991,6 +2187,7 @@ cmd_drain() {
 
 is_name() { case $1 in '' | -* | *[!a-z0-9-]*) return 1 ;; *) [ ${#1} -le 64 ] ;; esac }
 is_generation() { case $1 in *[!0-9a-f]*) return 1 ;; *) [ ${#1} -eq 12 ] ;; esac }
+is_guard_word() { case $1 in auto | require | off) ;; *) return 1 ;; esac }
 is_number() { case $1 in '' | *[!0-9]* | 0?*) return 1 ;; *) [ ${#1} -le 15 ] ;; esac }
 
 parse() {
@@ -2019,8 +2216,8 @@ parse() {
 	while [ $# -gt 0 ]; do
 		word=1 flag=${1#--}
 		case $1 in
-		--take-over | --force | --everything | --off | --compile | --json | --adopt | --splice-guard) ;;
-		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --boot | --queue-bytes | --refresh-seconds | --drain-seconds | --timeout | --epoch | --textfile | --seconds)
+		--take-over | --force | --everything | --off | --compile | --json | --adopt) ;;
+		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --boot | --queue-bytes | --refresh-seconds | --drain-seconds | --timeout | --epoch | --textfile | --seconds | --splice-guard)
 			[ $# -ge 2 ] || usage "$1: expected a value, found nothing"
 			case $2 in *[[:cntrl:]]*) usage "$1: expected one line of printable text" ;; esac
 			word=$2
@@ -2048,6 +2245,7 @@ check_arguments() {
 	[ "$seconds" -ge 6 ] || usage "--seconds: expected at least 6, found $seconds"
 	case $enabled in true | false) ;; *) usage "--enabled: expected true or false, found $enabled" ;; esac
 	case $boot in true | false) ;; *) usage "--boot: expected true or false, found $boot" ;; esac
+	is_guard_word "$splice_guard" || usage "--splice-guard: expected auto, require or off, found $splice_guard"
 	[ "$kind" = report ] || need --instance "$instance"
 	if [ "$kind" = create ]; then
 		need --generation "$generation"
@@ -2102,7 +2300,7 @@ main() {
 	script=$(readlink "$0") || script=$0
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd -P) || exit
 	script=$here/${script##*/}
-	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' splice_guard='' epoch=''
+	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' epoch='' splice_guard=auto is_tried=''
 	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true boot=true queue_bytes=0 refresh_seconds=0 drain_seconds=10 timeout=30 textfile='' seconds=30
 	undo='' cleanup='' systemd_version='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null
@@ -2146,8 +2344,8 @@ main() {
 	esac
 	case $verb in
 	status | adopt | metrics | flows | bench) ;;
-	preflight) say "ok kernel=$(uname -r) machine=$(machine) bpftool=$version bpffs=$bpffs cgroup=$cgroup_folder" ;;
-	selftest) say "{\"serial\":$serial,\"selftest\":\"$result\",\"kernel\":\"$(uname -r)\",\"machine\":\"$(machine)\",\"pairs\":$pairs,\"redirected\":$messages,\"facts\":${facts:-null}}" ;;
+	preflight) say "ok kernel=$(uname -r) machine=$(machine) bpftool=$version bpffs=$bpffs cgroup=$cgroup_folder spliceGuard=$way" ;;
+	selftest) say "{\"serial\":$serial,\"selftest\":\"$result\",\"kernel\":\"$(uname -r)\",\"machine\":\"$(machine)\",\"pairs\":$pairs,\"redirected\":$messages,\"spliceGuard\":\"$(splice_way)\",\"facts\":${facts:-null}}" ;;
 	*) if [ "$kind" = create ]; then say "$serial$(left_over)"; else say "done$(left_over)"; fi ;;
 	esac
 }

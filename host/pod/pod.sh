@@ -191,7 +191,7 @@ cmd_health() {
 
 cmd_report() {
 	report=$(script metrics) || exit
-	say "$report" | sed '/^socket_bypass_info{/s/,kernel="[^"]*",machine="[^"]*"//'
+	say "$report" | sed '/^socket_bypass_info{/s/,kernel="[^"]*",machine="[^"]*"//; /{program="/d'
 }
 
 cmd_mount() {

@@ -8,7 +8,8 @@ static const struct {
 	{ "lock", verb_lock },	       { "grace", verb_grace },	  { "cgroup", verb_cgroup },
 	{ "selftest", verb_selftest }, { "bench", verb_bench },	  { "iterate", verb_iterate },
 	{ "list", verb_list },	       { "claim", verb_claim },	  { "write", verb_write },
-	{ "hooks", verb_hooks },       { "owners", verb_owners },
+	{ "hooks", verb_hooks },       { "owners", verb_owners }, { "attach", verb_attach },
+	{ "splice", verb_splice },
 };
 
 int main(int count, char **words)
@@ -17,8 +18,8 @@ int main(int count, char **words)
 		for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 			if (same_text(words[1], verbs[i].name))
 				return verbs[i].run(words + 2);
-	say("expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks or "
-	    "owners, found ",
+	say("expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, "
+	    "owners, attach or splice, found ",
 	    count > 1 ? words[1] : "nothing");
 	return EXIT_USAGE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c and list.c. */
+/* What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c, list.c and splice.c. */
 #ifndef PROBE_H
 #define PROBE_H
 
@@ -293,5 +293,7 @@ int verb_claim(char **words);
 int verb_write(char **words);
 int verb_hooks(char **words);
 int verb_owners(char **words);
+int verb_attach(char **words);
+int verb_splice(char **words);
 
 #endif

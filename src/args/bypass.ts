@@ -2,9 +2,23 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { type LimitArgs, limitSchema } from "./limits";
 import { type ObjectArgs, objectSchema } from "./object";
-import { flag, plainFlag, text } from "./schema";
+import { flag, leaf, plainFlag, text } from "./schema";
 import { type SelfTestArgs, selfTestSchema } from "./self-test";
 import { type TrafficArgs, trafficSchema } from "./traffic";
+
+/** Whether programs that splice are protected. */
+export const SpliceGuard = {
+  /** Where the kernel has a way. */
+  Auto: "auto",
+  /** Or the host is refused. */
+  Require: "require",
+  /** Nothing is attached for it. */
+  Off: "off",
+} as const;
+
+export type SpliceGuard = (typeof SpliceGuard)[keyof typeof SpliceGuard];
+
+const words: readonly unknown[] = Object.values(SpliceGuard);
 
 /** What is the same on every host. */
 export interface BypassArgs {
@@ -41,9 +55,9 @@ export interface BypassArgs {
    */
   adopt?: pulumi.Input<boolean>;
   /**
-   * Also watch how sockets are read, so that a reader that splices from the first byte on, such as a TCP proxy written in Go, stays on TCP. Needs a kernel with fentry and bpftool 7.2 or newer on the host; another one goes without it and says so. Default false.
+   * Protection of programs that splice, such as TCP proxies written in Go and HAProxy: "auto" (where the kernel of the host has a way; another one goes without it and says so), "require" (refuse a host without one) or "off". Default "auto".
    */
-  spliceGuard?: pulumi.Input<boolean>;
+  spliceGuard?: pulumi.Input<SpliceGuard>;
   /**
    * Look at each host in every preview and up: what drifted from what was declared, say after a reboot, shows as an update of just that step, with the reason as a warning. Without it a preview looks at no host. Default false.
    */
@@ -56,7 +70,7 @@ export const bypassDefaults = {
   cgroup: "/",
   takeOver: false,
   adopt: false,
-  spliceGuard: false,
+  spliceGuard: SpliceGuard.Auto as SpliceGuard,
   detectDrift: false,
 };
 
@@ -74,7 +88,7 @@ export const bypassProperties = {
   limits: limitSchema.optional(),
   takeOver: flag(),
   adopt: flag(),
-  spliceGuard: flag(),
+  spliceGuard: leaf('"auto", "require" or "off"', "choose one of the three", (value) => words.includes(value)),
   detectDrift: plainFlag(),
 };
 

@@ -51,16 +51,14 @@ export class BypassNodePool extends pulumi.ComponentResource {
     const shared = member?.shared ?? settleBypass(args, where);
     const { namespace, metricsFrom, ...its } = settleNodePool(args, where);
     const { cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard } = shared;
-    const origin = pulumi.all([shared.compile, adopt, spliceGuard]);
-    const files = origin.apply(([compile, withAdopt, guard]) => {
-      const { texts, binaries } = podFiles(compile, extrasOf(withAdopt, guard));
+    const origin = pulumi.all([shared.compile, adopt]);
+    const files = origin.apply(([compile, withAdopt]) => {
+      const { texts, binaries } = podFiles(compile, extrasOf(withAdopt));
       return { texts, binaries };
     });
     const generation = pulumi
       .all([origin, size])
-      .apply(([[compile, withAdopt, guard], room]) =>
-        generationOf(podFiles(compile, extrasOf(withAdopt, guard)), compile, room),
-      );
+      .apply(([[compile, withAdopt], room]) => generationOf(podFiles(compile, extrasOf(withAdopt)), compile, room));
     const bound = selfTest.apply(({ timeoutSeconds }) => waitSeconds + timeoutSeconds);
     const deployed = deployPool(
       name,

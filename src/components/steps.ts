@@ -39,7 +39,7 @@ export function installSteps(
   readonly attachment: pulumi.Resource;
 } {
   const { instance, owner } = identity;
-  const extras = pulumi.all([args.adopt, args.spliceGuard]).apply(([adopt, guard]) => extrasOf(adopt, guard));
+  const extras = args.adopt.apply(extrasOf);
   const bundle = pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
     // Without the bytes in it: the SDK would copy them one by one, for each host.
     const { script, digest, isSource } = bundleFor(compile, machine, names);
@@ -125,7 +125,9 @@ export function installSteps(
   const selfTest = link(
     "selftest",
     verdict,
-    pulumi.all([on, args.selfTest]).apply(([installation, want]) => runSelfTest(installation, want)),
+    pulumi
+      .all([on, args.selfTest, args.spliceGuard])
+      .apply(([installation, want, spliceGuard]) => runSelfTest(installation, { ...want, spliceGuard })),
     undefined,
     { limit: args.selfTest.apply(({ timeoutSeconds }) => stepSeconds + timeoutSeconds) },
   );
@@ -158,8 +160,8 @@ function earlierTriggers(known: readonly unknown[] = []): string[] {
 }
 
 /** Objects that are sent on demand. */
-export function extrasOf(adopt: boolean, guard: boolean): Extra[] {
-  return [...(adopt ? (["adopt"] as const) : []), ...(guard ? (["guard"] as const) : [])];
+export function extrasOf(adopt: boolean): Extra[] {
+  return adopt ? ["adopt"] : [];
 }
 
 function asList(resources: pulumi.CustomResourceOptions["dependsOn"]): pulumi.Resource[] {

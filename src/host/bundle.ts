@@ -33,7 +33,7 @@ export const largestBundle = 128 * 1024;
 const largestOther = 160 * 1024;
 
 /** Objects that are sent only where they are asked for. */
-const extraNames = ["adopt", "guard"] as const;
+const extraNames = ["adopt"] as const;
 export type Extra = (typeof extraNames)[number];
 
 const bundles = new Map<string, Bundle>();
@@ -75,7 +75,13 @@ export function packageArchive(origin: "prebuilt" | "target", machine: string, e
 }
 
 function archiveOf(files: Files, machine: string, extras: readonly Extra[]): Buffer {
-  return archive(new Map([...tools(machine), ...onlyWith(extras, files)]));
+  const mine = onlyWith(extras, files).filter(([file]) => !isOfOther(machine, file));
+  return archive(new Map([...tools(machine), ...mine]));
+}
+
+/** System calls have other names on each type of machine, so one object of the splice guard is for one type. */
+function isOfOther(machine: string, file: string): boolean {
+  return file.startsWith(machine === "x86_64" ? "splice_arm64." : "splice_x86.");
 }
 
 /** Without the objects, or sources, that nobody asked for. */

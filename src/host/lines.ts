@@ -66,9 +66,15 @@ export function attachVerdict(on: Installation): string[] {
 /** `selftest`: proof on this kernel; answers with one line of JSON. */
 export function runSelfTest(
   on: Installation,
-  want: { readonly enabled: boolean; readonly timeoutSeconds: number },
+  want: { readonly enabled: boolean; readonly timeoutSeconds: number; readonly spliceGuard: string },
 ): string[] {
-  return run(on, "selftest", "selftest", ...(want.enabled ? ["--timeout", `${want.timeoutSeconds}`] : ["--off"]));
+  return run(
+    on,
+    "selftest",
+    "selftest",
+    ...(want.enabled ? ["--timeout", `${want.timeoutSeconds}`] : ["--off"]),
+    ...spliceGuardFlag(want.spliceGuard),
+  );
 }
 
 /** `policy set`: what may be bypassed, live. */
@@ -94,7 +100,7 @@ export function attachCgroup(
     readonly cgroup: string;
     readonly takeOver: boolean;
     readonly adopt: boolean;
-    readonly spliceGuard: boolean;
+    readonly spliceGuard: string;
     readonly boot: boolean;
   },
 ): string[] {
@@ -104,7 +110,7 @@ export function attachCgroup(
     ...["attach", "--cgroup", want.cgroup],
     ...when(want.takeOver, "--take-over"),
     ...when(want.adopt, "--adopt"),
-    ...when(want.spliceGuard, "--splice-guard"),
+    ...spliceGuardFlag(want.spliceGuard),
     ...when(!want.boot, "--boot", "false"),
   );
 }
@@ -117,7 +123,7 @@ export function applyFlags(want: {
   readonly policy: Policy;
   readonly takeOver: boolean;
   readonly adopt: boolean;
-  readonly spliceGuard: boolean;
+  readonly spliceGuard: string;
 }): string[] {
   return [
     ...["--cgroup", want.cgroup],
@@ -126,7 +132,7 @@ export function applyFlags(want: {
     ...(want.selfTest.enabled ? ["--timeout", `${want.selfTest.timeoutSeconds}`] : ["--off"]),
     ...when(want.takeOver, "--take-over"),
     ...when(want.adopt, "--adopt"),
-    ...when(want.spliceGuard, "--splice-guard"),
+    ...spliceGuardFlag(want.spliceGuard),
   ];
 }
 
@@ -142,6 +148,10 @@ function which(on: Installation, step: StepName): string[] {
     ...["--owner", on.owner],
     ...when(epoch > 0, "--epoch", `${epoch}`),
   ];
+}
+
+function spliceGuardFlag(word: string): string[] {
+  return when(word !== "auto", "--splice-guard", word);
 }
 
 function when(holds: boolean, ...words: string[]): string[] {

@@ -50,7 +50,9 @@ describe("one property", () => {
     ...["no", 0].map((bad) => ["takeOver", bad, flag] as const),
     ...["no", 0].map((bad) => ["boot", bad, flag] as const),
     ...["yes", 1].map((bad) => ["adopt", bad, flag] as const),
-    ...["yes", 1].map((bad) => ["spliceGuard", bad, flag] as const),
+    ...["yes", true, false].map(
+      (bad) => ["spliceGuard", bad, '"auto", "require" or "off"; choose one of the three'] as const,
+    ),
     ...["yes", 1].map((bad) => ["detectDrift", bad, `${flag}; an Output is known too late`] as const),
   ])("%s: refuses %j", (name, bad, words) => {
     const [expected, ...fix] = words.split("; ");

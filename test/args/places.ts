@@ -15,7 +15,7 @@ export const everything = {
     takeOver: false,
     adopt: false,
   },
-  ...{ spliceGuard: false, detectDrift: false, rollout: { canary: ["web"], batchSize: 1 } },
+  ...{ spliceGuard: "auto", detectDrift: false, rollout: { canary: ["web"], batchSize: 1 } },
   hosts: {
     web: {
       connection: { ...login, proxy: login },

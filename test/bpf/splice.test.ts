@@ -1,50 +1,212 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The splice guard. Not proven here: a reader that is sent bytes by the bypass between its last recv() and its first splice(); it does not
- * get them by splice, with the guard as without (docs/limits.md).
+ * The splice guard, by each way into the kernel that this machine has: programs that splice get every byte. Not proven here: Go and HAProxy
+ * themselves (test/apps); that a program which cannot take a refusal is whole when it begins to splice after it has received.
  */
-import { beforeEach, describe, expect, test } from "vitest";
+import { join } from "node:path";
+import { beforeEach, describe, expect, type TestContext, test } from "vitest";
+import { Host } from "../host/host.js";
+import { amount, call, isThere as isFileThere, slowness } from "../host/machine.js";
 import { Datapath, expectCounters, isSkipped } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
+const folder = "/sys/fs/bpf/socket-bypass/_splice";
+const programs = join(folder, "maps/programs");
+/** Ways that this kernel has not, found by the first case of each. */
+const lacking = new Set<string>();
+const EINVAL = 22;
+const ENOSYS = 38;
 
-describe.skipIf(isSkipped)("the splice guard", () => {
+describe.skipIf(isSkipped)("without a way into the kernel", () => {
+  test("an installation goes on, and says so", async () => {
+    Host.spliceWays = "no-way";
+    try {
+      const path = await Datapath.make([], "--splice-guard", "auto");
+      expect((await path.host.status()).spliceGuard).toMatchObject({
+        ...{ declared: "auto", way: "none" },
+        why: expect.stringMatching(/^no-way: /),
+      });
+      await path.play("splice.receiving");
+      await expectCounters(path, { pairs: 1, redirected_messages: some });
+      const required = await path.host.verb("selftest", "--off", "--splice-guard", "require");
+      expect(required).toMatchObject({ code: 3, stderr: expect.stringContaining("expected a way to protect") });
+    } finally {
+      Host.spliceWays = "";
+    }
+  });
+});
+
+describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guard by %s", (way) => {
   let path: Datapath;
-  let isGuarded: boolean | undefined;
+  let isThere = false;
 
   beforeEach(async () => {
-    path = await Datapath.make([], "--splice-guard");
-    isGuarded = (await path.host.status()).generations[0]?.spliceGuard;
+    if (lacking.has(way)) return;
+    Host.spliceWays = way;
+    path = await Datapath.make([], "--splice-guard", "auto", "--drain-seconds", "1");
+    if ((await path.host.status()).spliceGuard.way !== way) await path.host.verb("attach");
+    isThere = (await path.host.status()).spliceGuard.way === way;
+    if (!isThere) lacking.add(way);
+    return () => {
+      Host.spliceWays = "";
+    };
   });
 
-  test("where the kernel or bpftool cannot have it, says so and goes on without", async (context) => {
-    if (isGuarded) return context.skip("it works here");
-    const again = await path.host.verb("attach", "--splice-guard");
-    expect(again).toMatchObject({
-      code: 0,
-      stderr: expect.stringContaining("note: no splice guard, which takes fentry"),
+  const guarded = (title: string, work: (context: TestContext) => Promise<void>) =>
+    test(title, async (context) => {
+      if (!isThere) return context.skip("this kernel has no such way");
+      await work(context);
     });
-    await path.play("splice.receiving");
-    await expectCounters(path, { pairs: 1, redirected_messages: some });
+
+  /** What was counted for Python while `work` ran. */
+  const acts = async (work: () => Promise<unknown>) => {
+    const before = counted();
+    await work();
+    const after = counted();
+    return { kept: after.kept - before.kept, refused: after.refused - before.refused };
+  };
+  const counted = () => {
+    const rows = JSON.parse(call("bpftool", "-j", "map", "dump", "pinned", programs)) as {
+      key: string[];
+      value: string[];
+    }[];
+    const mine = rows.find(({ key }) => key.slice(0, 6).every((byte, at) => Number(byte) === "python".charCodeAt(at)));
+    const [kept = 0, refused = 0] = [0, 8].map(
+      (at) => Number(mine?.value[at] ?? 0) + 256 * Number(mine?.value[at + 1] ?? 0),
+    );
+    return { kept, refused };
+  };
+
+  for (const move of way === "syscall" ? ["splice", "sendfile"] : ["splice", "sendfile", "ring"]) {
+    for (const blocks of move === "ring" ? ["blocks"] : ["blocks", "polls"]) {
+      guarded(`a reader that only knows ${move} and ${blocks} gets everything, by TCP`, async () => {
+        expect(await acts(() => path.play("splice.from_the_first", move, blocks))).toEqual({ kept: 1, refused: 0 });
+        await expectCounters(path, { pairs: 1, ...(blocks === "polls" ? { leaves: some } : {}) });
+      });
+
+      guarded(
+        `a reader that goes over to ${move} and ${blocks} is refused and gets everything by the bypass`,
+        async () => {
+          expect(await path.play("splice.after_a_header", move, blocks)).toEqual({ refused: 1 });
+          await expectCounters(path, { pairs: 1, redirected_messages: some });
+        },
+      );
+    }
+  }
+
+  guarded("one that sleeps in a splice when the first bytes come gets everything", async () => {
+    expect(await acts(() => path.play("splice.asleep"))).toEqual({ kept: 1, refused: 0 });
   });
 
-  test("a reader that splices from the first byte on gets everything", async (context) => {
-    if (!isGuarded) return context.skip("it does not work here");
-    await path.play("splice.from_the_first");
-    await expectCounters(path, { pairs: 1, leaves: some });
+  guarded("one that mixes recv and splice gets everything in order", async () => {
+    for (const blocks of ["blocks", "polls"])
+      expect(await path.play("splice.after_a_header", "splice", blocks, "mixes")).toEqual({ refused: some });
   });
 
-  test("one that begins to splice when all was received gets what follows", async (context) => {
-    if (!isGuarded) return context.skip("it does not work here");
-    await path.play("splice.after_a_header");
-    await expectCounters(path, { pairs: 1, redirected_messages: some, leaves: some });
+  guarded("of two readers of one socket, one that receives and one that splices, each byte comes to one", async () => {
+    await path.play("splice.several");
   });
 
-  test("one that receives is redirected to, and without the flag it is gone", async (context) => {
-    if (!isGuarded) return context.skip("it does not work here");
-    await path.play("splice.receiving");
-    await expectCounters(path, { pairs: 1, redirected_messages: some, leaves: 0 });
+  guarded("a child that splices from the socket of its parent gets everything", async () => {
+    await path.play("splice.forked");
+  });
+
+  guarded("a program that is passed the socket and only splices gets everything", async () => {
+    await path.play("splice.passed");
+  });
+
+  guarded("a relay that splices both ways is whole, from the first byte on and after a header", async () => {
+    await path.play("splice.relayed", "falls_back", "early", amount(4_000_000));
+    await path.play("splice.relayed", "knows_no_other", "early", amount(4_000_000));
+    await path.play("splice.relayed", "falls_back", "late", amount(4_000_000));
+  });
+
+  guarded("a program gets the error at which it takes recv", async () => {
+    expect(await path.play("splice.named", "haproxy")).toEqual({ error: ENOSYS });
+    expect(await path.play("splice.named", "haproxy-like")).toEqual({ error: EINVAL });
+    expect((await path.host.status()).spliceGuard.programs).toContainEqual({
+      ...{ program: "haproxy", kept: 0 },
+      refused: some,
+    });
+  });
+
+  guarded("after a reset, what was redirected is not lost to one that splices", async () => {
+    expect(await path.play("splice.reset_unread")).toEqual({ refused: 1 });
+  });
+
+  guarded("a socket that has left is spliced from as before", async () => {
+    const run = path.start("splice.left");
+    await run.ready();
+    await path.drain();
+    run.go();
+    await run.result();
+  });
+
+  guarded("sockets of others are spliced from, and not counted", async () => {
+    expect(await acts(() => path.play("splice.elsewhere"))).toEqual({ kept: 0, refused: 0 });
+  });
+
+  guarded("the self-test proves it", async () => {
+    const proof = JSON.parse(await path.ok("selftest", "--timeout", `${30 * slowness}`));
+    expect(proof).toMatchObject({ selftest: "passed", spliceGuard: way });
+    expect(proof.facts).toMatchObject({ splice: "safe", splice_nonblock: "safe" });
+  });
+
+  guarded("what somebody unpinned comes back with the next attach, for connections that are open too", async () => {
+    const run = path.start("splice.left", "falls_back");
+    await run.ready();
+    call("rm", "-rf", folder);
+    expect((await path.host.status()).healthy).toBe(false);
     await path.ok("attach");
-    expect((await path.host.status()).generations[0]).toMatchObject({ spliceGuard: false });
+    expect(await path.host.status()).toMatchObject({ healthy: true, spliceGuard: { way } });
+    run.go();
+    expect(await run.result()).toEqual({ refused: 1 });
+  });
+
+  guarded("off takes it away, unless another instance wants it", async () => {
+    const other = new Host(path.host.shell);
+    await path.ok("attach", "--splice-guard", "off");
+    const others = call("ls", folder)
+      .split("\n")
+      .filter((name) => name.startsWith("for-"));
+    expect((await path.host.status()).spliceGuard).toMatchObject({
+      declared: "off",
+      way: others.length > 1 ? way : "none",
+    });
+    await other.apply();
+    expect((await path.host.status()).spliceGuard).toMatchObject({ declared: "off", way });
+    await path.ok("attach");
+    expect((await other.verb("remove")).code).toBe(0);
+    expect((await path.host.status()).spliceGuard).toMatchObject({ declared: "auto", way });
+    expect(await path.ok("remove")).toBe("done\n");
+    expect([path.host.pins].filter(isFileThere)).toEqual([]);
+    expect(isFileThere(join(folder, `for-${path.host.instance}`))).toBe(false);
+    if (others.length < 2) expect(isFileThere(folder)).toBe(false);
+  });
+
+  guarded(
+    "connections that were open before: who has spliced, who sleeps in a splice, and who will",
+    async (context) => {
+      path.caseSeconds = 100;
+      path.setDrain();
+      const cases = ["early", "asleep", "late"].map((wait) => path.start("splice.adopted", wait));
+      await Promise.all(cases.map((run) => run.ready()));
+      await path.resume();
+      const { code, stdout, stderr } = await path.host.verb("adopt", "--json", "--force");
+      if (code === 3) {
+        for (const run of cases) run.stop();
+        return context.skip(stderr);
+      }
+      expect(JSON.parse(stdout)).toMatchObject({ adopted: 3 });
+      for (const run of cases) run.go();
+      const refused = [];
+      for (const run of cases) refused.push((await run.result()).refused);
+      expect(refused).toEqual([0, 0, 1]);
+    },
+  );
+
+  guarded("who receives is redirected to", async () => {
+    expect(await acts(() => path.play("splice.receiving"))).toEqual({ kept: 0, refused: 0 });
+    await expectCounters(path, { pairs: 1, redirected_messages: some, leaves: 0 });
   });
 });

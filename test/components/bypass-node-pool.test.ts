@@ -86,7 +86,8 @@ test("the ConfigMap is immutable, has the files of both types of machine, and is
   ]);
   expect(files.map(([name]) => name)).toEqual([
     ...["flows.bpf.o.gz", "pod-aarch64.gz", "pod-x86_64.gz", "probe-aarch64.gz", "probe-x86_64.gz"],
-    ...["redirect.bpf.o.gz", "socket-bypass.gz", "track.bpf.o.gz"],
+    ...["redirect.bpf.o.gz", "socket-bypass.gz", "splice_fmod.bpf.o.gz"],
+    ...["splice_lsm.bpf.o.gz", "track.bpf.o.gz"],
   ]);
   for (const [name, content] of files)
     expect([name, content.subarray(0, 4).toString("latin1")]).toEqual([
@@ -94,16 +95,16 @@ test("the ConfigMap is immutable, has the files of both types of machine, and is
       name === "socket-bypass.gz" ? "#!/b" : "\x7fELF",
     ]);
   // With everything that there is; an annotation may have 256 KiB.
-  const all = named(await one({ adopt: true, spliceGuard: true }), "pool-files").inputs;
+  const all = named(await one({ adopt: true }), "pool-files").inputs;
   expect(JSON.stringify(all).length).toBeLessThan(256 * 1024);
   expect(hideDiffs).toEqual(["data", "binaryData"]);
 });
 
-test("adopt and spliceGuard send their objects and make another generation", async () => {
-  const [plain, more] = [await one(), await one({ adopt: true, spliceGuard: true })];
+test("adopt sends its object and makes another generation", async () => {
+  const [plain, more] = [await one(), await one({ adopt: true, spliceGuard: "require" })];
   const files = named(more, "pool-files").inputs.binaryData as object;
-  expect(Object.keys(files)).toEqual(expect.arrayContaining(["adopt.bpf.o.gz", "guard.bpf.o.gz"]));
-  expect(podOf(more).loader.args).toEqual(expect.arrayContaining(["--adopt", "--splice-guard"]));
+  expect(Object.keys(files)).toEqual(expect.arrayContaining(["adopt.bpf.o.gz"]));
+  expect(podOf(more).loader.args).toEqual(expect.arrayContaining(["--adopt", "--splice-guard", "require"]));
   const generation = (all: Registered[]) => podOf(all).loader.env?.find(({ name }) => name === "GENERATION")?.value;
   expect(generation(more)).toMatch(/^[0-9a-f]{12}$/);
   expect(generation(more)).not.toBe(generation(plain));

@@ -264,7 +264,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
     ["takeOver", { takeOver: true }, ["object", "attachment"]],
     ["boot", { boot: false }, ["object", "attachment"]],
     ["adopt", { adopt: true }, [...steps]],
-    ["spliceGuard", { spliceGuard: true }, [...steps]],
+    ["spliceGuard", { spliceGuard: "require" }, ["selftest", "attachment"]],
     ["limits.sockets", { limits: { sockets: 64 } }, [...steps]],
     ["limits.pendingPairs", { limits: { pendingPairs: 64 } }, [...steps]],
     ["object.compile", { object: { compile: "target" } }, [...steps]],

@@ -137,6 +137,8 @@ export class Host {
   readonly children: ReturnType<typeof spawn>[] = [];
   /** Who keeps it beyond the test ends it. */
   isKept = false;
+  /** The ways of the splice guard that are tried, where not all of them. */
+  static spliceWays = "";
 
   constructor(readonly shell: Shell = "dash") {
     call("mkdir", this.cgroupFolder, join(this.cgroupFolder, "below"), `${this.cgroupFolder}-other`);
@@ -144,7 +146,10 @@ export class Host {
   }
 
   get env(): Record<string, string> {
-    return { SOCKET_BYPASS_PATH: `${this.toolFolder}:${shellFolder(this.shell)}:/usr/sbin:/usr/bin:/sbin:/bin` };
+    return {
+      SOCKET_BYPASS_PATH: `${this.toolFolder}:${shellFolder(this.shell)}:/usr/sbin:/usr/bin:/sbin:/bin`,
+      ...(Host.spliceWays === "" ? {} : { SOCKET_BYPASS_SPLICE_WAYS: Host.spliceWays }),
+    };
   }
 
   get common(): string[] {
@@ -235,13 +240,18 @@ export interface Status {
   readonly policy?: Record<string, unknown>;
   readonly epochs: Record<string, number>;
   readonly steps: Record<string, { readonly whole: boolean; readonly serial: number; readonly generation: string }>;
+  readonly spliceGuard: {
+    readonly declared: string;
+    readonly way: string;
+    readonly why: string;
+    readonly programs: readonly { readonly program: string; readonly kept: number; readonly refused: number }[];
+  };
   readonly healthy: boolean;
   readonly problems: string[];
   readonly attached: { generation: string; flags: string; cgroup: string }[];
   readonly generations: {
     generation: string;
     drain: boolean;
-    spliceGuard: boolean;
     sockets: number;
     programs: Record<string, { id: number; name: string; tag: string }>;
     maps: Record<string, { id: number; type: string; entries: number }>;

@@ -11,7 +11,9 @@ interface Scrape {
   readonly samples: [name: string, labels: Record<string, string>, value: number][];
 }
 
-const gauges = ["healthy", "serving", "draining", "enrolled_sockets", "max_sockets"];
+const gauges = ["healthy", "serving", "draining", "enrolled_sockets", "max_sockets", "splice_guard"];
+/** By program: none in these tests splices. */
+const ofPrograms = ["splicing_sockets", "refused_splices"];
 
 // The parsers are those of Prometheus' own Python client. What these do not prove: that node-exporter itself reads the file.
 describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
@@ -29,6 +31,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     expect(found.types).toEqual({
       socket_bypass: ["info", "", true],
       ...Object.fromEntries(gauges.map((name) => [`socket_bypass_${name}`, ["gauge", "", true]])),
+      ...Object.fromEntries(ofPrograms.map((name) => [`socket_bypass_${name}`, ["counter", "", true]])),
       ...Object.fromEntries(
         counters.map(([name]) => [`socket_bypass_${name}`, ["counter", name.endsWith("bytes") ? "bytes" : "", true]]),
       ),
@@ -53,6 +56,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
       ["socket_bypass_draining", labels, 0],
       ["socket_bypass_enrolled_sockets", labels, generation?.sockets],
       ["socket_bypass_max_sockets", labels, 1024],
+      ["socket_bypass_splice_guard", { way: status.spliceGuard.way }, Number(status.spliceGuard.way !== "none")],
       ...counters.map(([name, count]) => [`socket_bypass_${name}_total`, labels, count]),
     ]);
   });

@@ -9,7 +9,9 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     const host = new Host(shell);
     const { code, stdout, stderr } = await host.verb("preflight");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toMatch(/^ok kernel=\S+ machine=x86_64 bpftool=\d\S* bpffs=\/sys\/fs\/bpf cgroup=\S+\n$/);
+    expect(stdout).toMatch(
+      /^ok kernel=\S+ machine=x86_64 bpftool=\d\S* bpffs=\/sys\/fs\/bpf cgroup=\S+ spliceGuard=\w+\n$/,
+    );
     expect(host.traces()).toEqual([]);
   });
 

@@ -45,6 +45,12 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
           { whole: true, serial: expect.any(Number), generation: host.generation },
         ]),
       ),
+      spliceGuard: {
+        declared: "auto",
+        way: expect.stringMatching(/^(lsm|fmod_ret|syscall|none)$/),
+        why: expect.any(String),
+        programs: expect.any(Array),
+      },
       healthy: true,
       problems: [],
       attached: [{ generation: host.generation, flags: "multi", cgroup: host.cgroup }],
@@ -52,7 +58,6 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
         {
           generation: host.generation,
           drain: false,
-          spliceGuard: false,
           sockets: 0,
           programs: { track: { id, name: "track_sockets", tag }, redirect: { id, name: "redirect_msg", tag } },
           maps: { sockets: { id, type: "sockhash", entries: 1024 }, claims: { id, type: "lru_hash", entries: 128 } },

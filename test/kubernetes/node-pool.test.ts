@@ -160,7 +160,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
   test("a new generation is another ConfigMap and an update of the DaemonSet, and takes over under load without a lost byte", async () => {
     const before = await pool.outputs();
     const talk = await one.talk(two.addresses[0] ?? "");
-    pool.args = { spliceGuard: true };
+    pool.args = { adopt: true };
     expect((await pool.up()).changes).toEqual({
       ConfigMap: "create-replacement replace delete-replaced",
       DaemonSet: "update",

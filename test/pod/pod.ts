@@ -53,7 +53,8 @@ export class Node {
     fs.mkdirSync(join(this.folder, "files"));
     const packed = join(root, "dist/host/pod");
     for (const name of fs.readdirSync(packed)) {
-      if (!/^(adopt|guard)/.test(name)) fs.copyFileSync(join(packed, name), join(this.folder, "files", name));
+      if (!/^(adopt|splice_(x86|arm64))/.test(name))
+        fs.copyFileSync(join(packed, name), join(this.folder, "files", name));
     }
     fs.copyFileSync(join(root, "host/pod/pod.sh"), join(this.folder, "files/pod.sh"));
   }

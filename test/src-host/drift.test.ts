@@ -70,7 +70,7 @@ const last = {
     answer: "Welcome!\n1700000001\n",
   },
   selftest: {
-    line: boundedLine("sudo -n", 300, runSelfTest(on, { enabled: false, timeoutSeconds: 1 })),
+    line: boundedLine("sudo -n", 300, runSelfTest(on, { enabled: false, timeoutSeconds: 1, spliceGuard: "auto" })),
     answer: '{"serial":1700000002,"facts":null}',
   },
   policy: { line: shellLine(setPolicy(on, typed)), answer: "1700000003 left=1 unread=4096" },

@@ -43,8 +43,14 @@ test.each([
   [loadProgram(on, "track"), `${there} program load track ${end}`],
   [loadProgram(on, "redirect"), `${there} program load redirect ${end}`],
   [attachVerdict(on), `${there} verdict attach ${end}`],
-  [runSelfTest(on, { enabled: true, timeoutSeconds: 60 }), `${there} selftest --timeout 60 ${end}`],
-  [runSelfTest(on, { enabled: false, timeoutSeconds: 60 }), `${there} selftest --off ${end}`],
+  [
+    runSelfTest(on, { enabled: true, timeoutSeconds: 60, spliceGuard: "auto" }),
+    `${there} selftest --timeout 60 ${end}`,
+  ],
+  [
+    runSelfTest(on, { enabled: false, timeoutSeconds: 60, spliceGuard: "require" }),
+    `${there} selftest --off --splice-guard require ${end}`,
+  ],
   [setPolicy(on, { ...policy, everything: true }), `${there} policy set --everything --enabled true ${end}`],
   [
     setPolicy(on, {
@@ -60,12 +66,12 @@ test.each([
   [attachVerdict({ ...on, epochs: { verdict: 3, map: 4 } }), `${there} verdict attach ${end} --epoch 3`],
   [attachVerdict({ ...on, epochs: { verdict: 0 } }), `${there} verdict attach ${end}`],
   [
-    attachCgroup(on, { cgroup: "/", takeOver: false, adopt: false, spliceGuard: false, boot: true }),
+    attachCgroup(on, { cgroup: "/", takeOver: false, adopt: false, spliceGuard: "auto", boot: true }),
     `${there} attach --cgroup / ${end}`,
   ],
   [
-    attachCgroup(on, { cgroup: "/b", takeOver: true, adopt: true, spliceGuard: true, boot: false }),
-    `${there} attach --cgroup /b --take-over --adopt --splice-guard --boot false ${end}`,
+    attachCgroup(on, { cgroup: "/b", takeOver: true, adopt: true, spliceGuard: "off", boot: false }),
+    `${there} attach --cgroup /b --take-over --adopt --splice-guard off --boot false ${end}`,
   ],
   [
     attachVerdict({ ...on, stateDir: "/opt/sb" }),

@@ -1,55 +1,355 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers that splice from the first byte on, as a TCP proxy in Go does, and one that begins to after it has received."""
+"""
+Programs that splice from a socket. Those that take recv() where a splice is refused are real ones (Go, HAProxy); those that do not know
+how are whole only where they splice before anything was redirected to them.
+"""
+import array
+import ctypes
+import errno
 import os
+import socket
+import threading
+import time
 
-from common import NOISE, Thread, equal, exchange, pair, receive
+from common import LIBC, NOISE, PATIENCE, Stream, Thread, connect, equal, exchange, fork, join, leave_cgroup
+from common import listen, pair, patiently, receive, report_line
+
+REFUSALS = (errno.EINVAL, errno.ENOSYS)
+PR_SET_NAME = 15
 
 
-def spliced(sock, size):
-    """Moves so many bytes into a pipe and gives them."""
-    sock.setblocking(True)
-    source, sink = os.pipe()
-    data = bytearray()
-    while len(data) < size:
-        moved = os.splice(sock.fileno(), sink, min(size - len(data), 1 << 15))
-        if moved == 0:
-            break
-        while moved:
-            part = os.read(source, moved)
-            moved -= len(part)
+class Pipe:
+    """What was spliced into it is read at once."""
+
+    def __init__(self):
+        self.source, self.sink = os.pipe()
+
+    def take(self, moved):
+        data = bytearray()
+        while len(data) < moved:
+            data += os.read(self.source, moved - len(data))
+        return bytes(data)
+
+    def close(self):
+        os.close(self.source)
+        os.close(self.sink)
+
+
+def by_splice(sock, pipe, size):
+    return os.splice(sock.fileno(), pipe.sink, size)
+
+
+def by_sendfile(sock, pipe, size):
+    return os.sendfile(pipe.sink, sock.fileno(), None, size)
+
+
+def by_ring(sock, pipe, size):
+    from uring import Ring
+
+    if not hasattr(pipe, "ring"):
+        pipe.ring = Ring()
+    return pipe.ring.splice(sock.fileno(), pipe.sink, size)
+
+
+MOVES = {"splice": by_splice, "sendfile": by_sendfile, "ring": by_ring}
+
+
+class Reader:
+    """Reads by splice; where `falls_back`, by recv() from the first refusal on, as Go does, or after each, where it `mixes`."""
+
+    def __init__(self, sock, move="splice", blocks=True, falls_back=False, mixes=False):
+        self.sock, self.move, self.blocks = sock, MOVES[move], blocks
+        self.falls_back, self.mixes = falls_back, mixes
+        self.refused = self.taken = 0
+        self.pipe = Pipe()
+        sock.setblocking(blocks)
+
+    def wait(self):
+        import select
+
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        poll.poll(PATIENCE * 1000)
+
+    def some(self, most):
+        while True:
+            if not self.refused or self.mixes:
+                try:
+                    return self.pipe.take(self.move(self.sock, self.pipe, most))
+                except BlockingIOError:
+                    self.wait()
+                    continue
+                except OSError as error:
+                    if error.errno not in REFUSALS or not self.falls_back:
+                        raise
+                    self.refused += 1
+            try:
+                return patiently(self.sock.recv, most) if self.blocks else self.sock.recv(most)
+            except BlockingIOError:
+                self.wait()
+
+    def read(self, size):
+        data = bytearray()
+        turn = 0
+        while len(data) < size:
+            turn += 1
+            if self.mixes and turn % 2:
+                try:
+                    part = self.sock.recv(min(size - len(data), 5000))
+                except BlockingIOError:
+                    self.wait()
+                    continue
+            else:
+                part = self.some(min(size - len(data), 1 << 15))
+            if not part:
+                break
             data += part
-    os.close(source)
-    os.close(sink)
-    return bytes(data)
+            self.taken = len(data)
+        self.pipe.close()
+        return bytes(data)
 
 
-def send_pieces(sock, size, piece=3000):
-    for at in range(0, size, piece):
+def send_pieces(sock, size, piece=3000, start=0):
+    sock.settimeout(PATIENCE)
+    for at in range(start, size, piece):
         sock.sendall(NOISE[at : min(at + piece, size)])
 
 
-def from_the_first(size=300000):
-    """The other direction is read by recv."""
-    client, server = pair()
-    reader = Thread(spliced, server, size)
-    sender = Thread(send_pieces, client, size)
-    equal(reader.end(), NOISE[:size], "spliced")
-    sender.end()
-    answer = Thread(send_pieces, server, size)
+def converse(client, reader, size):
+    """One direction by splice, then the other by recv."""
+    reading = Thread(reader.read, size)
+    # At first each waits until it was read, for only then the next may be redirected.
+    for at in range(0, 5000, 100):
+        client.sendall(NOISE[at : at + 100])
+        while reader.taken < at + 100 and reading.is_alive():
+            time.sleep(0.001)
+    sending = Thread(send_pieces, client, size, 3000, 5000)
+    equal(reading.end(), NOISE[:size], "spliced")
+    sending.end()
+    reader.sock.settimeout(PATIENCE)
+    answer = Thread(send_pieces, reader.sock, size)
     equal(receive(client, size), NOISE[:size], "answer")
     answer.end()
+
+
+def from_the_first(move="splice", blocks="blocks", size=300000):
+    """It knows no other way to read."""
+    client, server = pair()
+    converse(client, Reader(server, move, blocks == "blocks"), size)
     return {}
 
 
-def after_a_header(size=300000):
-    """It has received, and redirected bytes with it; what is sent once it splices goes by TCP."""
+def asleep(move="splice", size=300000):
+    """It sleeps in the splice when the first byte comes."""
+    client, server = pair()
+    reader = Reader(server, move)
+    reading = Thread(reader.read, size)
+    reading.join(0.5)
+    send_pieces(client, size)
+    equal(reading.end(), NOISE[:size], "spliced")
+    return {}
+
+
+def after_a_header(move="splice", blocks="blocks", mixes="", size=300000):
+    """It has received, and redirected bytes with it."""
     client, server = pair()
     exchange(client, server)
-    reader = Thread(spliced, server, size)
-    reader.join(0.5)
-    sender = Thread(send_pieces, client, size)
-    equal(reader.end(), NOISE[:size], "spliced")
-    sender.end()
+    reader = Reader(server, move, blocks == "blocks", falls_back=True, mixes=mixes == "mixes")
+    converse(client, reader, size)
+    return {"refused": reader.refused}
+
+
+def several(size=300000):
+    """One thread receives and one splices: each byte comes to one of them."""
+    client, server = pair()
+    exchange(client, server)
+    found = [bytearray(), bytearray()]
+    reader = Reader(server, blocks=False, falls_back=True, mixes=False)
+    done = threading.Event()
+
+    def splice_some():
+        while not done.is_set():
+            reader.refused = 0
+            reader.wait = lambda: done.wait(0.001) and exit_thread()
+            try:
+                found[0] += reader.some(1 << 14)
+            except SystemExit:
+                return
+            count()
+
+    def exit_thread():
+        raise SystemExit
+
+    def receive_some():
+        while not done.is_set():
+            try:
+                found[1] += server.recv(1 << 14)
+            except BlockingIOError:
+                done.wait(0.001)
+            count()
+
+    def count():
+        if len(found[0]) + len(found[1]) >= size:
+            done.set()
+
+    threads = [Thread(splice_some), Thread(receive_some)]
+    send_pieces(client, size)
+    for thread in threads:
+        thread.end()
+    equal(sorted(found[0] + found[1]), sorted(NOISE[:size]), "bytes")
+    return {}
+
+
+def forked(size=300000):
+    """A parent that receives has a child that splices."""
+    client, server = pair()
+    exchange(client, server)
+
+    def child():
+        equal(Reader(server, falls_back=True).read(size), NOISE[:size], "spliced")
+
+    pid = fork(child)
+    send_pieces(client, size)
+    join(pid)
+    exchange(client, server)
+    return {}
+
+
+def passed(size=300000):
+    """The one that accepts passes the socket on to one that only splices."""
+    client, server = pair()
+    ours, theirs = socket.socketpair()
+
+    def child():
+        _, messages, _, _ = theirs.recvmsg(1, 100)
+        sock = socket.socket(fileno=array.array("i", messages[0][2][:4])[0])
+        equal(Reader(sock).read(size), NOISE[:size], "spliced")
+
+    pid = fork(child)
+    ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [server.fileno()]))])
+    server.close()
+    send_pieces(client, size)
+    join(pid)
+    return {}
+
+
+def named(name):
+    """The error that a program of that name is given."""
+    LIBC.prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
+    client, server = pair()
+    exchange(client, server)
+    try:
+        by_splice(server, Pipe(), 100)
+    except OSError as error:
+        return {"error": error.errno}
+    return {"error": 0}
+
+
+def left(falls_back="", size=100000):
+    """It is redirected to; meanwhile it has left the bypass, and its splice is TCP's again, or not."""
+    client, server = pair()
+    exchange(client, server)
+    report_line()
+    exchange(client, server)
+    reader = Reader(server, falls_back=falls_back == "falls_back")
+    converse(client, reader, size)
+    return {"refused": reader.refused}
+
+
+def reset_unread(size=20000):
+    """After a reset, what was redirected before is read, but not by splice."""
+    client, server = pair()
+    exchange(client, server)
+    client.sendall(NOISE[:size])
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+    threading.Event().wait(0.3)
+    reader = Reader(server, falls_back=True)
+    equal(reader.read(size), NOISE[:size], "rest")
+    return {"refused": reader.refused}
+
+
+def elsewhere(size=100000):
+    """Sockets of another cgroup are none of ours."""
+    leave_cgroup()
+    client, server = pair()
+    exchange(client, server)
+    converse(client, Reader(server), size)
+    return {}
+
+
+def adopted(wait, size=200000):
+    """Open before the attach: it has spliced by then (`early`), sleeps in a splice meanwhile (`asleep`), or goes over to it later."""
+    client, server = pair()
+    reader = Reader(server, falls_back=wait == "late")
+    if wait == "early":
+        reading = Thread(reader.read, 5000)
+        send_pieces(client, 5000)
+        equal(reading.end(), NOISE[:5000], "before")
+        reader = Reader(server)
+    elif wait == "late":
+        exchange(client, server)
+    if wait == "asleep":
+        reading = Thread(reader.read, 5000)
+        reading.join(0.5)
+    report_line()
+    if wait == "asleep":
+        send_pieces(client, 5000)
+        equal(reading.end(), NOISE[:5000], "asleep")
+        reader = Reader(server)
+    if wait == "late":
+        for _ in range(30):
+            exchange(client, server, 10)
+            threading.Event().wait(0.1)
+    converse(client, reader, size)
+    return {"refused": reader.refused}
+
+
+def relayed(falls_back="falls_back", early="early", size=2000000):
+    """A proxy that splices each way between two connections; each end sends, ends its direction and reads to the end."""
+    size = int(size)
+    front, back = listen(), listen()
+    client = connect(front.getsockname()[1])
+    inside, _ = front.accept()
+    outside = connect(back.getsockname()[1])
+    server, _ = back.accept()
+    for sock in (inside, outside, server):
+        sock.settimeout(PATIENCE)
+
+    def carry(source, sink):
+        reader = Reader(source, falls_back=falls_back == "falls_back")
+        while data := reader.some(1 << 16):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+    def speak(sock, seed):
+        stream = Stream()
+        sock.settimeout(PATIENCE)
+        for at in range(0, size, 8000):
+            data = NOISE[(at + seed) % (1 << 20) :][: min(8000, size - at)]
+            stream.add(data)
+            sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        return stream.result()
+
+    def hear(sock):
+        stream = Stream()
+        while data := patiently(sock.recv, 1 << 16):
+            stream.add(data)
+        return stream.result()
+
+    if early != "early":
+        for writer, reader in ((client, inside), (inside, outside), (outside, server), (server, outside), (inside, client)):
+            for _ in range(20):
+                if (writer, reader) != (inside, outside):
+                    writer.sendall(b"x" * 100)
+                    equal(receive(reader, 100), b"x" * 100, "header")
+    carriers = [Thread(carry, inside, outside), Thread(carry, outside, inside)]
+    hearing = [Thread(hear, server), Thread(hear, client)]
+    speaking = [Thread(speak, client, 0), Thread(speak, server, 77)]
+    for thread in carriers + speaking:
+        thread.end(60)
+    equal([one.end() for one in hearing], [one.value for one in speaking], "streams")
     return {}
 
 

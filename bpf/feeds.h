@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What became of a reader, for splice(2) sees nothing of what was redirected: either it is
+ * redirected to, and a splice from it is refused (splice.h), or its program has spliced before, and
+ * nothing is redirected to it. Who puts the key in first decides, and the insert is atomic, so
+ * neither side has to look twice. One pair of maps for all instances of a host: the script pins
+ * them in _splice.
+ */
+#ifndef SOCKET_BYPASS_FEEDS_H
+#define SOCKET_BYPASS_FEEDS_H
+
+#include "kernel.h"
+
+#ifndef MAX_FEEDS
+#define MAX_FEEDS 65536 /* the host script gives it its real size */
+#endif
+#define MAX_PAST 8192
+
+#define COOKIE_BITS 48 /* the kernel counts up from 1 */
+#define COOKIE_MASK ((1ULL << COOKIE_BITS) - 1)
+
+/* The key of `feeds` that no socket has: it is there while a way in is attached. */
+#define GUARDED 0ULL
+
+enum feed {
+	FEED_NONE,
+	FEED_REDIRECTED,
+	FEED_SPLICED,
+};
+
+#ifndef ONLY_SOCKETS
+
+struct { /* by the kernel's cookie of an enrolled socket */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_FEEDS);
+	__type(key, __u64);
+	__type(value, __u64);
+} feeds SEC(".maps");
+
+/*
+ * Of sockets that are not enrolled: by cookie those that a reset has left with redirected bytes,
+ * and by address those that were spliced from, for adopt. A new socket at such an address stays on
+ * TCP, no more.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_PAST);
+	__type(key, __u64);
+	__type(value, __u64);
+} past SEC(".maps");
+
+static __always_inline __u64 get_feed(void *map, __u64 cookie)
+{
+	__u64 *found = bpf_map_lookup_elem(map, &cookie);
+
+	return found ? *found : FEED_NONE;
+}
+
+/* What was there before, or `wanted`; FEED_NONE where there is no room. */
+static __always_inline __u64 claim_feed(__u64 cookie, __u64 wanted)
+{
+	__u64 found = get_feed(&feeds, cookie);
+
+	if (found)
+		return found;
+	if (!bpf_map_update_elem(&feeds, &cookie, &wanted, BPF_NOEXIST))
+		return wanted;
+	return get_feed(&feeds, cookie);
+}
+
+#endif
+
+#endif

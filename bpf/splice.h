@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The splice guard: asked when a file is read, and answers how a splice from a socket goes on. A
+ * program that is refused one takes recv() instead, as it does for files that cannot be spliced; a
+ * socket that is spliced from before anything was redirected to it stays on TCP. The same in three
+ * objects, for three ways into the kernel; the host script tries them.
+ */
+#ifndef SOCKET_BYPASS_SPLICE_H
+#define SOCKET_BYPASS_SPLICE_H
+
+#include "feeds.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define PF_IO_WORKER 0x10
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define MAY_READ 4
+#define IORING_OP_SPLICE 30
+#define EINVAL 22
+#define ENOSYS 38
+#define MAX_STORAGES 8
+#define MAX_PROGRAMS 1024
+#define USER_DATA_FLAGS 7ULL /* as in ends.h */
+#define X32 0x40000000
+#define HAPROXY 0x0079786f72706168ULL /* "haproxy" and its NUL */
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct pt_regs___x86 {
+	unsigned long si;
+	unsigned long di;
+	unsigned long orig_ax;
+};
+
+struct pt_regs___arm64 {
+	__u64 regs[31];
+	int syscallno;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct___splice {
+	struct fdtable *fdt;
+};
+
+struct task_struct___splice {
+	struct task_struct___splice *group_leader;
+	char comm[16];
+	void *worker_private;
+	__u32 flags;
+	struct files_struct___splice *files;
+};
+
+struct inode___splice {
+	unsigned short i_mode;
+};
+
+struct file___splice {
+	struct inode___splice *f_inode;
+	void *private_data;
+};
+
+struct sock___splice {
+	__u16 sk_protocol;
+};
+
+struct io_wq_work {
+	int unused;
+};
+
+struct io_worker {
+	struct io_wq_work *cur_work;
+};
+
+struct io_kiocb___splice {
+	struct io_wq_work work;
+	__u8 opcode;
+};
+
+#pragma clang attribute pop
+
+struct program {
+	char name[16] __attribute__((aligned(8)));
+};
+
+struct acts {
+	__u64 kept; /* sockets that stay on TCP because it splices from them */
+	__u64 refused; /* splices */
+};
+
+struct { /* by the name of the program that splices */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_PROGRAMS);
+	__type(key, struct program);
+	__type(value, struct acts);
+} programs SEC(".maps");
+
+static __always_inline struct task_struct___splice *get_task(void)
+{
+	return (void *)bpf_get_current_task_btf();
+}
+
+/* Of the process: threads may have names of their own, as those of io_uring have. */
+static __always_inline void get_program(struct program *program)
+{
+	struct task_struct___splice *task = get_task();
+
+	__builtin_memset(program, 0, sizeof(*program));
+	BPF_CORE_READ_STR_INTO(&program->name, task, group_leader, comm);
+}
+
+SUBPROGRAM void count_act(const struct program *program, bool is_refused)
+{
+	struct acts none = {}, *found = bpf_map_lookup_elem(&programs, program);
+
+	if (!found) {
+		bpf_map_update_elem(&programs, program, &none, BPF_NOEXIST);
+		found = bpf_map_lookup_elem(&programs, program);
+	}
+	if (found)
+		__sync_fetch_and_add(is_refused ? &found->refused : &found->kept, 1);
+}
+
+/*
+ * EINVAL is what splice() says of a file that cannot be spliced. HAProxy from 3.3 on goes over to
+ * recv() at ENOSYS only, and earlier ones do at either.
+ */
+static __always_inline int get_error(const struct program *program)
+{
+	return *(const __u64 *)program->name == HAPROXY ? -ENOSYS : -EINVAL;
+}
+
+static __always_inline bool is_in_a_sockmap(__u64 sk)
+{
+	__u64 data = (__u64)LOAD(struct sock, sk, sk_user_data) & ~USER_DATA_FLAGS;
+
+	return data && (__u64)LOAD(struct sk_psock, data, sk) == sk;
+}
+
+/*
+ * In one of ours: only there something will tell when it closes. As find_state() of ends.h does,
+ * for all generations.
+ */
+SUBPROGRAM bool is_enrolled(__u64 sk, __u64 cookie)
+{
+	struct bpf_local_storage *storage;
+	struct hlist_node *node = 0;
+	int i;
+
+	if (!is_in_a_sockmap(sk))
+		return false;
+	storage = LOAD(struct sock, sk, sk_bpf_storage);
+	if (storage)
+		node = LOAD(struct bpf_local_storage, storage, list.first);
+	for (i = 0; i < MAX_STORAGES && node; i++) {
+		struct bpf_local_storage_elem *elem =
+			(void *)node - bpf_core_field_offset(struct bpf_local_storage_elem, snode);
+		__u64 own[2] = {}; /* struct end */
+
+		if (bpf_probe_read_kernel(
+			    own, sizeof(own),
+			    (void *)elem +
+				    bpf_core_field_offset(struct bpf_local_storage_elem, sdata) +
+				    bpf_core_field_offset(struct bpf_local_storage_data, data)))
+			return false;
+		if (own[1] == sk && !((own[0] ^ cookie) & COOKIE_MASK))
+			return true;
+		node = LOAD(struct hlist_node, node, next);
+	}
+	return false;
+}
+
+/* FEED_REDIRECTED when a splice from it must not go on. */
+SUBPROGRAM __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
+{
+	__u64 feed = get_feed(&feeds, cookie), spliced = FEED_SPLICED;
+
+	if (cookie && feed)
+		return feed;
+	if (cookie && get_feed(&past, cookie) == FEED_REDIRECTED)
+		return FEED_REDIRECTED;
+	if (!get_feed(&past, sk))
+		bpf_map_update_elem(&past, &sk, &spliced, BPF_ANY);
+	if (!cookie || !is_enrolled(sk, cookie))
+		return FEED_NONE;
+	feed = claim_feed(cookie, FEED_SPLICED);
+	*is_new = feed == FEED_SPLICED;
+	return feed;
+}
+
+static __always_inline bool is_tcp(__u64 sk)
+{
+	__u16 family = LOAD(struct sock, sk, __sk_common.skc_family);
+
+	return (family == AF_INET || family == AF_INET6) &&
+	       LOAD(struct sock___splice, sk, sk_protocol) == IPPROTO_TCP;
+}
+
+/* A splice from this file begins: 0, or the error that ends it. */
+SUBPROGRAM int judge_splice(__u64 file)
+{
+	__u64 socket = (__u64)LOAD(struct file___splice, file, private_data);
+	__u64 sk = (__u64)LOAD(struct socket, socket, sk), cookie, feed;
+	struct program program;
+	bool is_new = false;
+
+	if (!sk || !is_tcp(sk))
+		return 0;
+	/* 0: nobody has asked for one, so it was never enrolled. */
+	cookie = LOAD(struct sock, sk, __sk_common.skc_cookie.counter);
+	feed = decide(sk, cookie, &is_new);
+	if (feed != FEED_REDIRECTED && !is_new)
+		return 0;
+	get_program(&program);
+	count_act(&program, feed == FEED_REDIRECTED);
+	return feed == FEED_REDIRECTED ? get_error(&program) : 0;
+}
+
+#endif
