@@ -300,6 +300,7 @@ SUBPROGRAM bool enrol(struct tcp_sock *tp, const struct end *own_end, const stru
 	}
 	__builtin_memset(own, 0, sizeof(*own));
 	own->own = *own_end;
+	own->layout = LAYOUT;
 	own->peer = *peer;
 	own->mode = MODE_SPILL;
 	own->flags = flags | FLAG_ADOPTED;

@@ -15,9 +15,16 @@
 #define MAX_FEEDS 65536 /* the host script gives it its real size */
 #endif
 #define MAX_PAST 8192
+#define MAX_SPLICERS 16384
 
 #define COOKIE_BITS 48 /* the kernel counts up from 1 */
 #define COOKIE_MASK ((1ULL << COOKIE_BITS) - 1)
+
+/*
+ * The third word of what is kept with each enrolled socket, until it closes. Earlier versions have
+ * there what is never this, and nothing of theirs removes a key from `feeds`.
+ */
+#define LAYOUT 0x736f636b62797031ULL
 
 /* The key of `feeds` that no socket has: it is there while a way in is attached. */
 #define GUARDED 0ULL
@@ -39,9 +46,8 @@ struct { /* by the kernel's cookie of an enrolled socket */
 } feeds SEC(".maps");
 
 /*
- * Of sockets that are not enrolled: by cookie those that a reset has left with redirected bytes,
- * and by address those that were spliced from, for adopt. A new socket at such an address stays on
- * TCP, no more.
+ * By cookie: sockets that a reset has left with redirected bytes, which are no longer in `feeds`,
+ * and those that were spliced from when it was full.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -50,6 +56,17 @@ struct {
 	__type(value, __u64);
 } past SEC(".maps");
 
+/*
+ * By address: sockets that were spliced from and are not enrolled, for adopt. A new socket at such
+ * an address stays on TCP, no more.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_SPLICERS);
+	__type(key, __u64);
+	__type(value, __u64);
+} splicers SEC(".maps");
+
 static __always_inline __u64 get_feed(void *map, __u64 cookie)
 {
 	__u64 *found = bpf_map_lookup_elem(map, &cookie);
@@ -57,7 +74,7 @@ static __always_inline __u64 get_feed(void *map, __u64 cookie)
 	return found ? *found : FEED_NONE;
 }
 
-/* What was there before, or `wanted`; FEED_NONE where there is no room. */
+/* What is there, or else `wanted` from here on; FEED_NONE where there is no room. */
 static __always_inline __u64 claim_feed(__u64 cookie, __u64 wanted)
 {
 	__u64 found = get_feed(&feeds, cookie);
@@ -67,6 +84,14 @@ static __always_inline __u64 claim_feed(__u64 cookie, __u64 wanted)
 	if (!bpf_map_update_elem(&feeds, &cookie, &wanted, BPF_NOEXIST))
 		return wanted;
 	return get_feed(&feeds, cookie);
+}
+
+/* Nothing is redirected to it any more, nor unread: a splice from it is TCP's again. */
+static __always_inline void forget_feed(__u64 cookie)
+{
+	cookie &= COOKIE_MASK;
+	if (get_feed(&feeds, cookie))
+		bpf_map_delete_elem(&feeds, &cookie);
 }
 
 #endif

@@ -95,14 +95,6 @@ SUBPROGRAM void set_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
 		shorten_timer(ctx, own);
 }
 
-/* Nothing is redirected to it any more, nor unread: a splice from it is TCP's again. */
-static __always_inline void forget_feed(__u64 cookie)
-{
-	cookie &= COOKIE_MASK;
-	if (get_feed(&feeds, cookie))
-		bpf_map_delete_elem(&feeds, &cookie);
-}
-
 static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	int none = 0;

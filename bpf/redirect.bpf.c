@@ -191,9 +191,24 @@ static __always_inline bool is_too_early_for_splice(const struct socket_state *o
 /* What the reader is from here on. A splice from an adopted socket may have been before it was enrolled. */
 SUBPROGRAM __u64 claim_reader(const struct socket_state *own)
 {
-	if ((own->flags & FLAG_ADOPTED) && get_feed(&past, own->peer.sock))
+	__u64 cookie = own->peer.cookie & COOKIE_MASK, feed, barrier = 0;
+
+	if ((own->flags & FLAG_ADOPTED) && get_feed(&splicers, own->peer.sock))
 		return FEED_SPLICED;
-	return claim_feed(own->peer.cookie & COOKIE_MASK, FEED_REDIRECTED);
+	feed = claim_feed(cookie, FEED_REDIRECTED);
+	if (!feed)
+		count(COUNT_REFUSED_FULL);
+	if (feed != FEED_REDIRECTED)
+		return feed;
+	__sync_fetch_and_add(&barrier, 1);
+	if (get_feed(&past, cookie) == FEED_SPLICED) {
+		forget_feed(cookie);
+		return FEED_SPLICED;
+	}
+	if (GET(&own->peer, layout))
+		return FEED_REDIRECTED;
+	forget_feed(cookie); /* it has closed meanwhile */
+	return FEED_NONE;
 }
 
 SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)

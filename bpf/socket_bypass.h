@@ -101,6 +101,7 @@ enum knob {
 	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message; DRAIN_GENTLY: when its reader's queue is empty */
 	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
 	KNOB_QUEUE_BYTES, /* that one reader may hold, MESSAGE_BYTES for each message with them, before its sender goes by TCP; 0: QUEUE_BYTES */
+	KNOB_RESERVED, /* that of earlier versions meant something else */
 	KNOB_REFRESH, /* seconds after which each direction sends a message by TCP; 0: REFRESH_JIFFIES */
 	KNOBS,
 };
@@ -118,7 +119,7 @@ enum counter {
 	COUNT_GONE, /* sockets that left the map before they closed */
 	COUNT_UNPAIRED, /* sockets that never found their peer */
 	COUNT_REFUSED_BUSY, /* another sockmap has the socket */
-	COUNT_REFUSED_FULL, /* `sockets`, `claims` or `peers` is full */
+	COUNT_REFUSED_FULL, /* `sockets`, `claims`, `peers` or `feeds` is full */
 	COUNT_REFUSED_OTHER, /* ULP, MPTCP, TCP_REPAIR, kernel socket, or the kernel said no */
 	COUNT_REDIRECT_FAILED,
 	COUNT_SHORT_SKIPPED, /* services whose connections are too short to gain */
@@ -179,6 +180,7 @@ enum mode {
 
 struct socket_state {
 	struct end own;
+	__u64 layout; /* LAYOUT; 0: the socket has closed */
 	struct end peer; /* cookie 0: not known */
 	struct claim claim; /* of an active end */
 	__u16 mode;

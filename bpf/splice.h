@@ -13,6 +13,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define TCP_CLOSE 7
 #define PF_IO_WORKER 0x10
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
@@ -29,6 +30,8 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pt_regs___x86 {
+	unsigned long bx;
+	unsigned long cx;
 	unsigned long si;
 	unsigned long di;
 	unsigned long orig_ax;
@@ -52,6 +55,7 @@ struct task_struct___splice {
 	struct task_struct___splice *group_leader;
 	char comm[16];
 	void *worker_private;
+	void *io_uring;
 	__u32 flags;
 	struct files_struct___splice *files;
 };
@@ -67,6 +71,12 @@ struct file___splice {
 
 struct sock___splice {
 	__u16 sk_protocol;
+};
+
+struct state_words { /* how struct socket_state begins */
+	__u64 cookie;
+	__u64 sock;
+	__u64 layout;
 };
 
 struct io_wq_work {
@@ -103,6 +113,19 @@ struct { /* by the name of the program that splices */
 static __always_inline struct task_struct___splice *get_task(void)
 {
 	return (void *)bpf_get_current_task_btf();
+}
+
+/* Of this task; 0 where there is none. */
+static __always_inline struct file___splice *get_file(__u32 descriptor)
+{
+	struct files_struct___splice *files = get_task()->files;
+	struct fdtable *table = LOAD(struct files_struct___splice, files, fdt);
+	struct file___splice *file = 0;
+
+	if (descriptor < LOAD(struct fdtable, table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file),
+				      LOAD(struct fdtable, table, fd) + descriptor);
+	return file;
 }
 
 /* Of the process: threads may have names of their own, as those of io_uring have. */
@@ -143,52 +166,72 @@ static __always_inline bool is_in_a_sockmap(__u64 sk)
 }
 
 /*
- * In one of ours: only there something will tell when it closes. As find_state() of ends.h does,
- * for all generations.
+ * Where what is kept with the socket lies, when it is in a map of ours and open: only then
+ * something will tell when it closes. As find_state() of ends.h does, for all generations.
  */
-SUBPROGRAM bool is_enrolled(__u64 sk, __u64 cookie)
+SUBPROGRAM __u64 find_open(__u64 sk, __u64 cookie)
 {
 	struct bpf_local_storage *storage;
 	struct hlist_node *node = 0;
 	int i;
 
 	if (!is_in_a_sockmap(sk))
-		return false;
+		return 0;
 	storage = LOAD(struct sock, sk, sk_bpf_storage);
 	if (storage)
 		node = LOAD(struct bpf_local_storage, storage, list.first);
 	for (i = 0; i < MAX_STORAGES && node; i++) {
 		struct bpf_local_storage_elem *elem =
 			(void *)node - bpf_core_field_offset(struct bpf_local_storage_elem, snode);
-		__u64 own[2] = {}; /* struct end */
+		struct state_words words = {};
+		void *found = (void *)elem +
+			      bpf_core_field_offset(struct bpf_local_storage_elem, sdata) +
+			      bpf_core_field_offset(struct bpf_local_storage_data, data);
 
-		if (bpf_probe_read_kernel(
-			    own, sizeof(own),
-			    (void *)elem +
-				    bpf_core_field_offset(struct bpf_local_storage_elem, sdata) +
-				    bpf_core_field_offset(struct bpf_local_storage_data, data)))
-			return false;
-		if (own[1] == sk && !((own[0] ^ cookie) & COOKIE_MASK))
-			return true;
+		if (bpf_probe_read_kernel(&words, sizeof(words), found))
+			return 0;
+		if (words.sock == sk && words.layout == LAYOUT &&
+		    !((words.cookie ^ cookie) & COOKIE_MASK))
+			return (__u64)found;
 		node = LOAD(struct hlist_node, node, next);
 	}
-	return false;
+	return 0;
+}
+
+static __always_inline bool has_closed(__u64 state)
+{
+	struct state_words words = {};
+
+	bpf_probe_read_kernel(&words, sizeof(words), (void *)state);
+	return words.layout != LAYOUT;
 }
 
 /* FEED_REDIRECTED when a splice from it must not go on. */
 SUBPROGRAM __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
 {
-	__u64 feed = get_feed(&feeds, cookie), spliced = FEED_SPLICED;
+	__u64 feed = get_feed(&feeds, cookie), spliced = FEED_SPLICED, state, barrier = 0;
 
 	if (cookie && feed)
 		return feed;
 	if (cookie && get_feed(&past, cookie) == FEED_REDIRECTED)
 		return FEED_REDIRECTED;
-	if (!get_feed(&past, sk))
-		bpf_map_update_elem(&past, &sk, &spliced, BPF_ANY);
-	if (!cookie || !is_enrolled(sk, cookie))
+	if (!get_feed(&splicers, sk))
+		bpf_map_update_elem(&splicers, &sk, &spliced, BPF_ANY);
+	state = cookie ? find_open(sk, cookie) : 0;
+	if (!state)
 		return FEED_NONE;
 	feed = claim_feed(cookie, FEED_SPLICED);
+	if (!feed) {
+		/* No room. Its sender looks here after it has claimed: one of us sees the other. */
+		bpf_map_update_elem(&past, &cookie, &spliced, BPF_ANY);
+		__sync_fetch_and_add(&barrier, 1);
+		return get_feed(&feeds, cookie);
+	}
+	__sync_fetch_and_add(&barrier, 1);
+	if (feed == FEED_SPLICED && has_closed(state)) {
+		bpf_map_delete_elem(&feeds, &cookie);
+		return FEED_NONE;
+	}
 	*is_new = feed == FEED_SPLICED;
 	return feed;
 }
@@ -217,7 +260,9 @@ SUBPROGRAM int judge_splice(__u64 file)
 	if (feed != FEED_REDIRECTED && !is_new)
 		return 0;
 	get_program(&program);
-	count_act(&program, feed == FEED_REDIRECTED);
+	/* The probe, which tries it, is not connected. */
+	if (LOAD(struct sock, sk, __sk_common.skc_state) != TCP_CLOSE)
+		count_act(&program, feed == FEED_REDIRECTED);
 	return feed == FEED_REDIRECTED ? get_error(&program) : 0;
 }
 

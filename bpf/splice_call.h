@@ -10,14 +10,11 @@
 
 static __always_inline int judge_call(__u32 descriptor, int before)
 {
-	struct files_struct___splice *files = get_task()->files;
-	struct fdtable *table = LOAD(struct files_struct___splice, files, fdt);
-	struct file___splice *file = 0;
+	struct file___splice *file = before ? 0 : get_file(descriptor);
 	struct inode___splice *inode;
 
-	if (before || descriptor >= LOAD(struct fdtable, table, max_fds))
+	if (!file)
 		return before;
-	bpf_probe_read_kernel(&file, sizeof(file), LOAD(struct fdtable, table, fd) + descriptor);
 	inode = LOAD(struct file___splice, file, f_inode);
 	if ((LOAD(struct inode___splice, inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;

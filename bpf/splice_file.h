@@ -12,13 +12,16 @@
  * splice(2), and sendfile(2) into a pipe; of 32-bit programs too, for no number here is that of a
  * call that reads a socket in another way.
  */
-static __always_inline bool is_splice_call(__u64 number, bool is_x86)
+static __always_inline bool is_splice(__u64 number, bool is_x86)
 {
-	number &= ~(__u64)X32;
 	if (is_x86)
-		return number == 275 || number == 40 || number == 313 || number == 187 ||
-		       number == 239;
-	return number == 76 || number == 71 || number == 340 || number == 187 || number == 239;
+		return number == 275 || number == 313;
+	return number == 76 || number == 340;
+}
+
+static __always_inline bool is_sendfile(__u64 number, bool is_x86)
+{
+	return number == (is_x86 ? 40 : 71) || number == 187 || number == 239;
 }
 
 /* io_uring splices in a worker. */
@@ -34,24 +37,46 @@ static __always_inline bool is_worker_splicing(struct task_struct___splice *task
 	return LOAD(struct io_kiocb___splice, request, opcode) == IORING_OP_SPLICE;
 }
 
-static __always_inline bool is_splicing(void)
+/* Whether the call that this thread is in splices from the file. */
+static __always_inline bool is_spliced_by_call(__u64 file, __u64 number, bool is_x86,
+					       __u32 splice_source, __u32 sendfile_source)
 {
 	struct task_struct___splice *task = get_task();
-	void *regs;
+
+	if (!is_splice(number, is_x86) && !is_sendfile(number, is_x86))
+		return false;
+	/* A read that was submitted to io_uring may be run at the end of any call. */
+	if (!bpf_core_field_exists(task->io_uring) || !task->io_uring)
+		return true;
+	return file == (__u64)get_file(is_splice(number, is_x86) ? splice_source : sendfile_source);
+}
+
+static __always_inline bool is_splicing(__u64 file)
+{
+	struct task_struct___splice *task = get_task();
+	struct pt_regs___x86 *x86;
+	struct pt_regs___arm64 *arm64;
+	__u64 number;
 
 	if (task->flags & PF_IO_WORKER)
 		return is_worker_splicing(task);
-	regs = (void *)bpf_task_pt_regs((void *)task);
-	if (bpf_core_field_exists(((struct pt_regs___x86 *)regs)->orig_ax))
-		return is_splice_call(((struct pt_regs___x86 *)regs)->orig_ax, true);
-	return is_splice_call((__u32)((struct pt_regs___arm64 *)regs)->syscallno, false);
+	x86 = (void *)bpf_task_pt_regs((void *)task);
+	if (bpf_core_field_exists(x86->orig_ax)) {
+		number = x86->orig_ax & ~(__u64)X32;
+		if (number == 275 || number == 40)
+			return is_spliced_by_call(file, number, true, x86->di, x86->si);
+		return is_spliced_by_call(file, number, true, x86->bx, x86->cx);
+	}
+	arm64 = (void *)x86;
+	return is_spliced_by_call(file, (__u32)arm64->syscallno, false, arm64->regs[0],
+				  arm64->regs[1]);
 }
 
 /* `before` is what those who were asked before have said. */
 static __always_inline int judge_permission(const struct file___splice *file, int mask, int before)
 {
 	if (before || !(mask & MAY_READ) || (file->f_inode->i_mode & S_IFMT) != S_IFSOCK ||
-	    !is_splicing())
+	    !is_splicing((__u64)file))
 		return before;
 	return judge_splice((__u64)file);
 }

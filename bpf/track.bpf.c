@@ -163,6 +163,7 @@ static __always_inline struct socket_state *keep_state(struct bpf_sock_ops *ctx,
 	__builtin_memset(own, 0, sizeof(*own));
 	own->own.cookie = cookie;
 	own->own.sock = (__u64)sk;
+	own->layout = LAYOUT;
 	own->refreshed = bpf_jiffies64();
 	own->disconnects = get_disconnects(own);
 	return own;
@@ -332,18 +333,26 @@ static __always_inline void close_feed(struct bpf_sock_ops *ctx)
 
 static __always_inline void on_state(struct bpf_sock_ops *ctx)
 {
-	struct socket_state *own;
+	struct socket_state *own = get_state(ctx);
+	__u32 state = ctx->args[1];
+	__u64 barrier = 0;
 
-	if (ctx->args[1] == TCP_CLOSE)
+	barrier_var(
+		state); /* no pointer into the context: the verifier refuses one that was added to */
+	if (state == TCP_CLOSE) {
+		/* Who claims for it looks at this afterwards. */
+		if (own)
+			own->layout = 0;
+		__sync_fetch_and_add(&barrier, 1);
 		close_feed(ctx);
-	own = get_state(ctx);
+	}
 	if (!own)
 		return;
 	if (own->timer)
 		restore_timer(ctx, own);
-	if (ctx->args[1] == TCP_FIN_WAIT1)
+	if (state == TCP_FIN_WAIT1)
 		leave_when_shut(ctx, own);
-	if (ctx->args[1] != TCP_CLOSE)
+	if (state != TCP_CLOSE)
 		return;
 	flush_counts(own);
 	learn_length(own);

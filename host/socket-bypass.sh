@@ -53,7 +53,7 @@ export LC_ALL=C
 export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin}"
 
 map_names='claims counters knobs notes peers policies services sockets state'
-shared_names='feeds past'
+shared_names='feeds past splicers'
 counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages'
 task_names='adopted seen enrolled other_cgroup policy special busy left noted full refused no_callbacks'
 link=/usr/local/sbin/socket-bypass
@@ -435,7 +435,7 @@ put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN: the slot not in u
 		set_knob "$1" 1 $((1 - slot))
 	fi
 	set_knob "$1" 2 "$3"
-	set_knob "$1" 3 "$4"
+	set_knob "$1" 4 "$4"
 	[ "$5" -eq 0 ] || drain_gently "$1"
 	set_knob "$1" 0 "$5"
 }
@@ -468,10 +468,12 @@ is_program() { # FOLDER PIN TYPE: of the maps that are pinned beside it
 	case $out in *"\"type\":\"$3\""*) ;; *) return 1 ;; esac
 	used=${out#*\"map_ids\":[} used=,${used%%]*},
 	for map in "$1/sockets" "$1/maps/state" "$1/maps/knobs" "$S/maps/feeds"; do
+		# That of an earlier version knows nothing of it.
+		[ "$map" != "$S/maps/feeds" ] || [ -e "$1/maps/feeds" ] || continue
 		id_of map "$map"
 		case $used in *",$value,"*) ;; *) return 1 ;; esac
 	done
-	for map in $map_names $shared_names; do
+	for map in $map_names; do
 		[ -e "$1/maps/$map" ] || return
 	done
 }
@@ -498,7 +500,12 @@ load_track() { # FOLDER OBJECT: pinned aside with its maps and renamed, the prog
 		# A preflight looks before they are made.
 		[ ! -e "$S/maps/$map" ] || set -- "$@" map name "$map" pinned "$S/maps/$map"
 	done
-	must prog load "$object" "$folder/track-new" type sockops "$@" pinmaps "$folder/maps-new"
+	if ! bpf prog load "$object" "$folder/track-new" type sockops "$@" pinmaps "$folder/maps-new"; then
+		# That of an earlier version: at boot, where an upgrade has stopped half-way.
+		case $out in *"find map '"*) ;; *) err "bpftool prog load $folder/track-new: expected it to work, found: $(explain)" ;; esac
+		ignore rm -rf "$folder/maps-new"
+		must prog load "$object" "$folder/track-new" type sockops map name sockets pinned "$folder/sockets" map name claims pinned "$folder/claims" pinmaps "$folder/maps-new"
+	fi
 	ensure mv -T "$folder/maps-new" "$folder/maps"
 	ensure mv -T "$folder/track-new" "$folder/track"
 }
@@ -507,7 +514,7 @@ load_beside() { # FOLDER load|loadall OBJECT PIN WORD...: on the maps that are p
 	folder=$1 how=$2 object=$3 pin=$4
 	shift 4
 	for map in $map_names $shared_names; do
-		set -- "$@" map name "$map" pinned "$folder/maps/$map"
+		[ ! -e "$folder/maps/$map" ] || set -- "$@" map name "$map" pinned "$folder/maps/$map"
 	done
 	bpf prog "$how" "$object" "$pin" "$@"
 }
@@ -529,6 +536,7 @@ build() { # maps|track|redirect|verdict
 	[ -f "$objects/track.bpf.o" ] || err "$objects: expected the files of the generation, found none; run object install first"
 	[ -n "$shape" ] || err "instance $instance: expected its map sizes, found none; run map create first"
 	make_feeds "${shape% *}"
+	[ "$1" != maps ] || warn_of_feeds "${shape% *}"
 	if ! has_maps "$mine" "${shape% *}" "${shape#* }"; then
 		retire "$mine"
 	elif [ -e "$mine/maps" ] || [ -e "$mine/redirect" ]; then
@@ -573,6 +581,35 @@ splice_objects() {
 #	$S/serving           the way, and the folder of its programs and links
 #	$S/for-I/serving     what instance I has declared
 
+keys_of() { # MAP-PIN: the cookies in it, as hex
+	"$bpftool" -j map dump pinned "$1" 2>/dev/null | awk 'BEGIN { RS = "{" } sub(/^"key":\[/, "") { gsub(/0x|[",]/, ""); print substr($0, 1, 12) }'
+}
+
+# Of sockets that no instance has: a run was killed, or an earlier version took them out. Who is in
+# `sockets` was there before he was in `feeds`, so that one is read first.
+prune_feeds() {
+	[ -e "$S/maps/feeds" ] || return 0
+	{
+		keys_of "$S/maps/feeds"
+		say -
+		for pin in "$B"/*/*/sockets; do
+			[ ! -e "$pin" ] || keys_of "$pin"
+		done
+	} | awk -v map="$S/maps/feeds" '
+		$1 == "-" { there = 1; next }
+		!there { known[$1] = 1; next }
+		{ delete known[$1] }
+		END {
+			delete known["000000000000"]
+			# A key that is not there any more would end the batch.
+			for (cookie in known) {
+				key = cookie "0000"; gsub(/../, "& ", key)
+				print "map update pinned " map " key hex " key "value hex 00 00 00 00 00 00 00 00"
+				print "map delete pinned " map " key hex " key
+			}
+		}' | ignore "$bpftool" batch file -
+}
+
 # The maps that each generation and the guard have in common. Where their pins were removed under a
 # generation that serves, they come back from it.
 make_feeds() { # SOCKETS
@@ -585,7 +622,15 @@ make_feeds() { # SOCKETS
 	done
 	[ -e "$S/maps/feeds" ] || must map create "$S/maps/feeds" type hash key 8 value 8 entries $(($1 < 65536 ? 131072 : 2 * $1)) name feeds flags 1
 	[ -e "$S/maps/past" ] || must map create "$S/maps/past" type lru_hash key 8 value 8 entries 8192 name past
+	[ -e "$S/maps/splicers" ] || must map create "$S/maps/splicers" type lru_hash key 8 value 8 entries 16384 name splicers
 	[ -e "$S/maps/programs" ] || must map create "$S/maps/programs" type lru_hash key 16 value 16 entries 1024 name programs
+}
+
+# It is made once for all instances, for the first of them.
+warn_of_feeds() { # SOCKETS
+	must map show pinned "$S/maps/feeds"
+	room=${out#*\"max_entries\":} room=${room%%[,\}]*}
+	[ "$room" -ge "$1" ] || warn "note: limits.sockets is $1, but the instances of this host have room for $room sockets that are redirected to: what finds none stays on TCP, until all instances have been removed once"
 }
 
 # lsm, fmod_ret or syscall where it is attached, else none
@@ -608,7 +653,7 @@ load_splice_guard() { # FOLDER OBJECT WORD...
 # refused is proof.
 is_splice_refused() { # FEEDS-PIN
 	out=$("$probe" splice "$1" 2>&1)
-	case $out in EINVAL*) ;; *) return 1 ;; esac
+	case $out in EINVAL* | full*) ;; *) return 1 ;; esac
 }
 
 # By trying each, with maps of its own -> $way, $object; where there is none, $reasons.
@@ -640,52 +685,63 @@ find_splice_way() { # FOLDER-TO-TRY-IN FOLDER-OF-OBJECTS
 put_splice_guard() {
 	is_guard_word "$splice_guard" || splice_guard=auto
 	shape=$(kept shape)
+	# The step itself says what is missing.
+	[ -n "$shape" ] || return 0
 	keep splice-guard "$splice_guard"
 	make_feeds "${shape% *}"
 	make_folder "$S/for-$instance"
 	put_link "$S/for-$instance/serving" "$splice_guard"
-	if [ "$splice_guard" = off ]; then
-		settle_splice_guard
-		return
-	fi
+	settle_splice_guard
+	prune_feeds
+	[ "$splice_guard" != off ] || return 0
 	find_probe "$home/$generation"
 	# shellcheck disable=SC2046 # a name each
 	objects=$(cd "$home/$generation" && sha256sum $(splice_objects) 2>/dev/null | sha256sum | sed 's/^\(............\).*/\1/')
 	way=$(splice_way)
 	case " ${SOCKET_BYPASS_SPLICE_WAYS:-lsm fmod_ret syscall} " in
 	*" $way "*)
-		[ "$(readlink "$S/serving")" != "$way $way-$objects" ] || ! is_splice_refused "$S/maps/feeds" || return 0
+		case $(readlink "$S/serving")- in
+		"$way $way-$objects-"*) ! is_splice_refused "$S/maps/feeds" || return 0 ;;
+		esac
 		;;
 	esac
 	cleanup="rm -rf '$S/try'; $cleanup"
 	# All steps in one go ask twice.
 	[ -z "$is_tried" ] || return 0
 	find_splice_way "$S/try" "$home/$generation"
+	former=$(readlink "$S/serving")
 	if [ "$way" = none ]; then
+		# That of another instance, which was sent more, or is of another version, is as good.
+		[ "$(splice_way)" = none ] || ! is_splice_refused "$S/maps/feeds" || return 0
 		[ "$splice_guard" = auto ] || err "spliceGuard: expected a way to protect programs that splice, found none: $reasons; use another kernel, or say auto or off and leave out their ports" 3
 		keep splice-why "$reasons"
 		is_tried=1
 		return
 	fi
-	former=$(readlink "$S/serving")
-	ignore rm -rf "$S/$way-$objects"
+	new=$way-$objects
+	# What is attached does not refuse, so it goes when the new one is there.
+	[ "${former#* }" != "$new" ] || new=$new-$$
+	ignore rm -rf "$S/$new"
 	set --
 	for map in $shared_names programs; do
 		set -- "$@" map name "$map" pinned "$S/maps/$map"
 	done
-	if ! load_splice_guard "$S/$way-$objects" "$object" "$@" || ! is_splice_refused "$S/maps/feeds"; then
-		ignore rm -rf "$S/$way-$objects"
-		err "spliceGuard: expected to attach it by $way, found: $(explain)"
+	if ! load_splice_guard "$S/$new" "$object" "$@" || ! is_splice_refused "$S/maps/feeds"; then
+		ignore rm -rf "$S/$new"
+		[ "$splice_guard" = auto ] || err "spliceGuard: expected to attach it by $way, found: $(explain)"
+		keep splice-why "$way: $(explain)"
+		is_tried=1
+		return
 	fi
 	must map update pinned "$S/maps/feeds" key hex 00 00 00 00 00 00 00 00 value hex 01 00 00 00 00 00 00 00
-	put_link "$S/serving" "$way $way-$objects"
-	[ -z "$former" ] || [ "${former#* }" = "$way-$objects" ] || ignore rm -rf "$S/${former#* }"
+	put_link "$S/serving" "$way $new"
+	settle_splice_guard
 }
 
 # Forgets who is gone: when nobody wants the guard it is detached, and with the last its maps go.
 settle_splice_guard() {
 	[ -d "$S" ] || return 0
-	wanted='' there=
+	wanted='' there='' its=
 	for user in "$S"/for-*; do
 		[ -d "$user" ] || continue
 		if [ ! -d "$B/${user#"$S"/for-}" ]; then
@@ -694,14 +750,22 @@ settle_splice_guard() {
 			wanted=1
 		fi
 	done
-	for pin in "$S"/for-* "$B"/*/*/maps/feeds; do
-		[ ! -e "$pin" ] || there=1
-	done
-	for pin in "$S/serving" "$S"/lsm-* "$S"/fmod_ret-* "$S"/syscall-*; do
-		if [ -n "$wanted" ] || { [ ! -L "$pin" ] && [ ! -d "$pin" ]; }; then continue; fi
+	if [ -n "$wanted" ]; then
+		its=$(readlink "$S/serving") its=${its#* }
+	elif [ -L "$S/serving" ]; then
 		ignore bpf map delete pinned "$S/maps/feeds" key hex 00 00 00 00 00 00 00 00
+		ignore rm -f "$S/serving"
+		changed=1
+	fi
+	# Of runs that were killed, too.
+	ignore rm -rf "$S/try"
+	for pin in "$S"/lsm-* "$S"/fmod_ret-* "$S"/syscall-*; do
+		if [ ! -d "$pin" ] || [ "${pin##*/}" = "$its" ]; then continue; fi
 		ignore rm -rf "$pin"
 		changed=1
+	done
+	for pin in "$S"/for-* "$B"/*/*/maps/feeds; do
+		[ ! -e "$pin" ] || there=1
 	done
 	[ -n "$there" ] || drop_pins "$S"
 }
@@ -733,9 +797,10 @@ observe_splice_guard() {
 					n = split(key, at, ","); name = ""
 					for (j = 1; j <= n && byte(at[j]); j++) { c = byte(at[j]); name = name (c < 33 || c > 126 || c == 34 || c == 92 ? "?" : sprintf("%c", c)) }
 					split(value, at, ",")
-					printf "splicer\tprogram=%s\tkept:=%.0f\trefused:=%.0f\n", name, number(1), number(9)
+					kept[name] += number(1); refused[name] += number(9)
 				}
-			}' | sort
+			}
+			END { for (name in kept) printf "splicer\tprogram=%s\tkept:=%.0f\trefused:=%.0f\n", name, kept[name], refused[name] }' | sort
 	fi
 	[ "${declared:-off}" != require ] || [ "$way" != none ] || problem "the splice guard is not attached"
 }
@@ -914,14 +979,8 @@ sweep() { # FOLDER -> $left, $unread
 		[ "$2" -gt 0 ] && [ -z "$final" ] || return 0
 		[ "$(seconds_up)" -lt "$deadline" ] || final=1
 		# A socket that closed meanwhile ends the batch: the next round goes on.
-		say "$listed" | awk -v map="$1/sockets" -v feeds="$S/maps/feeds" '
-			function bytes(key) { gsub(/../, "& ", key); return " key hex " key }
-			$2 == "idle" {
-				print "map delete pinned " map bytes($1)
-				# A splice from it is refused no more. A key that is not there would end the batch.
-				print "map update pinned " feeds bytes(substr($1, 1, 12) "0000") "value hex 00 00 00 00 00 00 00 00"
-				print "map delete pinned " feeds bytes(substr($1, 1, 12) "0000")
-			}' | ignore "$bpftool" batch file -
+		say "$listed" | awk -v map="$1/sockets" '$2 == "idle" { gsub(/../, "& ", $1); print "map delete pinned " map " key hex " $1 }' | ignore "$bpftool" batch file -
+		prune_feeds
 		[ "$3" -gt 0 ] || sleep 0.2 2>/dev/null || sleep 1
 	done
 	left=$(count_keys "$1/sockets") || left=0
@@ -1601,7 +1660,7 @@ observe_generation() { # FOLDER
 		[ "$live" = "$(policy_declared)" ] || problem "$g: the policy in force is not the declared one"
 		get_knob "$1" 2
 		[ "$value" = "$(policy_of queue)" ] || problem "$g: queue bytes are $value, declared $(policy_of queue)"
-		get_knob "$1" 3
+		get_knob "$1" 4
 		[ "$value" = "$(refresh_declared)" ] || problem "$g: refresh seconds are $value, declared $(refresh_declared)"
 	fi
 	count_all "$1"

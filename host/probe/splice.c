@@ -2,7 +2,8 @@
 /*
  * attach PROGRAM LINK: attaches a pinned program that names its own place in the kernel, and pins
  * the link. bpftool before 7.2 cannot. splice FEEDS: says how a splice from a socket ends that is
- * one of that map. It is not connected, so the kernel would say ENOTCONN.
+ * one of that map, or "full" where it takes no more. It is not connected, so the kernel would say
+ * ENOTCONN.
  */
 #include "probe.h"
 
@@ -62,8 +63,13 @@ int verb_splice(char **words)
 	attr.map_fd = (uint32_t)map;
 	attr.key = (uint64_t)(uintptr_t)&cookie;
 	attr.value = (uint64_t)(uintptr_t)&redirected;
-	if (bpf(BPF_MAP_UPDATE_ELEM, &attr))
-		return refuse(words[0]);
+	if (bpf(BPF_MAP_UPDATE_ELEM, &attr)) {
+		if (errno != E2BIG)
+			return refuse(words[0]);
+		put_text("full");
+		flush_text(STDOUT_FILENO);
+		return 0;
+	}
 	moved = splice(fd, NULL, ends[1], NULL, 1, SPLICE_F_NONBLOCK);
 	code = errno;
 	attr.value = 0; /* the kernel takes no key to delete beside a value */

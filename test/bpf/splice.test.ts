@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, type TestContext, test } from "vitest";
 import { Host } from "../host/host.js";
 import { amount, call, isThere as isFileThere, slowness } from "../host/machine.js";
-import { Datapath, expectCounters, isSkipped } from "./datapath.js";
+import { Datapath, expectCounters, expectEmpty, isSkipped } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 const folder = "/sys/fs/bpf/socket-bypass/_splice";
@@ -96,6 +96,11 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
 
   guarded("one that sleeps in a splice when the first bytes come gets everything", async () => {
     expect(await acts(() => path.play("splice.asleep"))).toEqual({ kept: 1, refused: 0 });
+  });
+
+  guarded("a splice after the end of the connection leaves nothing behind", async () => {
+    await path.play("splice.after_the_end");
+    await expectEmpty(path);
   });
 
   guarded("one that mixes recv and splice gets everything in order", async () => {

@@ -3,10 +3,12 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { bundleFor, generationOf } from "../../src/host/bundle";
 import { compileObjects } from "../../src/host/compile";
 
+// All objects, twice: a bound of a hang.
+vi.setConfig({ testTimeout: 240_000 });
 const searched = process.env.PATH;
 afterEach(() => {
   process.env.PATH = searched;

@@ -150,6 +150,20 @@ def asleep(move="splice", size=300000):
     return {}
 
 
+def after_the_end(move="splice"):
+    """Its connection has ended, and nothing will tell the bypass when it closes its socket."""
+    client, server = pair()
+    client.shutdown(socket.SHUT_WR)
+    equal(server.recv(1), b"", "end")
+    server.close()
+    time.sleep(0.1)
+    pipe = Pipe()
+    equal(pipe.take(MOVES[move](client, pipe, 1)), b"", "spliced")
+    pipe.close()
+    client.close()
+    return {}
+
+
 def after_a_header(move="splice", blocks="blocks", mixes="", size=300000):
     """It has received, and redirected bytes with it."""
     client, server = pair()
