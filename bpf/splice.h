@@ -73,12 +73,6 @@ struct sock___splice {
 	__u16 sk_protocol;
 };
 
-struct state_words { /* how struct socket_state begins */
-	__u64 cookie;
-	__u64 sock;
-	__u64 layout;
-};
-
 struct io_wq_work {
 	int unused;
 };
@@ -93,6 +87,12 @@ struct io_kiocb___splice {
 };
 
 #pragma clang attribute pop
+
+struct state_words { /* how struct socket_state begins */
+	__u64 cookie;
+	__u64 sock;
+	__u64 layout;
+};
 
 struct program {
 	char name[16] __attribute__((aligned(8)));

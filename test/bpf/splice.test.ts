@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { beforeEach, describe, expect, type TestContext, test } from "vitest";
 import { Host } from "../host/host.js";
-import { amount, call, isThere as isFileThere, slowness } from "../host/machine.js";
+import { amount, call, isThere as isFileThere, isGuest, slowness } from "../host/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
@@ -214,4 +214,8 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     expect(await acts(() => path.play("splice.receiving"))).toEqual({ kept: 0, refused: 0 });
     await expectCounters(path, { pairs: 1, redirected_messages: some, leaves: 0 });
   });
+});
+
+test.runIf(isGuest)("the virtual machine has the first two ways", () => {
+  expect([...lacking].filter((way) => way !== "syscall")).toEqual([]);
 });
