@@ -18,8 +18,9 @@ for (const name of ["prebuilt-x86_64", "prebuilt-aarch64", "target-x86_64", "tar
 mkdirSync(join(folder, "pod"), { recursive: true });
 for (const name of readdirSync(folder).filter((file) => /^(socket-bypass|(probe|pod)-\w+|\w+\.bpf\.o)$/.test(file))) {
   const [file, packed] = [join(folder, "pod", name), join(folder, "pod", `${name}.gz`)];
-  if (existsSync(packed) && gunzipSync(readFileSync(packed)).equals(readFileSync(join(folder, name)))) continue;
-  copyFileSync(join(folder, name), file);
+  const source = join(folder, name.startsWith("probe-") ? "for-pods" : "", name);
+  if (existsSync(packed) && gunzipSync(readFileSync(packed)).equals(readFileSync(source))) continue;
+  copyFileSync(source, file);
   pack(file);
 }
 

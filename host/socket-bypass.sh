@@ -14,7 +14,7 @@
 #     policy set                   what may be bypassed; live
 #     attach                       sock_ops on the cgroup and the boot unit; takes over from the serving generation
 #   remove                         undo all; also detach, verdict detach, program unload track|redirect, map remove, object remove
-#   preflight                      tell what is missing or in the way; mounts bpffs if need be
+#   preflight                      tell what is missing or in the way; with --ports (--cidrs) also who listens there and splices; mounts bpffs if need be
 #   status                         what is declared, what is there, what differs
 #   metrics                        OpenMetrics text of the same and the counters
 #   flows                          each enrolled connection: its ends, processes, state, counts, and why it is not redirected
@@ -779,6 +779,71 @@ try_splice_guard() {
 	[ "$way" != none ] || [ "$splice_guard" = auto ] || finding kernel "spliceGuard: expected a way to protect programs that splice, found none: $reasons"
 }
 
+# Whether a unit keeps splice from its processes already.
+is_filtered() { # UNIT
+	allowed=" $(systemctl show --property=SystemCallFilter -- "$1" 2>/dev/null | sed -n 's/^SystemCallFilter=~//p') "
+	case $allowed in *' splice:'* | *' splice '*) ;; *) return 1 ;; esac
+}
+
+# A note for each program that is known to splice and listens on them, with what to do about it.
+name_splicers() { # PORTS, or nothing for all
+	find_probe
+	listed=$("$probe" listeners "${1:-1-65535}" 2>&1)
+	# 3proxy gives up at any errno, and pasta and passt do not read in another way; HAProxy 3.3 tries again at EINVAL.
+	say "$listed" | awk '
+		function is_known(name) { return name ~ /^(docker-proxy|systemd-socket-proxyd|realm|sing-box|xray|v2ray)$/ || is_stubborn(name) }
+		function is_stubborn(name) { return name ~ /^(3proxy|(pasta|passt)([.]avx2)?)$/ }
+		function name_kind(kind) {
+			if (kind == "splice") return "HAProxy with «option splice-*»"
+			if (kind == "unread") return "HAProxy, whose configuration cannot be read: it splices with «option splice-*»"
+			if (is_known(name) || is_known(program)) return "one that splices"
+			return kind == "go" ? "one in Go, which splices where it passes on from one connection to another" : ""
+		}
+		/^probe: / { sub(/^probe: /, "note: "); print "-\t-\t-\t-\t" $0 }
+		$1 == "listener" {
+			port = $2; pid = $3; program = $7; name = $0
+			for (i = 0; i < 7; i++) sub(/^[^ ]* /, "", name)
+			found = name_kind($4)
+			if ($4 == "plain" || found == "") next
+			errno = is_stubborn(name) || is_stubborn(program) ? "-" : found ~ /^HAProxy/ ? "ENOSYS" : "EINVAL"
+			key = $6 "\t" errno "\t" $5 "\t" name "\t" found
+			if (!(key in first)) { order[++n] = key; first[key] = pid }
+			if (!((key, pid) in met)) { met[key, pid]; processes[key]++ }
+			if (!((key, port) in met_port)) {
+				met_port[key, port]
+				if (++ports[key] < 9) list[key] = list[key] (ports[key] > 1 ? ", " : "") port
+			}
+		}
+		END {
+			for (i = 1; i <= n; i++) {
+				key = order[i]; split(key, part, "\t")
+				its = "port" (ports[key] > 1 ? "s " : " ") list[key] (ports[key] > 8 ? " and " ports[key] - 8 " more" : "")
+				which = "process " first[key] (processes[key] > 1 ? " and " processes[key] - 1 " more" : "")
+				printf "%s\t%s\t%s\t%s\tnote: %s (%s, %s): expected no program that splices where the kernel has no way for spliceGuard, found %s\n", part[1], part[2], part[3], its, part[4], which, its, part[5]
+			}
+		}' | while IFS='	' read -r unit errno filtered its what; do
+		[ "$its" = - ] || what="$what; leave out $its"
+		case $errno:$unit in
+		-:*) ;;
+		*:-) what="$what, or keep it from splicing (SystemCallFilter=~splice:$errno where it is a unit of systemd)" ;;
+		*)
+			[ "$filtered" = - ] || ! is_filtered "$unit" || continue
+			what="$what, or type «systemctl edit $unit», write «[Service]» and below it «SystemCallFilter=~splice:$errno», and restart it"
+			;;
+		esac
+		warn "$what"
+	done
+}
+
+# Once a run, where they would be harmed.
+warn_of_splicers() { # WORD; $way
+	[ "$way" = none ] && [ "$1" != off ] && [ "$enabled" = true ] && [ -z "$is_warned" ] || return 0
+	# A pod sees no process but its own.
+	[ -z "${SOCKET_BYPASS_PLACE:-}" ] || return 0
+	is_warned=1
+	name_splicers "$ports"
+}
+
 # Names of programs are anybody's choice.
 observe_splice_guard() {
 	declared=$(readlink "$S/for-$instance/serving") way=$(splice_way)
@@ -1141,6 +1206,9 @@ do_build() { claim_owner && build "$1"; }
 set_policy() {
 	claim_owner
 	hex=$(encode_policy "$everything" "$ports" "$cidrs") || exit
+	way=$(splice_way) word=$(kept splice-guard)
+	# Without a word nobody has looked for a way yet.
+	[ -z "$word" ] || [ "$verb" = 'boot start' ] || warn_of_splicers "$word"
 	[ -L "$B/$instance/$generation/verdict" ] || build verdict
 	# Saved for the next boot before it goes live.
 	keep policy "everything=$everything${nl}ports=$ports${nl}cidrs=$cidrs${nl}enabled=$enabled${nl}queue=$queue_bytes${nl}refresh=$refresh_seconds"
@@ -2168,7 +2236,9 @@ examine() { # host|kernel CHECK
 }
 
 preflight() {
-	refused='' way=none
+	refused='' way=none no_traffic=1
+	# The step that installs the files knows no policy; that of the policy looks for itself.
+	case $verb in preflight | apply) [ -z "$everything$ports$cidrs" ] || no_traffic= ;; esac
 	check_host
 	if [ -n "$v2" ]; then examine host check_cgroup; else examine kernel check_cgroup; fi
 	if [ "$(id -u)" = 0 ]; then
@@ -2186,6 +2256,7 @@ preflight() {
 			examine kernel try_load
 			ignore rm -rf "$trial"
 			[ -n "$refused" ] || try_splice_guard
+			[ -n "$refused$no_traffic" ] || warn_of_splicers "$splice_guard"
 			ignore rmdir "$B"
 		fi
 	fi
@@ -2311,11 +2382,11 @@ check_arguments() {
 		need --owner "$owner"
 	fi
 	case $verb in
-	'policy set' | apply)
-		[ -n "$everything$ports$cidrs" ] || usage "$verb: expected --everything, --ports or --cidrs, found none"
+	preflight | 'policy set' | apply)
+		[ -n "$everything$ports$cidrs" ] || [ "$verb" = preflight ] || usage "$verb: expected --everything, --ports or --cidrs, found none"
 		[ -z "$everything" ] || [ -z "$ports$cidrs" ] || usage "$verb: expected --everything or a filter, found both"
-		everything=${everything:-0}
-		why=$(encode_policy "$everything" "$ports" "$cidrs" 2>&1 >/dev/null) || usage "$why"
+		[ "$verb" = preflight ] || everything=${everything:-0}
+		why=$(encode_policy "${everything:-0}" "$ports" "$cidrs" 2>&1 >/dev/null) || usage "$why"
 		;;
 	esac
 }
@@ -2359,7 +2430,7 @@ main() {
 	script=$(readlink "$0") || script=$0
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd -P) || exit
 	script=$here/${script##*/}
-	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' epoch='' splice_guard=auto is_tried=''
+	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' epoch='' splice_guard=auto is_tried='' is_warned=''
 	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true boot=true queue_bytes=0 refresh_seconds=0 drain_seconds=10 timeout=30 textfile='' seconds=30
 	undo='' cleanup='' systemd_version='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null

@@ -9,14 +9,14 @@
 #include <string.h>
 
 /* A name is what its process wants it to be. */
-static void put_name_of(const char *name, size_t length)
+void put_name_of(const char *name, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
 		put_bytes(name[i] >= ' ' && name[i] <= '~' ? name + i : "?", 1);
 }
 
 /* Its length, or 0 when the process has ended. */
-static size_t read_name(int process, char *name, size_t room)
+size_t read_process_name(int process, char *name, size_t room)
 {
 	int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
 	ssize_t n = -1;
@@ -29,7 +29,7 @@ static size_t read_name(int process, char *name, size_t room)
 }
 
 /* Only what sockfs itself writes begins so: a path begins with a slash or a bracket. */
-static bool read_inode(int folder, const char *fd, char *inode, size_t room)
+bool read_inode(int folder, const char *fd, char *inode, size_t room)
 {
 	static const char begin[] = "socket:[";
 	const size_t skipped = sizeof(begin) - 1;
@@ -57,7 +57,7 @@ static void put_sockets(int proc, const char *pid)
 		if (!read_inode(listing.fd, entry->name, inode, sizeof(inode)))
 			continue;
 		if (!length)
-			length = read_name(process, name, sizeof(name));
+			length = read_process_name(process, name, sizeof(name));
 		put_text("owner ");
 		put_text(inode);
 		put_text(" ");

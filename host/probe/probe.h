@@ -276,6 +276,13 @@ void count_latency(uint64_t ns);
 /* The latency that `per_mille` of all counted ones do not exceed, within 1 %. */
 uint64_t find_latency(unsigned int per_mille);
 
+/* owners.c: of a process, by its open folder in /proc. */
+void put_name_of(const char *name, size_t length);
+/* Its length, or 0 when the process has ended. */
+size_t read_process_name(int process, char *name, size_t room);
+/* Of the socket that `fd`, an entry of the open folder, is a link to. */
+bool read_inode(int folder, const char *fd, char *inode, size_t room);
+
 /* bpf.c: like the calls of the kernel, -1 with errno. */
 union bpf_attr;
 int bpf(int command, union bpf_attr *attr);
@@ -295,5 +302,6 @@ int verb_hooks(char **words);
 int verb_owners(char **words);
 int verb_attach(char **words);
 int verb_splice(char **words);
+int verb_listeners(char **words);
 
 #endif

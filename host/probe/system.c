@@ -97,6 +97,7 @@ CALL(nanosleep, SYS_nanosleep);
 CALL(openat, SYS_openat);
 CALL(pipe2, SYS_pipe2);
 CALL(prctl, SYS_prctl);
+CALL(pread, SYS_pread64);
 CALL(read, SYS_read);
 CALL(readlinkat, SYS_readlinkat);
 CALL(recvmsg, SYS_recvmsg);

@@ -16,7 +16,7 @@ export interface PodFiles {
 }
 
 /** A ConfigMap may hold 1 MiB, but `kubectl apply` writes all of an object into an annotation of it, which may hold 256 KiB with the others. */
-export const largestConfigMap = 256_000;
+export const largestConfigMap = 260_000;
 
 const known = new Map<string, PodFiles>();
 
@@ -30,7 +30,10 @@ export function podFiles(origin: ObjectOrigin, extras: readonly Extra[] = []): P
 
 function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
   const script = fs.readFileSync(path.join(packageRoot(), "host", "pod", "pod.sh"));
-  const tools = readFolder(built(), (file) => /^(socket-bypass|(probe|pod)-(x86_64|aarch64))$/.test(file));
+  const tools = new Map([
+    ...readFolder(built(), (file) => /^(socket-bypass|pod-(x86_64|aarch64))$/.test(file)),
+    ...readFolder(path.join(built(), "for-pods"), (file) => /^probe-(x86_64|aarch64)$/.test(file)),
+  ]);
   if (tools.size !== 5)
     throw new pulumi.RunError(
       `socket-bypass: dist/host: expected the script, and probe and pod for both types of machine, found ${[...tools.keys()].join(", ")}; run \`npm run build\``,

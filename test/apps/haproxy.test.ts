@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters } from "../bpf/datapath.js";
-import { client, expectRedirected, fileWith, freePort, isSkippedWithout, Program } from "./program.js";
+import { client, expectRedirected, fileWith, freePort, isSkippedWithout, Program, withoutSplice } from "./program.js";
+
+const ENOSYS = 38;
 
 describe.skipIf(isSkippedWithout("haproxy", "python3"))("HAProxy in TCP mode", () => {
   // Not with `option splice-auto`: it splices now and then, so what comes of it differs from run to run (docs/limits.md).
@@ -17,6 +19,13 @@ describe.skipIf(isSkippedWithout("haproxy", "python3"))("HAProxy in TCP mode", (
     await expectRedirected(path, 2, 1, 1);
   });
 
+  test("another cure: with splice refused by ENOSYS everything comes through the bypass", async () => {
+    const option = "option splice-request\n option splice-response";
+    const { path, answer } = await play(option, true, withoutSplice(ENOSYS));
+    expect(answer).toEqual({ replies: 200, stuck: false });
+    await expectRedirected(path, 4, 400, 1_000_000);
+  });
+
   test("the cure: with both its ports left out everything comes through", async () => {
     const { path, answer } = await play("option splice-request\n option splice-response", false);
     expect(answer).toEqual({ replies: 200, stuck: false });
@@ -24,7 +33,11 @@ describe.skipIf(isSkippedWithout("haproxy", "python3"))("HAProxy in TCP mode", (
   });
 });
 
-async function play(option: string, isListed: boolean): Promise<{ path: Datapath; answer: unknown }> {
+async function play(
+  option: string,
+  isListed: boolean,
+  before: string[] = [],
+): Promise<{ path: Datapath; answer: unknown }> {
   const [front, back, other] = [await freePort(), await freePort(), await freePort()];
   const path = await Datapath.make([], "--ports", isListed ? `${front},${back}` : `${other}`);
   await new Program(path, [...client("echo"), "serve", back]).listens(back);
@@ -41,6 +54,6 @@ listen proxy
  bind 127.0.0.1:${front}
  server echo 127.0.0.1:${back}
 `);
-  await new Program(path, ["haproxy", "-db", "-f", config]).listens(front);
+  await new Program(path, [...before, "haproxy", "-db", "-f", config]).listens(front);
   return { path, answer: JSON.parse(await new Program(path, [...client("echo"), "ask", front]).result()) };
 }

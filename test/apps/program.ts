@@ -133,6 +133,23 @@ export function client(name: string): string[] {
   return ["env", `PYTHONPATH=${join(__dirname, "../bpf/cases")}`, "python3", "-B", script];
 }
 
+/** Words before a command to which the kernel refuses splice so, as to a unit with SystemCallFilter=~splice:… */
+export function withoutSplice(errno: number): string[] {
+  return ["python3", "-c", filter, `${errno}`];
+}
+
+// A 32-bit word of the number of the call, compared with that of splice; the two results.
+const filter = `
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+splice = {"x86_64": 275, "aarch64": 76}[os.uname().machine]
+lines = [(0x20, 0, 0, 0), (0x15, 0, 1, splice), (6, 0, 0, 0x50000 | int(sys.argv[1])), (6, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+rules = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(lines), ctypes.addressof(code)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, rules) == 0, ctypes.get_errno()
+os.execvp(sys.argv[2], sys.argv[2:])
+`;
+
 export const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
 /** Both ends were enrolled, at least so much was redirected, and nothing was refused or failed. */

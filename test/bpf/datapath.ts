@@ -254,6 +254,7 @@ export class Datapath {
   static prepare(thresholds: readonly string[] = [], key = ""): Datapath {
     // busybox is one file without libraries, which is several times faster to start on an emulated processor.
     const path = new Datapath(key, new Host(isGuest ? "busybox" : "dash"));
+    path.host.spliceGuard = "auto";
     path.isChanged = key === "";
     path.host.bundle = bundleWith(path.host, thresholds);
     return path;

@@ -170,6 +170,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
 
   guarded("off takes it away, unless another instance wants it", async () => {
     const other = new Host(path.host.shell);
+    other.spliceGuard = "auto";
     await path.ok("attach", "--splice-guard", "off");
     const others = call("ls", folder)
       .split("\n")

@@ -14,6 +14,7 @@ declare module "vitest" {
 describe.skipIf(isSkipped)("one installation", () => {
   test("from preflight to removal: self-test, status, drain under load, nothing left", async ({ task }) => {
     const host = new Host("dash");
+    host.spliceGuard = "auto";
     const preflight = await host.verb("preflight");
     expect(preflight).toMatchObject({ code: 0 });
     expect(preflight.stdout).toContain(`ok kernel=${call("uname", "-r").trim()} `);

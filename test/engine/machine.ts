@@ -54,6 +54,8 @@ export class Machine {
   private readonly children: ReturnType<typeof spawn>[] = [];
   private readonly keys = new Set(["web"]);
   private stack: Stack | undefined;
+  /** The ways of the splice guard that are tried, where not all of them. */
+  spliceWays = "";
 
   constructor(neighbour?: Machine) {
     this.stackName = `t${process.pid}-${++made}`;
@@ -99,6 +101,7 @@ export class Machine {
     };
     this.stack = await createStack({ projectName: "engine-test", stackName: this.stackName, program }, this.folder, {
       SOCKET_BYPASS_PATH: `${this.toolFolder}:/usr/sbin:/usr/bin:/sbin:/bin`,
+      ...(this.spliceWays === "" ? {} : { SOCKET_BYPASS_SPLICE_WAYS: this.spliceWays }),
     });
     return this.stack;
   }
@@ -178,12 +181,17 @@ export class Machine {
     fs.rmSync(join(this.toolFolder, name), { force: true });
   }
 
+  /** A program in the cgroup, ended with the test. */
+  start(...words: string[]) {
+    const line = 'echo $$ >"$0"/cgroup.procs && exec "$@"';
+    const child = spawn("sh", ["-c", line, this.cgroupFolder(), ...words], { stdio: ["pipe", "pipe", "inherit"] });
+    this.children.push(child);
+    return child;
+  }
+
   /** Connections of one process in the cgroup with itself, on two free ports. */
   async startTraffic(): Promise<Traffic> {
-    const line = 'echo $$ >"$0"/cgroup.procs && exec "$@"';
-    const words = ["-c", line, this.cgroupFolder(), process.execPath, join(__dirname, "traffic.mjs")];
-    const child = spawn("sh", words, { stdio: ["pipe", "pipe", "inherit"] });
-    this.children.push(child);
+    const child = this.start(process.execPath, join(__dirname, "traffic.mjs"));
     const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const ask = async (request: string) => {
       child.stdin.write(`${request}\n`);

@@ -135,6 +135,8 @@ export class Host {
   /** Stand-ins that come before every tool. */
   toolFolder = temporaryFolder();
   readonly children: ReturnType<typeof spawn>[] = [];
+  /** Off, so that nothing is said of programs that listen on this machine, and every kernel will do. */
+  spliceGuard = "off";
   /** Who keeps it beyond the test ends it. */
   isKept = false;
   /** The ways of the splice guard that are tried, where not all of them. */
@@ -162,6 +164,7 @@ export class Host {
     const usual = [...this.common, ...(create ? ["--generation", this.generation] : [])];
     if (/install|apply|^attach|preflight/.test(words)) usual.push("--cgroup", this.cgroup);
     if (/install|apply/.test(words)) usual.push("--from", this.bundle);
+    if (/selftest|apply|^attach/.test(words)) usual.push("--splice-guard", this.spliceGuard);
     return this.raw(...words.split(" "), ...usual, ...flags);
   }
 

@@ -8,6 +8,7 @@ import { attachments, Host, isSkipped, shells } from "./host.js";
 describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
   test("tells everything of one instance as JSON", async () => {
     const host = new Host(shell);
+    host.spliceGuard = "auto";
     await host.verb(
       "apply",
       "--ports",

@@ -6,12 +6,11 @@ const probe = build();
 
 describe("wrong usage ends with 2 and one line that says what was expected", () => {
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
+  const verbs =
+    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice or listeners";
   test.each([
-    ["", "expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks or owners, found nothing"],
-    [
-      "serve",
-      "expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks or owners, found serve",
-    ],
+    ["", `expected ${verbs}, found nothing`],
+    ["serve", `expected ${verbs}, found serve`],
     ["lock", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["lock /tmp 1 true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
     ["lock /tmp -1 -- true", "lock: expected DIR SECONDS -- COMMAND ARGUMENTS..."],
@@ -23,6 +22,11 @@ describe("wrong usage ends with 2 and one line that says what was expected", () 
     ["write /tmp a/b", "write: expected DIR NAME"],
     ["hooks", "hooks: expected FOLDER"],
     ["owners all", "owners: expected no argument, found all"],
+    ["listeners", "listeners: expected PORTS"],
+    ["listeners 80,0", "listeners: expected PORTS"],
+    ["listeners 9-8", "listeners: expected PORTS"],
+    ["listeners 80,", "listeners: expected PORTS"],
+    ["listeners 65536", "listeners: expected PORTS"],
     ["list /sys/fs/bpf/program", "list: expected PROGRAM MAP"],
     ["cgroup /tmp true", "cgroup: expected DIR -- COMMAND ARGUMENTS..."],
     ["selftest --seconds 0", "selftest: expected --seconds 1..3600 or nothing, found --seconds"],

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { describe, expect, test } from "vitest";
+import { isSkipped, Machine } from "./machine.js";
+
+const listener = `
+import os, socket, sys
+one = socket.create_server(("127.0.0.1", 0))
+print(one.getsockname()[1], os.getpid(), flush=True)
+sys.stdin.read()
+`;
+
+// Not proven here: that the program splices; test/apps has real ones.
+describe.skipIf(isSkipped)("a machine whose kernel has no way to protect programs that splice", () => {
+  test("is warned of those that listen on the ports, by the step of the policy alone", async () => {
+    const machine = new Machine();
+    machine.spliceWays = "no-way";
+    const file = join(machine.folder, "docker-proxy");
+    fs.writeFileSync(file, `#!/usr/bin/python3\n${listener}`, { mode: 0o755 });
+    const child = machine.start(file);
+    const { value = "" } = await createInterface({ input: child.stdout ?? process.stdin })
+      [Symbol.asyncIterator]()
+      .next();
+    const [port, pid] = value.split(" ");
+    machine.args = { ...machine.args, spliceGuard: "auto", traffic: { ports: ["1"] } };
+    expect((await machine.up()).said).not.toContain("docker-proxy");
+    machine.args = { ...machine.args, traffic: { ports: ["1", `${port}`] } };
+    const { changes, said } = await machine.up();
+    expect(changes).toEqual({ policy: "update" });
+    expect(said).toContain(
+      `note: docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found one that splices; leave out port ${port}`,
+    );
+    await machine.destroy();
+  });
+});
