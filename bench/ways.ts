@@ -31,7 +31,7 @@ export function openWays(): void {
   for (const group of Object.values(groups)) fs.mkdirSync(group);
   host(
     ...["apply", "--generation", "0123456789ab", "--owner", "bench", "--from", tools, "--off"],
-    ...["--cgroup", `/${path.basename(groups.bypass)}`, "--everything"],
+    ...["--cgroup", `/${path.basename(groups.bypass)}`, "--everything", "--splice-guard", "off"],
   );
   fs.mkdirSync(stateDir, { recursive: true });
   const object = path.join(stateDir, "article.bpf.o");

@@ -37,7 +37,8 @@
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
 #   --compile, --json              object install: compile here; status, flows, adopt, bench: as JSON
 #   --adopt                        attach: then adopt; a line on stderr says what came of it
-#   --splice-guard WORD            selftest, attach: auto (default) protects programs that splice where the kernel lets it; require, off
+#   --splice-guard WORD            selftest, attach: auto (default) protects programs that splice where the kernel lets it, and where it
+#                                  does not, refuses --everything; require, off
 #   --epoch N                      a step keeps this number; status tells it, and one more where the step has drifted
 #   --textfile DIR                 metrics: into DIR/socket-bypass.prom, for the textfile collector of node-exporter
 #   --seconds N                    bench: in all, default 30, at least 6
@@ -835,6 +836,22 @@ name_splicers() { # PORTS, or nothing for all
 	done
 }
 
+# All ports are those of every program, and nobody knows all of them.
+is_exposed() { [ "$1$2" = 1true ] && [ "$3" != off ] && [ "$way" = none ]; } # EVERYTHING ENABLED WORD; $way
+
+refuse_everything() {
+	err "traffic.everything: expected a kernel with a way to protect programs that splice, found none ($reasons); list ports (traffic.ports) and leave out those of such programs, or say spliceGuard: \"off\" (--splice-guard off), at which they stand still or lose bytes" 3
+}
+
+check_everything() { # EVERYTHING ENABLED WORD -> $way
+	way=$(splice_way)
+	is_exposed "$@" || return 0
+	make_folder "$S"
+	cleanup="rm -rf '$S/try'; $cleanup"
+	find_splice_way "$S/try" "$home/$generation"
+	! is_exposed "$@" || refuse_everything
+}
+
 # Once a run, where they would be harmed.
 warn_of_splicers() { # WORD; $way
 	[ "$way" = none ] && [ "$1" != off ] && [ "$enabled" = true ] && [ -z "$is_warned" ] || return 0
@@ -1206,9 +1223,12 @@ do_build() { claim_owner && build "$1"; }
 set_policy() {
 	claim_owner
 	hex=$(encode_policy "$everything" "$ports" "$cidrs") || exit
-	way=$(splice_way) word=$(kept splice-guard)
-	# Without a word nobody has looked for a way yet.
-	[ -z "$word" ] || [ "$verb" = 'boot start' ] || warn_of_splicers "$word"
+	word=$(kept splice-guard)
+	# Without a word nobody has looked for a way yet; attach will.
+	if [ -n "$word" ]; then
+		check_everything "$everything" "$enabled" "$word"
+		[ "$verb" = 'boot start' ] || warn_of_splicers "$word"
+	fi
 	[ -L "$B/$instance/$generation/verdict" ] || build verdict
 	# Saved for the next boot before it goes live.
 	keep policy "everything=$everything${nl}ports=$ports${nl}cidrs=$cidrs${nl}enabled=$enabled${nl}queue=$queue_bytes${nl}refresh=$refresh_seconds"
@@ -1223,6 +1243,7 @@ do_attach() {
 	[ "$verb" = 'boot start' ] || check_boot
 	# The step of the self-test may have run before a reboot into another kernel.
 	[ -z "$(kept kernel)" ] || is_proven || run_selftest
+	check_everything "$(policy_of everything)" "$(policy_of enabled)" "$splice_guard"
 	build verdict
 	recover_lost
 	old=
@@ -2256,7 +2277,9 @@ preflight() {
 			examine kernel try_load
 			ignore rm -rf "$trial"
 			[ -n "$refused" ] || try_splice_guard
-			[ -n "$refused$no_traffic" ] || warn_of_splicers "$splice_guard"
+			if [ -z "$refused$no_traffic" ]; then
+				if is_exposed "$everything" "$enabled" "$splice_guard"; then examine kernel refuse_everything; else warn_of_splicers "$splice_guard"; fi
+			fi
 			ignore rmdir "$B"
 		fi
 	fi

@@ -55,7 +55,7 @@ export interface BypassArgs {
    */
   adopt?: pulumi.Input<boolean>;
   /**
-   * Protection of programs that splice, such as TCP proxies written in Go and HAProxy: "auto" (where the kernel of the host has a way; another one goes without it and says so), "require" (refuse a host without one) or "off". Default "auto".
+   * Protection of programs that splice, such as TCP proxies written in Go and HAProxy: "auto" (where the kernel of the host has a way; another one refuses traffic.everything, and warns of programs on its ports that splice), "require" (refuse a host without one) or "off". Default "auto".
    */
   spliceGuard?: pulumi.Input<SpliceGuard>;
   /**

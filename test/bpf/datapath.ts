@@ -234,7 +234,7 @@ export class Datapath {
     return path;
   }
 
-  /** Installed by the script, serving the private cgroup. Without flags for apply: everything is bypassed. */
+  /** Installed by the script, serving the private cgroup. Without flags for apply every port is bypassed, with the splice guard where there is one. */
   static async make(thresholds: readonly string[] = [], ...flags: string[]): Promise<Datapath> {
     const key = JSON.stringify([thresholds, flags]);
     const kept = spare.get(key);
@@ -261,8 +261,8 @@ export class Datapath {
   }
 
   async install(...flags: string[]): Promise<void> {
-    const everything = flags.includes("--ports") || flags.includes("--cidrs") ? [] : ["--everything"];
-    await this.done("apply", ...everything, "--off", ...flags);
+    const ports = flags.includes("--ports") || flags.includes("--cidrs") ? [] : ["--ports", "1-65535"];
+    await this.done("apply", ...ports, "--off", ...flags);
   }
 
   async ok(words: string, ...flags: string[]): Promise<string> {

@@ -128,7 +128,8 @@ class Life {
   }
 
   private async apply(): Promise<void> {
-    await this.path.ok("apply", "--everything", "--off", "--drain-seconds", "1", ...["--generation", this.generation]);
+    const flags = ["--ports", "1-65535", "--off", "--drain-seconds", "1", "--generation", this.generation];
+    await this.path.ok("apply", ...flags);
   }
 
   private async upgrade(): Promise<void> {

@@ -168,6 +168,11 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     expect(await run.result()).toEqual({ refused: 1 });
   });
 
+  guarded("a policy of everything is taken", async () => {
+    await path.ok("policy set", "--everything");
+    expect(await path.host.status()).toMatchObject({ healthy: true, policy: { everything: true } });
+  });
+
   guarded("off takes it away, unless another instance wants it", async () => {
     const other = new Host(path.host.shell);
     other.spliceGuard = "auto";

@@ -53,7 +53,18 @@ async function stopAt(host: Host, pattern: string, signal: NodeJS.Signals): Prom
     "bpftool",
     `case "$*" in ${pattern}) : >${there}; n=0; while [ -e ${there} ] && [ $n -lt 200 ]; do n=$((n + 1)); sleep 0.05; done ;; esac\nexec /usr/sbin/bpftool "$@"`,
   );
-  const words = ["apply", "--everything", "--splice-guard", "off", "--off", "--drain-seconds", "1", ...host.common, "--from", host.bundle];
+  const words = [
+    "apply",
+    "--everything",
+    "--splice-guard",
+    "off",
+    "--off",
+    "--drain-seconds",
+    "1",
+    ...host.common,
+    "--from",
+    host.bundle,
+  ];
   const flags = ["--generation", host.nextGeneration, "--cgroup", host.cgroup];
   const script = [join(host.bundle, "socket-bypass"), ...words, ...flags];
   const child = spawn(join(shellFolder(host.shell), "sh"), script, {

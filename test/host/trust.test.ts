@@ -47,7 +47,15 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     const env = { ...host.env, SOCKET_BYPASS_SYSTEMD: units, SOCKET_BYPASS_UNITS: units };
     const tool = join(host.toolFolder, "systemctl");
     fs.writeFileSync(tool, "#!/bin/sh\n", { mode: 0o755 });
-    const words = [join(host.bundle, "socket-bypass"), "apply", "--everything", "--splice-guard", "off", "--off", ...host.common];
+    const words = [
+      join(host.bundle, "socket-bypass"),
+      "apply",
+      "--everything",
+      "--splice-guard",
+      "off",
+      "--off",
+      ...host.common,
+    ];
     const where = ["--generation", host.generation, "--cgroup", host.cgroup];
     const sh = join(shellFolder(shell), "sh");
     expect(await run(sh, [...words, ...where], env)).toMatchObject({ code: 0 });

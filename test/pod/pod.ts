@@ -27,7 +27,19 @@ if (lacking !== undefined) console.warn(`test/pod: expected ${lacking}, found no
 
 export const generations = ["aaaaaaaaaaaa", "bbbbbbbbbbbb"] as const;
 const instance = "pool";
-const flags = ["--cgroup", "/", "--everything", "--sockets", "4096", "--pending", "1024", "--timeout", "30"];
+const flags = [
+  "--cgroup",
+  "/",
+  "--everything",
+  "--splice-guard",
+  "off",
+  "--sockets",
+  "4096",
+  "--pending",
+  "1024",
+  "--timeout",
+  "30",
+];
 
 let made = 0;
 const nodes: Node[] = [];

@@ -33,6 +33,7 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     fleet = new Fleet({
       hosts: { web: { connection: liar.connection() } },
       traffic: { everything: true },
+      spliceGuard: "off",
       selfTest: { enabled: false },
     });
   });

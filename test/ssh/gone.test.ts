@@ -5,7 +5,7 @@ import { BypassHost, SocketBypass } from "../../src/index.js";
 import { Far, isSkipped, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
 
-const everything = { everything: true };
+const every = { traffic: { everything: true }, spliceGuard: "off" as const };
 const selfTest = { enabled: false };
 
 describe.skipIf(isSkipped)("a machine that is gone", () => {
@@ -16,14 +16,14 @@ describe.skipIf(isSkipped)("a machine that is gone", () => {
     const patience = { dialErrorLimit: 0, perDialTimeout: 2 };
     const connection = (far: Far) => far.connection(patience);
     let isThere = true;
-    const fleet = new Fleet({ hosts: {}, traffic: everything }, async () => {
+    const fleet = new Fleet({ hosts: {}, ...every }, async () => {
       const hosts = { stays: { connection: connection(stays) } };
       const all = isThere ? { ...hosts, lost: { connection: connection(lost) } } : hosts;
       const rollout = isThere ? { canary: ["lost"] } : {};
-      new SocketBypass("edge", { hosts: all, rollout, traffic: everything, selfTest });
+      new SocketBypass("edge", { hosts: all, rollout, ...every, selfTest });
       if (!isThere) return {};
       const machine = new local.Command("vm", { create: "echo made", delete: "echo deleted" });
-      const args = { connection: connection(vm), traffic: everything, selfTest };
+      const args = { connection: connection(vm), ...every, selfTest };
       new BypassHost("onvm", args, { deletedWith: machine });
       return {};
     });

@@ -16,6 +16,7 @@ describe.skipIf(isSkipped)("a roll-out", () => {
     const fleet = new Fleet({
       hosts,
       traffic: { everything: true },
+      spliceGuard: "off",
       selfTest: { enabled: false },
       rollout: { canary: ["canary"], batchSize: 1 },
     });

@@ -19,7 +19,12 @@ describe.skipIf(isSkipped)("the digest of a host's address", () => {
       return { props: { ...props, triggers }, opts };
     };
     const args: SocketBypassArgs = {
-      ...{ hosts: { web: { connection } }, traffic: { everything: true }, selfTest: { enabled: false } },
+      ...{
+        hosts: { web: { connection } },
+        traffic: { everything: true },
+        spliceGuard: "off",
+        selfTest: { enabled: false },
+      },
     };
     const start = (transformations: ResourceTransformation[]) => {
       const fleet = new Fleet(args, async () => {

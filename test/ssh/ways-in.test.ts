@@ -58,7 +58,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
 
   test("get the eight steps, change nothing in a second preview, take a new policy, and are left as they were found", async () => {
     const names = Object.keys(hosts);
-    const fleet = new Fleet({ hosts, traffic: everything });
+    const fleet = new Fleet({ hosts, traffic: everything, spliceGuard: "off" });
     const planned = await fleet.preview();
     expect(planned.changes).toEqual(eachOf(names, "create"));
     expect(
@@ -102,6 +102,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     const closed = new Far({ keys });
     const fleet = new Fleet({
       traffic: everything,
+      spliceGuard: "off",
       selfTest: { enabled: false },
       hosts: {
         good: { connection: good.connection() },
