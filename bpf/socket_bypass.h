@@ -87,6 +87,8 @@
 #define REFRESH_LOOKS 8 /* looks in the time after which a message by TCP is due */
 #define LEAST_HZ 100 /* of any kernel, for what HZ is nobody tells: elsewhere a look comes early */
 #define DRAIN_GENTLY 2 /* value of KNOB_DRAIN */
+#define UNREAD_RIGHT 1 /* value of KNOB_UNREAD: it does */
+#define UNREAD_TRUSTED 2 /* the self-test wants to see what is enrolled otherwise */
 #define LONGEST_TIMER_MS 1000 /* the least that the kernel takes */
 #define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
 #define MAX_RANGES 64
@@ -103,6 +105,7 @@ enum knob {
 	KNOB_QUEUE_BYTES, /* that one reader may hold, MESSAGE_BYTES for each message with them, before its sender goes by TCP; 0: QUEUE_BYTES */
 	KNOB_RESERVED, /* that of earlier versions meant something else */
 	KNOB_REFRESH, /* seconds after which each direction sends a message by TCP; 0: REFRESH_JIFFIES */
+	KNOB_UNREAD, /* whether FIONREAD of an enrolled socket counts what came by TCP, as the host script has tried: UNREAD_… */
 	KNOBS,
 };
 
@@ -127,6 +130,7 @@ enum counter {
 	COUNT_DRAINED, /* directions that left because of KNOB_DRAIN */
 	COUNT_REFUSED_OPTIONS, /* sockets, and later directions, with an option that needs TCP */
 	COUNT_DOUBTFUL_MESSAGES, /* by TCP, for no other reason than that the reader's socket may have a second reader */
+	COUNT_REFUSED_DEFERRED, /* sockets that began with bytes, where FIONREAD of an enrolled one is wrong */
 	COUNTERS,
 };
 
@@ -348,6 +352,21 @@ static __always_inline __u64 get_knob(__u32 knob)
 	__u64 *value = bpf_map_lookup_elem(&knobs, &knob);
 
 	return value ? *value : 0;
+}
+
+/*
+ * FIONREAD of an enrolled socket leaves out what was redirected until "bpf, sockmap: Fix FIONREAD for sockmap" (7.0; 6.6.128,
+ * 6.12.75, 6.18.14), which brought the field, and from then on what came by TCP, until that was mended (7.2; 6.12.114). A program
+ * that reads in pieces and believes it takes none for all, and goes on when the next edge of epoll wakes it.
+ */
+#define COUNTS_REDIRECTED bpf_core_field_exists(((struct sk_psock *)0)->msg_tot_len)
+
+static __always_inline bool is_fionread_right(void)
+{
+#ifdef TRUST_FIONREAD /* a test build, for programs that do not ask */
+	return true;
+#endif
+	return get_knob(KNOB_UNREAD) >= (COUNTS_REDIRECTED ? UNREAD_RIGHT : UNREAD_TRUSTED);
 }
 
 /* For bpf_loop(): a test build holds a program for a while, so that others act in between. */

@@ -190,6 +190,40 @@ static __always_inline bool enrol(struct bpf_sock_ops *ctx, struct socket_state 
 	return false;
 }
 
+/*
+ * Whether the packet that establishes a connection brings its first bytes, as all do at a listener that defers (TCP_DEFER_ACCEPT;
+ * nothing of it is left in the socket). An ordinary one begins with an ACK without bytes, unless that was lost.
+ */
+static __always_inline bool begins_with_bytes(const struct bpf_sock_ops *ctx)
+{
+	void *header = (void *)(long)ctx->skb_data, *end = (void *)(long)ctx->skb_data_end;
+
+	return (long)ctx->skb_len > end - header;
+}
+
+/* nginx reads as much of them as its buffer takes, and believes FIONREAD when that says that nothing is left. */
+static __always_inline bool is_deferred(const struct bpf_sock_ops *ctx)
+{
+	if (is_fionread_right() || !begins_with_bytes(ctx))
+		return false;
+	count(COUNT_REFUSED_DEFERRED);
+	return true;
+}
+
+/* Whether a socket has to stay on TCP for what it is, or what its program has set. */
+static __always_inline bool is_refused(struct sock *sk)
+{
+	if (!is_ordinary(sk)) {
+		count(COUNT_REFUSED_OTHER);
+		return true;
+	}
+	if (needs_tcp((__u64)sk)) {
+		count(COUNT_REFUSED_OPTIONS);
+		return true;
+	}
+	return false;
+}
+
 static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
 					 struct sock *sk)
 {
@@ -202,6 +236,8 @@ static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_so
 	struct socket_state *own;
 	__u32 service;
 
+	if (is_refused(sk))
+		return;
 	if (is_too_short(ctx, &service)) {
 		count(COUNT_SHORT_SKIPPED);
 		return;
@@ -257,6 +293,11 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 	if (bpf_map_delete_elem(&claims,
 				&claim)) /* somebody else, or the active end itself, was first */
 		return;
+	if (is_refused(sk) || is_deferred(ctx)) {
+		/* Nobody will feed the active end, and it is in a send at most: its next ACK restores the rest. */
+		bpf_map_delete_elem(&sockets, &active.cookie);
+		return;
+	}
 	own = keep_state(ctx, socket, sk);
 	if (!own)
 		return;
@@ -297,14 +338,6 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 	}
 	if (!is_allowed(ctx)) {
 		count(COUNT_POLICY_SKIPPED);
-		return;
-	}
-	if (!is_ordinary(sk)) {
-		count(COUNT_REFUSED_OTHER);
-		return;
-	}
-	if (needs_tcp((__u64)sk)) {
-		count(COUNT_REFUSED_OPTIONS);
 		return;
 	}
 	if (is_active)

@@ -55,7 +55,7 @@ export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr
 
 map_names='claims counters knobs notes peers policies services sockets state'
 shared_names='feeds past splicers'
-counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages'
+counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages refused_deferred'
 task_names='adopted seen enrolled other_cgroup policy special busy left noted full refused no_callbacks'
 link=/usr/local/sbin/socket-bypass
 # Internal: tests set these two where no systemd runs.
@@ -348,6 +348,12 @@ set_knob() { # FOLDER N VALUE
 	changed=1
 }
 
+# Whether FIONREAD of an enrolled socket counts what came by TCP; who cannot know lets the programs take the cautious way.
+put_unread() { # FOLDER
+	find_probe "$home/$generation"
+	case $("$probe" unread 2>&1) in exact) put_number "$1/maps/knobs" 4 1 ;; esac
+}
+
 encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reason why not
 	everything=$1 ports=$2 cidrs=$3 awk '
 		function fail(what) { print "policy: expected " what | "cat >&2"; exit 1 }
@@ -552,6 +558,7 @@ build() { # maps|track|redirect|verdict
 	if [ ! -e "$mine/track" ]; then
 		undo_with "cd '$mine' && rm -rf track track-new maps maps-new"
 		load_track "$mine" "$objects/track.bpf.o"
+		put_unread "$mine"
 		changed=1
 	fi
 	[ "$1" != track ] || return 0
@@ -1528,6 +1535,8 @@ make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
 	load_redirect "$trial" "$2"
 	attach_verdict "$trial"
 	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0 0
+	# Whatever FIONREAD says, so that the self-test sees it.
+	put_number "$trial/maps/knobs" 4 2
 }
 
 make_place() { # NAME

@@ -9,7 +9,7 @@ static const struct {
 	{ "selftest", verb_selftest },	 { "bench", verb_bench },   { "iterate", verb_iterate },
 	{ "list", verb_list },		 { "claim", verb_claim },   { "write", verb_write },
 	{ "hooks", verb_hooks },	 { "owners", verb_owners }, { "attach", verb_attach },
-	{ "splice", verb_splice },
+	{ "splice", verb_splice },	 { "unread", verb_unread },
 #ifndef FOR_PODS /* which see no process but their own, and have no room */
 	{ "listeners", verb_listeners },
 #endif
@@ -22,7 +22,7 @@ int main(int count, char **words)
 			if (same_text(words[1], verbs[i].name))
 				return verbs[i].run(words + 2);
 	say("expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, "
-	    "owners, attach, splice or listeners, found ",
+	    "owners, attach, splice, unread or listeners, found ",
 	    count > 1 ? words[1] : "nothing");
 	return EXIT_USAGE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c, list.c and splice.c. */
+/* What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c, list.c, splice.c and unread.c. */
 #ifndef PROBE_H
 #define PROBE_H
 
@@ -303,5 +303,6 @@ int verb_owners(char **words);
 int verb_attach(char **words);
 int verb_splice(char **words);
 int verb_listeners(char **words);
+int verb_unread(char **words);
 
 #endif

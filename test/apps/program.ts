@@ -163,6 +163,7 @@ export async function expectRedirected(path: Datapath, pairs: number, messages: 
     refused_full: 0,
     refused_other: 0,
     refused_options: 0,
+    refused_deferred: 0,
   });
 }
 

@@ -90,6 +90,8 @@ export function compileProgram(name: string): string {
   return program;
 }
 
+/** Enrols also what a listener that defers accepts, on a kernel whose FIONREAD is wrong: for cases that do not ask it. */
+export const trusting = ["-DTRUST_FIONREAD"];
 /** Switches every few messages and never leaves by itself. */
 export const switching = [
   "-DQUEUE_BYTES=65536",
@@ -98,6 +100,7 @@ export const switching = [
   "-DSTRIKES=1000000000",
   "-DSPILL_MESSAGES=1000000000",
   "-DREFRESH_JIFFIES=2",
+  ...trusting,
 ];
 /** Leaves soon, in the middle of what is going on. */
 export const leaving = [
@@ -105,6 +108,7 @@ export const leaving = [
   "-DSTRIKES=40",
   `-DSPILL_BYTES=${amount(3_000_000)}`,
   "-DREFRESH_JIFFIES=50",
+  ...trusting,
 ];
 /** Judges no service as too short. */
 export const patient = ["-DSHORT_CONNECTIONS=1000000"];
@@ -316,8 +320,24 @@ export class Datapath {
   /** The switch alone, without the sweep that follows in drain(). */
   setDrain(): void {
     this.isDrained = true;
-    const words = ["map", "update", "pinned", this.pin("maps/knobs"), "key", "hex", ..."00 00 00 00".split(" ")];
-    call("bpftool", ...words, "value", "hex", ..."01 00 00 00 00 00 00 00".split(" "));
+    this.setKnob(0, 1);
+  }
+
+  /** As if FIONREAD of this kernel counted what came by TCP to an enrolled socket, or did not. */
+  setUnread(isRight: boolean): void {
+    this.isChanged = true;
+    this.setKnob(4, isRight ? 1 : 0);
+  }
+
+  /** Whether it does, as the script has found. */
+  isUnreadRight(): boolean {
+    const rows = dump<{ formatted: { key: number; value: number } }>(this.pin("maps/knobs"));
+    return rows.find(({ formatted }) => formatted.key === 4)?.formatted.value === 1;
+  }
+
+  private setKnob(knob: number, value: number): void {
+    const words = ["map", "update", "pinned", this.pin("maps/knobs"), "key", `${knob}`, ..."0 0 0".split(" ")];
+    call("bpftool", ...words, "value", `${value}`, ..."0 0 0 0 0 0 0".split(" "));
   }
 
   private pin(name: string, generation = this.host.generation): string {

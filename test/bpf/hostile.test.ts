@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test, vi } from "vitest";
-import { Datapath, expectCounters, expectEmpty, isSkipped, kernelMemory, patient } from "./datapath.js";
+import { Datapath, expectCounters, expectEmpty, isSkipped, kernelMemory, patient, trusting } from "./datapath.js";
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
 describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
   test("`claims` overflows with claims that nobody takes: what was pushed out goes by TCP, no byte is lost", async () => {
-    const path = await Datapath.make([...patient, "-DREFRESH_JIFFIES=1"], "--pending", "16");
+    const path = await Datapath.make([...patient, ...trusting, "-DREFRESH_JIFFIES=1"], "--pending", "16");
     await path.play("hostile.evicted");
     const counters = path.counters();
     console.log(JSON.stringify(counters));
@@ -22,7 +22,7 @@ describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
   });
 
   test("a socket with the key of another one, made by forged packets: refused, and no byte goes astray", async () => {
-    const path = await Datapath.make(patient);
+    const path = await Datapath.make([...patient, ...trusting]);
     await path.play("forger.same_key");
     await expectCounters(path, { pairs: 1, refused_full: 1, redirected_messages: over(90) });
     await expectEmpty(path);

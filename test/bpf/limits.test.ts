@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
+import { Datapath, expectCounters, expectEmpty, isSkipped, patient, trusting } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
@@ -18,7 +18,7 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
   });
 
   test("limits of the kernel: splice() from the socket, MSG_ZEROCOPY, MSG_OOB, SO_RCVLOWAT, FIONREAD, MSG_WAITALL, signals, resets, half-closed, MSG_TRUNC, SEND_ZC, SO_ATTACH_FILTER", async () => {
-    const path = await Datapath.make(patient);
+    const path = await Datapath.make([...patient, ...trusting]);
     expect(await path.play("limits.limits")).toEqual({
       splice_out: { nonblock: "EAGAIN", blocking: "hangs", at_end: 0 },
       zerocopy: { completion: "none" },
@@ -72,7 +72,7 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
   });
 
   test("the self-test finds the limits that it can measure", async () => {
-    const path = await Datapath.make(patient);
+    const path = await Datapath.make([...patient, ...trusting]);
     const probe = join(path.host.bundle, "probe");
     const answer = await path.startProgram("sh", "-c", 'exec "$0-$(uname -m)" selftest', probe).result();
     expect(answer).toMatchObject({

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { Datapath, expectCounters, expectEmpty, isSkipped, leaving, patient, switching } from "./datapath.js";
+import { Datapath, expectCounters, expectEmpty, isSkipped, leaving, patient, switching, trusting } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
@@ -14,7 +14,7 @@ describe.skipIf(isSkipped)("order and wake-ups", () => {
     ["MSG_PEEK leaves everything where it is", "peek"],
     ["poll and epoll, level and edge, sleep and wake", "polling"],
   ])("%s", async (_, name) => {
-    const path = await Datapath.make(patient);
+    const path = await Datapath.make([...patient, ...trusting]);
     await path.play(`order.${name}`);
     await expectCounters(path, { pairs: some, redirected_messages: some, redirect_failed: 0 });
     await expectEmpty(path);

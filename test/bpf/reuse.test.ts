@@ -19,6 +19,7 @@ async function compare(pairs: number, name: string, ...args: string[]): Promise<
     refused_full: 0,
     refused_other: 0,
     refused_options: 0,
+    refused_deferred: 0,
   });
   await expectEmpty(path);
 }

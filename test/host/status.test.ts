@@ -67,7 +67,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       ],
     });
     expect(Object.keys(status.generations[0]?.counters ?? {})).toEqual(
-      "pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages".split(
+      "pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages refused_deferred".split(
         " ",
       ),
     );

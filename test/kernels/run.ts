@@ -14,7 +14,7 @@ import { runCases, SLOWNESS } from "./vitest.js";
 
 const root = resolve(__dirname, "../..");
 /** Those that touch the machine by test/host/machine.ts only. */
-const files = ["whole", "backlog", "life", "order", "paths", "splice", "stream"];
+const files = ["whole", "backlog", "life", "order", "paths", "splice", "stream", "unread"];
 /** Beginnings of titles: one installation from preflight to its removal, order beside TCP, the bounds, and many switches. */
 const few = [
   "from preflight to removal",

@@ -7,7 +7,7 @@ const probe = build();
 describe("wrong usage ends with 2 and one line that says what was expected", () => {
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
   const verbs =
-    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice or listeners";
+    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread or listeners";
   test.each([
     ["", `expected ${verbs}, found nothing`],
     ["serve", `expected ${verbs}, found serve`],
@@ -21,6 +21,9 @@ describe("wrong usage ends with 2 and one line that says what was expected", () 
     ["write /tmp", "write: expected DIR NAME"],
     ["write /tmp a/b", "write: expected DIR NAME"],
     ["hooks", "hooks: expected FOLDER"],
+    ["attach /sys/fs/bpf/program", "attach: expected PROGRAM LINK"],
+    ["splice", "splice: expected FEEDS"],
+    ["unread all", "unread: expected no word"],
     ["owners all", "owners: expected no argument, found all"],
     ["listeners", "listeners: expected PORTS"],
     ["listeners 80,0", "listeners: expected PORTS"],
