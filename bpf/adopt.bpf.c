@@ -208,6 +208,13 @@ static __always_inline bool is_alone(const struct socket_state *own, struct sk_p
 	       is_end(&own->peer) && !get_psock(&own->peer) && !has_redirected_bytes(psock);
 }
 
+static __always_inline bool is_read_by_edges(struct tcp_sock *tp)
+{
+	struct end end = { .sock = (__u64)tp };
+
+	return may_be_read_by_edges(&end);
+}
+
 /* Why a socket does not take part; TASK_NOTED when it does. */
 static __always_inline enum task examine(const struct names *names, struct tcp_sock *tp)
 {
@@ -228,6 +235,9 @@ static __always_inline enum task examine(const struct names *names, struct tcp_s
 	if (!is_allowed_by_policy(names))
 		return TASK_POLICY_SKIPPED;
 	if (!is_ordinary((struct sock *)tp) || needs_tcp((__u64)tp))
+		return TASK_SPECIAL;
+	/* The first message goes by TCP, and a reader by edges may stand still before it. */
+	if (leaves_out_tcp() && is_read_by_edges(tp))
 		return TASK_SPECIAL;
 	if (BPF_CORE_READ_INTO(&user_data, (struct sock *)tp, sk_user_data) || user_data)
 		return TASK_BUSY;

@@ -180,12 +180,25 @@ static __always_inline void note_look(struct socket_state *own)
 }
 
 /*
+ * Whether the reader may stand still before bytes by TCP: it waits for edges, and is told by FIONREAD that there is nothing. Nothing
+ * goes by TCP to such a one that could as well be redirected.
+ */
+static __always_inline bool may_miss_bytes(const struct socket_state *own)
+{
+	return leaves_out_tcp() && may_be_read_by_edges(&own->peer);
+}
+
+/*
  * Where splices are noticed, the first message goes by TCP: who splices from the first byte on does so before
  * anything is redirected to him. One who goes over to it later has to bear that a splice is refused.
  */
 static __always_inline bool is_too_early_for_splice(const struct socket_state *own)
 {
-	return own->sent == 1 && get_feed(&feeds, GUARDED);
+#ifndef GUARD_ALWAYS /* a test build does as if a way in were attached */
+	if (!get_feed(&feeds, GUARDED))
+		return false;
+#endif
+	return own->sent == 1 && !may_miss_bytes(own);
 }
 
 /* What the reader is from here on. A splice from an adopted socket may have been before it was enrolled. */
@@ -390,7 +403,7 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	if (held > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own,
 		      own->flags & FLAG_LOWAT && own->turn != MODE_LEAVE ? MODE_SPILL : MODE_LEAVE);
-	else if (!own->turn && is_refresh_due(own))
+	else if (!own->turn && is_refresh_due(own) && !may_miss_bytes(own))
 		own->turn = MODE_SPILL;
 }
 

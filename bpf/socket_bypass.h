@@ -369,6 +369,11 @@ static __always_inline bool is_fionread_right(void)
 	return get_knob(KNOB_UNREAD) >= (COUNTS_REDIRECTED ? UNREAD_RIGHT : UNREAD_TRUSTED);
 }
 
+static __always_inline bool leaves_out_tcp(void)
+{
+	return COUNTS_REDIRECTED && !is_fionread_right();
+}
+
 /* For bpf_loop(): a test build holds a program for a while, so that others act in between. */
 SUBPROGRAM long pass_time(__u32 unused, void *context)
 {

@@ -58,6 +58,13 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
     expect(await ask(path, front, ...what)).toEqual({ missing: [] });
     await expectRedirected(path, 6, 20, 1_000_000);
   });
+
+  test("a plain listen with a splice guard, and after pauses that make a message go by TCP: the same", async () => {
+    const { path, front } = await serve("", "", await Datapath.make(["-DGUARD_ALWAYS", "-DREFRESH_JIFFIES=2"]));
+    const what = ["post:3000", "post:100000", "late:20/3000", "late:20/12000"];
+    expect(await ask(path, front, ...what)).toEqual({ missing: [] });
+    await expectRedirected(path, 2, 20, 10_000);
+  });
 });
 
 let folder: string | undefined;

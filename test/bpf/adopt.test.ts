@@ -16,6 +16,7 @@ import {
   leaving,
   patient,
   switching,
+  trusting,
 } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
@@ -52,7 +53,7 @@ async function finish(cases: Case[], lines = 0): Promise<Record<string, number>[
 
 describe.skipIf(isSkipped)("adopted connections", () => {
   test("whatever their ends were doing, they are redirected after a while and lose nothing", async () => {
-    const path = await Datapath.make(patient);
+    const path = await Datapath.make([...patient, ...trusting]);
     const cases = await before(
       path,
       ["answered", "recv"],

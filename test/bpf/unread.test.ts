@@ -5,8 +5,8 @@
  *
  * Not proven here: nginx itself (test/apps); what goes by TCP to a reader that is far behind.
  */
-import { describe, expect, test } from "vitest";
-import { call } from "../host/machine.js";
+import { describe, expect, test, vi } from "vitest";
+import { call, slowness } from "../host/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
@@ -39,12 +39,52 @@ describe.skipIf(isSkipped)("where FIONREAD is wrong", () => {
   });
 });
 
+describe.skipIf(isSkipped || !countsRedirected)("where FIONREAD leaves out what came by TCP", () => {
+  test("a reader by edges that believes it gets its first bytes by the bypass, also with a splice guard", async () => {
+    const path = await make("-DGUARD_ALWAYS");
+    expect(await path.play("unread.believed", 20, 0)).toEqual({ behind: 0 });
+    await expectCounters(path, { pairs: 1, redirected_messages: some, tcp_messages: 0 });
+  });
+
+  test("any other reader gets its first message by TCP with a splice guard", async () => {
+    const path = await make("-DGUARD_ALWAYS");
+    expect(await path.play("unread.believed", 20, 0, "blocks")).toEqual({ behind: 0 });
+    await expectCounters(path, { pairs: 1, redirected_messages: some, tcp_messages: 1 });
+  });
+
+  test("a reader by edges that believes it gets nothing by TCP after a pause, any other reader does", async () => {
+    const path = await make("-DREFRESH_JIFFIES=2");
+    expect(await path.play("unread.believed", 20, 0.1)).toEqual({ behind: 0 });
+    await expectCounters(path, { pairs: 1, redirected_messages: 20, tcp_messages: 0 });
+    expect(await path.play("unread.believed", 20, 0.1, "blocks")).toEqual({ behind: 0 });
+    await expectCounters(path, { pairs: 2, tcp_messages: some });
+  });
+
+  test("a limit: what goes by TCP in a drain may leave such a reader behind, where the kernel is so", async () => {
+    const path = await Datapath.make(patient);
+    const isRight = path.isUnreadRight();
+    const readers = Array.from({ length: 8 }, () => path.start("unread.believed", 40, 0.1));
+    await vi.waitFor(() => expect(path.counters().returns).toBe(readers.length), { timeout: 30_000 * slowness });
+    path.setDrain();
+    const behind = (await Promise.all(readers.map((reader) => reader.result()))).map((found) => found.behind);
+    expect(behind).toEqual(isRight ? readers.map(() => 0) : expect.arrayContaining([1]));
+    await expectCounters(path, { pairs: readers.length, redirected_messages: some, drained: some });
+  });
+});
+
 describe.skipIf(isSkipped)("where FIONREAD is right", () => {
   test.skipIf(!countsRedirected)("connections to a listener that defers are enrolled", async () => {
     const path = await Datapath.make(patient);
     path.setUnread(true);
     await path.play("unread.deferred", connections); // what it is told is the kernel's affair
     await expectCounters(path, { pairs: connections, refused_deferred: 0, redirected_messages: some });
+  });
+
+  test("the first message goes by TCP with a splice guard, and one after a pause", async () => {
+    const path = await Datapath.make([...patient, "-DGUARD_ALWAYS", "-DREFRESH_JIFFIES=2"]);
+    path.setUnread(true);
+    await path.play("unread.believed", 20, 0.1, "blocks");
+    await expectCounters(path, { pairs: 1, redirected_messages: some, tcp_messages: some });
   });
 });
 

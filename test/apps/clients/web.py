@@ -3,7 +3,8 @@
 An HTTP service and a client that checks every body: python3 web.py serve PORT | python3 web.py ask PORT WHAT…
 
 GET /COUNT/SIZE answers COUNT writes of SIZE bytes; POST answers the hash of the body. WHAT is get:COUNT/SIZE, file:NAME:FILE,
-post:SIZE (one write with its header), slow:COUNT/SIZE (a reader that is behind). Prints what did not come within five seconds.
+post:SIZE (one write with its header), slow:COUNT/SIZE (a reader that is behind), late:COUNT/SIZE (requests and answers of so many
+bytes on one connection, with pauses). Prints what did not come within five seconds.
 """
 import hashlib
 import http.client
@@ -77,6 +78,15 @@ def post(port, size):
     equal(reply.split(b"\r\n\r\n")[-1], hashlib.sha256(data).hexdigest().encode(), f"hash of {size} bytes")
 
 
+def get_late(port, count, size):
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    for i in range(count):
+        client.request("GET", f"/1/{size}", headers={"X-Filler": "x" * min(size, 7000)})
+        equal(client.getresponse().read(), NOISE[:size], f"answer {i}")
+        time.sleep(0.05)
+    client.close()
+
+
 def ask(port, *what):
     port, missing, client = int(port), [], None
     for one in what:
@@ -84,6 +94,9 @@ def ask(port, *what):
         try:
             if kind == "post":
                 post(port, int(words[0]))
+                continue
+            if kind == "late":
+                get_late(port, *map(int, words[0].split("/")))
                 continue
             client = client or http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             if kind == "file":

@@ -2,8 +2,9 @@
 """Programs that ask FIONREAD how much there is to read, and what reaches them by TCP."""
 import select
 import socket
+import time
 
-from common import NOISE, PATIENCE, connect, equal, exchange, listen, receive
+from common import NOISE, PATIENCE, connect, equal, exchange, listen, pair, receive
 from limits import count_unread
 
 TCP = socket.IPPROTO_TCP
@@ -42,3 +43,40 @@ def early(count):
             exchange(client, server, 2)
             client.close()
             server.close()
+
+
+class Believer:
+    """Reads by edges, and less than there may be: when FIONREAD says that nothing is left it waits for the next edge, as nginx does."""
+
+    def __init__(self, sock):
+        self.sock, self.poll = sock, select.epoll()
+        sock.setblocking(False)
+        self.poll.register(sock, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+
+    def receive(self, size, part=1000):
+        data = bytearray()
+        while len(data) < size and self.poll.poll(3):
+            while True:
+                try:
+                    data += self.sock.recv(part)
+                except BlockingIOError:
+                    break
+                if not count_unread(self.sock):
+                    break
+        return bytes(data)
+
+
+def believed(times, pause, kind="edges"):
+    """Requests that are longer than what is read at once, some time apart; how many did not arrive whole."""
+    client, server = pair()
+    reader = Believer(server) if kind == "edges" else None
+    behind = 0
+    for i in range(int(times)):
+        data = NOISE[i : i + 3500]
+        client.sendall(data)
+        found = reader.receive(3500) if reader else receive(server, 3500)
+        behind += found != data
+        if found != data:
+            break
+        time.sleep(float(pause))
+    return {"behind": behind}
