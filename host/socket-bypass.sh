@@ -350,8 +350,10 @@ set_knob() { # FOLDER N VALUE
 
 # Whether FIONREAD of an enrolled socket counts what came by TCP; who cannot know lets the programs take the cautious way.
 put_unread() { # FOLDER
+	# The maps of an earlier version have no place for it.
+	[ -e "$1/maps/feeds" ] || return 0
 	find_probe "$home/$generation"
-	case $("$probe" unread 2>&1) in exact) put_number "$1/maps/knobs" 4 1 ;; esac
+	case $("$probe" unread 2>&1) in exact) put_number "$1/maps/knobs" 5 1 ;; esac
 }
 
 encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reason why not
@@ -1536,7 +1538,7 @@ make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
 	attach_verdict "$trial"
 	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0 0
 	# Whatever FIONREAD says, so that the self-test sees it.
-	put_number "$trial/maps/knobs" 4 2
+	put_number "$trial/maps/knobs" 5 2
 }
 
 make_place() { # NAME

@@ -326,13 +326,13 @@ export class Datapath {
   /** As if FIONREAD of this kernel counted what came by TCP to an enrolled socket, or did not. */
   setUnread(isRight: boolean): void {
     this.isChanged = true;
-    this.setKnob(4, isRight ? 1 : 0);
+    this.setKnob(5, isRight ? 1 : 0);
   }
 
   /** Whether it does, as the script has found. */
   isUnreadRight(): boolean {
     const rows = dump<{ formatted: { key: number; value: number } }>(this.pin("maps/knobs"));
-    return rows.find(({ formatted }) => formatted.key === 4)?.formatted.value === 1;
+    return rows.find(({ formatted }) => formatted.key === 5)?.formatted.value === 1;
   }
 
   private setKnob(knob: number, value: number): void {
