@@ -63,6 +63,8 @@ describe.skipIf(isSkipped)("beside other programs", () => {
     attach(path, "after", nibbler);
     await path.play("beside.spilling");
     await expectCounters(path, { pairs: 1, rearmed: over(0) });
+    // What the splice guard knows of a socket whose end we were not told goes with the next step.
+    await path.ok("attach");
     await expectEmpty(path);
   });
 
