@@ -21,7 +21,7 @@
 #define COOKIE_MASK ((1ULL << COOKIE_BITS) - 1)
 
 /*
- * The third word of what is kept with each enrolled socket, until it closes. Earlier versions have
+ * The third word of what is kept with each enrolled socket, until it leaves or closes. Earlier versions have
  * there what is never this, and nothing of theirs removes a key from `feeds`.
  */
 #define LAYOUT 0x736f636b62797031ULL

@@ -97,6 +97,7 @@ SUBPROGRAM void set_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
 
 static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
+	__u64 barrier = 0;
 	int none = 0;
 
 	if ((own->flags & FLAG_LOWAT) && get_lowat(own) == NOTSENT_LOWAT)
@@ -109,6 +110,9 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 		bpf_sock_ops_cb_flags_set(ctx,
 					  ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
 	own->mode = MODE_GONE;
+	/* Nobody tells us any more when it closes; who claims for it looks at this afterwards. */
+	own->layout = 0;
+	__sync_fetch_and_add(&barrier, 1);
 	forget_feed(own->own.cookie);
 	flush_counts(own);
 	count(COUNT_GONE);

@@ -184,7 +184,7 @@ enum mode {
 
 struct socket_state {
 	struct end own;
-	__u64 layout; /* LAYOUT; 0: the socket has closed */
+	__u64 layout; /* LAYOUT; 0: the socket has left, or closed */
 	struct end peer; /* cookie 0: not known */
 	struct claim claim; /* of an active end */
 	__u16 mode;

@@ -26,7 +26,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     const [generation] = generations;
     const labels = { instance: host.instance, generation: host.generation };
     const counters = Object.entries(generation?.counters ?? {});
-    expect(counters).toHaveLength(20);
+    expect(counters).toHaveLength(21);
 
     expect(found.types).toEqual({
       socket_bypass: ["info", "", true],

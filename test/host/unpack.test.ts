@@ -174,7 +174,8 @@ describe.skipIf(isSkipped).each(shells)("the bundle through stdin of %s", (shell
 });
 
 function pack(folder: string): { script: string; digest: string } {
-  const tar = execFileSync("tar", ["-c", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-C", folder, "."]);
+  const words = ["-c", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-C", folder, "."];
+  const tar = execFileSync("tar", words, { maxBuffer: 1 << 28 });
   const text = asBase85(gzipSync(tar, { level: 9 })).replace(/.{1,75}/g, "$&\n");
   return {
     script: unpack.replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`),
