@@ -21,7 +21,7 @@ describe.skipIf(isSkipped)("two workers that block in recv() on one socket", () 
   );
 
   test("a reader that always sleeps alone is redirected to, though its socket has a second descriptor", async () => {
-    const path = await Datapath.make([...patient, "-DADOPT_JIFFIES=1"]);
+    const path = await Datapath.make([...patient, ...trusting, "-DADOPT_JIFFIES=1"]);
     const busy = path.start("workers.busy", 10_000);
     await busy.ready();
     const counters = path.counters();
@@ -33,7 +33,7 @@ describe.skipIf(isSkipped)("two workers that block in recv() on one socket", () 
   });
 
   test("flows and a counter say that a second descriptor is why a busy connection goes by TCP", async () => {
-    const path = await Datapath.make(patient);
+    const path = await Datapath.make([...patient, ...trusting]);
     const busy = path.start("workers.busy", 20);
     await busy.ready();
     const flows = path.flows();
@@ -45,7 +45,7 @@ describe.skipIf(isSkipped)("two workers that block in recv() on one socket", () 
   });
 
   test("a reader with a second descriptor for its socket is redirected to after a pause", async () => {
-    const path = await Datapath.make([...patient, "-DSETTLE_US=20000"]);
+    const path = await Datapath.make([...patient, ...trusting, "-DSETTLE_US=20000"]);
     await path.play("workers.duplicated");
     await expectCounters(path, { pairs: 1, redirected_messages: some, returns: some });
     await expectEmpty(path);
