@@ -2,9 +2,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
 import { checkNow, type Where } from "../args/check";
+import { allRight, when } from "../args/right";
 import { identify } from "../host/identity";
 import { targetFor } from "../targets/target-for";
-import { memberOf, setLastStep } from "./member";
+import { memberOf, setInstalled } from "./member";
 import { settleBypass, settleHost } from "./settle";
 import { installSteps } from "./steps";
 import { warnOfUnknownKeys } from "./unknown-keys";
@@ -39,17 +40,18 @@ export class BypassHost extends pulumi.ComponentResource {
       ...(member ? [member.component, member.key] : [name]),
     ]);
     const host = settleHost(args, where, identity.instance);
-    const { generation, selfTest, attachment } = installSteps(
+    const shared = member?.shared ?? settleBypass(args, where);
+    const installed = installSteps(
       name,
       targetFor(host),
       identity,
-      { ...(member?.shared ?? settleBypass(args, where)), ...host },
+      { ...shared, ...host, right: allRight([shared.right, host.right]) },
       childOptions(this, opts),
       member?.after,
     );
-    setLastStep(this, attachment);
-    this.generation = generation;
-    this.selfTest = selfTest;
+    setInstalled(this, installed);
+    this.generation = when(installed.right, installed.generation);
+    this.selfTest = when(installed.right, installed.selfTest);
     this.registerOutputs({ generation: this.generation, selfTest: this.selfTest });
   }
 }

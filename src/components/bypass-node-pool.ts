@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassNodePoolArgs, bypassNodePoolSchema } from "../args/bypass-node-pool";
 import { checkNow, type Where } from "../args/check";
+import { allRight, when } from "../args/right";
 import { generationOf } from "../host/bundle";
 import { identify } from "../host/identity";
 import { applyFlags } from "../host/lines";
@@ -9,7 +10,7 @@ import { podFiles } from "../host/pod-files";
 import { deployPool } from "../targets/node-pool";
 import { ownLabels } from "../targets/node-pool-manifests";
 import { childOptions } from "./bypass-host";
-import { memberOf } from "./member";
+import { memberOf, setDeployed } from "./member";
 import { checkPoolName } from "./pool-name";
 import { settleBypass, settleNodePool } from "./settle";
 import { extrasOf } from "./steps";
@@ -49,7 +50,8 @@ export class BypassNodePool extends pulumi.ComponentResource {
       ...(member ? [member.component, member.key] : [name]),
     ]);
     const shared = member?.shared ?? settleBypass(args, where);
-    const { namespace, metricsFrom, ...its } = settleNodePool(args, where);
+    const { namespace, metricsFrom, right: itsRight, ...its } = settleNodePool(args, where);
+    const right = allRight([shared.right, itsRight]);
     const { cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard } = shared;
     const origin = pulumi.all([shared.compile, adopt]);
     const files = origin.apply(([compile, withAdopt]) => {
@@ -73,12 +75,13 @@ export class BypassNodePool extends pulumi.ComponentResource {
         annotations: its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation })),
       },
       files,
-      { namespace, metricsFrom },
+      { namespace, metricsFrom, right },
       childOptions(this, opts),
     );
-    this.generation = generation;
-    this.namespace = deployed.namespace;
-    this.daemonSet = deployed.daemonSet;
-    this.registerOutputs({ generation, namespace: this.namespace, daemonSet: this.daemonSet });
+    setDeployed(this, { generation, ...deployed, right });
+    this.generation = when(right, generation);
+    this.namespace = when(right, deployed.namespace);
+    this.daemonSet = when(right, deployed.daemonSet);
+    this.registerOutputs({ generation: this.generation, namespace: this.namespace, daemonSet: this.daemonSet });
   }
 }

@@ -2,39 +2,32 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassArgs, bypassDefaults, bypassProperties } from "../args/bypass";
-import { checkLater, type Where } from "../args/check";
+import type { Where } from "../args/check";
 import { type ConnectionArgs, connectionSchema, loginDefaults } from "../args/connection";
 import { type HostArgs, hostDefaults, hostProperties } from "../args/host";
 import { mapDefaults } from "../args/limits";
 import { type NodePoolArgs, poolDefaults, poolProperties } from "../args/node-pool";
+import { checker } from "../args/right";
 import { selfTestDefaults } from "../args/self-test";
 import type { Policy } from "../host/lines";
 import { readLast } from "./last-state";
 
 /** What is the same on every host, checked, with defaults. Each by itself: what is not known yet makes only its own lines unknown. */
 export function settleBypass(args: BypassArgs, where: Where) {
-  const at = (name: string) => below(where, name);
-  const traffic = checkLater(bypassProperties.traffic, args.traffic, at("traffic"));
-  const enabled = checkLater(bypassProperties.enabled, args.enabled, at("enabled"));
-  const limits = checkLater(bypassProperties.limits, args.limits, at("limits"));
-  return {
+  const { settle, right } = checker(where);
+  const settled = <K extends keyof BypassArgs & keyof typeof bypassProperties>(name: K) =>
+    settle(bypassProperties[name], args[name], name);
+  const traffic = settled("traffic");
+  const enabled = settled("enabled");
+  const limits = settled("limits");
+  const all = {
     detectDrift: args.detectDrift ?? bypassDefaults.detectDrift,
-    cgroup: checkLater(bypassProperties.cgroup, args.cgroup, at("cgroup")).apply(
-      (cgroup) => cgroup ?? bypassDefaults.cgroup,
-    ),
-    takeOver: checkLater(bypassProperties.takeOver, args.takeOver, at("takeOver")).apply(
-      (isWanted) => isWanted ?? bypassDefaults.takeOver,
-    ),
-    adopt: checkLater(bypassProperties.adopt, args.adopt, at("adopt")).apply(
-      (isWanted) => isWanted ?? bypassDefaults.adopt,
-    ),
-    spliceGuard: checkLater(bypassProperties.spliceGuard, args.spliceGuard, at("spliceGuard")).apply(
-      (isWanted) => isWanted ?? bypassDefaults.spliceGuard,
-    ),
-    compile: checkLater(bypassProperties.object, args.object, at("object")).apply(
-      (object) => object?.compile ?? ("prebuilt" as const),
-    ),
-    selfTest: checkLater(bypassProperties.selfTest, args.selfTest, at("selfTest")).apply((selfTest) => ({
+    cgroup: settled("cgroup").apply((cgroup) => cgroup ?? bypassDefaults.cgroup),
+    takeOver: settled("takeOver").apply((isWanted) => isWanted ?? bypassDefaults.takeOver),
+    adopt: settled("adopt").apply((isWanted) => isWanted ?? bypassDefaults.adopt),
+    spliceGuard: settled("spliceGuard").apply((isWanted) => isWanted ?? bypassDefaults.spliceGuard),
+    compile: settled("object").apply((object) => object?.compile ?? ("prebuilt" as const)),
+    selfTest: settled("selfTest").apply((selfTest) => ({
       enabled: selfTest?.enabled ?? selfTestDefaults.enabled,
       timeoutSeconds: selfTest?.timeoutSeconds ?? selfTestDefaults.timeoutSeconds,
     })),
@@ -57,35 +50,32 @@ export function settleBypass(args: BypassArgs, where: Where) {
       ),
     ) as pulumi.Output<Policy>,
   };
+  return { ...all, right: right() };
 }
 
 /** What is said about one host, checked, with defaults. Without a connection it is this machine. */
 export function settleHost(args: HostArgs, where: Where, instance: string) {
-  const at = (name: string) => below(where, name);
-  const settled = (name: "become" | "stateDir") =>
-    checkLater(hostProperties[name], args[name], at(name)).apply((value) => value ?? hostDefaults[name]);
-  const connection = settleConnection(args, at("connection"));
-  return {
-    become: settled("become"),
-    stateDir: settled("stateDir"),
-    boot: checkLater(hostProperties.boot, args.boot, at("boot")).apply((isWanted) => isWanted ?? hostDefaults.boot),
-    machine: checkLater(hostProperties.machine, args.machine, at("machine")),
-    id: settleId(args, at("id"), connection !== undefined, instance),
-    ...(connection === undefined ? {} : { connection }),
+  const { settle, right } = checker(where);
+  const settled = <K extends keyof HostArgs & keyof typeof hostProperties>(name: K) =>
+    settle(hostProperties[name], args[name], name);
+  const { connection, allowUnknownHostKey } = args;
+  const schema = connectionSchema(allowUnknownHostKey === true);
+  const all = {
+    become: settled("become").apply((value) => value ?? hostDefaults.become),
+    stateDir: settled("stateDir").apply((value) => value ?? hostDefaults.stateDir),
+    boot: settled("boot").apply((isWanted) => isWanted ?? hostDefaults.boot),
+    machine: settled("machine"),
+    id: settleId(args, settled("id"), instance),
+    ...(connection === undefined
+      ? {}
+      : { connection: settle(schema, connection, "connection").apply(withLoginDefaults) }),
   };
+  return { ...all, right: right() };
 }
 
-function settleConnection(
-  args: HostArgs,
-  where: Where,
-): pulumi.Output<pulumi.UnwrappedObject<ConnectionArgs>> | undefined {
-  const { connection, allowUnknownHostKey } = args;
-  if (connection === undefined) return undefined;
-  const schema = connectionSchema(allowUnknownHostKey === true);
-  return checkLater(schema, connection, where).apply((given) => {
-    const { proxy, ...login } = given as pulumi.UnwrappedObject<ConnectionArgs>;
-    return { ...loginDefaults, ...login, ...(proxy && { proxy: { ...loginDefaults, ...proxy } }) };
-  });
+function withLoginDefaults(given: unknown) {
+  const { proxy, ...login } = given as pulumi.UnwrappedObject<ConnectionArgs>;
+  return { ...loginDefaults, ...login, ...(proxy && { proxy: { ...loginDefaults, ...proxy } }) };
 }
 
 /**
@@ -93,9 +83,8 @@ function settleConnection(
  * held it in plain text at first, and whoever reads it finds the address among those of a network in seconds, with a salt too, for that stands beside it.
  * So it is secret and another digest now; a stack that has the first one keeps it, because another one removes everything and installs it anew.
  */
-function settleId(args: HostArgs, where: Where, isFar: boolean, instance: string): pulumi.Output<string> {
-  const id = checkLater(hostProperties.id, args.id, where);
-  if (!isFar) return id.apply((given) => given ?? hostDefaults.id);
+function settleId(args: HostArgs, id: pulumi.Output<string | undefined>, instance: string): pulumi.Output<string> {
+  if (args.connection === undefined) return id.apply((given) => given ?? hostDefaults.id);
   const known = pulumi.all([id, addressOf(args.connection)]).apply(async ([given, address]) => {
     const first = digestOf(address);
     return { given, address, first, isKept: given === undefined && (await hasTrigger(instance, first)) };
@@ -128,9 +117,11 @@ function addressOf(connection: HostArgs["connection"]): pulumi.Output<string> {
 
 /** What is said about one node pool, checked, with defaults. */
 export function settleNodePool(args: NodePoolArgs, where: Where) {
+  const { settle, right } = checker(where);
   const settled = <K extends keyof NodePoolArgs & keyof typeof poolProperties>(name: K) =>
-    checkLater(poolProperties[name], args[name], below(where, name));
-  return {
+    settle(poolProperties[name], args[name], name);
+  const resources = settled("resources");
+  const all = {
     image: settled("image"),
     imagePullPolicy: settled("imagePullPolicy"),
     imagePullSecrets: settled("imagePullSecrets").apply((names) => names?.map((name) => ({ name }))),
@@ -141,8 +132,8 @@ export function settleNodePool(args: NodePoolArgs, where: Where) {
       given.endsWith("%") ? given : Number(given),
     ),
     priorityClassName: settled("priorityClassName"),
-    requests: settled("resources").apply((given) => given?.requests ?? poolDefaults.requests),
-    limits: settled("resources").apply((given) => given?.limits),
+    requests: resources.apply((given) => given?.requests ?? poolDefaults.requests),
+    limits: resources.apply((given) => given?.limits),
     labels: settled("labels"),
     annotations: settled("annotations"),
     bpffs: settled("bpffs").apply((given) => given ?? poolDefaults.bpffs),
@@ -152,11 +143,8 @@ export function settleNodePool(args: NodePoolArgs, where: Where) {
     ...(args.metricsFrom === undefined ? {} : { metricsFrom: settled("metricsFrom").apply((given) => given ?? []) }),
     ...(args.namespace === undefined ? {} : { namespace: settled("namespace") as pulumi.Output<string> }),
   };
+  return { ...all, right: right() };
 }
 
 export type SettledBypass = ReturnType<typeof settleBypass>;
 export type Settled = SettledBypass & ReturnType<typeof settleHost>;
-
-function below(where: Where, name: string): Where {
-  return { ...where, path: [...where.path, name] };
-}

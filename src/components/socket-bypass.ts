@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { checkNow, type Where } from "../args/check";
+import { allRight, type Right, when } from "../args/right";
 import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass";
 import { batchesOf } from "./batches";
 import { BypassHost, childOptions } from "./bypass-host";
 import { BypassNodePool } from "./bypass-node-pool";
-import { asMember, lastStepOf } from "./member";
+import { asMember, deployedFor, type Installed, installedOn } from "./member";
 import { checkPoolName } from "./pool-name";
 import { settleBypass } from "./settle";
 import { warnOfUnknownKeys } from "./unknown-keys";
@@ -66,35 +67,43 @@ export class SocketBypass extends pulumi.ComponentResource {
     warnOfUnknownKeys(hosts, this);
     const shared = settleBypass(same, where);
     const children = new Map<string, BypassHost>();
-    let after: readonly pulumi.Resource[] = [];
+    let after: readonly Installed[] = [];
     for (const batch of batchesOf(Object.keys(hosts), rollout)) {
       for (const key of batch) {
         const its = asMember({ ...same, ...hosts[key] }, { component: name, key, shared, after });
         children.set(key, new BypassHost(`${name}-${key}`, its, childOptions(this, opts)));
       }
-      after = batch.flatMap((key) => children.get(key) ?? []).map(lastStepOf);
+      after = batch.flatMap((key) => children.get(key) ?? []).map(installedOn);
     }
     const reports: Record<string, pulumi.Output<HostReport>> = {};
     const generations: pulumi.Output<string>[] = [];
+    const rights: Right[] = [];
     for (const key of Object.keys(hosts)) {
       const child = children.get(key);
       if (child === undefined) continue;
-      const { generation, selfTest } = child;
+      const { generation, selfTest, right } = installedOn(child);
+      rights.push(right);
       generations.push(generation);
       reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));
     }
     const poolReports: Record<string, pulumi.Output<NodePoolReport>> = {};
     for (const [key, pool] of Object.entries(nodePools)) {
       const its = asMember({ ...same, ...pool }, { component: name, key, shared, after: [] });
-      const { generation, namespace, daemonSet } = new BypassNodePool(`${name}-${key}`, its, childOptions(this, opts));
+      const child = new BypassNodePool(`${name}-${key}`, its, childOptions(this, opts));
+      const { generation, namespace, daemonSet, right } = deployedFor(child);
+      rights.push(right);
       generations.push(generation);
       poolReports[key] = pulumi
         .all([generation, namespace, daemonSet])
         .apply(([id, where, what]) => ({ generation: id, namespace: where, daemonSet: what }));
     }
-    this.hosts = pulumi.all(reports);
-    this.nodePools = pulumi.all(poolReports);
-    this.generation = pulumi.all(generations).apply(([first]) => first ?? "");
+    const right = allRight(rights);
+    this.hosts = when(right, pulumi.all(reports));
+    this.nodePools = when(right, pulumi.all(poolReports));
+    this.generation = when(
+      right,
+      pulumi.all(generations).apply(([first]) => first ?? ""),
+    );
     this.registerOutputs({ hosts: this.hosts, nodePools: this.nodePools, generation: this.generation });
   }
 }

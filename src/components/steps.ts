@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
+import { allRight } from "../args/right";
 import { bundleFor, type Extra, generationOf } from "../host/bundle";
 import type { Identity } from "../host/identity";
 import {
@@ -17,6 +18,7 @@ import { undo } from "../host/undo";
 import type { StepResource, Target } from "../targets/target";
 import { readLastSteps } from "./last-state";
 import { lookForDrift } from "./look-for-drift";
+import type { Installed } from "./member";
 import type { Settled } from "./settle";
 import { suffixes } from "./step-names";
 
@@ -32,13 +34,10 @@ export function installSteps(
   identity: Identity,
   args: Settled,
   opts: pulumi.CustomResourceOptions,
-  after: readonly pulumi.Resource[] = [],
-): {
-  readonly generation: pulumi.Output<string>;
-  readonly selfTest: pulumi.Output<string>;
-  readonly attachment: pulumi.Resource;
-} {
+  after: readonly Installed[] = [],
+): Installed {
   const { instance, owner } = identity;
+  const right = allRight([args.right, ...after.map((one) => one.right)]);
   const extras = args.adopt.apply(extrasOf);
   const bundle = pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
     // Without the bytes in it: the SDK would copy them one by one, for each host.
@@ -70,6 +69,7 @@ export function installSteps(
     target.run(
       `${name}-${suffixes[step]}`,
       {
+        right,
         converge,
         ...(undoLine === undefined ? {} : { undo: undoLine }),
         stdin: target.answerOf(before),
@@ -89,6 +89,7 @@ export function installSteps(
   const object = target.run(
     `${name}-${suffixes.object}`,
     {
+      right,
       converge: pulumi
         .all([on, bundle, args.cgroup, args.takeOver, args.boot])
         .apply(([installation, sent, cgroup, takeOver, boot]) =>
@@ -101,7 +102,9 @@ export function installSteps(
       seconds: stepSeconds,
     },
     // Only here: the others wait for this one, and a hundred hosts would fill the state with what each waits for.
-    after.length === 0 ? opts : { ...opts, dependsOn: [...after, ...asList(opts.dependsOn)] },
+    after.length === 0
+      ? opts
+      : { ...opts, dependsOn: [...after.map(({ attachment: last }) => last), ...asList(opts.dependsOn)] },
   );
   const map = link(
     "map",
@@ -148,7 +151,7 @@ export function installSteps(
     undoing("detach"),
     { dependsOn: [policy] },
   );
-  return { generation, selfTest: target.answerOf(selfTest), attachment };
+  return { generation, selfTest: target.answerOf(selfTest), attachment, right };
 }
 
 /**

@@ -2,6 +2,7 @@
 import * as os from "node:os";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { when } from "../args/right";
 import { shellLine } from "../host/quote";
 import { asRoot, asWords } from "./become";
 import type { Step, StepResource, Target } from "./target";
@@ -34,7 +35,7 @@ function runLocally(
     name,
     {
       // No update: the provider then runs create again, which converges.
-      create: line,
+      create: when(step.right, line),
       ...(step.undo === undefined ? {} : { delete: undo }),
       stdin: step.stdin,
       triggers: step.triggers,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import type { MetricsReaderArgs } from "../args/node-pool";
+import { type Right, when } from "../args/right";
 import type { PodFiles } from "../host/pod-files";
 import { loadKubernetes } from "./kubernetes";
 import { daemonSetSpec, namespaceLabels, networkPolicySpec, ownLabels, type Pool } from "./node-pool-manifests";
@@ -10,6 +11,8 @@ export interface Surroundings {
   readonly namespace?: pulumi.Output<string> | undefined;
   /** In a namespace that exists there is no policy where it does not say who may read. */
   readonly metricsFrom?: pulumi.Output<MetricsReaderArgs[]> | undefined;
+  /** Where it fails, nothing is asked of the cluster. */
+  readonly right: Right;
 }
 
 export interface Deployed {
@@ -30,28 +33,31 @@ export function deployPool(
   name: string,
   pool: Pool,
   files: pulumi.Output<Omit<PodFiles, "identity">>,
-  { namespace, metricsFrom }: Surroundings,
+  { namespace, metricsFrom, right }: Surroundings,
   opts: pulumi.CustomResourceOptions,
 ): Deployed {
   const { core, apps, networking } = loadKubernetes();
   const { labels: itsLabels, annotations } = pool;
   const labels = ownLabels(pool.instance);
+  // First in all metadata: the SDK waits for one property after another, and a namespace that is not made never has a name.
+  const itsAnnotations = when(right, pulumi.output(goneAtOnce));
   const where =
     namespace ??
     new core.v1.Namespace(
       `${name}-namespace`,
-      { metadata: { labels: { ...labels, ...namespaceLabels }, annotations: goneAtOnce } },
+      { metadata: { annotations: itsAnnotations, labels: { ...labels, ...namespaceLabels } } },
       { ...opts, customTimeouts: { delete: namespaceTimeout, ...opts.customTimeouts } },
     ).metadata.name;
+  const itsMetadata = { annotations: itsAnnotations, namespace: where, labels };
   const account = new core.v1.ServiceAccount(
     `${name}-account`,
-    { metadata: { namespace: where, labels, annotations: goneAtOnce }, automountServiceAccountToken: false },
+    { metadata: itsMetadata, automountServiceAccountToken: false },
     opts,
   );
   const configMap = new core.v1.ConfigMap(
     `${name}-files`,
     {
-      metadata: { namespace: where, labels, annotations: goneAtOnce },
+      metadata: itsMetadata,
       // Other files are another ConfigMap, so that a pod that starts again finds those it began with.
       immutable: true,
       data: files.texts,
@@ -64,7 +70,7 @@ export function deployPool(
     new networking.v1.NetworkPolicy(
       `${name}-network`,
       {
-        metadata: { namespace: where, labels, annotations: goneAtOnce },
+        metadata: itsMetadata,
         spec: networkPolicySpec(pool, metricsFrom ?? pulumi.output([])),
       },
       opts,
@@ -72,7 +78,7 @@ export function deployPool(
   const daemonSet = new apps.v1.DaemonSet(
     `${name}-loader`,
     {
-      metadata: { namespace: where, labels: itsLabels, annotations },
+      metadata: { annotations: when(right, pulumi.output(annotations)), namespace: where, labels: itsLabels },
       spec: daemonSetSpec(pool, account.metadata.name, configMap.metadata.name),
     },
     opts,

@@ -2,6 +2,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { withShortInspection } from "../args/problem";
+import { when } from "../args/right";
 import { shellLine } from "../host/quote";
 import { asWords } from "./become";
 import { lookBySsh, lookSeconds } from "./ssh-look";
@@ -68,7 +69,7 @@ function runRemotely(
     {
       connection,
       // No update: the provider then runs create again, which converges.
-      create: bounded(step.converge),
+      create: when(step.right, bounded(step.converge)),
       ...(step.undo === undefined
         ? {}
         : { delete: bounded(pulumi.output(step.undo).apply((line) => ["sh", "-c", line])) }),

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
+import type { Right } from "../args/right";
 
 /** One step of an installation: what to type to make it so, and what to type to undo it. */
 export interface Step {
+  /** Fails where the step must not begin. */
+  readonly right: Right;
   /** Idempotent: also what an update types. */
   readonly converge: pulumi.Input<readonly string[]>;
   /** Undoes this step and all later ones; absent where there is nothing to undo. */

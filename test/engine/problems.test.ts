@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { secret } from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { isSkipped, Machine } from "./machine.js";
 
@@ -21,6 +22,15 @@ describe.skipIf(isSkipped)("arguments that are wrong", () => {
       }
       expect(error.changes).toEqual({});
     }
+    expect(machine.traces()).toEqual([]);
+  });
+
+  test("end the run where the program is in the process of the Automation API, also when they are found late", async () => {
+    const machine = new Machine();
+    machine.args = { ...machine.args, cgroup: secret("nowhere") };
+    const said = await machine.failure(machine.preview());
+    expect(said).toContain("cgroup: expected ");
+    expect(said).not.toContain("nowhere");
     expect(machine.traces()).toEqual([]);
   });
 });
