@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program of secrets.test.ts: one component for each of the arguments in mistakes.json, where the failure of one is none of the others.
+// The program of secrets.test.ts and late-secrets.test.ts: one component for each of the arguments in mistakes.json, where the failure of one is none of the others.
 import { readFileSync } from "node:fs";
+import { local } from "@pulumi/command";
 import { ComponentResource, secret } from "@pulumi/pulumi";
 import { SocketBypass } from "../../bin/index.js";
 
@@ -11,9 +12,18 @@ class ThroughPlugin extends ComponentResource {
   }
 }
 
-const { way, all } = JSON.parse(readFileSync("mistakes.json", "utf8"), (_, value) =>
-  value?.["a secret"] === undefined ? value : secret(value["a secret"]),
-);
+let source;
+/** A secret that is known once something has been made, and so not in a preview. */
+function late(value) {
+  source ??= new local.Command("source", { create: "true" });
+  return secret(source.stdout).apply(() => value);
+}
+
+const { way, all } = JSON.parse(readFileSync("mistakes.json", "utf8"), (_, value) => {
+  if (value?.["a late secret"] !== undefined) return late(value["a late secret"]);
+  return value?.["a secret"] === undefined ? value : secret(value["a secret"]);
+});
+
 const Component = way === "node" ? SocketBypass : ThroughPlugin;
 // A failure that nobody handles is what the engine is told of, as where a program makes one component alone.
 for (const [name, args] of Object.entries(all)) void (async () => new Component(name, args))();
