@@ -7,7 +7,14 @@ import { expect, test } from "vitest";
 import { localTarget } from "../../src/targets/local";
 import { record } from "../components/record";
 
-const step = { converge: ["sh", "a b", "it's"], stdin: "in", triggers: ["t"], hides: ["stdin"], seconds: 9 };
+const step = {
+  right: Promise.resolve(undefined),
+  converge: ["sh", "a b", "it's"],
+  stdin: "in",
+  triggers: ["t"],
+  hides: ["stdin"],
+  seconds: 9,
+};
 const run = async (become: string, more: object = {}, opts: pulumi.CustomResourceOptions = {}) => {
   const [command] = await record(() => localTarget(pulumi.output(become)).run("x", { ...step, ...more }, opts));
   return command;
