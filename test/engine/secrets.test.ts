@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawnSync } from "node:child_process";
-import * as fs from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
 import { type Resource, secret as secretOf } from "@pulumi/pulumi";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { findEngine } from "../../engine/stack.js";
+import { beforeEach, describe, expect, test } from "vitest";
 import { checkNow } from "../../src/args/check.js";
-import { ArgsError, pathText } from "../../src/args/problem.js";
+import { ArgsError } from "../../src/args/problem.js";
 import { socketBypassSchema } from "../../src/args/socket-bypass.js";
 import { nameOf, objects, places, put } from "../args/places.js";
+import { isAt, Project, placesTold } from "./project.js";
 
 type Path = readonly string[];
 /** Something wrong that holds the password, and the place that must be told. */
@@ -18,7 +14,6 @@ interface Mistake {
   readonly value: unknown;
 }
 
-const root = resolve(__dirname, "../..");
 const password = "correct horse; $battery";
 // Only the program makes secrets of them.
 const secret = (value: unknown) => ({ "a secret": value });
@@ -61,48 +56,21 @@ function toldNow(args: unknown): string[] {
   }
 }
 
-function isAt(place: Path): (told: string) => boolean {
-  const start = pathText(place.map((key) => (/^[0-9]+$/.test(key) ? Number(key) : key)));
-  return (told) => told === start || told.startsWith(`${start}.`) || told.startsWith(`${start}[`);
-}
-
 const told = mistakes.filter(({ place, value }) => toldNow(put(place, value, neverRight)).some(isAt(place)));
 
-let folder = "";
-afterEach(() => fs.rmSync(folder, { recursive: true, force: true }));
+let project: Project;
 beforeEach(() => {
-  folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-engine-"));
-  const plugin = `plugins:\n  providers:\n    - { name: socket-bypass, path: ${root} }\n`;
-  write("Pulumi.yaml", `name: secrets\nruntime: nodejs\nmain: mistakes.mjs\n${plugin}`);
-  fs.symlinkSync(join(__dirname, "mistakes.mjs"), join(folder, "mistakes.mjs"));
-  fs.symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  project = new Project();
+  return () => project.remove();
 });
 
-function write(name: string, text: string): void {
-  fs.writeFileSync(join(folder, name), text);
-}
-
-/** All that the engine says. */
-function engine(...words: string[]): string {
-  const { pulumi, env: its } = findEngine();
-  const env = {
-    ...{ ...process.env, ...its, PULUMI_BACKEND_URL: `file://${folder}`, PULUMI_CONFIG_PASSPHRASE: "made for a while" },
-    // Without it there is no --event-log.
-    PULUMI_DEBUG_COMMANDS: "true",
-  };
-  const limits = { maxBuffer: 1 << 28, timeout: 240_000, killSignal: "SIGKILL" } as const;
-  const { stdout, stderr } = spawnSync(pulumi, words, { cwd: folder, env, encoding: "utf8", ...limits });
-  return `${stdout}${stderr}`;
-}
-
-// What these do not prove: what is found out only once a secret is known, such as a port that is a secret text; test/args looks at those errors.
+// What these do not prove: what is found out only once a secret is known, such as a port that is a secret text; late-secrets.test.ts does.
 describe.each([
   ["in a Node program", "node"],
   ["through the engine, as in other languages", "plugin"],
 ])("a password in a wrong place, %s,", (_, way) => {
   test("is not in what the engine says, in its event log or in the state, and the place is named", () => {
     expect(told.length).toBeGreaterThan(places.length);
-    engine("stack", "init", "one", "--non-interactive");
     let untold = told;
     let before = told.length + 1;
     // The first failure ends the program, at times before the engine has asked the plugin about the last ones.
@@ -117,20 +85,12 @@ describe.each([
 /** Lets one program make all of these mistakes, and gives those whose place the engine did not tell. */
 function tell(way: string, wrong: readonly Mistake[]): Mistake[] {
   const all = wrong.map(({ place, value }, at) => [`c${at}`, put(place, value, neverRight)] as const);
-  write("mistakes.json", JSON.stringify({ way, all: Object.fromEntries(all) }));
-  const events = join(folder, "events.json");
-  const options = ["--yes", "--skip-preview", "--stack", "one", "--non-interactive", "--continue-on-error"];
-  const said = engine("up", ...options, "--event-log", events);
-  const kept = fs.readFileSync(join(folder, ".pulumi/stacks/secrets/one.json"), "utf8");
-  const seen = [said, fs.readFileSync(events, "utf8"), kept].join("\n").split("\n");
+  const options = ["--yes", "--skip-preview", "--continue-on-error"];
+  const { said, events } = project.run(way, Object.fromEntries(all), "up", ...options);
+  const kept = project.kept();
+  const seen = [said, events, kept].join("\n").split("\n");
   expect(seen.filter((line) => line.includes("battery")).map((line) => line.slice(0, 2000))).toEqual([]);
   expect(kept).toContain("secrets-one");
-  // The CLI says all of them in full at its end.
-  const places = new Map(
-    said.split(/ problems? in the arguments of SocketBypass "/).map((text) => {
-      const [name = "", ...lines] = text.split("\n");
-      return [name.replace('":', ""), lines.flatMap((line) => line.match(/^ +(\S.*?): expected /)?.[1] ?? [])];
-    }),
-  );
+  const places = placesTold(said);
   return wrong.filter(({ place }, at) => !places.get(`c${at}`)?.some(isAt(place)));
 }

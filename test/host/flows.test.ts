@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
+import { literal } from "../literal.js";
 import { Host, isSkipped, shells, temporaryFolder } from "./host.js";
 
 interface End {
@@ -221,5 +222,3 @@ async function converse(host: Host) {
   };
   return { ask, ...first };
 }
-
-const literal = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");

@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { literal } from "../literal.js";
 import { withGuest } from "./guest.js";
 import { cache, getImage, type Image, type Kernel, kernels, say } from "./image.js";
 import { type Outcome, writePage } from "./page.js";
@@ -92,10 +93,6 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
     skipped: cases.length - ran.length,
     facts: cases.map(({ meta }) => meta?.facts).find((facts) => facts !== undefined) ?? {},
   };
-}
-
-function literal(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 interface Case {

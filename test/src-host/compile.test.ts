@@ -9,13 +9,14 @@ import { compileObjects } from "../../src/host/compile";
 
 // All objects, twice: a bound of a hang.
 vi.setConfig({ testTimeout: 240_000 });
-const searched = process.env.PATH;
+const before = { ...process.env };
 afterEach(() => {
-  process.env.PATH = searched;
+  process.env = { ...before };
 });
 
 test("the objects are compiled on this machine, and no folder is left behind", () => {
-  const before = fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("socket-bypass-compile-"));
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-test-"));
+  process.env.TMPDIR = folder;
   const objects = compileObjects();
   expect([...objects.keys()].sort()).toEqual([
     "adopt.bpf.o",
@@ -25,7 +26,8 @@ test("the objects are compiled on this machine, and no folder is left behind", (
     "track.bpf.o",
   ]);
   for (const object of objects.values()) expect(object.subarray(0, 4).toString("latin1")).toBe("\x7fELF");
-  expect(fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("socket-bypass-compile-"))).toEqual(before);
+  expect(fs.readdirSync(folder)).toEqual([]);
+  fs.rmdirSync(folder);
 });
 
 test("what the deployer compiled is sent, and the sources name the generation: another clang makes no new one", () => {
