@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What became of a reader, for splice(2) sees nothing of what was redirected: either it is
- * redirected to, and a splice from it is refused (splice.h), or its program has spliced before, and
- * nothing is redirected to it. Who puts the key in first decides, and the insert is atomic, so
+ * What became of a reader, for splice(2) sees nothing of what was redirected, and recv(MSG_WAITALL) is content with
+ * one message of it: either it is redirected to, and a splice from it is refused (splice.h), or its program has done
+ * one of them before, and nothing is redirected to it. Who puts the key in first decides, and the insert is atomic, so
  * neither side has to look twice. One pair of maps for all instances of a host: the script pins
  * them in _splice.
  */
@@ -32,7 +32,9 @@
 enum feed {
 	FEED_NONE,
 	FEED_REDIRECTED,
+	/* on TCP, because its program */
 	FEED_SPLICED,
+	FEED_WAITED, /* for all bytes it asked for: MSG_WAITALL */
 };
 
 #ifndef ONLY_SOCKETS
@@ -46,8 +48,8 @@ struct { /* by the kernel's cookie of an enrolled socket */
 } feeds SEC(".maps");
 
 /*
- * By cookie: sockets that a reset has left with redirected bytes, which are no longer in `feeds`,
- * and those that were spliced from when it was full.
+ * By cookie: sockets that a reset has left with redirected bytes, which are no longer in `feeds`; those that were
+ * spliced from when it was full; and those that are redirected to whose program has begun to ask for all bytes.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -72,6 +74,12 @@ static __always_inline __u64 get_feed(void *map, __u64 cookie)
 	__u64 *found = bpf_map_lookup_elem(map, &cookie);
 
 	return found ? *found : FEED_NONE;
+}
+
+/* Whether nothing may be redirected to it. */
+static __always_inline bool is_kept(__u64 feed)
+{
+	return feed == FEED_SPLICED || feed == FEED_WAITED;
 }
 
 /* What is there, or else `wanted` from here on; FEED_NONE where there is no room. */

@@ -61,6 +61,7 @@ enum reason {
 	READER_SHARED,
 	READER_LOCKED,
 	READER_SPLICES,
+	READER_WAITALL,
 };
 
 static const char reasons[][16] = {
@@ -78,6 +79,7 @@ static const char reasons[][16] = {
 	"reader-shared",
 	"reader-locked",
 	"reader-splices",
+	"reader-waitall",
 };
 
 /* Either psock is 0 where its end is not in the map; that of the peer, who may feed this end, also where there is none. */
@@ -141,6 +143,8 @@ static __always_inline enum reason explain(const struct socket_state *own, bool 
 		return READER_LOCKED;
 	if (own->mode == MODE_LEAVE && own->flags & FLAG_SPLICED)
 		return READER_SPLICES;
+	if (own->mode == MODE_LEAVE && own->flags & FLAG_WAITED)
+		return READER_WAITALL;
 	if (own->mode == MODE_LEAVE && own->strikes >= STRIKES)
 		return SMALL_MESSAGES;
 	if (own->mode == MODE_LEAVE && is_spill_long(own))

@@ -204,7 +204,7 @@ static __always_inline bool is_too_early_for_splice(const struct socket_state *o
 /* What the reader is from here on. A splice from an adopted socket may have been before it was enrolled. */
 SUBPROGRAM __u64 claim_reader(const struct socket_state *own)
 {
-	__u64 cookie = own->peer.cookie & COOKIE_MASK, feed, barrier = 0;
+	__u64 cookie = own->peer.cookie & COOKIE_MASK, feed, kept, barrier = 0;
 
 	if ((own->flags & FLAG_ADOPTED) && get_feed(&splicers, own->peer.sock))
 		return FEED_SPLICED;
@@ -214,9 +214,10 @@ SUBPROGRAM __u64 claim_reader(const struct socket_state *own)
 	if (feed != FEED_REDIRECTED)
 		return feed;
 	__sync_fetch_and_add(&barrier, 1);
-	if (get_feed(&past, cookie) == FEED_SPLICED) {
+	kept = get_feed(&past, cookie);
+	if (is_kept(kept)) {
 		forget_feed(cookie);
-		return FEED_SPLICED;
+		return kept;
 	}
 	if (GET(&own->peer, layout))
 		return FEED_REDIRECTED;
@@ -255,8 +256,8 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 		return;
 	}
 	feed = claim_reader(own);
-	if (feed == FEED_SPLICED) {
-		own->flags |= FLAG_SPLICED;
+	if (is_kept(feed)) {
+		own->flags |= feed == FEED_SPLICED ? FLAG_SPLICED : FLAG_WAITED;
 		enter(own, MODE_LEAVE);
 	}
 	if (feed != FEED_REDIRECTED)
@@ -374,6 +375,11 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 
 	if (own->turn != MODE_LEAVE && is_kept_by_options(own)) /* set since */
 		own->turn = MODE_LEAVE;
+	if (own->turn != MODE_LEAVE &&
+	    get_feed(&past, own->peer.cookie & COOKIE_MASK) == FEED_WAITED) {
+		own->flags |= FLAG_WAITED;
+		own->turn = MODE_LEAVE;
+	}
 	if (messages && since / messages <= SMALL_MESSAGE &&
 	    ((messages >= ONE_WAY_MESSAGES && is_one_way(own, messages)) || queued)) {
 		own->strikes += 2;

@@ -181,6 +181,7 @@ enum mode {
 	2048u /* this end has shut its direction down, and may sleep in a recv(): nothing is redirected to it */
 
 #define FLAG_SPLICED 4096u /* LEAVE: the reader splices */
+#define FLAG_WAITED 8192u /* LEAVE: the reader asks for all bytes (MSG_WAITALL) */
 
 struct socket_state {
 	struct end own;

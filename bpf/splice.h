@@ -99,7 +99,7 @@ struct program {
 };
 
 struct acts {
-	__u64 kept; /* sockets that stay on TCP because it splices from them */
+	__u64 kept; /* sockets that stay on TCP because it splices from them, or asks for all bytes */
 	__u64 refused; /* splices */
 };
 
@@ -206,10 +206,33 @@ static __always_inline bool has_closed(__u64 state)
 	return words.layout != LAYOUT;
 }
 
+/* From here on nothing is redirected to it, unless something has been, or it is not open: what it is then. */
+SUBPROGRAM __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
+{
+	__u64 state = cookie ? find_open(sk, cookie) : 0, barrier = 0, feed;
+
+	if (!state)
+		return FEED_NONE;
+	feed = claim_feed(cookie, why);
+	if (!feed) {
+		/* No room. Its sender looks here after it has claimed: one of us sees the other. */
+		bpf_map_update_elem(&past, &cookie, &why, BPF_ANY);
+		__sync_fetch_and_add(&barrier, 1);
+		return get_feed(&feeds, cookie);
+	}
+	__sync_fetch_and_add(&barrier, 1);
+	if (feed == why && has_closed(state)) {
+		bpf_map_delete_elem(&feeds, &cookie);
+		return FEED_NONE;
+	}
+	*is_new = feed == why;
+	return feed;
+}
+
 /* FEED_REDIRECTED when a splice from it must not go on. */
 SUBPROGRAM __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
 {
-	__u64 feed = get_feed(&feeds, cookie), spliced = FEED_SPLICED, state, barrier = 0;
+	__u64 feed = get_feed(&feeds, cookie), spliced = FEED_SPLICED;
 
 	if (cookie && feed)
 		return feed;
@@ -217,23 +240,7 @@ SUBPROGRAM __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
 		return FEED_REDIRECTED;
 	if (!get_feed(&splicers, sk))
 		bpf_map_update_elem(&splicers, &sk, &spliced, BPF_ANY);
-	state = cookie ? find_open(sk, cookie) : 0;
-	if (!state)
-		return FEED_NONE;
-	feed = claim_feed(cookie, FEED_SPLICED);
-	if (!feed) {
-		/* No room. Its sender looks here after it has claimed: one of us sees the other. */
-		bpf_map_update_elem(&past, &cookie, &spliced, BPF_ANY);
-		__sync_fetch_and_add(&barrier, 1);
-		return get_feed(&feeds, cookie);
-	}
-	__sync_fetch_and_add(&barrier, 1);
-	if (feed == FEED_SPLICED && has_closed(state)) {
-		bpf_map_delete_elem(&feeds, &cookie);
-		return FEED_NONE;
-	}
-	*is_new = feed == FEED_SPLICED;
-	return feed;
+	return keep(sk, cookie, FEED_SPLICED, is_new);
 }
 
 static __always_inline bool is_tcp(__u64 sk)

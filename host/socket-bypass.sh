@@ -579,10 +579,10 @@ build() { # maps|track|redirect|verdict
 
 # --- the splice guard: once for the host and every instance, in $S; docs/architecture.md tells how ---
 
-splice_objects() {
+splice_objects() { # the last is that of the system calls
 	case $(machine) in
-	x86_64) say splice_lsm.bpf.o splice_fmod.bpf.o splice_x86.bpf.o ;;
-	*) say splice_lsm.bpf.o splice_fmod.bpf.o splice_arm64.bpf.o ;;
+	x86_64) say splice_waitall.bpf.o splice_lsm.bpf.o splice_fmod.bpf.o splice_x86.bpf.o ;;
+	*) say splice_waitall.bpf.o splice_lsm.bpf.o splice_fmod.bpf.o splice_arm64.bpf.o ;;
 	esac
 }
 
@@ -647,6 +647,12 @@ warn_of_feeds() { # SOCKETS
 splice_way() (
 	way=$(readlink "$S/serving")
 	if [ -e "$S/${way#* }/link-guard_splice" ]; then say "${way% *}"; else say none; fi
+)
+
+# Whether recv(MSG_WAITALL) is noticed too.
+is_waitall_seen() (
+	way=$(readlink "$S/serving")
+	[ -e "$S/${way#* }/waitall/link-notice_waitall" ]
 )
 
 load_splice_guard() { # FOLDER OBJECT WORD...
@@ -736,6 +742,11 @@ put_splice_guard() {
 	for map in $shared_names programs; do
 		set -- "$@" map name "$map" pinned "$S/maps/$map"
 	done
+	# No splice needs it: where it cannot be there, the guard can.
+	if waitall=$(find_file splice_waitall.bpf.o "$home/$generation") &&
+		! load_splice_guard "$S/$new/waitall" "$waitall" "$@"; then
+		ignore rm -rf "$S/$new/waitall"
+	fi
 	if ! load_splice_guard "$S/$new" "$object" "$@" || ! is_splice_refused "$S/maps/feeds"; then
 		ignore rm -rf "$S/$new"
 		[ "$splice_guard" = auto ] || err "spliceGuard: expected to attach it by $way, found: $(explain)"
@@ -870,12 +881,13 @@ warn_of_splicers() { # WORD; $way
 	name_splicers "$ports"
 }
 
-# Names of programs are anybody's choice.
+# Names of programs are anybody's choice; that of the self-test is left out.
 observe_splice_guard() {
 	declared=$(readlink "$S/for-$instance/serving") way=$(splice_way)
 	reasons=
 	[ "$way" != none ] || [ "${declared:-off}" = off ] || reasons=$(kept splice-why | tr '\t' ' ')
-	fact splice "declared=${declared:-off}" "way=$way" "why=$reasons"
+	if is_waitall_seen; then seen=true; else seen=false; fi
+	fact splice "declared=${declared:-off}" "way=$way" "why=$reasons" "waitall:=$seen"
 	# A run beside this one may take it away.
 	if bpf map dump pinned "$S/maps/programs"; then
 		say "$out" | awk '
@@ -891,7 +903,7 @@ observe_splice_guard() {
 					kept[name] += number(1); refused[name] += number(9)
 				}
 			}
-			END { for (name in kept) printf "splicer\tprogram=%s\tkept:=%.0f\trefused:=%.0f\n", name, kept[name], refused[name] }' | sort
+			END { for (name in kept) if (name !~ /^probe-(x86_64|aarch64)$/) printf "splicer\tprogram=%s\tkept:=%.0f\trefused:=%.0f\n", name, kept[name], refused[name] }' | sort
 	fi
 	[ "${declared:-off}" != require ] || [ "$way" != none ] || problem "the splice guard is not attached"
 }
@@ -1889,7 +1901,7 @@ to_metrics() {
 			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
 			family("max_sockets", "gauge", "Room in the sockhash")
 			family("splice_guard", "gauge", "1 where programs that splice are protected, by the way in the label")
-			family("splicing_sockets_total", "counter", "Sockets left on TCP because their program splices from them")
+			family("splicing_sockets_total", "counter", "Sockets left on TCP because their program splices from them, or asks for all bytes by MSG_WAITALL")
 			family("refused_splices_total", "counter", "Splices refused, so that the program takes recv() for what was redirected")
 			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain|Sockets and directions left on TCP because of an option that needs it|Messages by TCP because their reader may not be the only one of its socket", help, "|")
 			n = split(names, name, " ")
@@ -2269,8 +2281,8 @@ examine() { # host|kernel CHECK
 
 preflight() {
 	refused='' way=none no_traffic=1
-	# The step that installs the files knows no policy; that of the policy looks for itself.
-	case $verb in preflight | apply) [ -z "$everything$ports$cidrs" ] || no_traffic= ;; esac
+	# The step that installs the files knows of a policy only whether it is everything; that of the policy looks for itself.
+	case $verb in preflight | apply | 'object install') [ -z "$everything$ports$cidrs" ] || no_traffic= ;; esac
 	check_host
 	if [ -n "$v2" ]; then examine host check_cgroup; else examine kernel check_cgroup; fi
 	if [ "$(id -u)" = 0 ]; then

@@ -33,13 +33,22 @@ export interface Policy {
 export function installObject(
   on: Installation,
   bundle: { readonly digest: string; readonly isSource: boolean },
-  want: { readonly cgroup: string; readonly takeOver: boolean; readonly boot: boolean },
+  want: {
+    readonly cgroup: string;
+    readonly takeOver: boolean;
+    readonly boot: boolean;
+    readonly spliceGuard: string;
+    /** Whether the policy takes every connection, for which not every kernel is safe. Also while it is not enabled: that changes the line of the policy alone. */
+    readonly everything: boolean;
+  },
 ): string[] {
   return [
     ...["sh", "-s", "--", "object", "install", "--cgroup", want.cgroup],
     ...when(bundle.isSource, "--compile"),
     ...when(want.takeOver, "--take-over"),
     ...when(!want.boot, "--boot", "false"),
+    ...spliceGuardFlag(want.spliceGuard),
+    ...when(want.everything, "--everything"),
     ...which(on, "object"),
     ...["--digest", bundle.digest],
   ];

@@ -40,8 +40,8 @@ function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
     );
   const prebuilt = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
   const all = onlyWith(extras, origin === "deployer" ? compileObjects() : prebuilt());
-  // No room: the splice guard by system calls is the last of three, for kernels without any LSM.
-  const objects = new Map(all.filter(([name]) => !/^splice_(x86|arm64)\./.test(name)));
+  // No room: the splice guard by system calls is the last of three, for kernels without any LSM, and a short recv(MSG_WAITALL) loses nothing.
+  const objects = new Map(all.filter(([name]) => !/^splice_(x86|arm64|waitall)\./.test(name)));
   const contents = {
     texts: { "pod.sh": script.toString() },
     binaries: Object.fromEntries(

@@ -216,6 +216,22 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     },
   );
 
+  guarded(
+    "who asks for all bytes of a record (MSG_WAITALL) gets them, on TCP, and one who begins to goes back to it",
+    async () => {
+      expect((await path.host.status()).spliceGuard.waitall).toBe(true);
+      expect(
+        await acts(async () => expect(await path.play("splice.records", "early")).toMatchObject({ short: 0 })),
+      ).toEqual({
+        kept: 1,
+        refused: 0,
+      });
+      const { short, last } = await path.play("splice.records", "late");
+      expect(short).toBeGreaterThan(0);
+      expect(last).toBeLessThan(300);
+    },
+  );
+
   guarded("who receives is redirected to", async () => {
     expect(await acts(() => path.play("splice.receiving"))).toEqual({ kept: 0, refused: 0 });
     await expectCounters(path, { pairs: 1, redirected_messages: some, leaves: 0 });

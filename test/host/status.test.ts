@@ -50,6 +50,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
         declared: "auto",
         way: expect.stringMatching(/^(lsm|fmod_ret|syscall|none)$/),
         why: expect.any(String),
+        waitall: expect.any(Boolean),
         programs: expect.any(Array),
       },
       healthy: true,

@@ -42,9 +42,16 @@ describe.skipIf(isSkipped).each(shells)("the bundle through stdin of %s", (shell
       stderr: "",
     });
     expect(fs.readdirSync(TMPDIR)).toEqual([]);
-    const objects = ["adopt", "flows", "redirect", "splice_fmod", "splice_lsm", "splice_x86", "track"].map(
-      (name) => `${name}.bpf.o`,
-    );
+    const objects = [
+      "adopt",
+      "flows",
+      "redirect",
+      "splice_fmod",
+      "splice_lsm",
+      "splice_waitall",
+      "splice_x86",
+      "track",
+    ].map((name) => `${name}.bpf.o`);
     const files = [...objects, "probe-x86_64", "socket-bypass"].sort();
     expect(fs.readdirSync(join(host.home, host.generation)).sort()).toEqual(files);
     for (const file of files) {

@@ -29,6 +29,7 @@ describe.each(machines)("for %s", (machine) => {
   const ways = [
     "splice_fmod.bpf.o",
     "splice_lsm.bpf.o",
+    "splice_waitall.bpf.o",
     machine === "x86_64" ? "splice_x86.bpf.o" : "splice_arm64.bpf.o",
   ];
   const objects = ["flows.bpf.o", "redirect.bpf.o", ...ways, "track.bpf.o"].sort();

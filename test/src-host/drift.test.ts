@@ -64,7 +64,7 @@ const last = {
       installObject(
         { ...on, epochs: { object: 4 } },
         { digest: "00", isSource: false },
-        { cgroup: "/a --generation b --owner", takeOver: false, boot: true },
+        { cgroup: "/a --generation b --owner", takeOver: false, boot: true, spliceGuard: "auto", everything: false },
       ),
     ),
     answer: "Welcome!\n1700000001\n",
@@ -190,7 +190,17 @@ test("finds in the line of a step the number that it was told, and 0 where it wa
   const bundle = { digest: "00", isSource: false };
   const lines = (epochs: Record<string, number>) => [
     shellLine(loadProgram({ ...on, epochs }, "track")),
-    boundedLine("sudo -n", 300, installObject({ ...on, epochs }, bundle, { cgroup: "/", takeOver: false, boot: true })),
+    boundedLine(
+      "sudo -n",
+      300,
+      installObject({ ...on, epochs }, bundle, {
+        cgroup: "/",
+        takeOver: false,
+        boot: true,
+        spliceGuard: "auto",
+        everything: false,
+      }),
+    ),
   ];
   expect(lines({}).map(epochIn)).toEqual([0, 0]);
   expect(lines({ track: 7, object: 1795578705 }).map(epochIn)).toEqual([7, 1795578705]);

@@ -371,3 +371,31 @@ def receiving():
     client, server = pair()
     exchange(client, server, 500)
     return {}
+
+
+def records(when, rounds=400, size=1000):
+    """
+    Read by recv(MSG_WAITALL) that does not loop, each sent in two pieces. One that begins late has been redirected to before, and may
+    find some short until its sender has looked.
+    """
+    client, server = pair()
+    if when == "late":
+        exchange(client, server)
+    short = []
+
+    def read():
+        for i in range(rounds):
+            data = patiently(server.recv, size, socket.MSG_WAITALL)
+            if len(data) < size:
+                short.append(i)
+            equal(data + receive(server, size - len(data)), NOISE[i : i + size], f"record {i}")
+            server.sendall(b"x")
+
+    reading = Thread(read)
+    for i in range(rounds):
+        client.sendall(NOISE[i : i + 400])
+        time.sleep(0.001)
+        client.sendall(NOISE[i + 400 : i + size])
+        receive(client, 1)
+    reading.end()
+    return {"short": len(short), "last": max(short, default=-1)}
