@@ -247,6 +247,7 @@ export interface Status {
     readonly declared: string;
     readonly way: string;
     readonly why: string;
+    readonly waitall: boolean;
     readonly programs: readonly { readonly program: string; readonly kept: number; readonly refused: number }[];
   };
   readonly healthy: boolean;
