@@ -643,16 +643,26 @@ warn_of_feeds() { # SOCKETS
 	[ "$room" -ge "$1" ] || warn "note: limits.sockets is $1, but the instances of this host have room for $room sockets that are redirected to: what finds none stays on TCP, until all instances have been removed once"
 }
 
+# Named after the program, or after its section by earlier versions of bpftool.
+has_link() (
+	for link in "$1"/link-*; do
+		[ -e "$link" ] && return
+	done
+	return 1
+)
+
 # lsm, fmod_ret or syscall where it is attached, else none
 splice_way() (
 	way=$(readlink "$S/serving")
-	if [ -e "$S/${way#* }/link-guard_splice" ]; then say "${way% *}"; else say none; fi
+	if has_link "$S/${way#* }"; then say "${way% *}"; else say none; fi
 )
 
 # Whether recv(MSG_WAITALL) is noticed too.
 is_waitall_seen() (
-	way=$(readlink "$S/serving")
-	[ -e "$S/${way#* }/waitall/link-notice_waitall" ]
+	for folder in "$S"/waitall-*; do
+		has_link "$folder" && return
+	done
+	return 1
 )
 
 load_splice_guard() { # FOLDER OBJECT WORD...
@@ -663,6 +673,13 @@ load_splice_guard() { # FOLDER OBJECT WORD...
 	for pin in "$folder/programs"/*; do
 		out=$("$probe" attach "$pin" "$folder/link-${pin##*/}" 2>&1) || return
 	done
+}
+
+load_shared_guard() { # FOLDER OBJECT
+	for map in $shared_names programs; do
+		set -- "$@" map name "$map" pinned "$S/maps/$map"
+	done
+	load_splice_guard "$@"
 }
 
 # A program of the LSM kind is attached also where no LSM of that kind is asked, so only a splice that is
@@ -696,9 +713,14 @@ find_splice_way() { # FOLDER-TO-TRY-IN FOLDER-OF-OBJECTS
 	way=none
 }
 
+put_splice_guard() {
+	attach_splice_guard
+	put_waitall
+}
+
 # Also where it is attached already, for another instance may be of another version. What is new is
 # attached before the old one goes.
-put_splice_guard() {
+attach_splice_guard() {
 	is_guard_word "$splice_guard" || splice_guard=auto
 	shape=$(kept shape)
 	# The step itself says what is missing.
@@ -738,16 +760,7 @@ put_splice_guard() {
 	# What is attached does not refuse, so it goes when the new one is there.
 	[ "${former#* }" != "$new" ] || new=$new-$$
 	ignore rm -rf "$S/$new"
-	set --
-	for map in $shared_names programs; do
-		set -- "$@" map name "$map" pinned "$S/maps/$map"
-	done
-	# No splice needs it: where it cannot be there, the guard can.
-	if waitall=$(find_file splice_waitall.bpf.o "$home/$generation") &&
-		! load_splice_guard "$S/$new/waitall" "$waitall" "$@"; then
-		ignore rm -rf "$S/$new/waitall"
-	fi
-	if ! load_splice_guard "$S/$new" "$object" "$@" || ! is_splice_refused "$S/maps/feeds"; then
+	if ! load_shared_guard "$S/$new" "$object" || ! is_splice_refused "$S/maps/feeds"; then
 		ignore rm -rf "$S/$new"
 		[ "$splice_guard" = auto ] || err "spliceGuard: expected to attach it by $way, found: $(explain)"
 		keep splice-why "$way: $(explain)"
@@ -757,6 +770,23 @@ put_splice_guard() {
 	must map update pinned "$S/maps/feeds" key hex 00 00 00 00 00 00 00 00 value hex 01 00 00 00 00 00 00 00
 	put_link "$S/serving" "$way $new"
 	settle_splice_guard
+}
+
+# Beside it, because no splice needs it: where it cannot be there, the guard can, and a pod, which has
+# no room for it, leaves that of the host.
+put_waitall() {
+	[ "$splice_guard" != off ] && [ "$(splice_way)" != none ] || return 0
+	object=$(find_file splice_waitall.bpf.o "$home/$generation") || return 0
+	new=waitall-$(sha256sum <"$object" | sed 's/^\(............\).*/\1/')
+	! has_link "$S/$new" || return 0
+	ignore rm -rf "$S/$new"
+	if ! load_shared_guard "$S/$new" "$object"; then
+		ignore rm -rf "$S/$new"
+		return
+	fi
+	for pin in "$S"/waitall-*; do
+		[ "$pin" = "$S/$new" ] || ignore rm -rf "$pin"
+	done
 }
 
 # Forgets who is gone: when nobody wants the guard it is detached, and with the last its maps go.
@@ -780,8 +810,12 @@ settle_splice_guard() {
 	fi
 	# Of runs that were killed, too.
 	ignore rm -rf "$S/try"
-	for pin in "$S"/lsm-* "$S"/fmod_ret-* "$S"/syscall-*; do
-		if [ ! -d "$pin" ] || [ "${pin##*/}" = "$its" ]; then continue; fi
+	for pin in "$S"/lsm-* "$S"/fmod_ret-* "$S"/syscall-* "$S"/waitall-*; do
+		[ -d "$pin" ] || continue
+		case ${pin##*/} in
+		"$its") continue ;;
+		waitall-*) [ -z "$its" ] || continue ;;
+		esac
 		ignore rm -rf "$pin"
 		changed=1
 	done
@@ -2281,8 +2315,8 @@ examine() { # host|kernel CHECK
 
 preflight() {
 	refused='' way=none no_traffic=1
-	# The step that installs the files knows of a policy only whether it is everything; that of the policy looks for itself.
-	case $verb in preflight | apply | 'object install') [ -z "$everything$ports$cidrs" ] || no_traffic= ;; esac
+	# The step that installs the files knows no policy; that of the policy looks for itself.
+	case $verb in preflight | apply) [ -z "$everything$ports$cidrs" ] || no_traffic= ;; esac
 	check_host
 	if [ -n "$v2" ]; then examine host check_cgroup; else examine kernel check_cgroup; fi
 	if [ "$(id -u)" = 0 ]; then

@@ -91,9 +91,9 @@ export function installSteps(
     {
       right,
       converge: pulumi
-        .all([on, bundle, args.cgroup, args.takeOver, args.boot, args.spliceGuard, args.policy])
-        .apply(([installation, sent, cgroup, takeOver, boot, spliceGuard, { everything }]) =>
-          installObject(installation, sent, { cgroup, takeOver, boot, spliceGuard, everything }),
+        .all([on, bundle, args.cgroup, args.takeOver, args.boot, args.spliceGuard])
+        .apply(([installation, sent, cgroup, takeOver, boot, spliceGuard]) =>
+          installObject(installation, sent, { cgroup, takeOver, boot, spliceGuard }),
         ),
       undo: undoing("object", "remove"),
       stdin: bundle.script,

@@ -38,8 +38,6 @@ export function installObject(
     readonly takeOver: boolean;
     readonly boot: boolean;
     readonly spliceGuard: string;
-    /** Whether the policy takes every connection, for which not every kernel is safe. Also while it is not enabled: that changes the line of the policy alone. */
-    readonly everything: boolean;
   },
 ): string[] {
   return [
@@ -48,7 +46,6 @@ export function installObject(
     ...when(want.takeOver, "--take-over"),
     ...when(!want.boot, "--boot", "false"),
     ...spliceGuardFlag(want.spliceGuard),
-    ...when(want.everything, "--everything"),
     ...which(on, "object"),
     ...["--digest", bundle.digest],
   ];

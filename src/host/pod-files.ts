@@ -15,8 +15,8 @@ export interface PodFiles {
   readonly identity: Buffer;
 }
 
-/** A ConfigMap may hold 1 MiB, but `kubectl apply` writes all of an object into an annotation of it, which may hold 256 KiB with the others. */
-export const largestConfigMap = 260_000;
+/** A ConfigMap may hold 1 MiB, but `kubectl apply` writes all of an object into an annotation of it, which may hold 256 KiB with names and labels. */
+export const largestConfigMap = 261_000;
 
 const known = new Map<string, PodFiles>();
 

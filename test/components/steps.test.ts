@@ -254,7 +254,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
   const changes: [string, Partial<BypassHostArgs>, string[]][] = [
     ["traffic.ports", { traffic: { ports: ["81"] } }, ["policy"]],
     ["traffic.cidrs", { traffic: { ...traffic, cidrs: ["10.0.0.0/8"] } }, ["policy"]],
-    ["traffic.everything", { traffic: { everything: true } }, ["object", "policy"]],
+    ["traffic.everything", { traffic: { everything: true } }, ["policy"]],
     ["enabled", { enabled: false }, ["policy"]],
     ["limits.refreshSeconds", { limits: { refreshSeconds: 60 } }, ["policy"]],
     ["limits.queueBytes", { limits: { queueBytes: 65536 } }, ["policy"]],

@@ -64,7 +64,7 @@ const last = {
       installObject(
         { ...on, epochs: { object: 4 } },
         { digest: "00", isSource: false },
-        { cgroup: "/a --generation b --owner", takeOver: false, boot: true, spliceGuard: "auto", everything: false },
+        { cgroup: "/a --generation b --owner", takeOver: false, boot: true, spliceGuard: "auto" },
       ),
     ),
     answer: "Welcome!\n1700000001\n",
@@ -198,7 +198,6 @@ test("finds in the line of a step the number that it was told, and 0 where it wa
         takeOver: false,
         boot: true,
         spliceGuard: "auto",
-        everything: false,
       }),
     ),
   ];

@@ -35,7 +35,7 @@ test.each([
     installObject(
       on,
       { digest: "d1", isSource: false },
-      { cgroup: "/", takeOver: false, boot: true, spliceGuard: "auto", everything: false },
+      { cgroup: "/", takeOver: false, boot: true, spliceGuard: "auto" },
     ),
     `sh -s -- object install --cgroup / ${end} --digest d1`,
   ],
@@ -43,9 +43,9 @@ test.each([
     installObject(
       on,
       { digest: "d1", isSource: true },
-      { cgroup: "/a", takeOver: true, boot: false, spliceGuard: "off", everything: true },
+      { cgroup: "/a", takeOver: true, boot: false, spliceGuard: "off" },
     ),
-    `sh -s -- object install --cgroup /a --compile --take-over --boot false --splice-guard off --everything ${end} --digest d1`,
+    `sh -s -- object install --cgroup /a --compile --take-over --boot false --splice-guard off ${end} --digest d1`,
   ],
   [createMap(on, { sockets: 64, pendingPairs: 128 }), `${there} map create --sockets 64 --pending 128 ${end}`],
   [loadProgram(on, "track"), `${there} program load track ${end}`],
