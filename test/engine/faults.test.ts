@@ -13,7 +13,7 @@ describe.skipIf(isSkipped)("bpftool", () => {
     ["fails", "prog load", 1, "destroy"],
     ["is killed with its script", "prog load", 1, "up"],
     ["is killed with its script", "map create", 4, "destroy"],
-    ["fails", "pinmaps", 2, "up"],
+    ["fails", "type sockops", 2, "up"],
     ["is killed with its script", "prog attach", 2, "destroy"],
     ["is killed with its script", "cgroup attach", 1, "up"],
   ])("%s in up, at «%s» number %i: then %s comes right, and destroy leaves nothing", async (fault, what, at, next) => {
