@@ -3,6 +3,7 @@
  * The splice guard, by each way into the kernel that this machine has: programs that splice get every byte. Not proven here: Go and HAProxy
  * themselves (test/apps); that a program which cannot take a refusal is whole when it begins to splice after it has received.
  */
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, type TestContext, test } from "vitest";
 import { Host } from "../host/host.js";
@@ -155,6 +156,8 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     const proof = JSON.parse(await path.ok("selftest", "--timeout", `${30 * slowness}`));
     expect(proof).toMatchObject({ selftest: "passed", spliceGuard: way });
     expect(proof.facts).toMatchObject({ splice: "safe", splice_nonblock: "safe" });
+    const { programs: named } = (await path.host.status()).spliceGuard;
+    expect(named.filter(({ program }) => program.startsWith("probe-"))).toEqual([]);
   });
 
   guarded("what somebody unpinned comes back with the next attach, for connections that are open too", async () => {
@@ -193,6 +196,19 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     expect([path.host.pins].filter(isFileThere)).toEqual([]);
     expect(isFileThere(join(folder, `for-${path.host.instance}`))).toBe(false);
     if (others.length < 2) expect(isFileThere(folder)).toBe(false);
+  });
+
+  guarded("an instance that was not sent what notices MSG_WAITALL leaves that of another", async () => {
+    const other = new Host(path.host.shell);
+    other.spliceGuard = "auto";
+    await other.apply();
+    rmSync(join(other.home, other.generation, "splice_waitall.bpf.o"));
+    const before = call("ls", folder);
+    expect((await other.verb("attach")).code).toBe(0);
+    // The guard is another one now.
+    expect(call("ls", folder)).not.toBe(before);
+    expect((await path.host.status()).spliceGuard).toMatchObject({ way, waitall: true });
+    expect((await other.verb("remove")).code).toBe(0);
   });
 
   guarded(

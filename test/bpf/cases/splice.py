@@ -381,6 +381,7 @@ def records(when, rounds=400, size=1000):
     client, server = pair()
     if when == "late":
         exchange(client, server)
+    server.setblocking(True)  # a timeout is a poll and a recv that does not block
     short = []
 
     def read():
