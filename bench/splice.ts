@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { withGuest } from "../test/kernels/guest";
 import { getImage, kernels, say } from "../test/kernels/image";
+import { Remote } from "../test/kernels/remote";
 import { write, writeSection } from "./figures";
 import { tools } from "./probe";
 
@@ -41,7 +42,6 @@ const { values } = parseArgs({
 });
 const [rounds, ms] = [Number(values.rounds), Number(values.ms)];
 
-const generation = "0123456789ab";
 const folder = "/root/bench";
 const group = "/sys/fs/cgroup/socket-bypass-bench";
 
@@ -54,29 +54,13 @@ async function main(): Promise<void> {
     if (kernel === undefined)
       throw new Error(`bench: expected --only to name a machine of test/kernels, found ${name}`);
     const image = await getImage(kernel, true);
-    reports[name] = await withGuest(image, async ({ config }) => measureOn(new Machine(config)));
+    reports[name] = await withGuest(image, async ({ config }) => measureOn(new Machine(config, "bench", folder)));
   }
   if (values.write) writePage(reports);
   console.log(JSON.stringify(reports));
 }
 
-class Machine {
-  constructor(private readonly config: string) {}
-
-  sh(line: string): string {
-    return execFileSync("ssh", ["-F", this.config, "guest", line], { encoding: "utf8", stdio: ["ignore", "pipe", 2] });
-  }
-
-  send(path: string): void {
-    const files = execFileSync("tar", ["-c", "-C", path, "."], { maxBuffer: 1 << 28 });
-    execFileSync("ssh", ["-F", this.config, "guest", `mkdir -p ${folder} && tar -xo -C ${folder}`], { input: files });
-  }
-
-  verb(words: string, environment = ""): string {
-    const where = `--instance bench --owner bench --generation ${generation}`;
-    return this.sh(`${environment} sh ${folder}/socket-bypass ${words} ${where}`);
-  }
-
+class Machine extends Remote {
   /** ns of each cell. */
   measure(isEnrolled: boolean): Map<string, number> {
     const command = isEnrolled
@@ -87,8 +71,7 @@ class Machine {
   }
 
   redirected(): number {
-    const { generations } = JSON.parse(this.sh(`sh ${folder}/socket-bypass status --instance bench --json`));
-    return generations[0].counters.redirected_messages;
+    return this.status().generations[0]?.counters.redirected_messages ?? 0;
   }
 }
 
@@ -104,9 +87,9 @@ function measureOn(machine: Machine): Report {
   const found: Report["ways"] = {};
   for (const one of ["lsm", "fmod_ret", "syscall"]) {
     machine.verb("attach --cgroup /socket-bypass-bench --splice-guard auto", way(one));
-    const status = JSON.parse(machine.sh(`sh ${folder}/socket-bypass status --instance bench --json`));
-    if (status.spliceGuard.way !== one) {
-      say(`${one}: not measured: ${status.spliceGuard.why}`);
+    const { spliceGuard } = machine.status();
+    if (spliceGuard.way !== one) {
+      say(`${one}: not measured: ${spliceGuard.why}`);
       continue;
     }
     found[one] = measureWay(machine, way(one));

@@ -8,6 +8,7 @@
 #   demo   build, and what `npm start` runs
 #   bench  build, demo, and the programs that are measured
 #   kernels  what makes and runs the virtual machines of the tests
+#   splice   compilers of programs that splice
 #   kubernetes  build, demo, and what the clusters of the tests are made of
 #   test   build, lint, demo, bench, and what the tests run
 # environment:
@@ -22,7 +23,7 @@ main() {
 	purposes=
 	for purpose; do
 		case $purpose in
-		build | lint | kernels) purposes="$purposes $purpose" ;;
+		build | lint | kernels | splice) purposes="$purposes $purpose" ;;
 		demo) purposes="$purposes build demo" ;;
 		bench) purposes="$purposes build demo bench" ;;
 		kubernetes) purposes="$purposes build demo kubernetes" ;;
@@ -73,6 +74,7 @@ tools() {
 		kernels e2fsprogs     mke2fs                         makes its file system
 		kernels xz-utils      xz                             unpacks its modules
 		kernels openssh-client ssh                           runs commands on it
+		splice golang-1.19-go /usr/lib/go-1.19/bin/go        an old compiler of programs that splice
 		kubernetes containerd containerd                     runs the pods of a node
 		kubernetes runc       runc                           starts their containers
 		kubernetes containernetworking-plugins /usr/lib/cni/ptp gives them a network

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
+
+const generation = "0123456789ab";
+
+/** A virtual machine behind an ssh_config, with an instance of ours on it. */
+export class Remote {
+  constructor(
+    private readonly config: string,
+    private readonly instance: string,
+    /** There, for what is sent; the bundle among it. */
+    readonly folder: string,
+  ) {}
+
+  /** Gives its stdout; throws when it fails. */
+  sh(line: string): string {
+    return execFileSync("ssh", ["-F", this.config, "guest", line], { encoding: "utf8", stdio: ["ignore", "pipe", 2] });
+  }
+
+  send(path: string): void {
+    const files = execFileSync("tar", ["-c", "--exclude=__pycache__", "-C", path, "."], { maxBuffer: 1 << 28 });
+    const line = `mkdir -p ${this.folder} && tar -xo -C ${this.folder}`;
+    execFileSync("ssh", ["-F", this.config, "guest", line], { input: files });
+  }
+
+  verb(words: string, environment = ""): string {
+    const where = `--instance ${this.instance} --owner ${this.instance} --generation ${generation}`;
+    return this.sh(`${environment} sh ${this.folder}/socket-bypass ${words} ${where}`);
+  }
+
+  status(): Status {
+    return JSON.parse(this.sh(`sh ${this.folder}/socket-bypass status --instance ${this.instance} --json`));
+  }
+}
+
+export interface Status {
+  readonly generations: readonly { readonly counters: Record<string, number> }[];
+  readonly spliceGuard: {
+    readonly way: string;
+    readonly why: string;
+    readonly programs: readonly { readonly program: string; readonly kept: number; readonly refused: number }[];
+  };
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync, writeFileSync } from "node:fs";
+
+/** What a client and a server saw of one run. */
+export interface Outcome {
+  /** `whole`, or what went wrong. */
+  readonly result: string;
+  /** Byte of its direction where it went wrong. */
+  readonly at: number;
+  /** That arrived, of both directions. */
+  readonly bytes: number;
+  readonly rounds_us: number;
+  readonly stream_us: number;
+}
+
+/** A program by one way of the splice guard. */
+export interface Cell {
+  readonly bypassed: readonly Outcome[];
+  readonly plain: readonly Outcome[];
+  /** Bytes. */
+  readonly redirected: number;
+  /** By the splice guard: sockets that stay on TCP, and calls that were refused. */
+  readonly kept: number;
+  readonly refused: number;
+  /** Whether preflight names it; only where nothing protects. */
+  readonly isWarned?: boolean | undefined;
+  /** Of the relays. */
+  readonly said: readonly string[];
+}
+
+export interface Report {
+  readonly date: string;
+  readonly release: string;
+  /** The way that the host script takes by itself. */
+  readonly chosen: string;
+  readonly ways: readonly string[];
+  readonly runs: number;
+  readonly megabytes: number;
+  readonly rounds: number;
+  /** What the self-test says of splice. */
+  readonly selftest: string;
+  readonly rows: readonly {
+    readonly name: string;
+    readonly version?: string | undefined;
+    readonly endsWhereRefused?: boolean | undefined;
+    readonly cells: Record<string, Cell>;
+  }[];
+}
+
+/** As whole as by plain TCP. */
+export function isWhole({ bypassed, plain }: Cell): boolean {
+  return failures(bypassed).length === 0 || (failures(plain).length > 0 && failures(bypassed).every(isEarlyEnd));
+}
+
+function failures(outcomes: readonly Outcome[]): string[] {
+  return outcomes.map(({ result }) => result).filter((result) => result !== "whole");
+}
+
+function isEarlyEnd(result: string): boolean {
+  return result.startsWith("ended early");
+}
+
+/** What came of the runs, in words. */
+export function outcomeText(cell: Cell): string {
+  const bad = failures(cell.bypassed);
+  const warned = cell.isWarned === undefined ? "" : cell.isWarned ? "warned: " : "";
+  if (bad.length === 0) return `${warned}whole, ${shareText(cell)}`;
+  const count = bad.length < cell.bypassed.length ? ` (${bad.length} of ${cell.bypassed.length})` : "";
+  const also = failures(cell.plain).length > 0 ? `; by plain TCP ${failures(cell.plain)[0]}` : "";
+  return `${warned}**${[...new Set(bad)].join(", ")}**${count}${also}`;
+}
+
+/** Each byte goes over two connections. */
+function shareText({ bypassed, redirected, kept, refused }: Cell): string {
+  const all = 2 * bypassed.reduce((sum, { bytes }) => sum + bytes, 0);
+  const share = Math.round((100 * redirected) / all);
+  const guard = [...(kept > 0 ? ["kept"] : []), ...(refused > 0 ? ["refused"] : [])];
+  return [share === 0 ? "on TCP" : `${share} %`, ...guard].join(", ");
+}
+
+/** Time by the bypass to that by plain TCP, of the rounds and of the streams. */
+export function costText({ bypassed, plain }: Cell): string {
+  const pairs = bypassed
+    .map((one, at) => [one, plain[at]] as const)
+    .filter(([one, other]) => one.result === "whole" && other?.result === "whole");
+  const ratio = (of: "rounds_us" | "stream_us") =>
+    median(pairs.map(([one, other]) => one[of] / (other?.[of] ?? 1))).toFixed(2);
+  return pairs.length === 0 ? "" : `${ratio("rounds_us")} / ${ratio("stream_us")}`;
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+const marks = ["<!-- splicers -->", "<!-- end of splicers -->"] as const;
+
+/** Replaces what the page has between the marks. */
+export function writeSection(path: string, reports: readonly Report[]): void {
+  const page = readFileSync(path, "utf8");
+  const [before, rest] = page.split(marks[0]);
+  const after = rest?.split(marks[1])[1];
+  if (after === undefined) throw new Error(`${path}: expected ${marks.join(" and ")}, found not both`);
+  writeFileSync(path, `${before}${marks[0]}\n\n${reports.map(tableText).join("\n")}\n${marks[1]}${after}`);
+}
+
+function tableText(report: Report): string {
+  const { release, date, ways, chosen, runs, megabytes, rounds, selftest } = report;
+  const words = ways.map((way) => (way === "none" ? "no way" : `\`${way}\``));
+  const head = ["program", ...words.flatMap((word, at) => (ways[at] === "none" ? [word] : [word, "time"]))];
+  const rows = report.rows.map(({ name, version, cells }) => [
+    version === undefined ? name : `${name} (${shortVersion(version)})`,
+    ...ways.flatMap((way) => {
+      const cell = cells[way];
+      const text = cell === undefined ? "" : outcomeText(cell);
+      return way === "none" ? [text] : [text, cell === undefined ? "" : costText(cell)];
+    }),
+  ]);
+  return `Linux ${release}, ${date}: ${runs} runs of ${rounds} rounds and ${megabytes} MB each way. By itself it takes \`${chosen}\`; the self-test says \`splice\`: \`${selftest}\`.
+
+${[head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")}
+`;
+}
+
+/** Without what Debian adds. */
+function shortVersion(version: string): string {
+  return version.replace(/^\d+:/, "").replace(/[-+~].*$/, "");
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Where things are in the virtual machine. */
+export interface Place {
+  readonly folder: string;
+  /** Of the loopback: where the relay listens, and where its service does. */
+  readonly front: number;
+  readonly back: number;
+}
+
+export interface Program {
+  /** In the table; the version of `package` follows it. */
+  readonly name: string;
+  /** Of Debian. */
+  readonly package?: string;
+  /** Words of the shell that become the relay; a file `CONFIG` has the text of `config`. */
+  readonly command: (place: Place) => string;
+  readonly config?: (place: Place) => string;
+  /** Half-closed connections are not its thing on plain TCP either. */
+  readonly endsBoth?: boolean;
+  /** It cannot take a refusal, which nobody can help. */
+  readonly endsWhereRefused?: boolean;
+}
+
+/** Of Debian, for the virtual machines. */
+export const packages = ["haproxy", "libnginx-mod-stream", "nginx", "socat"];
+
+const haproxy = (option: string): Program => ({
+  name: `HAProxy, ${option === "" ? "without splice" : `\`${option.replaceAll("option ", "")}\``}`,
+  package: "haproxy",
+  command: () => "haproxy -db -q -f CONFIG",
+  config: ({ front, back }) => `global
+ maxconn 100
+ maxpipes 50
+defaults
+ mode tcp
+ timeout connect 60s
+ timeout client 600s
+ timeout server 600s
+${option
+  .split(", ")
+  .map((line) => ` ${line}\n`)
+  .join("")}listen proxy
+ bind 127.0.0.1:${front}
+ server one 127.0.0.1:${back}
+`,
+});
+
+const go = (version: string): Program => ({
+  name: `Go ${version}, \`io.Copy\``,
+  // From 1.24 on Go listens for MPTCP, whose sockets are never enrolled.
+  command: ({ folder, front, back }) =>
+    `env GODEBUG=multipathtcp=0 ${folder}/go-${version} tcp 127.0.0.1:${front} 127.0.0.1:${back}`,
+});
+
+const c = (name: string, words: string, more: Partial<Program> = {}): Program => ({
+  name: `C, ${name}`,
+  ...more,
+  command: ({ folder, front, back }) => `${folder}/relay ${front} ${back} ${words}`,
+});
+
+/** Those in Go by their version. */
+export function programs(goes: readonly string[]): readonly Program[] {
+  return [
+    ...goes.map(go),
+    haproxy(""),
+    haproxy("option splice-auto"),
+    haproxy("option splice-request, option splice-response"),
+    {
+      name: "socat",
+      package: "socat",
+      command: ({ front, back }) =>
+        `socat -t 600 TCP-LISTEN:${front},reuseaddr,fork,nodelay TCP:127.0.0.1:${back},nodelay`,
+    },
+    {
+      name: "nginx, `stream`",
+      package: "nginx",
+      command: () => "nginx -c CONFIG",
+      config: ({ front, back }) => `load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off;
+master_process off;
+user root;
+pid /dev/null;
+error_log stderr;
+events { worker_connections 100; }
+stream {
+ server {
+  listen 127.0.0.1:${front};
+  proxy_pass 127.0.0.1:${back};
+  proxy_half_close on;
+ }
+}
+`,
+    },
+    {
+      name: "systemd-socket-proxyd, no half close",
+      package: "systemd",
+      command: ({ front, back }) =>
+        `systemd-socket-activate -l 127.0.0.1:${front} /lib/systemd/systemd-socket-proxyd 127.0.0.1:${back}`,
+      endsBoth: true,
+    },
+    {
+      name: "Python, `os.splice`",
+      package: "python3",
+      command: ({ folder, front, back }) => `env PYTHONPATH=${folder} python3 -B ${folder}/relay.py ${front} ${back}`,
+    },
+    c("blocks in splice", "splice"),
+    c("splice and poll", "splice poll"),
+    c("`sendfile` to a pipe", "sendfile"),
+    c("splice by io_uring", "ring"),
+    c("receives, then splices; receives where refused", "splice late copes"),
+    c("the same with poll", "splice poll late copes"),
+    c("receives, then sends by `sendfile`; receives where refused", "sendfile late copes"),
+    c("receives, then splices by io_uring; receives where refused", "ring late copes"),
+    c("receives and splices by turns; receives where refused", "splice poll mixed copes"),
+    c("receives, then splices, and knows no other way", "splice late", { endsWhereRefused: true }),
+  ];
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only KERNEL[,KERNEL]] [--program TEXT] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds N]`
+//
+// Each relay stands between a client and a server once with every port bypassed and once without, by turns; every byte is compared. Each way of the splice guard is
+// forced in its turn, and none of them. docs/limits.md is written from the last run of each kernel; nothing is kept of a run with --program or --way.
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { undoing } from "../../engine/undoing.mjs";
+import { withGuest } from "../kernels/guest.js";
+import { cache, getImage, type Image, kernels, say } from "../kernels/image.js";
+import { Remote } from "../kernels/remote.js";
+import { type Cell, isWhole, type Outcome, outcomeText, type Report, writeSection } from "./page.js";
+import { type Place, type Program, packages, programs } from "./programs.js";
+
+const root = resolve(__dirname, "../..");
+/** Of a virtual machine, for all that is sent. */
+const folder = "/root/splice";
+const groups = "/sys/fs/cgroup";
+const bypassed = "splice-bypassed";
+const plain = "splice-plain";
+const ways = ["lsm", "fmod_ret", "syscall", "none"];
+/** Without a byte, after which it hangs. An emulated processor moves some in each. */
+const HANG_SECONDS = 20;
+/** Where nothing protects, a hang is what is expected. */
+const RUNS_WITHOUT = 2;
+/** After so many that went wrong the next will not go better. */
+const MOST_FAILURES = 3;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    program: { type: "string" },
+    way: { type: "string" },
+    runs: { type: "string", default: "10" },
+    megabytes: { type: "string", default: "40" },
+    rounds: { type: "string", default: "300" },
+  },
+});
+const [runs, megabytes, rounds] = [Number(values.runs), Number(values.megabytes), Number(values.rounds)];
+
+async function main(): Promise<void> {
+  if (!(runs >= 1 && megabytes > 0 && rounds >= 0))
+    throw new Error("expected --runs, --megabytes and --rounds to be numbers");
+  const known = kernels.filter(({ architecture }) => architecture === "amd64");
+  const names = values.only?.split(",") ?? known.map(({ name }) => name);
+  const wrong = names.find((name) => !known.some((one) => one.name === name));
+  if (wrong !== undefined)
+    throw new Error(`--only: expected ${known.map(({ name }) => name).join(", ")}, found ${wrong}`);
+  const isKept = values.program === undefined && values.way === undefined;
+  const bad: string[] = [];
+  await withTools(async (tools, goes) => {
+    for (const kernel of known.filter(({ name }) => names.includes(name))) {
+      const image = await getImage({ ...kernel, packages }, true);
+      say(`${kernel.name}: starting it`);
+      const report = await withGuest(image, async ({ config }) => new Matrix(config, image, tools, goes).play());
+      if (isKept) fs.writeFileSync(kept(kernel.name), JSON.stringify(report));
+      bad.push(...failuresOf(report));
+    }
+  });
+  const reports = known.map(({ name }) => kept(name)).filter((file) => fs.existsSync(file));
+  if (isKept)
+    writeSection(
+      join(root, "docs/limits.md"),
+      reports.map((file) => JSON.parse(fs.readFileSync(file, "utf8"))),
+    );
+  if (bad.length > 0) throw new Error(`expected every protected program to be whole, found\n${bad.join("\n")}`);
+}
+
+function kept(kernel: string): string {
+  return join(cache, `splice-${kernel}.json`);
+}
+
+function failuresOf({ release, rows }: Report): string[] {
+  return rows.flatMap(({ name, cells, endsWhereRefused }) =>
+    Object.entries(cells)
+      .filter(([way, cell]) => way !== "none" && !isWhole(cell) && endsWhereRefused !== true)
+      .map(([way, cell]) => `${release}, ${way}, ${name}: ${outcomeText(cell)}`),
+  );
+}
+
+/** With a folder of what is sent, and the versions of Go in it. */
+async function withTools<T>(work: (tools: string, goes: readonly string[]) => Promise<T>): Promise<T> {
+  const tools = fs.mkdtempSync(join(tmpdir(), "socket-bypass-splice-"));
+  return await undoing(
+    () => fs.rmSync(tools, { recursive: true, force: true }),
+    () => work(tools, makeTools(tools)),
+  );
+}
+
+function makeTools(tools: string): string[] {
+  fs.cpSync(join(root, "dist/host"), tools, { recursive: true });
+  const flags = ["-O2", "-g", "-static", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread"];
+  const common = join(root, "test/bpf/common/common.c");
+  execFileSync("clang-19", [...flags, "-o", join(tools, "ends"), join(__dirname, "ends.c"), common]);
+  execFileSync("clang-19", [...flags, "-o", join(tools, "relay"), join(__dirname, "relay.c")]);
+  for (const file of ["common.py", "splice.py", "uring.py"])
+    fs.copyFileSync(join(root, "test/bpf/cases", file), join(tools, file));
+  fs.copyFileSync(join(__dirname, "relay.py"), join(tools, "relay.py"));
+  return makeGoes(tools);
+}
+
+/** By each Go that is here. */
+function makeGoes(tools: string): string[] {
+  const others = fs.readdirSync("/usr/lib").map((name) => `/usr/lib/${name}/bin/go`);
+  const compilers = ["go", ...others.filter((file) => /\/go-[^/]+\/bin/.test(file) && fs.existsSync(file))];
+  const versions = new Set<string>();
+  for (const compiler of compilers) {
+    const env = { ...process.env, CGO_ENABLED: "0", GOARCH: "amd64", GOTOOLCHAIN: "local" };
+    const version = execFileSync(compiler, ["env", "GOVERSION"], { encoding: "utf8", env }).trim().replace("go", "");
+    if (versions.has(version)) continue;
+    const into = join(tools, `go-${version}`);
+    const cwd = join(root, "test/apps/go-proxy");
+    execFileSync(compiler, ["build", "-buildvcs=false", "-ldflags=-s -w", "-o", into, "."], { cwd, env });
+    versions.add(version);
+  }
+  return [...versions].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+}
+
+interface Counts {
+  readonly redirected: number;
+  readonly kept: number;
+  readonly refused: number;
+}
+
+class Matrix {
+  private readonly machine: Remote;
+  private readonly list: readonly Program[];
+
+  constructor(
+    config: string,
+    private readonly image: Image,
+    tools: string,
+    goes: readonly string[],
+  ) {
+    this.machine = new Remote(config, "splice", folder);
+    this.machine.send(tools);
+    this.list = programs(goes).filter(({ name }) => name.includes(values.program ?? ""));
+  }
+
+  play(): Report {
+    const { machine } = this;
+    machine.sh(`mkdir ${groups}/${bypassed} ${groups}/${plain}`);
+    machine.verb(`apply --from ${folder} --ports 1-65535 --off --cgroup /${bypassed} --splice-guard auto`);
+    const chosen = machine.status().spliceGuard.way;
+    const { facts } = JSON.parse(machine.verb("selftest --timeout 300"));
+    const cells: Record<string, Record<string, Cell>> = {};
+    const had = [];
+    for (const way of values.way?.split(",") ?? ways) {
+      machine.verb(
+        `attach --cgroup /${bypassed} --splice-guard auto`,
+        `SOCKET_BYPASS_SPLICE_WAYS=${way === "none" ? "no-way" : way}`,
+      );
+      const { spliceGuard } = machine.status();
+      if (spliceGuard.way !== way) {
+        say(`${way}: this kernel has no such way: ${spliceGuard.why}`);
+        continue;
+      }
+      had.push(way);
+      for (const program of this.list) {
+        const cell = this.try(program, way);
+        say(`${way}: ${program.name}: ${outcomeText(cell)}`);
+        cells[program.name] = { ...cells[program.name], [way]: cell };
+      }
+    }
+    return {
+      date: new Date().toISOString().slice(0, 10),
+      release: machine.sh("uname -r").trim(),
+      ...{ chosen, ways: had, runs, megabytes, rounds },
+      selftest: facts.splice,
+      rows: this.list.map(({ name, package: its, endsWhereRefused }) => ({
+        ...{ name, endsWhereRefused },
+        version: its === undefined ? undefined : this.image.packages[its],
+        cells: cells[name] ?? {},
+      })),
+    };
+  }
+
+  private counts(): Counts {
+    const { generations, spliceGuard } = this.machine.status();
+    const sum = (of: "kept" | "refused") => spliceGuard.programs.reduce((all, one) => all + one[of], 0);
+    const redirected = generations.reduce((all, one) => all + (one.counters.redirected_bytes ?? 0), 0);
+    return { redirected, kept: sum("kept"), refused: sum("refused") };
+  }
+
+  private try(program: Program, way: string): Cell {
+    const before = this.counts();
+    const lines = this.machine.sh(scriptOf(program, way)).trim().split("\n");
+    const after = this.counts();
+    const of = (word: string): Outcome[] =>
+      lines
+        .map((line) => line.split(" "))
+        .filter(([first]) => first === word)
+        .map(([, ...rest]) => JSON.parse(rest.join(" ")));
+    return {
+      ...{ bypassed: of("bypassed"), plain: of("plain") },
+      redirected: after.redirected - before.redirected,
+      kept: after.kept - before.kept,
+      refused: after.refused - before.refused,
+      // Where something protects, nobody is warned.
+      isWarned: way === "none" ? lines.some((line) => line.startsWith("note ")) : undefined,
+      said: lines.filter((line) => line.startsWith("said ")).map((line) => line.slice(5)),
+    };
+  }
+}
+
+/** For the shell there: prints a line for each run and its place, then what the relay said, and of whom preflight warns. */
+function scriptOf(program: Program, way: string): string {
+  const places: Record<string, Place> = {
+    bypassed: { folder, front: 7001, back: 7002 },
+    plain: { folder, front: 7003, back: 7004 },
+  };
+  const starts = Object.entries(places).map(([name, place]) => {
+    const file = `${folder}/${name}.conf`;
+    return `cat >${file} <<'END'
+${program.config?.(place) ?? ""}
+END
+(echo 0 >${groups}/splice-${name}/cgroup.procs && exec ${program.command(place).replace("CONFIG", file)}) >${name}.log 2>&1 </dev/null &`;
+  });
+  const end = program.endsBoth ? "whole" : "half";
+  const count = way === "none" ? Math.min(runs, RUNS_WITHOUT) : runs;
+  return `cd ${folder}
+${starts.join("\n")}
+run() {
+	line=$(./ends ${groups}/splice-$1 $2 $3 ${megabytes * 1_000_000} ${rounds} ${HANG_SECONDS} ${end} 2>>$1.log) || line='{"result":"no connection","at":0,"bytes":0,"rounds_us":0,"stream_us":0}'
+	echo "$1 $line"
+	case $1$line in bypassed*'"whole"'* | plain*) ;; *) failures=$((failures + 1)) ;; esac
+}
+failures=0
+for turn in $(seq ${count}); do
+	[ $((turn % 2)) = 0 ] || run bypassed 7001 7002
+	run plain 7003 7004
+	[ $((turn % 2)) = 1 ] || run bypassed 7001 7002
+	[ $failures -lt ${MOST_FAILURES} ] || break
+done
+${way === "none" ? `SOCKET_BYPASS_SPLICE_WAYS=no-way sh socket-bypass preflight --instance splice --owner splice --ports 7001 2>&1 | sed -n 's/.*: note: /note /p'` : ""}
+for name in bypassed plain; do
+	echo 1 >${groups}/splice-$name/cgroup.kill
+	sed "s/^/said $name: /" $name.log | sort | uniq -c | sort -rn | sed 's/^ *[0-9]* //' | head -n 3
+done
+wait`;
+}
+
+main().catch((error: Error) => {
+  say(error.message);
+  process.exitCode = 1;
+});
