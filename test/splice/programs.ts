@@ -25,10 +25,12 @@ export interface Program {
 /** Of Debian, for the virtual machines. */
 export const packages = ["haproxy", "libnginx-mod-stream", "nginx", "socat"];
 
-const haproxy = (option: string): Program => ({
-  name: `HAProxy, ${option === "" ? "without splice" : `\`${option.replaceAll("option ", "")}\``}`,
-  package: "haproxy",
-  command: () => "haproxy -db -q -f CONFIG",
+/** Of Debian, or built from its sources in that version. */
+const haproxy = (option: string, version?: string): Program => ({
+  name: `HAProxy${version === undefined ? "" : ` ${version}`}, ${option === "" ? "without splice" : `\`${option.replaceAll("option ", "")}\``}`,
+  ...(version === undefined ? { package: "haproxy" } : {}),
+  command: ({ folder }) =>
+    `${version === undefined ? "haproxy" : `${folder}/haproxy-${version}/haproxy`} -db -q -f CONFIG`,
   config: ({ front, back }) => `global
  maxconn 100
  maxpipes 50
@@ -59,13 +61,15 @@ const c = (name: string, words: string, more: Partial<Program> = {}): Program =>
   command: ({ folder, front, back }) => `${folder}/relay ${front} ${back} ${words}`,
 });
 
-/** Those in Go by their version. */
-export function programs(goes: readonly string[]): readonly Program[] {
+/** In order of the table, with those in Go and of HAProxy that were built here, by version. */
+export function programs(goes: readonly string[], haproxies: readonly string[]): readonly Program[] {
   return [
     ...goes.map(go),
     haproxy(""),
-    haproxy("option splice-auto"),
-    haproxy("option splice-request, option splice-response"),
+    ...[undefined, ...haproxies].flatMap((version) => [
+      haproxy("option splice-auto", version),
+      haproxy("option splice-request, option splice-response", version),
+    ]),
     {
       name: "socat",
       package: "socat",

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only KERNEL[,KERNEL]] [--program TEXT] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds N]`
+// Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only KERNEL[,KERNEL]] [--program TEXT] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds N] [--haproxy FILE[,FILE]]`
+//
+//   --haproxy FILES   further ones for the machines, built without shared libraries (make TARGET=linux-glibc LDFLAGS=-static)
 //
 // Each relay stands between a client and a server once with every port bypassed and once without, by turns; every byte is compared. Each way of the splice guard is
 // forced in its turn, and none of them. docs/limits.md is written from the last run of each kernel; nothing is kept of a run with --program or --way.
@@ -12,13 +14,15 @@ import { undoing } from "../../engine/undoing.mjs";
 import { withGuest } from "../kernels/guest.js";
 import { cache, getImage, type Image, kernels, say } from "../kernels/image.js";
 import { Remote } from "../kernels/remote.js";
-import { type Cell, isWhole, type Outcome, outcomeText, type Report, writeSection } from "./page.js";
+import { type Cell, isWhole, outcomeText, type Report, writeSection } from "./page.js";
 import { type Place, type Program, packages, programs } from "./programs.js";
 
 const root = resolve(__dirname, "../..");
 /** Of a virtual machine, for all that is sent. */
 const folder = "/root/splice";
 const groups = "/sys/fs/cgroup";
+const pins = "/sys/fs/bpf/socket-bypass";
+const guard = `${pins}/_splice`;
 const bypassed = "splice-bypassed";
 const plain = "splice-plain";
 const ways = ["lsm", "fmod_ret", "syscall", "none"];
@@ -37,9 +41,12 @@ const { values } = parseArgs({
     runs: { type: "string", default: "10" },
     megabytes: { type: "string", default: "40" },
     rounds: { type: "string", default: "300" },
+    haproxy: { type: "string" },
   },
 });
 const [runs, megabytes, rounds] = [Number(values.runs), Number(values.megabytes), Number(values.rounds)];
+
+const isKept = values.program === undefined && values.way === undefined;
 
 async function main(): Promise<void> {
   if (!(runs >= 1 && megabytes > 0 && rounds >= 0))
@@ -49,13 +56,12 @@ async function main(): Promise<void> {
   const wrong = names.find((name) => !known.some((one) => one.name === name));
   if (wrong !== undefined)
     throw new Error(`--only: expected ${known.map(({ name }) => name).join(", ")}, found ${wrong}`);
-  const isKept = values.program === undefined && values.way === undefined;
   const bad: string[] = [];
-  await withTools(async (tools, goes) => {
+  await withTools(async (tools, built) => {
     for (const kernel of known.filter(({ name }) => names.includes(name))) {
       const image = await getImage({ ...kernel, packages }, true);
       say(`${kernel.name}: starting it`);
-      const report = await withGuest(image, async ({ config }) => new Matrix(config, image, tools, goes).play());
+      const report = await withGuest(image, async ({ config }) => new Matrix(config, image, tools, built).play());
       if (isKept) fs.writeFileSync(kept(kernel.name), JSON.stringify(report));
       bad.push(...failuresOf(report));
     }
@@ -81,8 +87,14 @@ function failuresOf({ release, rows }: Report): string[] {
   );
 }
 
-/** With a folder of what is sent, and the versions of Go in it. */
-async function withTools<T>(work: (tools: string, goes: readonly string[]) => Promise<T>): Promise<T> {
+/** Versions of what was built for this run. */
+interface Built {
+  readonly goes: readonly string[];
+  readonly haproxies: readonly string[];
+}
+
+/** With a folder of what is sent. */
+async function withTools<T>(work: (tools: string, built: Built) => Promise<T>): Promise<T> {
   const tools = fs.mkdtempSync(join(tmpdir(), "socket-bypass-splice-"));
   return await undoing(
     () => fs.rmSync(tools, { recursive: true, force: true }),
@@ -90,7 +102,7 @@ async function withTools<T>(work: (tools: string, goes: readonly string[]) => Pr
   );
 }
 
-function makeTools(tools: string): string[] {
+function makeTools(tools: string): Built {
   fs.cpSync(join(root, "dist/host"), tools, { recursive: true });
   const flags = ["-O2", "-g", "-static", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread"];
   const common = join(root, "test/bpf/common/common.c");
@@ -99,7 +111,14 @@ function makeTools(tools: string): string[] {
   for (const file of ["common.py", "splice.py", "uring.py"])
     fs.copyFileSync(join(root, "test/bpf/cases", file), join(tools, file));
   fs.copyFileSync(join(__dirname, "relay.py"), join(tools, "relay.py"));
-  return makeGoes(tools);
+  const haproxies = (values.haproxy?.split(",") ?? []).map((file) => {
+    const version = /version ([\d.]+)/.exec(execFileSync(file, ["-v"], { encoding: "utf8" }))?.[1] ?? "?";
+    // The splice guard knows it by its name.
+    fs.mkdirSync(join(tools, `haproxy-${version}`));
+    fs.copyFileSync(file, join(tools, `haproxy-${version}`, "haproxy"));
+    return version;
+  });
+  return { goes: makeGoes(tools), haproxies };
 }
 
 /** By each Go that is here. */
@@ -119,6 +138,13 @@ function makeGoes(tools: string): string[] {
   return [...versions].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
+/** Its place in enum counter. */
+const redirectedBytes = [
+  ...fs.readFileSync(join(root, "bpf/socket_bypass.h"), "utf8").matchAll(/^\tCOUNT_([A-Z_]+),/gm),
+]
+  .map(([, name]) => name)
+  .indexOf("REDIRECTED_BYTES");
+
 interface Counts {
   readonly redirected: number;
   readonly kept: number;
@@ -133,19 +159,18 @@ class Matrix {
     config: string,
     private readonly image: Image,
     tools: string,
-    goes: readonly string[],
+    built: Built,
   ) {
     this.machine = new Remote(config, "splice", folder);
     this.machine.send(tools);
-    this.list = programs(goes).filter(({ name }) => name.includes(values.program ?? ""));
+    this.list = programs(built.goes, built.haproxies).filter(({ name }) => name.includes(values.program ?? ""));
   }
 
   play(): Report {
     const { machine } = this;
     machine.sh(`mkdir ${groups}/${bypassed} ${groups}/${plain}`);
     machine.verb(`apply --from ${folder} --ports 1-65535 --off --cgroup /${bypassed} --splice-guard auto`);
-    const chosen = machine.status().spliceGuard.way;
-    const { facts } = JSON.parse(machine.verb("selftest --timeout 300"));
+    const chosen = this.way();
     const cells: Record<string, Record<string, Cell>> = {};
     const had = [];
     for (const way of values.way?.split(",") ?? ways) {
@@ -153,9 +178,8 @@ class Matrix {
         `attach --cgroup /${bypassed} --splice-guard auto`,
         `SOCKET_BYPASS_SPLICE_WAYS=${way === "none" ? "no-way" : way}`,
       );
-      const { spliceGuard } = machine.status();
-      if (spliceGuard.way !== way) {
-        say(`${way}: this kernel has no such way: ${spliceGuard.why}`);
+      if (this.way() !== way) {
+        say(`${way}: this kernel has no such way`);
         continue;
       }
       had.push(way);
@@ -169,7 +193,7 @@ class Matrix {
       date: new Date().toISOString().slice(0, 10),
       release: machine.sh("uname -r").trim(),
       ...{ chosen, ways: had, runs, megabytes, rounds },
-      selftest: facts.splice,
+      selftest: isKept ? JSON.parse(machine.verb("selftest --timeout 300 --splice-guard auto")).facts.splice : "",
       rows: this.list.map(({ name, package: its, endsWhereRefused }) => ({
         ...{ name, endsWhereRefused },
         version: its === undefined ? undefined : this.image.packages[its],
@@ -178,32 +202,43 @@ class Matrix {
     };
   }
 
-  private counts(): Counts {
-    const { generations, spliceGuard } = this.machine.status();
-    const sum = (of: "kept" | "refused") => spliceGuard.programs.reduce((all, one) => all + one[of], 0);
-    const redirected = generations.reduce((all, one) => all + (one.counters.redirected_bytes ?? 0), 0);
-    return { redirected, kept: sum("kept"), refused: sum("refused") };
+  /** Which serves; `status` would say so too, but takes a minute on an emulated processor. */
+  private way(): string {
+    return this.machine.sh(`readlink ${guard}/serving || echo none`).trim().split(" ")[0] ?? "";
   }
 
   private try(program: Program, way: string): Cell {
-    const before = this.counts();
     const lines = this.machine.sh(scriptOf(program, way)).trim().split("\n");
-    const after = this.counts();
-    const of = (word: string): Outcome[] =>
-      lines
-        .map((line) => line.split(" "))
-        .filter(([first]) => first === word)
-        .map(([, ...rest]) => JSON.parse(rest.join(" ")));
+    const after = (word: string) =>
+      lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(word.length + 1));
+    const [before, later] = after("counts").map((line) => countsOf(line));
+    if (before === undefined || later === undefined) throw new Error(`expected counts, found ${lines.join("\n")}`);
     return {
-      ...{ bypassed: of("bypassed"), plain: of("plain") },
-      redirected: after.redirected - before.redirected,
-      kept: after.kept - before.kept,
-      refused: after.refused - before.refused,
+      bypassed: after("bypassed").map((line) => JSON.parse(line)),
+      plain: after("plain").map((line) => JSON.parse(line)),
+      redirected: later.redirected - before.redirected,
+      kept: later.kept - before.kept,
+      refused: later.refused - before.refused,
       // Where something protects, nobody is warned.
-      isWarned: way === "none" ? lines.some((line) => line.startsWith("note ")) : undefined,
-      said: lines.filter((line) => line.startsWith("said ")).map((line) => line.slice(5)),
+      isWarned: way === "none" ? after("note").length > 0 : undefined,
+      said: after("said"),
     };
   }
+}
+
+function countsOf(line: string): Counts {
+  const [counters, acts]: [
+    { formatted: { key: number; values: { value: number }[] } }[],
+    { value: readonly string[] }[],
+  ] = JSON.parse(line);
+  const values = counters.find(({ formatted }) => formatted.key === redirectedBytes)?.formatted.values ?? [];
+  const sum = (numbers: readonly number[]) => numbers.reduce((all, one) => all + one, 0);
+  const number = (bytes: readonly string[]) => bytes.reduceRight((all, byte) => 256 * all + Number(byte), 0);
+  return {
+    redirected: sum(values.map(({ value }) => value)),
+    kept: sum(acts.map(({ value }) => number(value.slice(0, 8)))),
+    refused: sum(acts.map(({ value }) => number(value.slice(8)))),
+  };
 }
 
 /** For the shell there: prints a line for each run and its place, then what the relay said, and of whom preflight warns. */
@@ -222,6 +257,10 @@ END
   const end = program.endsBoth ? "whole" : "half";
   const count = way === "none" ? Math.min(runs, RUNS_WITHOUT) : runs;
   return `cd ${folder}
+counts() {
+	echo "counts [$(bpftool -j map dump pinned ${pins}/splice/*/maps/counters),$(bpftool -j map dump pinned ${guard}/maps/programs 2>/dev/null || echo '[]')]"
+}
+counts
 ${starts.join("\n")}
 run() {
 	line=$(./ends ${groups}/splice-$1 $2 $3 ${megabytes * 1_000_000} ${rounds} ${HANG_SECONDS} ${end} 2>>$1.log) || line='{"result":"no connection","at":0,"bytes":0,"rounds_us":0,"stream_us":0}'
@@ -235,6 +274,7 @@ for turn in $(seq ${count}); do
 	[ $((turn % 2)) = 1 ] || run bypassed 7001 7002
 	[ $failures -lt ${MOST_FAILURES} ] || break
 done
+counts
 ${way === "none" ? `SOCKET_BYPASS_SPLICE_WAYS=no-way sh socket-bypass preflight --instance splice --owner splice --ports 7001 2>&1 | sed -n 's/.*: note: /note /p'` : ""}
 for name in bypassed plain; do
 	echo 1 >${groups}/splice-$name/cgroup.kill
