@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from "node:child_process";
 
-const generation = "0123456789ab";
+export const generation = "0123456789ab";
 
 /** A virtual machine behind an ssh_config, with an instance of ours on it. */
 export class Remote {

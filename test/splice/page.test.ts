@@ -29,7 +29,7 @@ test("what went wrong is told with how often, and what plain TCP does", () => {
   expect(outcomeText({ ...bad, plain: [early] })).toBe(
     "**wrong bytes: to the client** (1 of 2); by plain TCP ended early: to the server",
   );
-  expect(outcomeText({ ...bad, isWarned: true })).toBe("warned: **wrong bytes: to the client** (1 of 2)");
+  expect(outcomeText({ ...bad, isWarned: true })).toBe("warned: wrong bytes: to the client (1 of 2)");
   expect(isWhole(bad)).toBe(false);
 });
 

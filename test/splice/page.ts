@@ -63,11 +63,11 @@ function isEarlyEnd(result: string): boolean {
 /** What came of the runs, in words. */
 export function outcomeText(cell: Cell): string {
   const bad = failures(cell.bypassed);
-  const warned = cell.isWarned === undefined ? "" : cell.isWarned ? "warned: " : "";
-  if (bad.length === 0) return `${warned}whole, ${shareText(cell)}`;
+  if (bad.length === 0) return `${cell.isWarned ? "warned: " : ""}whole, ${shareText(cell)}`;
   const count = bad.length < cell.bypassed.length ? ` (${bad.length} of ${cell.bypassed.length})` : "";
   const also = failures(cell.plain).length > 0 ? `; by plain TCP ${failures(cell.plain)[0]}` : "";
-  return `${warned}**${[...new Set(bad)].join(", ")}**${count}${also}`;
+  const what = [...new Set(bad)].join(", ");
+  return cell.isWarned ? `warned: ${what}${count}${also}` : `**${what}**${count}${also}`;
 }
 
 /** Each byte goes over two connections. */

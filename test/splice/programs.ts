@@ -16,6 +16,8 @@ export interface Program {
   /** Words of the shell that become the relay; a file `CONFIG` has the text of `config`. */
   readonly command: (place: Place) => string;
   readonly config?: (place: Place) => string;
+  /** By its first connection: until then another program listens for it. */
+  readonly isStartedLate?: boolean;
   /** Half-closed connections are not its thing on plain TCP either. */
   readonly endsBoth?: boolean;
   /** It cannot take a refusal, which nobody can help. */
@@ -102,6 +104,7 @@ stream {
       command: ({ front, back }) =>
         `systemd-socket-activate -l 127.0.0.1:${front} /lib/systemd/systemd-socket-proxyd 127.0.0.1:${back}`,
       endsBoth: true,
+      isStartedLate: true,
     },
     {
       name: "Python, `os.splice`",

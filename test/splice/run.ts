@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { undoing } from "../../engine/undoing.mjs";
 import { withGuest } from "../kernels/guest.js";
 import { cache, getImage, type Image, kernels, say } from "../kernels/image.js";
-import { Remote } from "../kernels/remote.js";
+import { generation, Remote } from "../kernels/remote.js";
 import { type Cell, isWhole, outcomeText, type Report, writeSection } from "./page.js";
 import { type Place, type Program, packages, programs } from "./programs.js";
 
@@ -29,7 +29,8 @@ const ways = ["lsm", "fmod_ret", "syscall", "none"];
 /** Without a byte, after which it hangs. An emulated processor moves some in each. */
 const HANG_SECONDS = 20;
 /** Where nothing protects, a hang is what is expected. */
-const RUNS_WITHOUT = 2;
+const RUNS_WITHOUT = 1;
+const HANG_SECONDS_WITHOUT = 10;
 /** After so many that went wrong the next will not go better. */
 const MOST_FAILURES = 3;
 
@@ -183,8 +184,9 @@ class Matrix {
         continue;
       }
       had.push(way);
+      const named = way === "none" ? this.named() : undefined;
       for (const program of this.list) {
-        const cell = this.try(program, way);
+        const cell = { ...this.try(program, way), isWarned: named?.has(program.name) };
         say(`${way}: ${program.name}: ${outcomeText(cell)}`);
         cells[program.name] = { ...cells[program.name], [way]: cell };
       }
@@ -207,6 +209,24 @@ class Matrix {
     return this.machine.sh(`readlink ${guard}/serving || echo none`).trim().split(" ")[0] ?? "";
   }
 
+  /** Whom preflight warns of, where nothing protects: all listen at once. */
+  private named(): Set<string> {
+    const fronts = this.list.map((program, at) => ({ program, front: 7101 + at }));
+    const ports = `7101-${7100 + fronts.length}`;
+    const lines = fronts.flatMap(({ program, front }) => [
+      startOf(program, "plain", { folder, front, back: 7100 }),
+      `until ss -ltnH "sport = :${front}" | grep -q .; do sleep 0.1; done`,
+      ...(program.isStartedLate ? [`bash -c ': </dev/tcp/127.0.0.1/${front}'`] : []),
+    ]);
+    const notes = this.machine.sh(`cd ${folder}
+${lines.join("\n")}
+SOCKET_BYPASS_SPLICE_WAYS=no-way sh socket-bypass preflight --instance splice --owner splice --ports ${ports} 2>&1
+echo 1 >${groups}/${plain}/cgroup.kill
+wait`);
+    const found = new Set([...notes.matchAll(/\(process \d+, ports? ([\d, -]+)\)/g)].map(([, port]) => Number(port)));
+    return new Set(fronts.filter(({ front }) => found.has(front)).map(({ program }) => program.name));
+  }
+
   private try(program: Program, way: string): Cell {
     const lines = this.machine.sh(scriptOf(program, way)).trim().split("\n");
     const after = (word: string) =>
@@ -219,8 +239,6 @@ class Matrix {
       redirected: later.redirected - before.redirected,
       kept: later.kept - before.kept,
       refused: later.refused - before.refused,
-      // Where something protects, nobody is warned.
-      isWarned: way === "none" ? after("note").length > 0 : undefined,
       said: after("said"),
     };
   }
@@ -241,29 +259,32 @@ function countsOf(line: string): Counts {
   };
 }
 
-/** For the shell there: prints a line for each run and its place, then what the relay said, and of whom preflight warns. */
+/** For the shell there: a relay in its cgroup. */
+function startOf(program: Program, name: string, place: Place): string {
+  const file = `${folder}/${name}-${place.front}.conf`;
+  return `cat >${file} <<'END'
+${program.config?.(place) ?? ""}
+END
+(echo 0 >${groups}/splice-${name}/cgroup.procs && exec ${program.command(place).replace("CONFIG", file)}) >${name}.log 2>&1 </dev/null &`;
+}
+
+/** For the shell there: prints a line for each run and its place, and what the relays said. */
 function scriptOf(program: Program, way: string): string {
   const places: Record<string, Place> = {
     bypassed: { folder, front: 7001, back: 7002 },
     plain: { folder, front: 7003, back: 7004 },
   };
-  const starts = Object.entries(places).map(([name, place]) => {
-    const file = `${folder}/${name}.conf`;
-    return `cat >${file} <<'END'
-${program.config?.(place) ?? ""}
-END
-(echo 0 >${groups}/splice-${name}/cgroup.procs && exec ${program.command(place).replace("CONFIG", file)}) >${name}.log 2>&1 </dev/null &`;
-  });
+  const starts = Object.entries(places).map(([name, place]) => startOf(program, name, place));
   const end = program.endsBoth ? "whole" : "half";
-  const count = way === "none" ? Math.min(runs, RUNS_WITHOUT) : runs;
+  const [count, seconds] = way === "none" ? [Math.min(runs, RUNS_WITHOUT), HANG_SECONDS_WITHOUT] : [runs, HANG_SECONDS];
   return `cd ${folder}
 counts() {
-	echo "counts [$(bpftool -j map dump pinned ${pins}/splice/*/maps/counters),$(bpftool -j map dump pinned ${guard}/maps/programs 2>/dev/null || echo '[]')]"
+	echo "counts [$(bpftool -j map dump pinned ${pins}/splice/${generation}/maps/counters),$(bpftool -j map dump pinned ${guard}/maps/programs 2>/dev/null || echo '[]')]"
 }
 counts
 ${starts.join("\n")}
 run() {
-	line=$(./ends ${groups}/splice-$1 $2 $3 ${megabytes * 1_000_000} ${rounds} ${HANG_SECONDS} ${end} 2>>$1.log) || line='{"result":"no connection","at":0,"bytes":0,"rounds_us":0,"stream_us":0}'
+	line=$(./ends ${groups}/splice-$1 $2 $3 ${megabytes * 1_000_000} ${rounds} ${seconds} ${end} 2>>$1.log) || line='{"result":"no connection","at":0,"bytes":0,"rounds_us":0,"stream_us":0}'
 	echo "$1 $line"
 	case $1$line in bypassed*'"whole"'* | plain*) ;; *) failures=$((failures + 1)) ;; esac
 }
@@ -275,7 +296,6 @@ for turn in $(seq ${count}); do
 	[ $failures -lt ${MOST_FAILURES} ] || break
 done
 counts
-${way === "none" ? `SOCKET_BYPASS_SPLICE_WAYS=no-way sh socket-bypass preflight --instance splice --owner splice --ports 7001 2>&1 | sed -n 's/.*: note: /note /p'` : ""}
 for name in bypassed plain; do
 	echo 1 >${groups}/splice-$name/cgroup.kill
 	sed "s/^/said $name: /" $name.log | sort | uniq -c | sort -rn | sed 's/^ *[0-9]* //' | head -n 3
