@@ -38,7 +38,7 @@ export interface Report {
   readonly megabytes: number;
   readonly rounds: number;
   /** What the self-test says of splice. */
-  readonly selftest: string;
+  readonly selftest?: string;
   readonly rows: readonly {
     readonly name: string;
     readonly version?: string | undefined;
@@ -116,7 +116,7 @@ function tableText(report: Report): string {
       return way === "none" ? [text] : [text, cell === undefined ? "" : costText(cell)];
     }),
   ]);
-  return `Linux ${release}, ${date}: ${runs} runs of ${rounds} rounds and ${megabytes} MB each way. By itself it takes \`${chosen}\`; the self-test says \`splice\`: \`${selftest}\`.
+  return `Linux ${release}, ${date}: ${runs} runs of ${rounds} rounds and ${megabytes} MB each way. By itself it takes \`${chosen}\`${selftest === undefined ? "" : `, and the self-test says \`splice\`: \`${selftest}\``}.
 
 ${[head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")}
 `;

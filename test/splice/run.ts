@@ -25,7 +25,7 @@ const pins = "/sys/fs/bpf/socket-bypass";
 const guard = `${pins}/_splice`;
 const bypassed = "splice-bypassed";
 const plain = "splice-plain";
-const ways = ["lsm", "fmod_ret", "syscall", "none"];
+const ways = ["lsm", "none", "fmod_ret", "syscall"];
 /** Without a byte, after which it hangs. An emulated processor moves some in each. */
 const HANG_SECONDS = 20;
 /** Where nothing protects, a hang is what is expected. */
@@ -49,6 +49,10 @@ const [runs, megabytes, rounds] = [Number(values.runs), Number(values.megabytes)
 
 const isKept = values.program === undefined && values.way === undefined;
 
+function isChosen(way: string): boolean {
+  return values.way === undefined || values.way.split(",").includes(way);
+}
+
 async function main(): Promise<void> {
   if (!(runs >= 1 && megabytes > 0 && rounds >= 0))
     throw new Error("expected --runs, --megabytes and --rounds to be numbers");
@@ -62,18 +66,22 @@ async function main(): Promise<void> {
     for (const kernel of known.filter(({ name }) => names.includes(name))) {
       const image = await getImage({ ...kernel, packages }, true);
       say(`${kernel.name}: starting it`);
-      const report = await withGuest(image, async ({ config }) => new Matrix(config, image, tools, built).play());
-      if (isKept) fs.writeFileSync(kept(kernel.name), JSON.stringify(report));
-      bad.push(...failuresOf(report));
+      await withGuest(image, async ({ config }) => {
+        let report: Report | undefined;
+        for (report of new Matrix(config, image, tools, built).play()) {
+          if (isKept) fs.writeFileSync(kept(kernel.name), JSON.stringify(report));
+          if (isKept) writePage(known.map(({ name }) => kept(name)));
+        }
+        if (report !== undefined) bad.push(...failuresOf(report));
+      });
     }
   });
-  const reports = known.map(({ name }) => kept(name)).filter((file) => fs.existsSync(file));
-  if (isKept)
-    writeSection(
-      join(root, "docs/limits.md"),
-      reports.map((file) => JSON.parse(fs.readFileSync(file, "utf8"))),
-    );
   if (bad.length > 0) throw new Error(`expected every protected program to be whole, found\n${bad.join("\n")}`);
+}
+
+function writePage(files: readonly string[]): void {
+  const reports = files.filter((file) => fs.existsSync(file)).map((file) => JSON.parse(fs.readFileSync(file, "utf8")));
+  writeSection(join(root, "docs/limits.md"), reports);
 }
 
 function kept(kernel: string): string {
@@ -167,14 +175,25 @@ class Matrix {
     this.list = programs(built.goes, built.haproxies).filter(({ name }) => name.includes(values.program ?? ""));
   }
 
-  play(): Report {
+  /** Reports what is known after each way, for all of them take hours on a busy machine. */
+  *play(): Generator<Report> {
     const { machine } = this;
     machine.sh(`mkdir ${groups}/${bypassed} ${groups}/${plain}`);
     machine.verb(`apply --from ${folder} --ports 1-65535 --off --cgroup /${bypassed} --splice-guard auto`);
     const chosen = this.way();
     const cells: Record<string, Record<string, Cell>> = {};
-    const had = [];
-    for (const way of values.way?.split(",") ?? ways) {
+    const had: string[] = [];
+    const report = (): Report => ({
+      date: new Date().toISOString().slice(0, 10),
+      release: machine.sh("uname -r").trim(),
+      ...{ chosen, ways: ways.filter((way) => had.includes(way)), runs, megabytes, rounds },
+      rows: this.list.map(({ name, package: its, endsWhereRefused }) => ({
+        ...{ name, endsWhereRefused },
+        version: its === undefined ? undefined : this.image.packages[its],
+        cells: cells[name] ?? {},
+      })),
+    });
+    for (const way of [chosen, ...ways.filter((one) => one !== chosen)].filter(isChosen)) {
       machine.verb(
         `attach --cgroup /${bypassed} --splice-guard auto`,
         `SOCKET_BYPASS_SPLICE_WAYS=${way === "none" ? "no-way" : way}`,
@@ -190,18 +209,11 @@ class Matrix {
         say(`${way}: ${program.name}: ${outcomeText(cell)}`);
         cells[program.name] = { ...cells[program.name], [way]: cell };
       }
+      yield report();
     }
-    return {
-      date: new Date().toISOString().slice(0, 10),
-      release: machine.sh("uname -r").trim(),
-      ...{ chosen, ways: had, runs, megabytes, rounds },
-      selftest: isKept ? JSON.parse(machine.verb("selftest --timeout 300 --splice-guard auto")).facts.splice : "",
-      rows: this.list.map(({ name, package: its, endsWhereRefused }) => ({
-        ...{ name, endsWhereRefused },
-        version: its === undefined ? undefined : this.image.packages[its],
-        cells: cells[name] ?? {},
-      })),
-    };
+    if (!isKept) return;
+    const { facts } = JSON.parse(machine.verb("selftest --timeout 600 --splice-guard auto"));
+    yield { ...report(), selftest: facts.splice };
   }
 
   /** Which serves; `status` would say so too, but takes a minute on an emulated processor. */
