@@ -45,8 +45,9 @@ static void __attribute__((noreturn)) say(const char *result, const char *of, ui
 
 	/* The first result counts, and ends all threads. */
 	pthread_mutex_lock(&saying);
-	printf("{\"result\":\"%s%s%s\",\"at\":%lu,\"bytes\":%lu,\"rounds_us\":%lu,\"stream_us\":%lu}\n", result,
-	       *of ? " " : "", of, at, moved, rounds_ns / 1000, stream / 1000);
+	printf("{\"result\":\"%s%s%s\",\"at\":%lu,\"bytes\":%lu,\"rounds_us\":%lu,\"stream_us\":%"
+	       "lu}\n",
+	       result, *of ? " " : "", of, at, moved, rounds_ns / 1000, stream / 1000);
 	fflush(stdout);
 	_exit(0);
 }
@@ -211,7 +212,8 @@ int main(int count, char **words)
 	int listener, rounds;
 
 	if (count != 8) {
-		fprintf(stderr, "usage: ends CGROUP|- FRONT BACK BYTES ROUNDS SECONDS half|whole\n");
+		fprintf(stderr,
+			"usage: ends CGROUP|- FRONT BACK BYTES ROUNDS SECONDS half|whole\n");
 		return 2;
 	}
 	if (strcmp(words[1], "-") != 0 && !enter_cgroup(words[1]))

@@ -25,18 +25,21 @@ test("a cell tells what share was redirected, what the guard did, and the time",
 
 test("what went wrong is told with how often, and what plain TCP does", () => {
   const bad = { ...cell, bypassed: [whole, wrong] };
-  expect(outcomeText(bad)).toBe("**wrong bytes: to the client** (1 of 2)");
+  expect(outcomeText(bad)).toBe("**wrong bytes: to the client** (1 of 2); by plain TCP whole");
   expect(outcomeText({ ...bad, plain: [early] })).toBe(
-    "**wrong bytes: to the client** (1 of 2); by plain TCP ended early: to the server",
+    "**wrong bytes: to the client** (1 of 2); by plain TCP ended early: to the server (1 of 1)",
   );
-  expect(outcomeText({ ...bad, isWarned: true })).toBe("warned: wrong bytes: to the client (1 of 2)");
+  expect(outcomeText({ ...bad, isWarned: true })).toBe(
+    "warned: wrong bytes: to the client (1 of 2); by plain TCP whole",
+  );
   expect(isWhole(bad)).toBe(false);
 });
 
 test("who ends early by plain TCP too is as whole as that, unless his bytes are wrong", () => {
   expect(isWhole({ ...cell, bypassed: [early], plain: [early] })).toBe(true);
   expect(isWhole({ ...cell, bypassed: [early] })).toBe(false);
-  expect(isWhole({ ...cell, bypassed: [wrong], plain: [early] })).toBe(false);
+  expect(isWhole({ ...cell, bypassed: [early] }, true)).toBe(true);
+  expect(isWhole({ ...cell, bypassed: [wrong], plain: [early] }, true)).toBe(false);
 });
 
 test("the table stands between its marks, and what is around it stays", () => {

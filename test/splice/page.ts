@@ -43,13 +43,14 @@ export interface Report {
     readonly name: string;
     readonly version?: string | undefined;
     readonly endsWhereRefused?: boolean | undefined;
+    readonly mayEndEarly?: boolean | undefined;
     readonly cells: Record<string, Cell>;
   }[];
 }
 
 /** As whole as by plain TCP. */
-export function isWhole({ bypassed, plain }: Cell): boolean {
-  return failures(bypassed).length === 0 || (failures(plain).length > 0 && failures(bypassed).every(isEarlyEnd));
+export function isWhole({ bypassed, plain }: Cell, mayEndEarly = false): boolean {
+  return failures(bypassed).every((result) => (mayEndEarly || failures(plain).length > 0) && isEarlyEnd(result));
 }
 
 function failures(outcomes: readonly Outcome[]): string[] {
@@ -57,17 +58,17 @@ function failures(outcomes: readonly Outcome[]): string[] {
 }
 
 function isEarlyEnd(result: string): boolean {
-  return result.startsWith("ended early");
+  return result.startsWith("ended early") || result.startsWith("Connection reset");
 }
 
 /** What came of the runs, in words. */
 export function outcomeText(cell: Cell): string {
   const bad = failures(cell.bypassed);
   if (bad.length === 0) return `${cell.isWarned ? "warned: " : ""}whole, ${shareText(cell)}`;
-  const count = bad.length < cell.bypassed.length ? ` (${bad.length} of ${cell.bypassed.length})` : "";
-  const also = failures(cell.plain).length > 0 ? `; by plain TCP ${failures(cell.plain)[0]}` : "";
+  const [count, others] = [`${bad.length} of ${cell.bypassed.length}`, failures(cell.plain)];
+  const also = `; by plain TCP ${others.length === 0 ? "whole" : `${others[0]} (${others.length} of ${cell.plain.length})`}`;
   const what = [...new Set(bad)].join(", ");
-  return cell.isWarned ? `warned: ${what}${count}${also}` : `**${what}**${count}${also}`;
+  return cell.isWarned ? `warned: ${what} (${count})${also}` : `**${what}** (${count})${also}`;
 }
 
 /** Each byte goes over two connections. */

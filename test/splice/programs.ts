@@ -20,6 +20,8 @@ export interface Program {
   readonly isStartedLate?: boolean;
   /** Half-closed connections are not its thing on plain TCP either. */
   readonly endsBoth?: boolean;
+  /** Where a side shuts its direction down; HAProxy 3.0 does so by plain TCP too, in one run of three on a busy processor. */
+  readonly mayEndEarly?: boolean;
   /** It cannot take a refusal, which nobody can help. */
   readonly endsWhereRefused?: boolean;
 }
@@ -28,8 +30,8 @@ export interface Program {
 export const packages = ["haproxy", "libnginx-mod-stream", "nginx", "socat"];
 
 /** Of Debian, or built from its sources in that version. */
-const haproxy = (option: string, version?: string): Program => ({
-  name: `HAProxy${version === undefined ? "" : ` ${version}`}, ${option === "" ? "without splice" : `\`${option.replaceAll("option ", "")}\``}`,
+const haproxy = (option: string, version?: string, more: Partial<Program> = {}): Program => ({
+  name: `HAProxy${version === undefined ? "" : ` ${version}`}, ${option === "" ? "without splice" : `\`${option.replaceAll("option ", "")}\``}${more.endsBoth ? ", no half close" : ""}`,
   ...(version === undefined ? { package: "haproxy" } : {}),
   command: ({ folder }) =>
     `${version === undefined ? "haproxy" : `${folder}/haproxy-${version}/haproxy`} -db -q -f CONFIG`,
@@ -48,6 +50,7 @@ ${option
  bind 127.0.0.1:${front}
  server one 127.0.0.1:${back}
 `,
+  ...more,
 });
 
 const go = (version: string): Program => ({
@@ -68,10 +71,12 @@ export function programs(goes: readonly string[], haproxies: readonly string[]):
   return [
     ...goes.map(go),
     haproxy(""),
-    ...[undefined, ...haproxies].flatMap((version) => [
-      haproxy("option splice-auto", version),
-      haproxy("option splice-request, option splice-response", version),
-    ]),
+    ...[undefined, ...haproxies].flatMap((version) =>
+      ["option splice-auto", "option splice-request, option splice-response"].flatMap((option) => [
+        haproxy(option, version, { mayEndEarly: true }),
+        haproxy(option, version, { endsBoth: true }),
+      ]),
+    ),
     {
       name: "socat",
       package: "socat",

@@ -50,7 +50,8 @@ static ssize_t (*move)(struct ring *ring, int from, int to, size_t size);
 static ssize_t by_splice(struct ring *ring, int from, int to, size_t size)
 {
 	(void)ring;
-	return splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | (does_poll ? SPLICE_F_NONBLOCK : 0));
+	return splice(from, NULL, to, NULL, size,
+		      SPLICE_F_MOVE | (does_poll ? SPLICE_F_NONBLOCK : 0));
 }
 
 static ssize_t by_sendfile(struct ring *ring, int from, int to, size_t size)
@@ -74,10 +75,12 @@ static void open_ring(struct ring *ring)
 		die("io_uring_setup");
 	size = ring->params.sq_off.array + ring->params.sq_entries * sizeof(uint32_t);
 	if (size < ring->params.cq_off.cqes + ring->params.cq_entries * sizeof(struct io_uring_cqe))
-		size = ring->params.cq_off.cqes + ring->params.cq_entries * sizeof(struct io_uring_cqe);
-	ring->queues = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
-	ring->entries = mmap(NULL, ring->params.sq_entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE,
-			     MAP_SHARED, ring->fd, IORING_OFF_SQES);
+		size = ring->params.cq_off.cqes +
+		       ring->params.cq_entries * sizeof(struct io_uring_cqe);
+	ring->queues =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
+	ring->entries = mmap(NULL, ring->params.sq_entries * sizeof(struct io_uring_sqe),
+			     PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQES);
 	if (ring->queues == MAP_FAILED || ring->entries == MAP_FAILED)
 		die("mmap");
 }
@@ -104,7 +107,8 @@ static ssize_t by_ring(struct ring *ring, int from, int to, size_t size)
 	array[at] = at;
 	*sq_tail += 1;
 	while (*cq_head == *cq_tail) {
-		long entered = syscall(SYS_io_uring_enter, ring->fd, submit, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+		long entered = syscall(SYS_io_uring_enter, ring->fd, submit, 1,
+				       IORING_ENTER_GETEVENTS, NULL, 0);
 
 		if (entered < 0 && errno != EINTR)
 			die("io_uring_enter");
@@ -172,12 +176,15 @@ static const char *carry(struct way *way)
 	if (move == by_ring)
 		open_ring(&ring);
 	for (int turn = 0; why == NULL; turn++) {
-		bool receives = is_refused || (is_late && turn < RECEIVED_FIRST) || (is_mixed && turn % 2 == 0);
-		ssize_t got = receives ? recv(way->from, data, PIECE, 0) : move(&ring, way->from, pipes[1], PIECE);
+		bool receives = is_refused || (is_late && turn < RECEIVED_FIRST) ||
+				(is_mixed && turn % 2 == 0);
+		ssize_t got = receives ? recv(way->from, data, PIECE, 0)
+				       : move(&ring, way->from, pipes[1], PIECE);
 
 		if (got == 0)
 			why = "";
-		else if (got > 0 && !(receives ? send_all(way->to, data, got) : empty_pipe(pipes[0], way->to, got)))
+		else if (got > 0 && !(receives ? send_all(way->to, data, got)
+					       : empty_pipe(pipes[0], way->to, got)))
 			why = "send";
 		else if (got < 0 && errno == EAGAIN && does_poll)
 			wait_for(way->from, POLLIN);
@@ -254,13 +261,16 @@ int main(int count, char **words)
 	int listener, one = 1;
 
 	if (count < 4) {
-		fprintf(stderr, "usage: relay FRONT BACK splice|sendfile|ring [poll] [late] [mixed] [copes]\n");
+		fprintf(stderr, "usage: relay FRONT BACK splice|sendfile|ring [poll] [late] "
+				"[mixed] [copes]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
 	front = address_of(words[1]);
 	back = address_of(words[2]);
-	move = strcmp(words[3], "ring") == 0 ? by_ring : strcmp(words[3], "sendfile") == 0 ? by_sendfile : by_splice;
+	move = strcmp(words[3], "ring") == 0	   ? by_ring
+	       : strcmp(words[3], "sendfile") == 0 ? by_sendfile
+						   : by_splice;
 	for (int word = 4; word < count; word++) {
 		does_poll |= strcmp(words[word], "poll") == 0;
 		is_late |= strcmp(words[word], "late") == 0;
@@ -269,7 +279,8 @@ int main(int count, char **words)
 	}
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(listener, (struct sockaddr *)&front, sizeof(front)) < 0 || listen(listener, 100) < 0)
+	if (bind(listener, (struct sockaddr *)&front, sizeof(front)) < 0 ||
+	    listen(listener, 100) < 0)
 		die("bind");
 	for (;;) {
 		int client = accept(listener, NULL, NULL);

@@ -89,9 +89,9 @@ function kept(kernel: string): string {
 }
 
 function failuresOf({ release, rows }: Report): string[] {
-  return rows.flatMap(({ name, cells, endsWhereRefused }) =>
+  return rows.flatMap(({ name, cells, endsWhereRefused, mayEndEarly }) =>
     Object.entries(cells)
-      .filter(([way, cell]) => way !== "none" && !isWhole(cell) && endsWhereRefused !== true)
+      .filter(([way, cell]) => way !== "none" && !isWhole(cell, mayEndEarly) && endsWhereRefused !== true)
       .map(([way, cell]) => `${release}, ${way}, ${name}: ${outcomeText(cell)}`),
   );
 }
@@ -187,8 +187,8 @@ class Matrix {
       date: new Date().toISOString().slice(0, 10),
       release: machine.sh("uname -r").trim(),
       ...{ chosen, ways: ways.filter((way) => had.includes(way)), runs, megabytes, rounds },
-      rows: this.list.map(({ name, package: its, endsWhereRefused }) => ({
-        ...{ name, endsWhereRefused },
+      rows: this.list.map(({ name, package: its, endsWhereRefused, mayEndEarly }) => ({
+        ...{ name, endsWhereRefused, mayEndEarly },
         version: its === undefined ? undefined : this.image.packages[its],
         cells: cells[name] ?? {},
       })),
