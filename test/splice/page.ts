@@ -38,7 +38,7 @@ export interface Report {
   readonly megabytes: number;
   readonly rounds: number;
   /** What the self-test says of splice. */
-  readonly selftest?: string;
+  readonly selftest?: string | undefined;
   readonly rows: readonly {
     readonly name: string;
     readonly version?: string | undefined;

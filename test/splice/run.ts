@@ -4,7 +4,8 @@
 //   --haproxy FILES   further ones for the machines, built without shared libraries (make TARGET=linux-glibc LDFLAGS=-static)
 //
 // Each relay stands between a client and a server once with every port bypassed and once without, by turns; every byte is compared. Each way of the splice guard is
-// forced in its turn, and none of them. docs/limits.md is written from the last run of each kernel; nothing is kept of a run with --program or --way.
+// forced in its turn, and none of them. docs/limits.md is written from the last run of each kernel; nothing is kept of a run with --program. What was kept by --way
+// is completed by further runs of other ways with the same numbers.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -47,7 +48,7 @@ const { values } = parseArgs({
 });
 const [runs, megabytes, rounds] = [Number(values.runs), Number(values.megabytes), Number(values.rounds)];
 
-const isKept = values.program === undefined && values.way === undefined;
+const isKept = values.program === undefined;
 
 function isChosen(way: string): boolean {
   return values.way === undefined || values.way.split(",").includes(way);
@@ -68,8 +69,9 @@ async function main(): Promise<void> {
       say(`${kernel.name}: starting it`);
       await withGuest(image, async ({ config }) => {
         let report: Report | undefined;
+        const former = read(kept(kernel.name));
         for (report of new Matrix(config, image, tools, built).play()) {
-          if (isKept) fs.writeFileSync(kept(kernel.name), JSON.stringify(report));
+          if (isKept) fs.writeFileSync(kept(kernel.name), JSON.stringify(joined(report, former)));
           if (isKept) writePage(known.map(({ name }) => kept(name)));
         }
         if (report !== undefined) bad.push(...failuresOf(report));
@@ -80,8 +82,27 @@ async function main(): Promise<void> {
 }
 
 function writePage(files: readonly string[]): void {
-  const reports = files.filter((file) => fs.existsSync(file)).map((file) => JSON.parse(fs.readFileSync(file, "utf8")));
+  const reports = files.map(read).filter((report) => report !== undefined);
   writeSection(join(root, "docs/limits.md"), reports);
+}
+
+function read(file: string): Report | undefined {
+  return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) : undefined;
+}
+
+/** With what an earlier run of the same numbers found of other ways, where this one did not choose all. */
+function joined(report: Report, former: Report | undefined): Report {
+  const numbers = (one: Report) => [one.release, one.runs, one.megabytes, one.rounds].join();
+  if (values.way === undefined || former === undefined || numbers(former) !== numbers(report)) return report;
+  const { selftest = former.selftest } = report;
+  return {
+    ...{ ...report, selftest },
+    ways: ways.filter((way) => report.ways.includes(way) || former.ways.includes(way)),
+    rows: report.rows.map((row) => {
+      const before = former.rows.find(({ name }) => name === row.name);
+      return { ...row, cells: { ...before?.cells, ...row.cells } };
+    }),
+  };
 }
 
 function kept(kernel: string): string {
@@ -211,7 +232,7 @@ class Matrix {
       }
       yield report();
     }
-    if (!isKept) return;
+    if (!isKept || values.way !== undefined) return;
     const { facts } = JSON.parse(machine.verb("selftest --timeout 600 --splice-guard auto"));
     yield { ...report(), selftest: facts.splice };
   }
