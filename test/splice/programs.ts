@@ -124,7 +124,7 @@ stream {
     c("the same with poll", "splice poll late copes"),
     c("receives, then sends by `sendfile`; receives where refused", "sendfile late copes"),
     c("receives, then splices by io_uring; receives where refused", "ring late copes"),
-    c("receives and splices by turns; receives where refused", "splice poll mixed copes"),
+    c("receives, then splices by turns; receives where refused", "splice poll late mixed copes"),
     c("receives, then splices, and knows no other way", "splice late", { endsWhereRefused: true }),
   ];
 }
