@@ -215,10 +215,14 @@ class Matrix {
       })),
     });
     for (const way of [chosen, ...ways.filter((one) => one !== chosen)].filter(isChosen)) {
-      machine.verb(
-        `attach --cgroup /${bypassed} --splice-guard auto`,
-        `SOCKET_BYPASS_SPLICE_WAYS=${way === "none" ? "no-way" : way}`,
-      );
+      if (way !== chosen || had.length > 0) {
+        // One that is attached stays where no other is found.
+        machine.verb(`attach --cgroup /${bypassed} --splice-guard off`);
+        machine.verb(
+          `attach --cgroup /${bypassed} --splice-guard auto`,
+          `SOCKET_BYPASS_SPLICE_WAYS=${way === "none" ? "no-way" : way}`,
+        );
+      }
       if (this.way() !== way) {
         say(`${way}: this kernel has no such way`);
         continue;
