@@ -67,7 +67,7 @@ export function outcomeText(cell: Cell): string {
   if (bad.length === 0) return `${cell.isWarned ? "warned: " : ""}whole, ${shareText(cell)}`;
   const [count, others] = [`${bad.length} of ${cell.bypassed.length}`, failures(cell.plain)];
   const also = `; by plain TCP ${others.length === 0 ? "whole" : `${others[0]} (${others.length} of ${cell.plain.length})`}`;
-  const what = [...new Set(bad)].join(", ");
+  const what = [...new Set(bad), ...guardWords(cell)].join(", ");
   return cell.isWarned ? `warned: ${what} (${count})${also}` : `**${what}** (${count})${also}`;
 }
 
@@ -75,8 +75,11 @@ export function outcomeText(cell: Cell): string {
 function shareText({ bypassed, redirected, kept, refused }: Cell): string {
   const all = 2 * bypassed.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.round((100 * redirected) / all);
-  const guard = [...(kept > 0 ? ["kept"] : []), ...(refused > 0 ? ["refused"] : [])];
-  return [share === 0 ? "on TCP" : `${share} %`, ...guard].join(", ");
+  return [share === 0 ? "on TCP" : `${share} %`, ...guardWords({ kept, refused })].join(", ");
+}
+
+function guardWords({ kept, refused }: Pick<Cell, "kept" | "refused">): string[] {
+  return [...(kept > 0 ? ["kept"] : []), ...(refused > 0 ? ["refused"] : [])];
 }
 
 /** Time by the bypass to that by plain TCP, of the rounds and of the streams. */
@@ -84,8 +87,10 @@ export function costText({ bypassed, plain }: Cell): string {
   const pairs = bypassed
     .map((one, at) => [one, plain[at]] as const)
     .filter(([one, other]) => one.result === "whole" && other?.result === "whole");
-  const ratio = (of: "rounds_us" | "stream_us") =>
-    median(pairs.map(([one, other]) => one[of] / (other?.[of] ?? 1))).toFixed(2);
+  const ratio = (of: "rounds_us" | "stream_us") => {
+    const all = pairs.map(([one, other]) => one[of] / (other?.[of] ?? 1));
+    return `${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)})`;
+  };
   return pairs.length === 0 ? "" : `${ratio("rounds_us")} / ${ratio("stream_us")}`;
 }
 
