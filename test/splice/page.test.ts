@@ -42,6 +42,12 @@ test("who ends early by plain TCP too is as whole as that, unless his bytes are 
   expect(isWhole({ ...cell, bypassed: [wrong], plain: [early] }, true)).toBe(false);
 });
 
+test("who was never enrolled, or never ran, has proven nothing", () => {
+  expect(isWhole(cell)).toBe(true);
+  expect(isWhole({ ...cell, redirected: 0 })).toBe(false);
+  expect(isWhole({ ...cell, bypassed: [] })).toBe(false);
+});
+
 test("the table stands between its marks, and what is around it stays", () => {
   const path = join(temporaryFolder(), "limits.md");
   const report: Report = {

@@ -43,13 +43,15 @@ export interface Report {
     readonly name: string;
     readonly version?: string | undefined;
     readonly endsWhereRefused?: boolean | undefined;
+    readonly unseenBy?: string | undefined;
     readonly mayEndEarly?: boolean | undefined;
     readonly cells: Record<string, Cell>;
   }[];
 }
 
-/** As whole as by plain TCP. */
-export function isWhole({ bypassed, plain }: Cell, mayEndEarly = false): boolean {
+/** As whole as by plain TCP, and on the bypass, or kept off it by the guard. */
+export function isWhole({ bypassed, plain, redirected, kept }: Cell, mayEndEarly = false): boolean {
+  if (bypassed.length === 0 || redirected + kept === 0) return false;
   return failures(bypassed).every((result) => (mayEndEarly || failures(plain).length > 0) && isEarlyEnd(result));
 }
 

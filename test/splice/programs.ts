@@ -24,6 +24,8 @@ export interface Program {
   readonly mayEndEarly?: boolean;
   /** It cannot take a refusal, which nobody can help. */
   readonly endsWhereRefused?: boolean;
+  /** A way of the splice guard that does not see how it splices. */
+  readonly unseenBy?: string;
 }
 
 /** Of Debian, for the virtual machines. */
@@ -119,11 +121,11 @@ stream {
     c("blocks in splice", "splice"),
     c("splice and poll", "splice poll"),
     c("`sendfile` to a pipe", "sendfile"),
-    c("splice by io_uring", "ring"),
+    c("splice by io_uring", "ring", { unseenBy: "syscall" }),
     c("receives, then splices; receives where refused", "splice late copes"),
     c("the same with poll", "splice poll late copes"),
     c("receives, then sends by `sendfile`; receives where refused", "sendfile late copes"),
-    c("receives, then splices by io_uring; receives where refused", "ring late copes"),
+    c("receives, then splices by io_uring; receives where refused", "ring late copes", { unseenBy: "syscall" }),
     c("receives, then splices by turns; receives where refused", "splice poll late mixed copes"),
     c("receives, then splices, and knows no other way", "splice late", { endsWhereRefused: true }),
   ];

@@ -110,9 +110,9 @@ function kept(kernel: string): string {
 }
 
 function failuresOf({ release, rows }: Report): string[] {
-  return rows.flatMap(({ name, cells, endsWhereRefused, mayEndEarly }) =>
+  return rows.flatMap(({ name, cells, endsWhereRefused, unseenBy, mayEndEarly }) =>
     Object.entries(cells)
-      .filter(([way, cell]) => way !== "none" && !isWhole(cell, mayEndEarly) && endsWhereRefused !== true)
+      .filter(([way, cell]) => way !== "none" && way !== unseenBy && !isWhole(cell, mayEndEarly) && !endsWhereRefused)
       .map(([way, cell]) => `${release}, ${way}, ${name}: ${outcomeText(cell)}`),
   );
 }
@@ -208,8 +208,8 @@ class Matrix {
       date: new Date().toISOString().slice(0, 10),
       release: machine.sh("uname -r").trim(),
       ...{ chosen, ways: ways.filter((way) => had.includes(way)), runs, megabytes, rounds },
-      rows: this.list.map(({ name, package: its, endsWhereRefused, mayEndEarly }) => ({
-        ...{ name, endsWhereRefused, mayEndEarly },
+      rows: this.list.map(({ name, package: its, endsWhereRefused, unseenBy, mayEndEarly }) => ({
+        ...{ name, endsWhereRefused, unseenBy, mayEndEarly },
         version: its === undefined ? undefined : this.image.packages[its],
         cells: cells[name] ?? {},
       })),
