@@ -645,8 +645,8 @@ warn_of_feeds() { # SOCKETS
 
 # Named after the program, or after its section by earlier versions of bpftool.
 has_link() (
-	for link in "$1"/link-*; do
-		[ -e "$link" ] && return
+	for pin in "$1"/link-*; do
+		[ -e "$pin" ] && return
 	done
 	return 1
 )
