@@ -42,7 +42,7 @@ export interface Report {
   readonly rows: readonly {
     readonly name: string;
     readonly version?: string | undefined;
-    readonly endsWhereRefused?: boolean | undefined;
+    readonly isLimit?: boolean | undefined;
     readonly unseenBy?: string | undefined;
     readonly mayEndEarly?: boolean | undefined;
     readonly cells: Record<string, Cell>;

@@ -20,10 +20,10 @@ export interface Program {
   readonly isStartedLate?: boolean;
   /** Half-closed connections are not its thing on plain TCP either. */
   readonly endsBoth?: boolean;
-  /** Where a side shuts its direction down; HAProxy 3.0 does so by plain TCP too, in one run of three on a busy processor. */
+  /** Where a side shuts its direction down; HAProxy that splices does so by plain TCP too, in one run of three on a busy processor. */
   readonly mayEndEarly?: boolean;
-  /** It cannot take a refusal, which nobody can help. */
-  readonly endsWhereRefused?: boolean;
+  /** Whether what becomes of it on that kernel is a limit that limits.md has. */
+  readonly isLimit?: (release: string) => boolean;
   /** A way of the splice guard that does not see how it splices. */
   readonly unseenBy?: string;
 }
@@ -88,6 +88,8 @@ export function programs(goes: readonly string[], haproxies: readonly string[]):
     {
       name: "nginx, `stream`",
       package: "nginx",
+      // It believes FIONREAD, which leaves out there what was redirected.
+      isLimit: (release) => /^(5|6\.1)\./.test(release),
       command: () => "nginx -c CONFIG",
       config: ({ front, back }) => `load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 daemon off;
@@ -127,6 +129,6 @@ stream {
     c("receives, then sends by `sendfile`; receives where refused", "sendfile late copes"),
     c("receives, then splices by io_uring; receives where refused", "ring late copes", { unseenBy: "syscall" }),
     c("receives, then splices by turns; receives where refused", "splice poll late mixed copes"),
-    c("receives, then splices, and knows no other way", "splice late", { endsWhereRefused: true }),
+    c("receives, then splices, and knows no other way", "splice late", { isLimit: () => true }),
   ];
 }

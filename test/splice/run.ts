@@ -110,9 +110,9 @@ function kept(kernel: string): string {
 }
 
 function failuresOf({ release, rows }: Report): string[] {
-  return rows.flatMap(({ name, cells, endsWhereRefused, unseenBy, mayEndEarly }) =>
+  return rows.flatMap(({ name, cells, isLimit, unseenBy, mayEndEarly }) =>
     Object.entries(cells)
-      .filter(([way, cell]) => way !== "none" && way !== unseenBy && !isWhole(cell, mayEndEarly) && !endsWhereRefused)
+      .filter(([way, cell]) => way !== "none" && way !== unseenBy && !isWhole(cell, mayEndEarly) && !isLimit)
       .map(([way, cell]) => `${release}, ${way}, ${name}: ${outcomeText(cell)}`),
   );
 }
@@ -204,12 +204,12 @@ class Matrix {
     const chosen = this.way();
     const cells: Record<string, Record<string, Cell>> = {};
     const had: string[] = [];
+    const release = machine.sh("uname -r").trim();
     const report = (): Report => ({
       date: new Date().toISOString().slice(0, 10),
-      release: machine.sh("uname -r").trim(),
-      ...{ chosen, ways: ways.filter((way) => had.includes(way)), runs, megabytes, rounds },
-      rows: this.list.map(({ name, package: its, endsWhereRefused, unseenBy, mayEndEarly }) => ({
-        ...{ name, endsWhereRefused, unseenBy, mayEndEarly },
+      ...{ release, chosen, ways: ways.filter((way) => had.includes(way)), runs, megabytes, rounds },
+      rows: this.list.map(({ name, package: its, isLimit, unseenBy, mayEndEarly }) => ({
+        ...{ name, isLimit: isLimit?.(release), unseenBy, mayEndEarly },
         version: its === undefined ? undefined : this.image.packages[its],
         cells: cells[name] ?? {},
       })),
