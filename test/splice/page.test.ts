@@ -20,7 +20,7 @@ const cell: Cell = {
 test("a cell tells what share was redirected, what the guard did, and the time", () => {
   expect(outcomeText(cell)).toBe("whole, 50 %, refused");
   expect(outcomeText({ ...cell, redirected: 0, kept: 1, refused: 0 })).toBe("whole, on TCP, kept");
-  expect(costText(cell)).toBe("1.00 (0.50–1.00) / 1.00 (1.00–1.00)");
+  expect(costText(cell)).toBe("0.75 (0.50–1.00) / 1.00 (1.00–1.00)");
 });
 
 test("what went wrong is told with how often, and what plain TCP does", () => {
@@ -64,6 +64,6 @@ test("the table stands between its marks, and what is around it stays", () => {
   expect(text.split("\n").filter((line) => line.startsWith("| "))).toEqual([
     "| program | `lsm` | time | no way |",
     "| --- | --- | --- | --- |",
-    "| socat (1.8.0.3) | whole, 50 %, refused | 1.00 (0.50–1.00) / 1.00 (1.00–1.00) | whole, 50 %, refused |",
+    "| socat (1.8.0.3) | whole, 50 %, refused | 0.75 (0.50–1.00) / 1.00 (1.00–1.00) | whole, 50 %, refused |",
   ]);
 });

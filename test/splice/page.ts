@@ -98,7 +98,8 @@ export function costText({ bypassed, plain }: Cell): string {
 
 function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+  const [low = 0, high = 0] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
+  return (low + high) / 2;
 }
 
 const marks = ["<!-- splicers -->", "<!-- end of splicers -->"] as const;
