@@ -260,7 +260,10 @@ ${lines.join("\n")}
 SOCKET_BYPASS_SPLICE_WAYS=no-way sh socket-bypass preflight --instance splice --owner splice --ports ${ports} 2>&1
 echo 1 >${groups}/${plain}/cgroup.kill
 wait`);
-    const found = new Set([...notes.matchAll(/\(process \d+, ports? ([\d, -]+)\)/g)].map(([, port]) => Number(port)));
+    const lists = [...notes.matchAll(/\(process \d+(?: and \d+ more)?, ports? ([\d, ]+)/g)].map(
+      ([, list = ""]) => list,
+    );
+    const found = new Set(lists.flatMap((list) => list.split(",").map(Number)));
     return new Set(fronts.filter(({ front }) => found.has(front)).map(({ program }) => program.name));
   }
 
