@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
-import { literal } from "../literal.js";
 import { Host, isSkipped, shells, temporaryFolder } from "./host.js";
+import { literal } from "./literal.js";
 
 interface End {
   readonly port: number;

@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { literal } from "../literal.js";
+import { literal } from "../host/literal.js";
 import { withGuest } from "./guest.js";
 import { cache, getImage, type Image, type Kernel, kernels, say } from "./image.js";
 import { type Outcome, writePage } from "./page.js";
