@@ -37,7 +37,7 @@
 #   --off, --timeout N             selftest: skip it; bound in seconds (30)
 #   --compile, --json              object install: compile here; status, flows, adopt, bench: as JSON
 #   --adopt                        attach: then adopt; a line on stderr says what came of it
-#   --splice-guard WORD            selftest, attach: auto (default) protects programs that splice where the kernel lets it, and where it
+#   --splice-guard WORD            object install, selftest, attach: auto (default) protects programs that splice where the kernel lets it, and where it
 #                                  does not, refuses --everything; require, off
 #   --epoch N                      a step keeps this number; status tells it, and one more where the step has drifted
 #   --textfile DIR                 metrics: into DIR/socket-bypass.prom, for the textfile collector of node-exporter
@@ -721,7 +721,6 @@ put_splice_guard() {
 # Also where it is attached already, for another instance may be of another version. What is new is
 # attached before the old one goes.
 attach_splice_guard() {
-	is_guard_word "$splice_guard" || splice_guard=auto
 	shape=$(kept shape)
 	# The step itself says what is missing.
 	[ -n "$shape" ] || return 0
@@ -1937,7 +1936,7 @@ to_metrics() {
 			family("splice_guard", "gauge", "1 where programs that splice are protected, by the way in the label")
 			family("splicing_sockets_total", "counter", "Sockets left on TCP because their program splices from them, or asks for all bytes by MSG_WAITALL")
 			family("refused_splices_total", "counter", "Splices refused, so that the program takes recv() for what was redirected")
-			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain|Sockets and directions left on TCP because of an option that needs it|Messages by TCP because their reader may not be the only one of its socket", help, "|")
+			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain|Sockets and directions left on TCP because of an option that needs it|Messages by TCP because their reader may not be the only one of its socket|Ends left on TCP because their connection begins with bytes", help, "|")
 			n = split(names, name, " ")
 			for (i = 1; i <= n; i++) family(name[i] "_total", "counter", help[i])
 			print "# EOF"

@@ -9,5 +9,5 @@ families = list(importlib.import_module(module).text_string_to_metric_families(s
 names = [family.name for family in families]
 assert len(set(names)) == len(names), names
 samples = [[sample.name, sample.labels, sample.value] for family in families for sample in family.samples]
-types = {family.name: [family.type, family.unit, family.documentation != ""] for family in families}
+types = {family.name: [family.type, family.unit, any(map(str.isalpha, family.documentation))] for family in families}
 print(json.dumps({"types": types, "samples": samples}))
