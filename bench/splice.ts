@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import { withGuest } from "../test/kernels/guest";
 import { getImage, kernels, say } from "../test/kernels/image";
 import { Remote } from "../test/kernels/remote";
+import { median } from "./cell";
 import { write, writeSection } from "./figures";
 import { tools } from "./probe";
 
@@ -42,7 +43,8 @@ const { values } = parseArgs({
 });
 const [rounds, ms] = [Number(values.rounds), Number(values.ms)];
 
-const folder = "/root/bench";
+/** Of the virtual machine. */
+const folder = "/opt/socket-bypass-bench";
 const group = "/sys/fs/cgroup/socket-bypass-bench";
 
 async function main(): Promise<void> {
@@ -127,11 +129,6 @@ function measureWay(machine: Machine, way: string): Record<string, Cell> {
       return [name, cell];
     }),
   );
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
 /** A folder with the program in it. */

@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { type LimitArgs, limitSchema } from "./limits";
 import { type ObjectArgs, objectSchema } from "./object";
-import { flag, leaf, plainFlag, text } from "./schema";
+import { flag, oneOfThree, plainFlag, text } from "./schema";
 import { type SelfTestArgs, selfTestSchema } from "./self-test";
 import { type TrafficArgs, trafficSchema } from "./traffic";
 
@@ -17,8 +17,6 @@ export const SpliceGuard = {
 } as const;
 
 export type SpliceGuard = (typeof SpliceGuard)[keyof typeof SpliceGuard];
-
-const words: readonly unknown[] = Object.values(SpliceGuard);
 
 /** What is the same on every host. */
 export interface BypassArgs {
@@ -88,7 +86,7 @@ export const bypassProperties = {
   limits: limitSchema.optional(),
   takeOver: flag(),
   adopt: flag(),
-  spliceGuard: leaf('"auto", "require" or "off"', "choose one of the three", (value) => words.includes(value)),
+  spliceGuard: oneOfThree(SpliceGuard),
   detectDrift: plainFlag(),
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import { leaf, shape } from "./schema";
+import { oneOfThree, shape } from "./schema";
 
 /** Where the BPF objects are compiled. */
 export const CompileAt = {
@@ -22,9 +22,7 @@ export interface ObjectArgs {
   compile?: pulumi.Input<CompileAt>;
 }
 
-const places: readonly unknown[] = Object.values(CompileAt);
-
 /** @internal */
 export const objectSchema = shape({
-  compile: leaf('"prebuilt", "target" or "deployer"', "choose one of the three", (value) => places.includes(value)),
+  compile: oneOfThree(CompileAt),
 });

@@ -36,6 +36,13 @@ export function text(expected: string, fix: string, holds: (value: string) => bo
   return leaf(expected, fix, (value) => typeof value === "string" && holds(value));
 }
 
+/** One of three words. */
+export function oneOfThree(words: Readonly<Record<string, string>>) {
+  const all: readonly unknown[] = Object.values(words);
+  const [first, second, third] = all.map((word) => `"${word}"`);
+  return leaf(`${first}, ${second} or ${third}`, "choose one of the three", (value) => all.includes(value));
+}
+
 export function flag() {
   return leaf("true or false", "write it without quotes", (value) => typeof value === "boolean");
 }

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Datapath, expectCounters } from "../bpf/datapath.js";
 import { temporaryFolder } from "../host/host.js";
-import { client, expectRedirected, freePort, isSkippedWithout, Program, withoutSplice } from "./program.js";
+import { freePort } from "../host/port.js";
+import { client, expectRedirected, isSkippedWithout, Program, withoutSplice } from "./program.js";
 
 const EINVAL = 22;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters } from "../bpf/datapath.js";
-import { client, expectRedirected, fileWith, freePort, isSkippedWithout, Program, withoutSplice } from "./program.js";
+import { freePort } from "../host/port.js";
+import { client, expectRedirected, fileWith, isSkippedWithout, Program, withoutSplice } from "./program.js";
 
 const ENOSYS = 38;
 

@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Datapath } from "../bpf/datapath.js";
-import { client, expectRedirected, freePort, isSkippedWithout, Program } from "./program.js";
+import { freePort } from "../host/port.js";
+import { client, expectRedirected, isSkippedWithout, Program } from "./program.js";
 
 const bodies = [
   "get:1/100",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import { Datapath } from "../bpf/datapath.js";
-import { client, expectRedirected, freePort, isSkippedWithout, Program } from "./program.js";
+import { freePort } from "../host/port.js";
+import { client, expectRedirected, isSkippedWithout, Program } from "./program.js";
 
 describe.skipIf(isSkippedWithout("memcached", "python3"))("memcached", () => {
   test("values of 1 byte to 900 KB, one by one, pipelined and many in one answer, over four connections", async () => {

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters } from "../bpf/datapath.js";
 import { temporaryFolder } from "../host/host.js";
-import { client, expectRedirected, fileWith, freePort, isSkippedWithout, over, Program } from "./program.js";
+import { freePort } from "../host/port.js";
+import { client, expectRedirected, fileWith, isSkippedWithout, over, Program } from "./program.js";
 
 describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
   test.each(["on", "off"])(

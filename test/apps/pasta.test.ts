@@ -6,7 +6,8 @@
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters } from "../bpf/datapath.js";
 import { temporaryFolder } from "../host/host.js";
-import { client, freePort, isSkippedWithout, Program } from "./program.js";
+import { freePort } from "../host/port.js";
+import { client, isSkippedWithout, Program } from "./program.js";
 
 describe.skipIf(isSkippedWithout("pasta", "python3", "ip"))("pasta", () => {
   test("a limit: what it forwards stands still, whether it comes by an address of the host or by loopback", async () => {

@@ -5,7 +5,8 @@ import { chmodSync, cpSync, existsSync, readdirSync, readFileSync } from "node:f
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Datapath } from "../bpf/datapath.js";
-import { expectRedirected, folderOf, freePort, isSkippedWithout, Program } from "./program.js";
+import { freePort } from "../host/port.js";
+import { expectRedirected, folderOf, isSkippedWithout, Program } from "./program.js";
 
 const versions = existsSync("/usr/lib/postgresql") ? readdirSync("/usr/lib/postgresql") : [];
 const newest = versions.sort((a, b) => Number(a) - Number(b)).at(-1) ?? "(none)";

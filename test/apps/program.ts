@@ -6,9 +6,7 @@
  * Not proven here: other versions than the ones installed; TLS; programs under load for longer than seconds; speed.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { randomInt } from "node:crypto";
 import * as fs from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, expect } from "vitest";
 import { type Datapath, expectCounters, isSkipped as isDatapathSkipped } from "../bpf/datapath.js";
@@ -96,18 +94,6 @@ export class Program {
   private async within(seconds: number): Promise<number | null | undefined> {
     const clock = pause(seconds * 1000);
     return await Promise.race([this.ended, clock.then(() => undefined)]).finally(() => clock.cancel());
-  }
-}
-
-/** A port outside the range of outgoing connections, which others on this machine make all the time. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(20_000, 32_000);
-    const isFree = await new Promise<boolean>((done) => {
-      const server = createServer().once("error", () => done(false));
-      server.listen(port, () => server.close(() => done(true)));
-    });
-    if (isFree) return port;
   }
 }
 

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { Datapath } from "../bpf/datapath.js";
 import { temporaryFolder } from "../host/host.js";
-import { client, expectRedirected, freePort, isSkippedWithout, Program } from "./program.js";
+import { freePort } from "../host/port.js";
+import { client, expectRedirected, isSkippedWithout, Program } from "./program.js";
 
 describe.skipIf(isSkippedWithout("redis-server", "redis-cli", "redis-benchmark", "python3"))("Redis", () => {
   test("random keys, large values and pipelines; messages to a subscriber; its own benchmark", async () => {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from "node:child_process";
-import { randomInt } from "node:crypto";
 import * as fs from "node:fs";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Host, isSkipped, shells, temporaryFolder, writeTool } from "./host.js";
+import { freePort } from "./port.js";
 
 /*
  * Who splices, where the kernel has no way to protect him, which these tests make so on any kernel. Real programs: a Go program, HAProxy, Python under the
@@ -198,18 +197,6 @@ function putInUnit(host: Host, pid: number, unit: string): void {
     units.push(folder);
   }
   fs.writeFileSync(join(slice, unit, "cgroup.procs"), `${pid}`);
-}
-
-/** Outside the range of outgoing connections, which other programs in Go on this machine get their ports from. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(20_000, 32_000);
-    const isFree = await new Promise<boolean>((done) => {
-      const server = createServer().once("error", () => done(false));
-      server.listen(port, () => server.close(() => done(true)));
-    });
-    if (isFree) return port;
-  }
 }
 
 interface Haproxy {

@@ -20,7 +20,7 @@ import { type Place, type Program, packages, programs } from "./programs.js";
 
 const root = resolve(__dirname, "../..");
 /** Of a virtual machine, for all that is sent. */
-const folder = "/root/splice";
+const folder = "/opt/socket-bypass-splice";
 const groups = "/sys/fs/cgroup";
 const pins = "/sys/fs/bpf/socket-bypass";
 const guard = `${pins}/_splice`;
