@@ -54,7 +54,7 @@ def several_readers(readers="4", records="2000"):
 
     def read():
         found = []
-        while data := patiently(server.recv, 8, socket.MSG_WAITALL):
+        while data := patiently(server.recv, 8):
             found.append(data)
         return found
 
@@ -157,8 +157,7 @@ def ulp(name="tls"):
 
 def mixed_threads(pairs="4"):
     """
-    On half of the connections several threads send records while one reads with MSG_WAITALL; on the others several read. Until the
-    test says stop.
+    On half of the connections several threads send records while one reads; on the others several read. Until the test says stop.
     """
     ends, stop = [pair() for _ in range(2 * int(pairs))], threading.Event()
     for socks in ends:
@@ -191,11 +190,7 @@ def several_talk(client, server, stop, senders=3):
     def read(sock):
         expected, count = [0] * senders, 0
         while any(number is not None for number in expected):
-            data = b""
-            while len(data) < size:
-                part = patiently(sock.recv, size - len(data), socket.MSG_WAITALL)
-                equal(bool(part), True, "not the end of the stream")
-                data += part
+            data = receive(sock, size)
             thread, i = RECORD.unpack_from(data)
             if i == 0xFFFFFFFF:
                 expected[thread] = None

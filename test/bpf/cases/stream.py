@@ -7,7 +7,7 @@ import socket
 import time
 
 import common
-from common import NOISE, SLOWNESS, Mailbox, Stream, Thread, equal, fork, join, pair, patiently, report_line
+from common import NOISE, SLOWNESS, Mailbox, Stream, Thread, equal, fork, join, pair, patiently, receive, report_line
 
 
 class End:
@@ -144,11 +144,10 @@ def talk(sock, results, is_client, end, seed):
             sent.add(message)
             if stop:
                 break
-        head = sock.recv(4, socket.MSG_WAITALL)
+        head = receive(sock, 4)
         size = int.from_bytes(head, "big")
-        body = sock.recv(size, socket.MSG_WAITALL) if size else b""
+        body = receive(sock, size)
         received.add(head + body)
-        equal(len(body), size, "length of a message")
         equal(body, NOISE[:size], "body of a message")
         if not size:
             break
