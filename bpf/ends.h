@@ -495,7 +495,7 @@ VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 	if (BPF_CORE_READ_INTO(&written, tp, write_seq) ||
 	    BPF_CORE_READ_INTO(&copied, peer, copied_seq))
 		return NOT_DRAINED;
-	if (written != copied || is_owned(&own->peer))
+	if (written != copied || (is_owned(&own->peer) && !GET(&own->peer, is_waiting)))
 		return NOT_DRAINED;
 	if (is_length_changed(tp, peer) || BPF_CORE_READ_BITFIELD_PROBED(peer, repair))
 		return NOT_DRAINED;

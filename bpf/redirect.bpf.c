@@ -59,6 +59,9 @@ static __always_inline void age_senders(struct socket_state *own)
 /* WAIT: the passive end publishes itself; an active end that waits in vain must first make sure that nobody will. */
 SUBPROGRAM void find_peer(struct socket_state *own)
 {
+	__u64 barrier = 0;
+
+	__sync_fetch_and_add(&barrier, 1); /* `sent` first, which has_sent_before() asks for */
 	if (take_published_peer(own)) {
 		enter(own, MODE_SPILL);
 		return;
@@ -188,6 +191,21 @@ static __always_inline bool may_miss_bytes(const struct socket_state *own)
 	return leaves_out_tcp() && may_be_read_by_edges(&own->peer);
 }
 
+/* The same, or it may become one: it never blocks and has no waiter at all, perhaps just before its epoll_ctl(). */
+SUBPROGRAM bool may_come_to_miss_bytes(const struct socket_state *own)
+{
+	struct sock *sk = (struct sock *)own->peer.sock;
+	struct waiters waiters;
+
+	if (!leaves_out_tcp())
+		return false;
+	if (may_be_read_by_edges(&own->peer))
+		return true;
+	look_at_waiters(&own->peer, &waiters);
+	return !waiters.sleepers && !waiters.polls &&
+	       never_blocks(LOAD(struct socket, LOAD(struct sock, sk, sk_socket), file));
+}
+
 /*
  * Where splices are noticed, the first message goes by TCP: who splices from the first byte on does so before
  * anything is redirected to him. One who goes over to it later has to bear that a splice is refused.
@@ -198,7 +216,7 @@ static __always_inline bool is_too_early_for_splice(const struct socket_state *o
 	if (!get_feed(&feeds, GUARDED))
 		return false;
 #endif
-	return own->sent == 1 && !may_miss_bytes(own);
+	return own->sent == 1 && !may_come_to_miss_bytes(own);
 }
 
 /* What the reader is from here on. A splice from an adopted socket may have been before it was enrolled. */
@@ -225,6 +243,88 @@ SUBPROGRAM __u64 claim_reader(const struct socket_state *own)
 	return FEED_NONE;
 }
 
+struct holder { /* of a reader's lock */
+	__u64 sock;
+	__u64 state; /* address of what is kept for that end, 0: unknown */
+	__u64 is_near;
+};
+
+/* Whether a redirect need not wait long: nobody holds the lock, or one who is in this very program and about to release it. */
+static long look_at_lock(__u32 unused, struct holder *holder)
+{
+	const struct socket_state *its = (void *)holder->state;
+	__u32 is_waiting = 0;
+
+	if (LOAD(struct sock, holder->sock, sk_lock.owned) && its)
+		bpf_probe_read_kernel(&is_waiting, sizeof(is_waiting), &its->is_waiting);
+	holder->is_near = is_waiting || !LOAD(struct sock, holder->sock, sk_lock.owned);
+	return holder->is_near;
+}
+
+/*
+ * A redirect waits for the lock of the reader's socket, also for one that sleeps inside a call of his own, on a page of
+ * FUSE, swap or NFS: a sender that does not block would be held, and could not be killed. A call that only copies is over
+ * soon, and streams on two CPUs meet one at most of their messages, so a short wait decides; to go by TCP each time would
+ * cost such a stream all that the bypass gains. Where both ends send, each holds his own lock and waits here for the
+ * other's, and says so. What is left is the time from here to lock_sock() in the kernel's redirect.
+ */
+SUBPROGRAM bool is_lock_held(struct socket_state *own)
+{
+	struct holder holder = { own->peer.sock, (__u64)find_state(&own->peer), false };
+	__u64 barrier = 0;
+
+	own->is_waiting = 1;
+	__sync_fetch_and_add(&barrier, 1); /* the other end must see it before we look */
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) /* Linux 5.17 */
+		bpf_loop(LOCK_LOOKS, look_at_lock, &holder, 0);
+	else
+		look_at_lock(0, &holder);
+	own->is_waiting = 0;
+	return !holder.is_near;
+}
+
+static long look_at_enrolment(__u32 unused, const struct end *reader)
+{
+	return get_psock(reader) || (__u16)GET(reader, mode) == MODE_GONE;
+}
+
+/*
+ * Nothing should go by TCP to a reader that may stand still before it, and what keeps the bypass from him is often over at
+ * once: he is in accept(), or in the send that this message answers, on another CPU; or he is just being enrolled. Gives
+ * whether another look may find it so.
+ */
+VERIFIED_ONCE int await_reader(struct socket_state *own)
+{
+	struct end reader;
+
+	if (!own)
+		return false;
+	reader = own->peer;
+	if (LOAD(struct tcp_sock, own->own.sock, write_seq) !=
+	    LOAD(struct tcp_sock, reader.sock, copied_seq))
+		return false;
+	if (!may_come_to_miss_bytes(own))
+		return false;
+	if (own->sent == 1 && !get_psock(&reader) &&
+	    bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop))
+		bpf_loop(LOCK_LOOKS, look_at_enrolment, &reader, 0);
+	if (!get_psock(&reader))
+		return false;
+	return !is_owned(&reader) || !is_lock_held(own);
+}
+
+VERIFIED_ONCE int look_until_drained(struct socket_state *own)
+{
+	enum drained drained;
+
+	if (!own)
+		return NOT_DRAINED;
+	drained = look_whether_drained(own);
+	for (int i = 0; i < FURTHER_LOOKS && drained == NOT_DRAINED && await_reader(own); i++)
+		drained = look_whether_drained(own);
+	return drained;
+}
+
 SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)
 {
 	enum drained drained;
@@ -243,7 +343,7 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 		return; /* the next look would send it back */
 	if (is_too_early_for_splice(own))
 		return;
-	drained = look_whether_drained(own);
+	drained = look_until_drained(own);
 	if (drained == UNSURE && !is_doubt_old(own)) {
 		own->flags |= FLAG_DOUBTFUL;
 		count(COUNT_DOUBTFUL_MESSAGES);
@@ -427,46 +527,6 @@ SUBPROGRAM void turn_when_safe(struct socket_state *own, bool is_drain)
 	    (is_drain || own->queued >= own->bytes || may_be_read_by_edges(&own->peer)))
 		return;
 	enter(own, own->turn);
-}
-
-struct holder { /* of a reader's lock */
-	__u64 sock;
-	__u64 state; /* address of what is kept for that end, 0: unknown */
-	__u64 is_near;
-};
-
-/* Whether a redirect need not wait long: nobody holds the lock, or one who is in this very program and about to release it. */
-static long look_at_lock(__u32 unused, struct holder *holder)
-{
-	const struct socket_state *its = (void *)holder->state;
-	__u32 is_waiting = 0;
-
-	if (LOAD(struct sock, holder->sock, sk_lock.owned) && its)
-		bpf_probe_read_kernel(&is_waiting, sizeof(is_waiting), &its->is_waiting);
-	holder->is_near = is_waiting || !LOAD(struct sock, holder->sock, sk_lock.owned);
-	return holder->is_near;
-}
-
-/*
- * A redirect waits for the lock of the reader's socket, also for one that sleeps inside a call of his own, on a page of
- * FUSE, swap or NFS: a sender that does not block would be held, and could not be killed. A call that only copies is over
- * soon, and streams on two CPUs meet one at most of their messages, so a short wait decides; to go by TCP each time would
- * cost such a stream all that the bypass gains. Where both ends send, each holds his own lock and waits here for the
- * other's, and says so. What is left is the time from here to lock_sock() in the kernel's redirect.
- */
-SUBPROGRAM bool is_lock_held(struct socket_state *own)
-{
-	struct holder holder = { own->peer.sock, (__u64)find_state(&own->peer), false };
-	__u64 barrier = 0;
-
-	own->is_waiting = 1;
-	__sync_fetch_and_add(&barrier, 1); /* the other end must see it before we look */
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) /* Linux 5.17 */
-		bpf_loop(LOCK_LOOKS, look_at_lock, &holder, 0);
-	else
-		look_at_lock(0, &holder);
-	own->is_waiting = 0;
-	return !holder.is_near;
 }
 
 /* A reader that does it on purpose costs its sender the wait each time: not for long. */

@@ -271,6 +271,18 @@ static __always_inline bool is_withdrawn(const struct end *active)
 	return flags & FLAG_WITHDRAWN;
 }
 
+/*
+ * Whether the active end has sent something and found nobody. It comes by TCP to a socket that is enrolled by then,
+ * as the first bytes at a listener that defers do, and for those who believe FIONREAD it is the same.
+ */
+static __always_inline bool has_sent_before(const struct end *active)
+{
+	if (is_fionread_right() || !GET(active, sent))
+		return false;
+	count(COUNT_REFUSED_DEFERRED);
+	return true;
+}
+
 static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
 					  struct sock *sk)
 {
@@ -314,6 +326,8 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 	__sync_fetch_and_add(&barrier, 1); /* first publish, then look */
 	if (is_withdrawn(&active)) {
 		count(COUNT_UNPAIRED);
+	} else if (has_sent_before(&active)) {
+		bpf_map_delete_elem(&sockets, &active.cookie);
 	} else if (enrol(ctx, own)) {
 		count(COUNT_PAIRS);
 		return;

@@ -39,6 +39,16 @@ describe.skipIf(isSkipped)("where FIONREAD is wrong", () => {
   });
 });
 
+describe.skipIf(isSkipped)("where FIONREAD is wrong, on two CPUs", () => {
+  test("a connection whose client sends before its server's socket is enrolled stays on TCP", async () => {
+    // Each passive end waits about a millisecond between taking the claim and publishing itself.
+    const path = await make("-DPUBLISH_LOOPS=20000");
+    expect(await path.play("unread.sent_before_enrolment", 50)).toEqual({ behind: 0 });
+    await expectCounters(path, { refused_deferred: some });
+    await expectEmpty(path);
+  });
+});
+
 describe.skipIf(isSkipped || !countsRedirected)("where FIONREAD leaves out what came by TCP", () => {
   test("a reader by edges that believes it gets its first bytes by the bypass, also with a splice guard", async () => {
     const path = await make("-DGUARD_ALWAYS");

@@ -3,8 +3,8 @@
 An HTTP service and a client that checks every body: python3 web.py serve PORT | python3 web.py ask PORT WHAT…
 
 GET /COUNT/SIZE answers COUNT writes of SIZE bytes; POST answers the hash of the body. WHAT is get:COUNT/SIZE, file:NAME:FILE,
-post:SIZE (one write with its header), slow:COUNT/SIZE (a reader that is behind), late:COUNT/SIZE (requests and answers of so many
-bytes on one connection, with pauses). Prints what did not come within five seconds.
+post:SIZE (one write with its header), posts:COUNT/SIZE (the same again and again), slow:COUNT/SIZE (a reader that is behind),
+late:COUNT/SIZE (requests and answers of so many bytes on one connection, with pauses). Prints what did not come within five seconds.
 """
 import hashlib
 import http.client
@@ -94,6 +94,11 @@ def ask(port, *what):
         try:
             if kind == "post":
                 post(port, int(words[0]))
+                continue
+            if kind == "posts":
+                count, size = map(int, words[0].split("/"))
+                for _ in range(count):
+                    post(port, size)
                 continue
             if kind == "late":
                 get_late(port, *map(int, words[0].split("/")))

@@ -179,6 +179,17 @@ def new_namespace():
     call("ip link set lo up")
 
 
+def new_namespace_that_hands_packets_to_cpu_1():
+    """A server's socket is made there, while a client on CPU 0 goes on."""
+    new_namespace()
+    if LIBC.unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    call("mount --make-rprivate /")
+    call("mount -t sysfs sysfs /sys")
+    with open("/sys/class/net/lo/queues/rx-0/rps_cpus", "w") as file:
+        file.write("2")
+
+
 def call(line, **options):
     subprocess.run(line.split() if isinstance(line, str) else line, check=True, **options)
 

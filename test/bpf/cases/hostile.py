@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a local user may do to the maps: fill them, choose sequence numbers, come and go; and sockets whose memory is used again."""
-import ctypes
 import os
 import resource
 import signal
@@ -8,8 +7,8 @@ import socket
 import struct
 import time
 
-from common import (CLONE_NEWNS, LIBC, NOISE, PATIENCE, Mailbox, call, connect, equal, exchange, fork, join, leave_cgroup, listen,
-                    new_namespace, receive, report_line)
+from common import (NOISE, PATIENCE, Mailbox, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace,
+                    new_namespace_that_hands_packets_to_cpu_1, receive, report_line)
 from forger import TCP_REPAIR, choose_sequence
 from paths import bound, leave_note, place, reset_close, wire
 
@@ -201,13 +200,7 @@ def reset_at_once(count):
     Clients that reset their connection as soon as they have it, while another CPU still makes the server's socket: the packets of this
     network's loopback device are handed to CPU 1.
     """
-    new_namespace()
-    if LIBC.unshare(CLONE_NEWNS):
-        raise OSError(ctypes.get_errno(), "unshare")
-    call("mount --make-rprivate /")
-    call("mount -t sysfs sysfs /sys")
-    with open("/sys/class/net/lo/queues/rx-0/rps_cpus", "w") as file:
-        file.write("2")
+    new_namespace_that_hands_packets_to_cpu_1()
     with listen() as listener:
         address = listener.getsockname()
 

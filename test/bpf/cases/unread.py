@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that ask FIONREAD how much there is to read, and what reaches them by TCP."""
+import os
 import select
+import signal
 import socket
 import time
 
-from common import NOISE, PATIENCE, connect, equal, exchange, listen, pair, receive
+from common import (NOISE, PATIENCE, connect, equal, exchange, fork, listen, new_namespace_that_hands_packets_to_cpu_1, pair,
+                    receive)
 from limits import count_unread
 
 TCP = socket.IPPROTO_TCP
@@ -70,6 +73,8 @@ def believed(times, pause, kind="edges"):
     """Requests that are longer than what is read at once, some time apart; how many did not arrive whole."""
     client, server = pair()
     reader = Believer(server) if kind == "edges" else None
+    if not reader:
+        server.settimeout(None)  # else Python's is a socket that never blocks, and may become one read by edges
     behind = 0
     for i in range(int(times)):
         data = NOISE[i : i + 3500]
@@ -79,4 +84,28 @@ def believed(times, pause, kind="edges"):
         if found != data:
             break
         time.sleep(float(pause))
+    return {"behind": behind}
+
+
+def sent_before_enrolment(count):
+    """Clients that send while another CPU still makes their server's socket; how many requests did not arrive whole."""
+    new_namespace_that_hands_packets_to_cpu_1()
+    with listen() as listener:
+
+        def serve():
+            os.sched_setaffinity(0, {1})
+            while True:
+                server, _ = listener.accept()
+                server.sendall(b"%d" % len(Believer(server).receive(3500)))
+                server.close()
+
+        pid = fork(serve)
+        os.sched_setaffinity(0, {0})
+        behind = 0
+        for i in range(int(count)):
+            with connect(listener.getsockname()[1]) as client:
+                client.sendall(NOISE[i : i + 3500])
+                behind += client.recv(10) != b"3500"
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
     return {"behind": behind}
