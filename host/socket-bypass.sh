@@ -839,15 +839,21 @@ is_filtered() { # UNIT
 	case $allowed in *' splice:'* | *' splice '*) ;; *) return 1 ;; esac
 }
 
-# A note for each program that is known to splice and listens on them, with what to do about it.
-name_splicers() { # PORTS, or nothing for all
+# Whether FIONREAD of an enrolled socket counts what was redirected to it (bpf/socket_bypass.h, COUNTS_REDIRECTED).
+counts_redirected() { grep -q msg_tot_len /sys/kernel/btf/vmlinux; }
+
+# A note for each program that listens on them and is known to be harmed, with what to do about it.
+name_listeners() { # PORTS, or nothing for all; SPLICES and ASKS: 1 where who splices, or believes FIONREAD, is harmed
 	find_probe
 	listed=$("$probe" listeners "${1:-1-65535}" 2>&1)
 	# 3proxy gives up at any errno, and pasta and passt do not read in another way; HAProxy 3.3 tries again at EINVAL.
-	say "$listed" | awk '
+	say "$listed" | splices=$2 asks=$3 release=$(uname -r) awk '
 		function is_known(name) { return name ~ /^(docker-proxy|systemd-socket-proxyd|realm|sing-box|xray|v2ray)$/ || is_stubborn(name) }
 		function is_stubborn(name) { return name ~ /^(3proxy|(pasta|passt)([.]avx2)?)$/ }
+		function asks(name) { return name ~ /^(nginx|openresty|angie)$/ }
 		function name_kind(kind) {
+			if (ENVIRON["asks"] && (asks(name) || asks(program))) return "asks"
+			if (!ENVIRON["splices"]) return ""
 			if (kind == "splice") return "HAProxy with «option splice-*»"
 			if (kind == "unread") return "HAProxy, whose configuration cannot be read: it splices with «option splice-*»"
 			if (is_known(name) || is_known(program)) return "one that splices"
@@ -859,7 +865,7 @@ name_splicers() { # PORTS, or nothing for all
 			for (i = 0; i < 7; i++) sub(/^[^ ]* /, "", name)
 			found = name_kind($4)
 			if ($4 == "plain" || found == "") next
-			errno = is_stubborn(name) || is_stubborn(program) ? "-" : found ~ /^HAProxy/ ? "ENOSYS" : "EINVAL"
+			errno = found == "asks" || is_stubborn(name) || is_stubborn(program) ? "-" : found ~ /^HAProxy/ ? "ENOSYS" : "EINVAL"
 			key = $6 "\t" errno "\t" $5 "\t" name "\t" found
 			if (!(key in first)) { order[++n] = key; first[key] = pid }
 			if (!((key, pid) in met)) { met[key, pid]; processes[key]++ }
@@ -873,7 +879,9 @@ name_splicers() { # PORTS, or nothing for all
 				key = order[i]; split(key, part, "\t")
 				its = "port" (ports[key] > 1 ? "s " : " ") list[key] (ports[key] > 8 ? " and " ports[key] - 8 " more" : "")
 				which = "process " first[key] (processes[key] > 1 ? " and " processes[key] - 1 " more" : "")
-				printf "%s\t%s\t%s\t%s\tnote: %s (%s, %s): expected no program that splices where the kernel has no way for spliceGuard, found %s\n", part[1], part[2], part[3], its, part[4], which, its, part[5]
+				what = "expected no program that splices where the kernel has no way for spliceGuard, found " part[5]
+				if (part[5] == "asks") what = "expected a kernel whose FIONREAD counts what comes by the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found " ENVIRON["release"] ", where it stands still before longer requests"
+				printf "%s\t%s\t%s\t%s\tnote: %s (%s, %s): %s\n", part[1], part[2], part[3], its, part[4], which, its, what
 			}
 		}' | while IFS='	' read -r unit errno filtered its what; do
 		[ "$its" = - ] || what="$what; leave out $its"
@@ -906,12 +914,14 @@ check_everything() { # EVERYTHING ENABLED WORD -> $way
 }
 
 # Once a run, where they would be harmed.
-warn_of_splicers() { # WORD; $way
-	[ "$way" = none ] && [ "$1" != off ] && [ "$enabled" = true ] && [ -z "$is_warned" ] || return 0
+warn_of_listeners() { # WORD; $way
+	[ "$enabled" = true ] && [ -z "$is_warned" ] || return 0
 	# A pod sees no process but its own.
 	[ -z "${SOCKET_BYPASS_PLACE:-}" ] || return 0
-	is_warned=1
-	name_splicers "$ports"
+	is_warned=1 splices='' asks=''
+	[ "$way" != none ] || [ "$1" = off ] || splices=1
+	counts_redirected || asks=1
+	[ -z "$splices$asks" ] || name_listeners "$ports" "$splices" "$asks"
 }
 
 # Names of programs are anybody's choice; that of the self-test is left out.
@@ -1281,7 +1291,7 @@ set_policy() {
 	# Without a word nobody has looked for a way yet; attach will.
 	if [ -n "$word" ]; then
 		check_everything "$everything" "$enabled" "$word"
-		[ "$verb" = 'boot start' ] || warn_of_splicers "$word"
+		[ "$verb" = 'boot start' ] || warn_of_listeners "$word"
 	fi
 	[ -L "$B/$instance/$generation/verdict" ] || build verdict
 	# Saved for the next boot before it goes live.
@@ -2334,7 +2344,7 @@ preflight() {
 			ignore rm -rf "$trial"
 			[ -n "$refused" ] || try_splice_guard
 			if [ -z "$refused$no_traffic" ]; then
-				if is_exposed "$everything" "$enabled" "$splice_guard"; then examine kernel refuse_everything; else warn_of_splicers "$splice_guard"; fi
+				if is_exposed "$everything" "$enabled" "$splice_guard"; then examine kernel refuse_everything; else warn_of_listeners "$splice_guard"; fi
 			fi
 			ignore rmdir "$B"
 		fi

@@ -6,14 +6,12 @@
  * Not proven here: nginx itself (test/apps); what goes by TCP to a reader that is far behind.
  */
 import { describe, expect, test, vi } from "vitest";
-import { call, slowness } from "../host/machine.js";
+import { countsRedirected, slowness } from "../host/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 const connections = 50;
-/** Before, it leaves out what was redirected. */
-const countsRedirected =
-  !isSkipped && call("sh", "-c", "grep -c msg_tot_len /sys/kernel/btf/vmlinux || :").trim() !== "0";
+const isCounted = !isSkipped && countsRedirected();
 
 const make = async (...flags: string[]) => {
   const path = await Datapath.make([...patient, ...flags]);
@@ -49,7 +47,7 @@ describe.skipIf(isSkipped)("where FIONREAD is wrong, on two CPUs", () => {
   });
 });
 
-describe.skipIf(isSkipped || !countsRedirected)("where FIONREAD leaves out what came by TCP", () => {
+describe.skipIf(isSkipped || !isCounted)("where FIONREAD leaves out what came by TCP", () => {
   test("a reader by edges that believes it gets its first bytes by the bypass, also with a splice guard", async () => {
     const path = await make("-DGUARD_ALWAYS");
     expect(await path.play("unread.believed", 20, 0)).toEqual({ behind: 0 });
@@ -83,7 +81,7 @@ describe.skipIf(isSkipped || !countsRedirected)("where FIONREAD leaves out what 
 });
 
 describe.skipIf(isSkipped)("where FIONREAD is right", () => {
-  test.skipIf(!countsRedirected)("connections to a listener that defers are enrolled", async () => {
+  test.skipIf(!isCounted)("connections to a listener that defers are enrolled", async () => {
     const path = await Datapath.make(patient);
     path.setUnread(true);
     await path.play("unread.deferred", connections); // what it is told is the kernel's affair

@@ -35,6 +35,11 @@ export function call(command: string, ...args: string[]): string {
   return execFileSync(line.command, line.args, { encoding: "utf8", maxBuffer: 1 << 28 });
 }
 
+/** Whether FIONREAD of an enrolled socket counts what was redirected to it. */
+export function countsRedirected(): boolean {
+  return call("sh", "-c", "grep -c msg_tot_len /sys/kernel/btf/vmlinux || :").trim() !== "0";
+}
+
 export function isThere(path: string): boolean {
   try {
     call("test", "-e", path);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
+import { release } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Host, isSkipped, shells, temporaryFolder, writeTool } from "./host.js";
+import { countsRedirected } from "./machine.js";
 import { freePort } from "./port.js";
 
 /*
@@ -17,6 +19,10 @@ beforeEach(() => {
 afterEach(() => {
   Host.spliceWays = "";
 });
+
+function said(port: number, pid: number): string {
+  return `nginx (process ${pid}, port ${port}): expected a kernel whose FIONREAD counts what comes by the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found ${release()}, where it stands still before longer requests; leave out port ${port}`;
+}
 
 let go = "";
 beforeAll(() => {
@@ -49,6 +55,17 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     const host = new Host(shell);
     const { port } = await listen(host, "/usr/bin/python3", "-c", listener);
     expect(await look(host, `${port},${await freePort()}`)).toEqual([]);
+  });
+
+  test("nginx is named where FIONREAD does not count what is redirected, and nowhere else", async () => {
+    const host = new Host(shell);
+    const { port, pid } = await listen(host, named("nginx"));
+    expect(await look(host, `${port}`)).toEqual(countsRedirected() ? [] : [expect.stringContaining(said(port, pid))]);
+    const grep = execFileSync("which", ["grep"], { encoding: "utf8" }).trim();
+    writeTool(host, "grep", `[ "$2" != msg_tot_len ] || exit 1; exec ${grep} "$@"`);
+    expect(await look(host, `${port}`)).toEqual([said(port, pid)]);
+    Host.spliceWays = "";
+    expect(await look(host, `${port}`)).toEqual([said(port, pid)]);
   });
 
   test("a program in Go is named with its process, its port and the way out, whatever of its symbols is stripped", async () => {
