@@ -48,6 +48,10 @@ main() {
 	out=${1:?usage: build.sh OUTDIR [CLANG_FLAG...]}
 	shift
 	mkdir -p "$out"
+	for object in "$out"/*.bpf.o; do
+		# Of an earlier version, whose source has gone: it would be sent to hosts and pods with the others.
+		[ -e "$here/$(basename "$object" .o).c" ] || rm -f "$object"
+	done
 	for source in "$here"/*.bpf.c; do
 		object=$out/$(basename "$source" .c).o
 		[ $# -eq 0 ] && [ -e "$object" ] && [ -z "$(find "$here" -newer "$object" -name '*.[ch]')" ] && continue

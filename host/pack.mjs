@@ -16,7 +16,11 @@ for (const name of ["prebuilt-x86_64", "prebuilt-aarch64", "target-x86_64", "tar
   pack(tar);
 }
 mkdirSync(join(folder, "pod"), { recursive: true });
-for (const name of readdirSync(folder).filter((file) => /^(socket-bypass|(probe|pod)-\w+|\w+\.bpf\.o)$/.test(file))) {
+const names = readdirSync(folder).filter((file) => /^(socket-bypass|(probe|pod)-\w+|\w+\.bpf\.o)$/.test(file));
+for (const packed of readdirSync(join(folder, "pod"))) {
+  if (!names.includes(packed.replace(/\.gz$/, ""))) rmSync(join(folder, "pod", packed)); // of an earlier version
+}
+for (const name of names) {
   const [file, packed] = [join(folder, "pod", name), join(folder, "pod", `${name}.gz`)];
   const source = join(folder, name.startsWith("probe-") ? "for-pods" : "", name);
   if (existsSync(packed) && gunzipSync(readFileSync(packed)).equals(readFileSync(source))) continue;
