@@ -275,6 +275,20 @@ SUBPROGRAM bool may_be_read_by_edges(const struct end *end)
 	return at != head;
 }
 
+/* Whether nothing waits for it: no sleeper, no poll and no epoll. */
+static __always_inline bool is_unattended(const struct end *end)
+{
+	struct sock *sk = (struct sock *)end->sock;
+	struct list_head *at = 0;
+	struct socket_wq *queue = 0;
+
+	if (BPF_CORE_READ_INTO(&queue, sk, sk_wq) || !queue ||
+	    BPF_CORE_READ_INTO(&at, queue, wait.head.next))
+		return false;
+	return at == (void *)queue + bpf_core_field_offset(struct socket_wq, wait) +
+			     bpf_core_field_offset(struct wait_queue_head, head);
+}
+
 /*
  * Where the state of an end is kept, found by way of the socket itself: a program can look up the storage only of the
  * socket that it runs on. Nothing else that may be stored with a socket begins with the socket's own cookie and address.
@@ -486,7 +500,7 @@ VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 	__u32 written = 0, copied = 1;
 	struct waiters waiters;
 	struct sk_psock *psock;
-	bool is_explained, is_sure;
+	bool is_explained, is_sure, is_locked;
 
 	if (!own)
 		return NOT_DRAINED;
@@ -495,7 +509,9 @@ VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 	if (BPF_CORE_READ_INTO(&written, tp, write_seq) ||
 	    BPF_CORE_READ_INTO(&copied, peer, copied_seq))
 		return NOT_DRAINED;
-	if (written != copied || (is_owned(&own->peer) && !GET(&own->peer, is_waiting)))
+	/* One who waits in our own program is in a send; but others may wait behind him for the lock, and be in no queue. */
+	is_locked = is_owned(&own->peer);
+	if (written != copied || (is_locked && !GET(&own->peer, is_waiting)))
 		return NOT_DRAINED;
 	if (is_length_changed(tp, peer) || BPF_CORE_READ_BITFIELD_PROBED(peer, repair))
 		return NOT_DRAINED;
@@ -506,7 +522,7 @@ VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 	if (waiters.sleepers < 0 || waiters.sleepers > 2)
 		return NOT_DRAINED;
 	is_explained = count_hidden_calls(&own->peer, psock, &waiters) <= 0;
-	is_sure = is_explained || is_settled(&own->peer);
+	is_sure = is_explained || (!is_locked && is_settled(&own->peer));
 	if (waiters.sleepers > 1 || (waiters.sleepers && waiters.threads[0] != own->lone_reader)) {
 		own->lone_reader = waiters.threads[0];
 		own->doubts = 0;
@@ -525,14 +541,13 @@ VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 static __always_inline enum drained look_whether_drained(struct socket_state *own)
 {
 	enum drained first, second;
-	__u64 barrier = 0;
 
 	if (!is_end(&own->peer))
 		return NOT_DRAINED;
 	first = look_once_whether_drained(own);
 	if (first == NOT_DRAINED)
 		return NOT_DRAINED;
-	__sync_fetch_and_add(&barrier, 1); /* the two looks must not be merged or reordered */
+	full_barrier(); /* the two looks must not be merged or reordered */
 	second = look_once_whether_drained(own);
 	if (!is_end(&own->peer))
 		return NOT_DRAINED;

@@ -35,7 +35,12 @@ enum feed {
 	/* on TCP, because its program */
 	FEED_SPLICED,
 	FEED_WAITED, /* for all bytes it asked for: MSG_WAITALL */
+	/* In `past` only: redirected to, and that many less this one of its splices were refused. */
+	FEED_REFUSED = 16,
 };
+
+/* A program that tries again and again is slower by the bypass than by TCP, so it leaves. */
+#define MOST_REFUSALS 8
 
 #ifndef ONLY_SOCKETS
 
@@ -49,7 +54,8 @@ struct { /* by the kernel's cookie of an enrolled socket */
 
 /*
  * By cookie: sockets that a reset has left with redirected bytes, which are no longer in `feeds`; those that were
- * spliced from when it was full; and those that are redirected to whose program has begun to ask for all bytes.
+ * spliced from when it was full; and those that are redirected to whose program has begun to ask for all bytes,
+ * or to splice.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -26,6 +26,18 @@
 #define VERIFIED_ONCE __noinline __attribute__((unused))
 
 /*
+ * Nothing before it is seen after anything behind it. An atomic addition whose old value nobody takes orders nothing on aarch64,
+ * and clang knows no other for programs of the oldest kernels. So by its bytes: r2 = atomic_fetch_add((u64 *)(r1 + 0), r2).
+ */
+static __always_inline void full_barrier(void)
+{
+	__u64 word = 0;
+
+	asm volatile("r1 = %[word]\n\tr2 = 0\n\t.quad 0x1000021db" ::[word] "r"(&word)
+		     : "r1", "r2", "memory");
+}
+
+/*
  * A pointer to a kernel structure at any address, whose fields can then be loaded like those of one's own: some nanoseconds where
  * bpf_probe_read_kernel() takes ten times as long. The kernel gives 0 where nothing is mapped. Since Linux 6.2 (bpf_rdonly_cast());
  * the verifier's own enumerator of it tells whether a kernel has it, for libbpf before 1.2 cannot ask for a function.

@@ -97,7 +97,6 @@ SUBPROGRAM void set_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
 
 static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
-	__u64 barrier = 0;
 	int none = 0;
 
 	if ((own->flags & FLAG_LOWAT) && get_lowat(own) == NOTSENT_LOWAT)
@@ -112,7 +111,7 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 	own->mode = MODE_GONE;
 	/* Nobody tells us any more when it closes; who claims for it looks at this afterwards. */
 	own->layout = 0;
-	__sync_fetch_and_add(&barrier, 1);
+	full_barrier();
 	forget_feed(own->own.cookie);
 	flush_counts(own);
 	count(COUNT_GONE);
@@ -125,13 +124,12 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 static __always_inline bool is_never_fed(struct socket_state *own)
 {
 	struct claim claim = own->claim;
-	__u64 barrier = 0;
 
 	if (!(own->flags & FLAG_ACTIVE))
 		return true;
 	own->flags |= FLAG_WITHDRAWN;
 	bpf_map_delete_elem(&claims, &claim);
-	__sync_fetch_and_add(&barrier, 1);
+	full_barrier();
 	return !take_published_peer(own);
 }
 
@@ -229,12 +227,11 @@ static __always_inline bool may_peer_redirect(struct socket_state *own)
 SUBPROGRAM void leave_when_shut(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	struct sk_psock *psock = get_psock(&own->own);
-	__u64 barrier = 0;
 
 	if (own->mode == MODE_GONE || !psock || !may_wait_for_answer(&own->own))
 		return;
 	own->flags |= FLAG_SHUT;
-	__sync_fetch_and_add(&barrier, 1);
+	full_barrier();
 	if (may_peer_redirect(own) || has_redirected_bytes(psock) || count_references(psock) > 1)
 		return;
 	bpf_map_delete_elem(&sockets, &own->own.cookie);

@@ -59,9 +59,7 @@ static __always_inline void age_senders(struct socket_state *own)
 /* WAIT: the passive end publishes itself; an active end that waits in vain must first make sure that nobody will. */
 SUBPROGRAM void find_peer(struct socket_state *own)
 {
-	__u64 barrier = 0;
-
-	__sync_fetch_and_add(&barrier, 1); /* `sent` first, which has_sent_before() asks for */
+	full_barrier(); /* `sent` first, which has_sent_before() asks for */
 	if (take_published_peer(own)) {
 		enter(own, MODE_SPILL);
 		return;
@@ -191,18 +189,16 @@ static __always_inline bool may_miss_bytes(const struct socket_state *own)
 	return leaves_out_tcp() && may_be_read_by_edges(&own->peer);
 }
 
-/* The same, or it may become one: it never blocks and has no waiter at all, perhaps just before its epoll_ctl(). */
+/* The same, or it may become one: it never blocks and nothing waits for it yet, perhaps just before its epoll_ctl(). */
 SUBPROGRAM bool may_come_to_miss_bytes(const struct socket_state *own)
 {
 	struct sock *sk = (struct sock *)own->peer.sock;
-	struct waiters waiters;
 
 	if (!leaves_out_tcp())
 		return false;
 	if (may_be_read_by_edges(&own->peer))
 		return true;
-	look_at_waiters(&own->peer, &waiters);
-	return !waiters.sleepers && !waiters.polls &&
+	return is_unattended(&own->peer) &&
 	       never_blocks(LOAD(struct socket, LOAD(struct sock, sk, sk_socket), file));
 }
 
@@ -222,7 +218,7 @@ static __always_inline bool is_too_early_for_splice(const struct socket_state *o
 /* What the reader is from here on. A splice from an adopted socket may have been before it was enrolled. */
 SUBPROGRAM __u64 claim_reader(const struct socket_state *own)
 {
-	__u64 cookie = own->peer.cookie & COOKIE_MASK, feed, kept, barrier = 0;
+	__u64 cookie = own->peer.cookie & COOKIE_MASK, feed, kept;
 
 	if ((own->flags & FLAG_ADOPTED) && get_feed(&splicers, own->peer.sock))
 		return FEED_SPLICED;
@@ -231,7 +227,7 @@ SUBPROGRAM __u64 claim_reader(const struct socket_state *own)
 		count(COUNT_REFUSED_FULL);
 	if (feed != FEED_REDIRECTED)
 		return feed;
-	__sync_fetch_and_add(&barrier, 1);
+	full_barrier();
 	kept = get_feed(&past, cookie);
 	if (is_kept(kept)) {
 		forget_feed(cookie);
@@ -271,21 +267,30 @@ static long look_at_lock(__u32 unused, struct holder *holder)
 SUBPROGRAM bool is_lock_held(struct socket_state *own)
 {
 	struct holder holder = { own->peer.sock, (__u64)find_state(&own->peer), false };
-	__u64 barrier = 0;
+	__u32 was_waiting = own->is_waiting;
 
 	own->is_waiting = 1;
-	__sync_fetch_and_add(&barrier, 1); /* the other end must see it before we look */
+	full_barrier(); /* the other end must see it before we look */
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) /* Linux 5.17 */
 		bpf_loop(LOCK_LOOKS, look_at_lock, &holder, 0);
 	else
 		look_at_lock(0, &holder);
-	own->is_waiting = 0;
+	own->is_waiting = was_waiting;
 	return !holder.is_near;
+}
+
+/* Whether the passive end is still on its way into the map, where its active end has found it already. */
+static __always_inline bool is_being_enrolled(const struct end *reader)
+{
+	__u8 state = LOAD(struct sock, reader->sock, __sk_common.skc_state);
+
+	return is_end(reader) && (1 << state) & RECEIVING && !get_psock(reader) &&
+	       (__u16)GET(reader, mode) != MODE_GONE;
 }
 
 static long look_at_enrolment(__u32 unused, const struct end *reader)
 {
-	return get_psock(reader) || (__u16)GET(reader, mode) == MODE_GONE;
+	return !is_being_enrolled(reader);
 }
 
 /*
@@ -303,26 +308,50 @@ VERIFIED_ONCE int await_reader(struct socket_state *own)
 	if (LOAD(struct tcp_sock, own->own.sock, write_seq) !=
 	    LOAD(struct tcp_sock, reader.sock, copied_seq))
 		return false;
-	if (!may_come_to_miss_bytes(own))
+	if (is_length_changed((struct tcp_sock *)own->own.sock, (struct tcp_sock *)reader.sock) ||
+	    !may_come_to_miss_bytes(own))
 		return false;
-	if (own->sent == 1 && !get_psock(&reader) &&
+	if (own->sent == 1 && own->flags & FLAG_ACTIVE && is_being_enrolled(&reader) &&
 	    bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop))
 		bpf_loop(LOCK_LOOKS, look_at_enrolment, &reader, 0);
 	if (!get_psock(&reader))
 		return false;
-	return !is_owned(&reader) || !is_lock_held(own);
+	if (!is_owned(&reader) || !is_lock_held(own))
+		return true;
+	own->strikes += LOCK_STRIKES;
+	return false;
 }
 
+/* All the time this end waits, if at all, and its peer must not wait for it. */
 VERIFIED_ONCE int look_until_drained(struct socket_state *own)
 {
 	enum drained drained;
+	__u64 start;
 
 	if (!own)
 		return NOT_DRAINED;
 	drained = look_whether_drained(own);
-	for (int i = 0; i < FURTHER_LOOKS && drained == NOT_DRAINED && await_reader(own); i++)
+	if (drained != NOT_DRAINED)
+		return drained;
+	start = bpf_ktime_get_ns();
+	own->is_waiting = 1;
+	for (int i = 0; i < FURTHER_LOOKS && drained == NOT_DRAINED && await_reader(own); i++) {
 		drained = look_whether_drained(own);
+		if (bpf_ktime_get_ns() - start > FURTHER_LOOKS_NS)
+			break;
+	}
+	own->is_waiting = 0;
 	return drained;
+}
+
+/* Whether nothing may be redirected to the reader any more. */
+static __always_inline bool note_kept(struct socket_state *own, __u64 feed)
+{
+	if (!is_kept(feed))
+		return false;
+	own->flags |= feed == FEED_SPLICED ? FLAG_SPLICED : FLAG_WAITED;
+	own->turn = MODE_LEAVE;
+	return true;
 }
 
 SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)
@@ -344,6 +373,11 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 	if (is_too_early_for_splice(own))
 		return;
 	drained = look_until_drained(own);
+	if (own->strikes >= STRIKES) {
+		own->flags |= FLAG_LOCKED;
+		enter(own, MODE_LEAVE);
+		return;
+	}
 	if (drained == UNSURE && !is_doubt_old(own)) {
 		own->flags |= FLAG_DOUBTFUL;
 		count(COUNT_DOUBTFUL_MESSAGES);
@@ -356,10 +390,8 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 		return;
 	}
 	feed = claim_reader(own);
-	if (is_kept(feed)) {
-		own->flags |= feed == FEED_SPLICED ? FLAG_SPLICED : FLAG_WAITED;
+	if (note_kept(own, feed))
 		enter(own, MODE_LEAVE);
-	}
 	if (feed != FEED_REDIRECTED)
 		return;
 	own->flags &= ~(FLAG_ADOPTED | FLAG_DOUBTFUL);
@@ -475,11 +507,8 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 
 	if (own->turn != MODE_LEAVE && is_kept_by_options(own)) /* set since */
 		own->turn = MODE_LEAVE;
-	if (own->turn != MODE_LEAVE &&
-	    get_feed(&past, own->peer.cookie & COOKIE_MASK) == FEED_WAITED) {
-		own->flags |= FLAG_WAITED;
-		own->turn = MODE_LEAVE;
-	}
+	if (own->turn != MODE_LEAVE) /* for what its program has begun to do */
+		note_kept(own, get_feed(&past, own->peer.cookie & COOKIE_MASK));
 	if (messages && since / messages <= SMALL_MESSAGE &&
 	    ((messages >= ONE_WAY_MESSAGES && is_one_way(own, messages)) || queued)) {
 		own->strikes += 2;

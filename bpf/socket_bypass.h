@@ -23,7 +23,9 @@
 #ifndef LOCK_LOOKS
 #define LOCK_LOOKS 20000 /* at a held lock, some 20 ns each, before the message goes by TCP */
 #endif
-#define FURTHER_LOOKS 8 /* whether a reader that may not go by TCP can be redirected to now */
+#define FURTHER_LOOKS \
+	8 /* whether a reader to whom nothing should go by TCP can be redirected to now */
+#define FURTHER_LOOKS_NS 400000
 #define LOCK_STRIKES 8 /* for each time that it was held longer */
 #ifndef ONE_WAY_MESSAGES
 #define ONE_WAY_MESSAGES 8 /* or more since the last look tell a stream from an answer in parts */

@@ -209,7 +209,7 @@ static __always_inline bool has_closed(__u64 state)
 /* From here on nothing is redirected to it, unless something has been, or it is not open: what it is then. */
 SUBPROGRAM __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
 {
-	__u64 state = cookie ? find_open(sk, cookie) : 0, barrier = 0, feed;
+	__u64 state = cookie ? find_open(sk, cookie) : 0, feed;
 
 	if (!state)
 		return FEED_NONE;
@@ -217,10 +217,10 @@ SUBPROGRAM __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
 	if (!feed) {
 		/* No room. Its sender looks here after it has claimed: one of us sees the other. */
 		bpf_map_update_elem(&past, &cookie, &why, BPF_ANY);
-		__sync_fetch_and_add(&barrier, 1);
+		full_barrier();
 		return get_feed(&feeds, cookie);
 	}
-	__sync_fetch_and_add(&barrier, 1);
+	full_barrier();
 	if (feed == why && has_closed(state)) {
 		bpf_map_delete_elem(&feeds, &cookie);
 		return FEED_NONE;
@@ -241,6 +241,22 @@ SUBPROGRAM __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
 	if (!get_feed(&splicers, sk))
 		bpf_map_update_elem(&splicers, &sk, &spliced, BPF_ANY);
 	return keep(sk, cookie, FEED_SPLICED, is_new);
+}
+
+/* Whether it was the last one: its sender, which looks here, redirects no more. */
+SUBPROGRAM bool note_refusal(__u64 cookie)
+{
+	__u64 *found = bpf_map_lookup_elem(&past, &cookie), first = FEED_REFUSED + 1;
+
+	if (!found)
+		bpf_map_update_elem(&past, &cookie, &first, BPF_NOEXIST);
+	if (!found || *found < FEED_REFUSED)
+		return false;
+	*found += 1;
+	if (*found < FEED_REFUSED + MOST_REFUSALS)
+		return false;
+	*found = FEED_SPLICED;
+	return true;
 }
 
 static __always_inline bool is_tcp(__u64 sk)
@@ -270,6 +286,8 @@ SUBPROGRAM int judge_splice(__u64 file)
 	/* The probe, which tries it, is not connected. */
 	if (LOAD(struct sock, sk, __sk_common.skc_state) != TCP_CLOSE)
 		count_act(&program, feed == FEED_REDIRECTED);
+	if (feed == FEED_REDIRECTED && note_refusal(cookie))
+		count_act(&program, false);
 	return feed == FEED_REDIRECTED ? get_error(&program) : 0;
 }
 

@@ -53,8 +53,11 @@ int notice_waitall(__u64 *ctx)
 	if (!feed)
 		feed = keep(sk, cookie, FEED_WAITED, &is_new);
 	/* Its sender sees that at its next look. What a reset has left says more. */
-	if (feed == FEED_REDIRECTED)
-		is_new = !bpf_map_update_elem(&past, &cookie, &waited, BPF_NOEXIST);
+	if (feed == FEED_REDIRECTED) {
+		feed = get_feed(&past, cookie);
+		if (!feed || feed >= FEED_REFUSED)
+			is_new = !bpf_map_update_elem(&past, &cookie, &waited, BPF_ANY);
+	}
 	if (is_new)
 		count_act(&program, false);
 	return 0;

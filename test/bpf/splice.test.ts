@@ -109,6 +109,11 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
       expect(await path.play("splice.after_a_header", "splice", blocks, "mixes")).toEqual({ refused: some });
   });
 
+  guarded("one that splices again and again leaves the bypass, and is refused no more", async () => {
+    expect(await path.play("splice.again_and_again")).toEqual({ refused: some, refused_at_the_end: 0 });
+    await expectCounters(path, { pairs: 1, leaves: some, gone: some });
+  });
+
   guarded("of two readers of one socket, one that receives and one that splices, each byte comes to one", async () => {
     await path.play("splice.several");
   });

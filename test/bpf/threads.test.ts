@@ -14,7 +14,7 @@ describe.skipIf(isSkipped)("several threads on one socket", () => {
     ["leaves", leaving, { leaves: over(0) }],
     ["is drained", stays, { drained: over(0), gone: over(0) }],
   ] as const)(
-    "MSG_WAITALL readers of records beside 3 senders in both directions, and 3 readers of one socket, while it %s",
+    "readers of records beside 3 senders in both directions, and 3 readers of one socket, while it %s",
     async (what, thresholds, counters) => {
       const path = await Datapath.make([...thresholds, ...patient]);
       const threads = path.start("crowd.mixed_threads", 4);

@@ -173,6 +173,26 @@ def after_a_header(move="splice", blocks="blocks", mixes="", size=300000):
     return {"refused": reader.refused}
 
 
+def again_and_again(size=1000000):
+    """It has received; from then on it splices at each read, and receives where that is refused."""
+    client, server = pair()
+    exchange(client, server)
+    reader = Reader(server, falls_back=True, mixes=True)
+    sending = Thread(send_pieces, client, size)
+    data = bytearray()
+    while len(data) < size:
+        data += reader.some(1 << 15)
+    equal(bytes(data), NOISE[:size], "received and spliced")
+    sending.end()
+    before = reader.refused
+    server.settimeout(PATIENCE)
+    exchange(client, server, 5)
+    reader.sock.setblocking(True)
+    client.sendall(NOISE[:1000])
+    equal(reader.some(1000), NOISE[:1000], "spliced at the end")
+    return {"refused": before, "refused_at_the_end": reader.refused - before}
+
+
 def several(size=300000):
     """One thread receives and one splices: each byte comes to one of them."""
     client, server = pair()

@@ -51,10 +51,10 @@ def early(count):
 class Believer:
     """Reads by edges, and less than there may be: when FIONREAD says that nothing is left it waits for the next edge, as nginx does."""
 
-    def __init__(self, sock):
+    def __init__(self, sock, how=select.EPOLLET):
         self.sock, self.poll = sock, select.epoll()
         sock.setblocking(False)
-        self.poll.register(sock, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        self.poll.register(sock, select.EPOLLIN | select.EPOLLRDHUP | how)
 
     def receive(self, size, part=1000):
         data = bytearray()
@@ -72,7 +72,7 @@ class Believer:
 def believed(times, pause, kind="edges"):
     """Requests that are longer than what is read at once, some time apart; how many did not arrive whole."""
     client, server = pair()
-    reader = Believer(server) if kind == "edges" else None
+    reader = None if kind == "blocks" else Believer(server, 0 if kind == "levels" else select.EPOLLET)
     if not reader:
         server.settimeout(None)  # else Python's is a socket that never blocks, and may become one read by edges
     behind = 0
