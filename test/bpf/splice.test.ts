@@ -3,7 +3,6 @@
  * The splice guard, by each way into the kernel that this machine has: programs that splice get every byte. Not proven here: Go and HAProxy
  * themselves (test/apps); that a program which cannot take a refusal is whole when it begins to splice after it has received.
  */
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, type TestContext, test } from "vitest";
 import { Host } from "../host/host.js";
@@ -15,6 +14,8 @@ const folder = "/sys/fs/bpf/socket-bypass/_splice";
 const programs = join(folder, "maps/programs");
 /** Ways that this kernel has not, found by the first case of each. */
 const lacking = new Set<string>();
+/** The way in. `status` says so too, but takes long on an emulated processor. */
+const serving = () => call("sh", "-c", 'readlink "$0"/serving || echo none', folder).trim().split(" ")[0];
 const EINVAL = 22;
 const ENOSYS = 38;
 
@@ -45,8 +46,8 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     if (lacking.has(way)) return;
     Host.spliceWays = way;
     path = await Datapath.make([], "--splice-guard", "auto", "--drain-seconds", "1");
-    if ((await path.host.status()).spliceGuard.way !== way) await path.host.verb("attach");
-    isThere = (await path.host.status()).spliceGuard.way === way;
+    if (serving() !== way) await path.host.verb("attach");
+    isThere = serving() === way;
     if (!isThere) lacking.add(way);
     return () => {
       Host.spliceWays = "";
@@ -207,7 +208,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     const other = new Host(path.host.shell);
     other.spliceGuard = "auto";
     await other.apply();
-    rmSync(join(other.home, other.generation, "splice_waitall.bpf.o"));
+    call("rm", join(other.home, other.generation, "splice_waitall.bpf.o"));
     const before = call("ls", folder);
     expect((await other.verb("attach")).code).toBe(0);
     // The guard is another one now.
