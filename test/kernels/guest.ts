@@ -39,7 +39,9 @@ export async function withGuest<T>(
   removeLeftOvers();
   const folder = fs.mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
   const children: ChildProcess[] = [];
+  let isStopped = false;
   const stop = () => {
+    isStopped = true;
     for (const child of children.reverse()) child.kill("SIGKILL");
     fs.rmSync(folder, { recursive: true, force: true });
   };
@@ -55,6 +57,9 @@ export async function withGuest<T>(
       const started = Date.now();
       if (await isReached(machine, config)) {
         say(`booted in ${Math.round((Date.now() - started) / 1000)} s`);
+        machine.once("exit", (code, signal) => {
+          if (!isStopped) say(`the virtual machine ended by itself (${signal ?? code}): ${lastWords(folder)}`);
+        });
         // A connection would not live through a reboot.
         if (isHost) break;
         // All later calls share its connection.
@@ -81,6 +86,11 @@ function removeLeftOvers(): void {
     const pid = name.slice(prefix.length).split("-")[0];
     if (!fs.existsSync(`/proc/${pid}`)) fs.rmSync(join(tmpdir(), name), { recursive: true, force: true });
   }
+}
+
+/** Without them nobody knows why: a kernel that panics takes its machine along. */
+function lastWords(folder: string): string {
+  return ["qemu", "console"].map((name) => fs.readFileSync(join(folder, name), "utf8").slice(-6000)).join("");
 }
 
 function makeKeys(folder: string): void {
