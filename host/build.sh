@@ -1,21 +1,27 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Writes the host script as it is sent: sh build.sh OUTDIR. With the rows of kernels.deny in it; without comments, empty lines and
-# indentation behind its usage, a sixth of what goes over the line.
+# Writes the host script with the rows of kernels.deny in it: sh build.sh OUTDIR. For pods, whose ConfigMap has no room for more, also without comments,
+# empty lines and indentation behind its usage: OUTDIR/for-pods.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 out=${1:?usage: build.sh OUTDIR}
-mkdir -p "$out"
-awk -v list="$here/kernels.deny" '
-	/^set -u$/ { body = 1 }
-	body && /^[ \t]*(#|$)/ { next }
-	/kernels\.deny/ {
-		print "cat <<\047END\047"
-		while ((getline row <list) > 0) if (row !~ /^#/) print row
-		print "END"
-		next
-	}
-	body { sub(/^\t+/, "") }
-	{ print }' "$here/socket-bypass.sh" >"$out/socket-bypass.new"
-mv "$out/socket-bypass.new" "$out/socket-bypass"
+
+write() { # FILE IS-SHORT
+	mkdir -p "${1%/*}"
+	awk -v list="$here/kernels.deny" -v short="$2" '
+		/^set -u$/ { body = short }
+		body && /^[ \t]*(#|$)/ { next }
+		/kernels\.deny/ {
+			print "cat <<\047END\047"
+			while ((getline row <list) > 0) if (row !~ /^#/) print row
+			print "END"
+			next
+		}
+		body { sub(/^\t+/, "") }
+		{ print }' "$here/socket-bypass.sh" >"$1.new"
+	mv "$1.new" "$1"
+}
+
+write "$out/socket-bypass" 0
+write "$out/for-pods/socket-bypass" 1

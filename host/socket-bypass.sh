@@ -2385,6 +2385,7 @@ cmd_remove() {
 	# By rename: half a folder would have no probe to lock with.
 	[ ! -d "$home" ] || ensure mv -T "$home" "$state_dir/_removed-$instance"
 	drop_leftovers
+	ignore rm -rf "$state_dir/_staged-$instance"
 	ignore rmdir "$state_dir"
 	ignore rmdir "$B"
 }
@@ -2532,8 +2533,10 @@ main() {
 		sed -n '/^# socket-bypass:/,/^$/s/^# \{0,1\}//p' "$script"
 		exit
 	fi
-	prepare "$@"
+	# What was sent for this run alone goes with it, however it ends.
+	case $here/ in "$state_dir/_staged-$instance/"*) cleanup="rm -rf '$state_dir/_staged-$instance'; ignore rmdir '$state_dir'" ;; esac
 	trap finish EXIT
+	prepare "$@"
 	trap 'exit 130' INT
 	trap 'warn "$verb: stopped by a signal or a time limit; run it again" && exit 143' TERM
 	case $verb in

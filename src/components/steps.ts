@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { allRight } from "../args/right";
-import { bundleFor, type Extra, generationOf } from "../host/bundle";
+import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../host/bundle";
 import type { Identity } from "../host/identity";
 import {
   attachCgroup,
@@ -14,7 +14,9 @@ import {
   type StepName,
   setPolicy,
 } from "../host/lines";
+import { type Files, running } from "../host/staged";
 import { undo } from "../host/undo";
+import { promiseOf } from "../targets/deliver";
 import type { StepResource, Target } from "../targets/target";
 import { readLastSteps } from "./last-state";
 import { lookForDrift } from "./look-for-drift";
@@ -41,8 +43,8 @@ export function installSteps(
   const extras = args.adopt.apply(extrasOf);
   const bundle = pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
     // Without the bytes in it: the SDK would copy them one by one, for each host.
-    const { script, digest, isSource } = bundleFor(compile, machine, names);
-    return { script, digest, isSource };
+    const { digest, isSource } = bundleFor(compile, machine, names);
+    return { digest, isSource };
   });
   const generation = pulumi
     .all([args.compile, extras, target.machine, args.size])
@@ -96,7 +98,10 @@ export function installSteps(
           installObject(installation, sent, { cgroup, takeOver, boot, spliceGuard }),
         ),
       undo: undoing("object", "remove"),
-      stdin: bundle.script,
+      stdin: pulumi
+        .all([args.stateDir, bundle])
+        .apply(([stateDir, { digest }]) => running({ stateDir, instance }, digest)),
+      files: () => filesFor(pulumi.all([args.stateDir, args.compile, extras, target.machine]), instance),
       triggers: [...place, args.stateDir],
       hides: ["stdin"],
       seconds: stepSeconds,
@@ -160,6 +165,16 @@ export function installSteps(
  */
 function earlierTriggers(known: readonly unknown[] = []): string[] {
   return known.slice(3).map((one) => `${one}`);
+}
+
+/** Asked for when they are sent, so that all of it is known then. */
+async function filesFor(
+  settled: pulumi.Output<[string, ObjectOrigin, Extra[], string]>,
+  instance: string,
+): Promise<Files> {
+  const [stateDir, compile, names, machine] = await promiseOf(settled);
+  const { packed, digest } = bundleFor(compile, machine, names);
+  return { stateDir, instance, packed, digest };
 }
 
 /** Objects that are sent on demand. */

@@ -4,8 +4,6 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import * as pulumi from "@pulumi/pulumi";
-import { asBase85 } from "./base85";
-import { withoutComments } from "./comments";
 import { compileObjects } from "./compile";
 import { packageRoot } from "./package-root";
 import { asTar } from "./tar";
@@ -13,11 +11,11 @@ import { asTar } from "./tar";
 /** Where the objects come from. */
 export type ObjectOrigin = "prebuilt" | "target" | "deployer";
 
-/** What the first step sends. */
+/** What a host is sent before its first step. */
 export interface Bundle {
-  /** A script for `sh -s`: the header, then the archive as text. */
-  readonly script: string;
-  /** Of the archive, for the host to compare. */
+  /** A tar, packed by gzip. */
+  readonly packed: Buffer;
+  /** Of the tar, for the host to compare. */
   readonly digest: string;
   /** The host has to compile. */
   readonly isSource: boolean;
@@ -26,11 +24,6 @@ export interface Bundle {
 }
 
 export type Files = ReadonlyMap<string, Buffer>;
-
-/** Pulumi keeps what is sent twice per host in its state. */
-export const largestBundle = 128 * 1024;
-/** With an object that is sent on demand, or packed only now because it was only now compiled. */
-const largestOther = 160 * 1024;
 
 /** Objects that are sent only where they are asked for. */
 const extraNames = ["adopt"] as const;
@@ -58,14 +51,22 @@ export function generationOf(
 }
 
 function pack(origin: ObjectOrigin, machine: string, extras: readonly Extra[]): Bundle {
-  const identity = packageArchive(origin === "prebuilt" ? "prebuilt" : "target", machine, extras);
+  const mine = origin === "prebuilt" ? "prebuilt" : "target";
+  const before = extras.length === 0 ? packedBefore(mine, machine) : undefined;
+  const identity = before === undefined ? packageArchive(mine, machine, extras) : gunzipSync(before);
   const sent = origin === "deployer" ? archiveOf(compileObjects(), machine, extras) : identity;
   return {
-    script: asScript(sent, machine, extras.length > 0 || origin === "deployer" ? largestOther : largestBundle),
+    packed: sent === identity && before !== undefined ? before : packNow(sent),
     digest: createHash("sha256").update(sent).digest("hex"),
     isSource: origin === "target",
     identity,
   };
+}
+
+/** By host/pack.mjs, when the package was built. */
+function packedBefore(origin: "prebuilt" | "target", machine: string): Buffer | undefined {
+  const file = path.join(built(), `${origin}-${machine}.tar.gz`);
+  return fs.existsSync(file) ? fs.readFileSync(file) : undefined;
 }
 
 /** What a host is sent of the package's own files; host/pack.mjs packs it when the package is built. */
@@ -103,8 +104,7 @@ function tools(machine: string): Files {
 }
 
 export function sources(): Files {
-  const files = readFolder(path.join(packageRoot(), "bpf"), (file) => /\.([ch]|sh)$/.test(file));
-  return new Map([...files].map(([name, data]) => [name, Buffer.from(withoutComments(name, data.toString()))]));
+  return readFolder(path.join(packageRoot(), "bpf"), (file) => /\.([ch]|sh)$/.test(file));
 }
 
 /** The same files give the same bytes on every machine and day. Objects stand together: they are alike, and gzip looks back 32 KiB. */
@@ -114,32 +114,9 @@ export function archive(files: Files): Buffer {
   return asTar(names.map((name) => [name, files.get(name) ?? Buffer.alloc(0)]));
 }
 
-/** The archive goes before the last line of the header, which ends the here-document that it is read from. */
-export function asScript(tar: Buffer, machine = "", largest = largestBundle): string {
-  const text = asBase85(packedBefore(tar, machine) ?? packNow(tar)).replace(/.{1,1000}/g, "$&\n");
-  const header = fs.readFileSync(path.join(packageRoot(), "host", "unpack.sh"), "utf8");
-  const script = withoutComments("unpack.sh", header)
-    .replace(/\n+/g, "\n")
-    .replace(/__BUNDLE__\n$/, `${text}__BUNDLE__\n`);
-  if (script.length > largest) {
-    throw new pulumi.RunError(
-      `socket-bypass: bundle: expected at most ${largest} bytes as sent, found ${script.length}; ` +
-        `leave something out of dist/host, or use object.compile "prebuilt"`,
-    );
-  }
-  return script;
-}
-
-/** Tighter than gzip does it, and only what was there when the package was built. */
-function packedBefore(tar: Buffer, machine: string): Buffer | undefined {
-  const files = ["prebuilt", "target"].map((origin) => path.join(built(), `${origin}-${machine}.gz`));
-  const packed = files.filter((file) => fs.existsSync(file)).map((file) => fs.readFileSync(file));
-  return packed.find((one) => gunzipSync(one).equals(tar));
-}
-
-export function packNow(tar: Buffer): Buffer {
+export function packNow(data: Buffer): Buffer {
   // Short blocks suit a text beside machine code: memLevel 6 is 2 % smaller than 8 here, and 9 is larger.
-  const packed = gzipSync(tar, { level: 9, memLevel: 6 });
+  const packed = gzipSync(data, { level: 9, memLevel: 6 });
   // The tenth byte names the operating system that packed it.
   packed[9] = 255;
   return packed;

@@ -29,7 +29,7 @@ export interface Policy {
 
 // What a step wants stands first: a preview cuts long lines, and the rest is the same in all of them.
 
-/** `object install`, read by `sh -s` from the bundle: nothing is on the host yet. */
+/** `object install`, by what `sh -s` reads: the script stands among the files that were sent, under their digest. */
 export function installObject(
   on: Installation,
   bundle: { readonly digest: string; readonly isSource: boolean },

@@ -31,8 +31,8 @@ export function podFiles(origin: ObjectOrigin, extras: readonly Extra[] = []): P
 function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
   const script = fs.readFileSync(path.join(packageRoot(), "host", "pod", "pod.sh"));
   const tools = new Map([
-    ...readFolder(built(), (file) => /^(socket-bypass|pod-(x86_64|aarch64))$/.test(file)),
-    ...readFolder(path.join(built(), "for-pods"), (file) => /^probe-(x86_64|aarch64)$/.test(file)),
+    ...readFolder(built(), (file) => /^pod-(x86_64|aarch64)$/.test(file)),
+    ...readFolder(path.join(built(), "for-pods"), (file) => /^(socket-bypass|probe-(x86_64|aarch64))$/.test(file)),
   ]);
   if (tools.size !== 5)
     throw new pulumi.RunError(

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import * as os from "node:os";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { when } from "../args/right";
+import { allRight, when } from "../args/right";
 import { shellLine } from "../host/quote";
+import { type Files, receiving } from "../host/staged";
 import { asRoot, asWords } from "./become";
+import { deliver, deliverBefore, promiseOf } from "./deliver";
 import type { Step, StepResource, Target } from "./target";
 
 /** The machine that runs Pulumi. become stands in front of every command; empty for none. */
@@ -31,11 +35,12 @@ function runLocally(
     .all([become, step.converge])
     .apply(([prefix, words]) => shellLine([...asWords(prefix), ...words]));
   const undo = pulumi.all([become, step.undo ?? ""]).apply(([prefix, text]) => asRoot(prefix, text));
+  const delivered = deliverBefore(name, step.files, async (files) => sendLocally(await promiseOf(become), files), opts);
   return new command.local.Command(
     name,
     {
       // No update: the provider then runs create again, which converges.
-      create: when(step.right, line),
+      create: when(allRight([step.right, delivered.right]), line),
       ...(step.undo === undefined ? {} : { delete: undo }),
       stdin: step.stdin,
       triggers: step.triggers,
@@ -43,6 +48,22 @@ function runLocally(
       logging: command.local.Logging.Stderr,
       addPreviousOutputInEnv: false,
     },
-    { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
+    { ...opts, ...delivered.opts, deleteBeforeReplace: true, hideDiffs: step.hides },
   );
+}
+
+async function sendLocally(become: string, files: Files): Promise<number> {
+  const [program = "sh", ...words] = [...asWords(become), ...receiving(files).words];
+  const child = spawn(program, words, { stdio: "pipe" });
+  const { stdin, stdout, stderr } = child;
+  const ended = once(child, "close").then(([code]) => code as number | null);
+  try {
+    return await deliver({ stdin, stdout, stderr, ended }, files);
+  } catch (error) {
+    throw new Error(`this machine ${error instanceof Error ? error.message : error}`);
+  } finally {
+    // What waits for more sees the end of it, also behind a become that passes no signal on.
+    stdin.destroy();
+    child.kill();
+  }
 }

@@ -2,12 +2,16 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { withShortInspection } from "../args/problem";
-import { when } from "../args/right";
+import { allRight, when } from "../args/right";
 import { shellLine } from "../host/quote";
+import { receiving } from "../host/staged";
 import { asWords } from "./become";
+import { deliverBefore, promiseOf, receiveSeconds } from "./deliver";
+import { isMocked } from "./mocked";
 import { lookBySsh, lookSeconds } from "./ssh-look";
+import { sendBySsh } from "./ssh-send";
 import type { Looked, Step, StepResource, Target } from "./target";
-import { inTurn } from "./turns";
+import { turns } from "./turns";
 
 /** As the provider takes it, with the defaults in it. */
 export type Connection = pulumi.UnwrappedObject<command.types.input.remote.ConnectionArgs>;
@@ -16,6 +20,8 @@ export type Connection = pulumi.UnwrappedObject<command.types.input.remote.Conne
 const usualMachine = "x86_64";
 /** Between asking a line to stop, which lets it undo its half, and killing it. */
 const graceSeconds = 10;
+
+const inTurn = turns((done, asked) => `drift: looked at ${done} of ${asked} hosts`);
 
 /** A machine that is reached by SSH. The user's login shell reads the lines, so each is one plain command, whatever shell that is. */
 export function sshTarget(
@@ -50,11 +56,6 @@ function look(
   return pulumi.output(isKnown.then((is) => (is && !isMocked() ? found() : { printed: "", isEarly: true })));
 }
 
-/** In a unit test of a user's program (pulumi.runtime.setMocks), which must not dial. The SDK has no public word for this either. */
-function isMocked(): boolean {
-  return "mocks" in (pulumi.runtime.getMonitor() ?? {});
-}
-
 function runRemotely(
   name: string,
   step: Step,
@@ -64,12 +65,24 @@ function runRemotely(
 ): StepResource {
   const bounded = (words: pulumi.Input<readonly string[]>) =>
     pulumi.all([become, step.seconds, words]).apply(([prefix, seconds, typed]) => boundedLine(prefix, seconds, typed));
+  const delivered = deliverBefore(
+    name,
+    step.files,
+    async (files) => {
+      const [way, prefix] = await promiseOf(pulumi.all([connection, become]));
+      const line = boundedLine(prefix, receiveSeconds, receiving(files).words);
+      return await sendBySsh(way, line, files).catch((error: Error) => {
+        throw new Error(`the host ${error.message}`);
+      });
+    },
+    opts,
+  );
   return new command.remote.Command(
     name,
     {
       connection,
       // No update: the provider then runs create again, which converges.
-      create: when(step.right, bounded(step.converge)),
+      create: when(allRight([step.right, delivered.right]), bounded(step.converge)),
       ...(step.undo === undefined
         ? {}
         : { delete: bounded(pulumi.output(step.undo).apply((line) => ["sh", "-c", line])) }),
@@ -80,7 +93,7 @@ function runRemotely(
       // Most servers accept no environment, and then the command would fail, or warn.
       addPreviousOutputInEnv: false,
     },
-    { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
+    { ...opts, ...delivered.opts, deleteBeforeReplace: true, hideDiffs: step.hides },
   );
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 import type { Right } from "../args/right";
+import type { Files } from "../host/staged";
 
 /** One step of an installation: what to type to make it so, and what to type to undo it. */
 export interface Step {
@@ -10,11 +11,13 @@ export interface Step {
   readonly converge: pulumi.Input<readonly string[]>;
   /** Undoes this step and all later ones; absent where there is nothing to undo. */
   readonly undo?: pulumi.Input<string>;
-  /** The bundle for the first step, the answer of the step before for the others: a change runs the step again. */
+  /** The answer of the step before: a change runs the step again. The first reads what it runs. */
   readonly stdin: pulumi.Input<string>;
+  /** What the place must have before this step is created or updated there. */
+  readonly files?: () => Promise<Files>;
   /** Another value removes everything from the old place and installs it anew. */
   readonly triggers: pulumi.Input<pulumi.Input<string>[]>;
-  /** What to leave out of previews, such as the bundle. */
+  /** What to leave out of previews. */
   readonly hides: string[];
   /** How long it may take, at a host that may not answer any more. */
   readonly seconds: pulumi.Input<number>;

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { asBase85 } from "../../src/host/base85";
+import { archive } from "../../src/host/bundle";
 import { readFound } from "../../src/host/drift";
 import { stepNames } from "../../src/host/lines";
 import { shellLine } from "../../src/host/quote";
+import { receiving } from "../../src/host/staged";
 import { shells } from "./shells";
 
 // The same ones in each run; fast-check tells the seed again where it found something, and how to come to the smallest case.
 const seed = Number(process.env.SOCKET_BYPASS_FUZZ_SEED ?? 1);
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-fuzz-"));
-afterAll(() => fs.rmSync(folder, { recursive: true }));
 
 const step = { whole: true, serial: 1700000001, generation: "0123456789ab" };
 const whole = {
@@ -83,59 +81,60 @@ describe.each([
   }, 60_000);
 });
 
-describe.each(shells)("the unpacker under %s", (_, [shell = "", ...words]) => {
-  const unpack = fs.readFileSync(path.join(__dirname, "../../host/unpack.sh"), "utf8");
-  const ran = path.join(folder, "ran");
-  const bundle = path.join(folder, "bundle");
-  fs.mkdirSync(bundle, { recursive: true });
-  // Bytes that do not pack, so that there are many lines to damage.
-  const noise = Array.from({ length: 40 }, (_, at) => createHash("sha512").update(`${at}`).digest("hex"));
-  fs.writeFileSync(path.join(bundle, "socket-bypass"), `cat "$0" >${ran}\nexit 0\n# ${noise.join("")}\n`);
-  const script = fs.readFileSync(path.join(bundle, "socket-bypass"));
-  const tar = execFileSync("tar", ["-c", "--mtime=@0", "--owner=0", "--group=0", "-C", bundle, "."]);
-  const digest = createHash("sha256").update(tar).digest("hex");
-  const lines = asBase85(gzipSync(tar)).match(/.{1,75}/g) ?? [];
-  const send = (body: Buffer) => {
-    const TMPDIR = fs.mkdtempSync(path.join(folder, "tmp-"));
-    fs.rmSync(ran, { force: true });
-    const [head, tail] = [unpack.slice(0, -"__BUNDLE__\n".length), "\n__BUNDLE__\n"];
-    const ended = spawnSync(shell, [...words, "-s", "--", "object", "install", "--digest", digest], {
-      input: Buffer.concat([Buffer.from(head), body, Buffer.from(tail)]),
-      env: { ...process.env, TMPDIR },
-      timeout: 60_000,
-    });
-    return { code: ended.status, ran: fs.existsSync(ran), left: fs.readdirSync(TMPDIR) };
-  };
-  /** A place, and what happens to it. */
-  const damage = fc.tuple(
-    fc.nat(),
-    fc.constantFrom<(at: number, whole: Buffer, byte: number) => Buffer[]>(
-      (at, whole, byte) => [whole.subarray(0, at), Buffer.of(byte), whole.subarray(at + 1)],
-      (at, whole, byte) => [whole.subarray(0, at), Buffer.of(byte), whole.subarray(at)],
-      (at, whole) => [whole.subarray(0, at), whole.subarray(at + 1)],
-      (at, whole) => [whole.subarray(0, at)],
-      (at, whole) => [whole.subarray(at)],
-      (at, whole) => [whole.subarray(0, at), whole.subarray(at / 2)],
-    ),
-    fc.integer({ min: 1, max: 255 }),
-  );
-
-  test(`runs of a bundle that was damaged nothing but what was sent, and leaves nothing of it (seed ${seed})`, () => {
-    const text = Buffer.from(lines.join("\n"));
-    expect(send(text)).toEqual({ code: 0, ran: true, left: [] });
-    fc.assert(
-      fc.property(damage, ([place, change, byte]) => {
-        const body = Buffer.concat(change(place % text.length, text, byte));
-        const { code, ran: isRun, left } = send(body);
-        // Some bytes of a packed file, such as the time in its head, say nothing of what is in it.
-        expect([isRun, code]).toEqual(isRun ? [true, 0] : [false, 1]);
-        if (isRun) expect(fs.readFileSync(ran).equals(script)).toBe(true);
-        expect(left).toEqual([]);
-      }),
-      { seed, numRuns: 40 },
+describe.skipIf(process.getuid?.() !== 0).each(shells)(
+  "what takes the files, under %s",
+  (_, [shell = "", ...words]) => {
+    // Below no folder that others can write to.
+    const stateDir = fs.mkdtempSync(`/var/lib/socket-bypass-test-${process.pid}-`);
+    afterAll(() => fs.rmSync(stateDir, { recursive: true, force: true }));
+    // Bytes that do not pack, so that there is much to damage.
+    const noise = Array.from({ length: 40 }, (_, at) => createHash("sha512").update(`${at}`).digest("hex"));
+    const script = Buffer.from(`# ${noise.join("")}\n`);
+    const tar = archive(new Map([["socket-bypass", script]]));
+    const digest = createHash("sha256").update(tar).digest("hex");
+    const send = (packed: Buffer) => {
+      const { words: line, script: head } = receiving({ stateDir, instance: "x", digest, packed });
+      const ended = spawnSync(shell, [...words, ...line.slice(1)], {
+        input: Buffer.concat([head, packed]),
+        timeout: 60_000,
+      });
+      const folder = path.join(stateDir, "_staged-x");
+      const file = path.join(folder, digest, "socket-bypass");
+      const whole = fs.existsSync(file) && fs.readFileSync(file).equals(script);
+      const left = fs.existsSync(folder) ? fs.readdirSync(folder) : [];
+      fs.rmSync(folder, { recursive: true, force: true });
+      return { code: ended.status, whole, left };
+    };
+    /** A place, and what happens to it. */
+    const damage = fc.tuple(
+      fc.nat(),
+      fc.constantFrom<(at: number, whole: Buffer, byte: number) => Buffer[]>(
+        (at, whole, byte) => [whole.subarray(0, at), Buffer.of(byte), whole.subarray(at + 1)],
+        (at, whole, byte) => [whole.subarray(0, at), Buffer.of(byte), whole.subarray(at)],
+        (at, whole) => [whole.subarray(0, at), whole.subarray(at + 1)],
+        (at, whole) => [whole.subarray(0, at)],
+        (at, whole) => [whole.subarray(at)],
+        (at, whole) => [whole.subarray(0, at), whole.subarray(at / 2)],
+      ),
+      fc.integer({ min: 1, max: 255 }),
     );
-  }, 120_000);
-});
+
+    test(`keeps of what was damaged nothing but what was sent (seed ${seed})`, () => {
+      const packed = gzipSync(tar);
+      expect(send(packed)).toEqual({ code: 0, whole: true, left: [digest] });
+      fc.assert(
+        fc.property(damage, ([place, change, byte]) => {
+          const answer = send(Buffer.concat(change(place % packed.length, packed, byte)));
+          // Some bytes of a packed file, such as the time in its head, say nothing of what is in it.
+          expect(answer).toEqual(
+            answer.whole ? { code: 0, whole: true, left: [digest] } : { code: 1, whole: false, left: [] },
+          );
+        }),
+        { seed, numRuns: 40 },
+      );
+    }, 120_000);
+  },
+);
 
 function placesIn(tree: unknown, at: readonly string[] = []): string[][] {
   if (typeof tree !== "object" || tree === null) return [[...at]];

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
-import { inTurn } from "../../src/targets/turns";
+import { turns } from "../../src/targets/turns";
 
 test("at most 32 machines are asked at once, and one that fails frees its place", async () => {
+  const inTurn = turns(() => "");
   let [now, most] = [0, 0];
   const asked = Array.from({ length: 200 }, (_, number) =>
     inTurn(async () => {

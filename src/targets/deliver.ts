@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AsyncResource } from "node:async_hooks";
+import type { Readable, Writable } from "node:stream";
+import * as pulumi from "@pulumi/pulumi";
+import type { Right } from "../args/right";
+import { printable } from "../host/printable";
+import { type Files, receiving } from "../host/staged";
+import { isMocked } from "./mocked";
+import { turns } from "./turns";
+
+// Internal: tests give less, and those with machines on an emulated processor more.
+const patience = Number(process.env.SOCKET_BYPASS_LOOK_PATIENCE ?? 1);
+/** Until a place that runs our words says its first one. */
+export const answerSeconds = 30 * patience;
+/** From then on, with the files on their way. */
+const sendSeconds = 120 * patience;
+/** What the place itself gives the words that take them, for a way that breaks and tells nobody. */
+export const receiveSeconds = answerSeconds + sendSeconds;
+
+/** A command that runs somewhere; `ended` is told how, with nothing for a command that was killed. */
+export interface Running {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly ended: Promise<number | null | undefined>;
+}
+
+/** Sends the files and gives how many bytes went, none where they are there already. Its errors say what the place does: "gives no answer within 30 s". */
+export type Send = (files: Files) => Promise<number>;
+
+const inTurn = turns((done, asked) => `files: ${done} of ${asked} hosts have what they need`);
+
+/**
+ * Options that have the files sent just before the step is created or updated, in this process, and never in a preview. A destroy needs no program for it. `name` is what an error
+ * names. `right` tells of an engine that has no hooks.
+ */
+export function deliverBefore(
+  name: string,
+  files: (() => Promise<Files>) | undefined,
+  send: Send,
+  { parent }: pulumi.CustomResourceOptions,
+): { readonly opts: pulumi.CustomResourceOptions; readonly right: Right } {
+  // The mocks of a unit test have no engine that could call.
+  if (files === undefined || isMocked("registerResourceHook")) return { opts: {}, right: Promise.resolve(undefined) };
+  const run = async () => {
+    const sent = await inTurn(async () => await send(await files()));
+    if (sent > 0)
+      pulumi.log.info(`files: ${Math.ceil(sent / 1024)} KiB sent`, parent, undefined, true).catch(() => undefined);
+  };
+  // The SDK knows the engine by the place in the program that asks, and calls a hook from another one.
+  const hook = new pulumi.ResourceHook(unusedName(name), AsyncResource.bind(run));
+  const hooks = { beforeCreate: [hook], beforeUpdate: [hook] };
+  return { opts: { hooks }, right: registered(hook, parent) };
+}
+
+/** The SDK has no public word for it. What fails there would be told with a stack, once for each host. */
+function registered(hook: pulumi.ResourceHook, parent: pulumi.Resource | undefined): Right {
+  const its = hook as unknown as { __registered: Promise<void> };
+  const right = its.__registered.then(
+    () => undefined,
+    (error: unknown) => ({ error: new pulumi.ResourceError(`${withoutHooks}, found: ${error}`, parent, true) }),
+  );
+  its.__registered = right.then(() => undefined);
+  return right;
+}
+
+const withoutHooks =
+  "socket-bypass: expected an engine that has resource hooks, by which the files reach a host: a Pulumi CLI of 3.182 or newer";
+
+// By the run: a process may run a program again and again, and an engine takes each name once.
+const used = new WeakMap<object, Map<string, number>>();
+
+/** Two components of one name may have parents of different types. */
+function unusedName(name: string): string {
+  const monitor = pulumi.runtime.getMonitor() ?? {};
+  const mine = used.get(monitor) ?? new Map<string, number>();
+  used.set(monitor, mine);
+  const before = mine.get(name) ?? 0;
+  mine.set(name, before + 1);
+  return `files for ${name}${before === 0 ? "" : ` (${before + 1})`}`;
+}
+
+/** What is known when a hook runs. Not by an output, for the SDK would copy the bytes of files one by one. It has no public word for this. */
+export function promiseOf<T>(output: pulumi.Output<T>): Promise<T> {
+  return (output as unknown as { promise(): Promise<T> }).promise();
+}
+
+/** The talk with host/receive.sh. Whoever runs it ends the command when this fails. */
+export async function deliver(running: Running, files: Files): Promise<number> {
+  const { stdin, stdout, stderr, ended } = running;
+  let [sent, late] = [0, undefined as NodeJS.Timeout | undefined];
+  const said: string[] = [];
+  // Of a login shell that has much to say, only what comes last may be of ours.
+  stderr.on("data", (chunk: Buffer) => said.splice(0, said.length, `${said.join("")}${chunk}`.slice(-4096)));
+  try {
+    return await new Promise<number>((done, fail) => {
+      const within = (seconds: number) => {
+        clearTimeout(late);
+        late = setTimeout(() => fail(new Error(`gives no answer within ${seconds} s`)), seconds * 1000);
+      };
+      within(answerSeconds);
+      let [rest, isThere] = ["", false];
+      stdout.on("data", (chunk: Buffer) => {
+        const lines = `${rest}${chunk}`.slice(-65536).split("\n");
+        rest = lines.pop() ?? "";
+        if (sent === 0 && lines.includes(`wants ${files.digest}`)) {
+          sent = files.packed.length;
+          within(sendSeconds);
+          stdin.end(files.packed);
+        } else if (lines.includes(`has ${files.digest}`)) {
+          isThere = true;
+          stdin.end();
+        }
+      });
+      // What it said matters more than that it took no more.
+      stdin.on("error", () => undefined);
+      stdin.write(receiving(files).script);
+      ended.then((code) => {
+        if (code === 0 && isThere) return done(sent);
+        const last = said.join("").trim().split("\n").at(-1) ?? "";
+        const ours = /^socket-bypass: (.*)$/.exec(last)?.[1];
+        if (ours !== undefined) return fail(new Error(`takes no files: ${printable(ours)}`));
+        if (code === 0) return fail(new Error(strange));
+        fail(new Error(`ends the command with ${code ?? "no exit status"}${last ? `: ${printable(last)}` : ""}`));
+      }, fail);
+    });
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+const strange =
+  "ran another command than it was told, and said that it was well; does sshd force one (ForceCommand, or command= in authorized_keys)?";

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Client, ConnectConfig } from "ssh2";
+import type { Connection } from "./ssh";
+
+// Internal: tests with machines on an emulated processor give more.
+export const patience = Number(process.env.SOCKET_BYPASS_LOOK_PATIENCE ?? 1);
+/** Until a machine has let us in; through a bastion twice that. */
+export const loginSeconds = 10 * patience;
+
+type Login = Omit<Connection, "proxy">;
+
+/** A machine that nobody has reached yet, or that lets nobody in, which may be one that is just starting. */
+export class Unreached extends Error {}
+
+/**
+ * Logs in, through the bastion where there is one. Errors are words that show nothing of the connection. Whoever calls it destroys the clients that it puts into the list,
+ * also when it fails. A dial may take `dialSeconds`.
+ */
+export async function logIn(
+  { proxy, ...login }: Connection,
+  clients: Client[],
+  dialSeconds: (login: Login) => number = () => loginSeconds,
+): Promise<Client> {
+  const ssh2 = await import("ssh2");
+  const enter = (login: Login, more: ConnectConfig = {}) => {
+    const client = new ssh2.Client();
+    clients.push(client);
+    return ready(client, login, more, dialSeconds(login));
+  };
+  if (proxy === undefined) return await enter(login);
+  const bastion = await enter(proxy).catch((error: Error) => {
+    error.message = `its bastion ${error.message}`;
+    throw error;
+  });
+  const sock = await forward(bastion, login, dialSeconds(login));
+  return await enter(login, { sock });
+}
+
+function ready(client: Client, login: Login, more: ConnectConfig, dialSeconds: number): Promise<Client> {
+  const { host, port = 22, user = "root", password, privateKey, privateKeyPassword, hostKey } = login;
+  const agent = login.agentSocketPath ?? process.env.SSH_AUTH_SOCK;
+  const [type, body = ""] = (hostKey ?? "").trim().split(/\s+/);
+  const expected = Buffer.from(body, "base64");
+  return new Promise((done, fail) => {
+    let isOther = false;
+    const late = setTimeout(() => fail(new Unreached(silent(dialSeconds))), dialSeconds * 1000);
+    const end = (error?: Error) => {
+      clearTimeout(late);
+      if (error) fail(error);
+      else done(client);
+    };
+    // Behind a bastion that has been waited for already.
+    if (more.sock !== undefined) clearTimeout(late);
+    client.on("connect", () => clearTimeout(late));
+    client.on("ready", () => end());
+    client.on("error", (error) => end(isOther ? new Error(otherKey) : errorOf(error)));
+    client.on("close", () => end(new Unreached("ends the connection")));
+    client.on("keyboard-interactive", (_name, _text, _language, prompts, finish) =>
+      finish(prompts.map(() => password ?? "")),
+    );
+    try {
+      client.connect({
+        ...more,
+        ...{ host, port, username: user, readyTimeout: loginSeconds * 1000, keepaliveInterval: 5000 },
+        ...(password === undefined ? {} : { password, tryKeyboard: true }),
+        ...(privateKey === undefined ? {} : { privateKey }),
+        ...(privateKeyPassword === undefined ? {} : { passphrase: privateKeyPassword }),
+        ...(agent === undefined ? {} : { agent }),
+        ...(hostKey === undefined || type === undefined
+          ? {}
+          : { algorithms: { serverHostKey: [type as "ssh-ed25519"] } }),
+        hostVerifier: (key: Buffer) => {
+          isOther = hostKey !== undefined && !key.equals(expected);
+          return !isOther;
+        },
+      });
+    } catch (error) {
+      // What it says of a key that it cannot read holds nothing of the key.
+      end(new Error(`cannot be asked: ${error instanceof Error ? error.message : "of an unknown reason"}`));
+    }
+  });
+}
+
+function forward(
+  bastion: Client,
+  { host, port = 22 }: Login,
+  dialSeconds: number,
+): Promise<NonNullable<ConnectConfig["sock"]>> {
+  return new Promise((done, fail) => {
+    const words = `does not answer its bastion within ${dialSeconds} s`;
+    const late = setTimeout(() => fail(new Unreached(words)), dialSeconds * 1000);
+    const lost = () => fail(new Unreached("cannot be reached: its bastion ends the connection"));
+    bastion.on("close", () => {
+      clearTimeout(late);
+      lost();
+    });
+    bastion.forwardOut("127.0.0.1", 0, host, port, (error, stream) => {
+      clearTimeout(late);
+      if (error) fail(new Unreached("cannot be reached from its bastion"));
+      else done(stream);
+    });
+  });
+}
+
+const otherKey =
+  "shows another host key than is declared: it was made anew, or somebody is in between; correct hostKey only when you know which";
+
+const silent = (seconds: number) => `does not answer within ${seconds} s`;
+
+function errorOf(error: Error & { level?: string; code?: string }): Error {
+  const isOfItself = ["client-timeout", "handshake", "protocol"].includes(error.level ?? "");
+  return isOfItself ? new Error(wordsOf(error)) : new Unreached(wordsOf(error));
+}
+
+/** The library's own texts name addresses. */
+export function wordsOf(error: Error & { level?: string; code?: string }): string {
+  if (error.level === "client-authentication") return "lets nobody in with this user and key, password or agent";
+  if (error.level === "client-timeout" || error.code === "ETIMEDOUT") return silent(loginSeconds);
+  if (error.level === "handshake") return "has no host key of the type that is declared, or no cipher that we take";
+  if (error.level === "protocol") return "ends the connection";
+  const known: Record<string, string> = {
+    ECONNREFUSED: "refuses the connection",
+    ECONNRESET: "ends the connection",
+    EHOSTUNREACH: "cannot be reached",
+    ENETUNREACH: "cannot be reached",
+    ENOTFOUND: "has a name that cannot be resolved",
+    EAI_AGAIN: "has a name that cannot be resolved",
+  };
+  const word = known[error.code ?? ""];
+  if (word !== undefined) return word;
+  return `cannot be asked: ${error.level ?? error.code ?? "the connection broke"}`;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Client } from "ssh2";
+import type { Files } from "../host/staged";
+import { answerSeconds, deliver, type Running } from "./deliver";
+import type { Connection } from "./ssh";
+import { logIn, Unreached, wordsOf } from "./ssh-login";
+
+/**
+ * Sends the files by a line that reads them. It dials as often as the provider would, and with the same pauses, for a machine that is just starting; what has answered once is asked
+ * once. Errors are words that show nothing of the connection.
+ */
+export async function sendBySsh(connection: Connection, line: string, files: Files): Promise<number> {
+  const limit = connection.dialErrorLimit ?? 10;
+  for (let [tried, pause] = [1, 100]; ; tried++, pause = Math.min(pause * 1.5, 5000)) {
+    const clients: Client[] = [];
+    try {
+      const client = await logIn(connection, clients, ({ perDialTimeout = 15 }) => perDialTimeout);
+      return await deliver(await start(client, line), files);
+    } catch (error) {
+      if (!(error instanceof Unreached) || (limit >= 0 && tried > limit)) throw error;
+    } finally {
+      for (const client of clients.reverse()) client.destroy();
+    }
+    await new Promise((wake) => setTimeout(wake, pause));
+  }
+}
+
+function start(client: Client, line: string): Promise<Running> {
+  return new Promise((done, fail) => {
+    const late = setTimeout(() => fail(new Error(`gives no answer within ${answerSeconds} s`)), answerSeconds * 1000);
+    const lost = new Promise<never>((_, lose) => {
+      client.on("close", () => lose(new Error("ends the connection")));
+      client.on("error", (error) => lose(new Error(wordsOf(error))));
+    });
+    lost.catch(fail);
+    client.exec(line, (refused, stream) => {
+      clearTimeout(late);
+      if (refused) return fail(new Error("lets us in but runs no command"));
+      const closed = new Promise<number | null | undefined>((tell) => stream.on("close", tell));
+      done({ stdin: stream, stdout: stream, stderr: stream.stderr, ended: Promise.race([closed, lost]) });
+    });
+  });
+}
