@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Writes the host script with the rows of kernels.deny in it: sh build.sh OUTDIR. For pods, whose ConfigMap has no room for more, also without comments,
-# empty lines and indentation behind its usage: OUTDIR/for-pods.
+# empty lines and indentation behind its usage, and without the lines about files that are sent: OUTDIR/for-pods.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -11,7 +11,7 @@ write() { # FILE IS-SHORT
 	mkdir -p "${1%/*}"
 	awk -v list="$here/kernels.deny" -v short="$2" '
 		/^set -u$/ { body = short }
-		body && /^[ \t]*(#|$)/ { next }
+		body && /^[ \t]*(#|$)|\/_staged-/ { next }
 		/kernels\.deny/ {
 			print "cat <<\047END\047"
 			while ((getline row <list) > 0) if (row !~ /^#/) print row

@@ -39,13 +39,15 @@ export function installSteps(
   after: readonly Installed[] = [],
 ): Installed {
   const { instance, owner } = identity;
-  const right = allRight([args.right, ...after.map((one) => one.right)]);
   const extras = args.adopt.apply(extrasOf);
   const bundle = pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
     // Without the bytes in it: the SDK would copy them one by one, for each host.
     const { digest, isSource } = bundleFor(compile, machine, names);
     return { digest, isSource };
   });
+  const files = pulumi.all([args.stateDir, args.compile, extras, target.machine]);
+  const delivery = target.deliver(name, () => filesFor(files, instance), opts);
+  const right = allRight([args.right, delivery.right, ...after.map((one) => one.right)]);
   const generation = pulumi
     .all([args.compile, extras, target.machine, args.size])
     .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size));
@@ -101,15 +103,14 @@ export function installSteps(
       stdin: pulumi
         .all([args.stateDir, bundle])
         .apply(([stateDir, { digest }]) => running({ stateDir, instance }, digest)),
-      files: () => filesFor(pulumi.all([args.stateDir, args.compile, extras, target.machine]), instance),
       triggers: [...place, args.stateDir],
       hides: ["stdin"],
       seconds: stepSeconds,
     },
     // Only here: the others wait for this one, and a hundred hosts would fill the state with what each waits for.
     after.length === 0
-      ? opts
-      : { ...opts, dependsOn: [...after.map(({ attachment: last }) => last), ...asList(opts.dependsOn)] },
+      ? delivery.opts
+      : { ...delivery.opts, dependsOn: [...after.map(({ attachment: last }) => last), ...asList(opts.dependsOn)] },
   );
   const map = link(
     "map",

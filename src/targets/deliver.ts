@@ -6,6 +6,7 @@ import type { Right } from "../args/right";
 import { printable } from "../host/printable";
 import { type Files, receiving } from "../host/staged";
 import { isMocked } from "./mocked";
+import type { Delivery } from "./target";
 import { turns } from "./turns";
 
 // Internal: tests give less, and those with machines on an emulated processor more.
@@ -30,18 +31,16 @@ export type Send = (files: Files) => Promise<number>;
 
 const inTurn = turns((done, asked) => `files: ${done} of ${asked} hosts have what they need`);
 
-/**
- * Options that have the files sent just before the step is created or updated, in this process, and never in a preview. A destroy needs no program for it. `name` is what an error
- * names. `right` tells of an engine that has no hooks.
- */
+/** By a hook, which runs in this process and never in a preview. A destroy needs no program for it. An error of it says `name`. */
 export function deliverBefore(
   name: string,
-  files: (() => Promise<Files>) | undefined,
+  files: () => Promise<Files>,
   send: Send,
-  { parent }: pulumi.CustomResourceOptions,
-): { readonly opts: pulumi.CustomResourceOptions; readonly right: Right } {
+  opts: pulumi.CustomResourceOptions,
+): Delivery {
   // The mocks of a unit test have no engine that could call.
-  if (files === undefined || isMocked("registerResourceHook")) return { opts: {}, right: Promise.resolve(undefined) };
+  if (isMocked("registerResourceHook")) return { opts, right: Promise.resolve(undefined) };
+  const { parent } = opts;
   const run = async () => {
     const sent = await inTurn(async () => await send(await files()));
     if (sent > 0)
@@ -50,7 +49,7 @@ export function deliverBefore(
   // The SDK knows the engine by the place in the program that asks, and calls a hook from another one.
   const hook = new pulumi.ResourceHook(unusedName(name), AsyncResource.bind(run));
   const hooks = { beforeCreate: [hook], beforeUpdate: [hook] };
-  return { opts: { hooks }, right: registered(hook, parent) };
+  return { opts: { ...opts, hooks }, right: registered(hook, parent) };
 }
 
 /** The SDK has no public word for it. What fails there would be told with a stack, once for each host. */

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import * as os from "node:os";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { allRight, when } from "../args/right";
+import { when } from "../args/right";
 import { shellLine } from "../host/quote";
 import { type Files, receiving } from "../host/staged";
 import { asRoot, asWords } from "./become";
@@ -16,6 +16,8 @@ export function localTarget(become: pulumi.Output<string>, machine?: pulumi.Outp
   return {
     machine: pulumi.output(machine).apply((given) => given ?? os.machine()),
     run: (name, step, opts) => runLocally(name, step, become, opts),
+    deliver: (name, files, opts) =>
+      deliverBefore(name, files, async (all) => sendLocally(await promiseOf(become), all), opts),
     answerOf: ({ stdout }) => stdout,
     look: (line, opts) => {
       const words = pulumi.all([become, line]).apply(([prefix, text]) => asRoot(prefix, text));
@@ -35,12 +37,11 @@ function runLocally(
     .all([become, step.converge])
     .apply(([prefix, words]) => shellLine([...asWords(prefix), ...words]));
   const undo = pulumi.all([become, step.undo ?? ""]).apply(([prefix, text]) => asRoot(prefix, text));
-  const delivered = deliverBefore(name, step.files, async (files) => sendLocally(await promiseOf(become), files), opts);
   return new command.local.Command(
     name,
     {
       // No update: the provider then runs create again, which converges.
-      create: when(allRight([step.right, delivered.right]), line),
+      create: when(step.right, line),
       ...(step.undo === undefined ? {} : { delete: undo }),
       stdin: step.stdin,
       triggers: step.triggers,
@@ -48,7 +49,7 @@ function runLocally(
       logging: command.local.Logging.Stderr,
       addPreviousOutputInEnv: false,
     },
-    { ...opts, ...delivered.opts, deleteBeforeReplace: true, hideDiffs: step.hides },
+    { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
   );
 }
 

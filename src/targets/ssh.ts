@@ -2,9 +2,9 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { withShortInspection } from "../args/problem";
-import { allRight, when } from "../args/right";
+import { when } from "../args/right";
 import { shellLine } from "../host/quote";
-import { receiving } from "../host/staged";
+import { type Files, receiving } from "../host/staged";
 import { asWords } from "./become";
 import { deliverBefore, promiseOf, receiveSeconds } from "./deliver";
 import { isMocked } from "./mocked";
@@ -32,6 +32,7 @@ export function sshTarget(
   return {
     machine: machine.apply((given) => given ?? usualMachine),
     run: (name, step, opts) => runRemotely(name, step, connection, become, opts),
+    deliver: (name, files, opts) => deliverBefore(name, files, (all) => send(connection, become, all), opts),
     answerOf: (step) => step.stdout.apply((printed) => readAnswer(printed, step)),
     look: (line) => look(connection, become, line),
   };
@@ -56,6 +57,18 @@ function look(
   return pulumi.output(isKnown.then((is) => (is && !isMocked() ? found() : { printed: "", isEarly: true })));
 }
 
+async function send(
+  connection: pulumi.Output<Connection>,
+  become: pulumi.Output<string>,
+  files: Files,
+): Promise<number> {
+  const [way, prefix] = await promiseOf(pulumi.all([connection, become]));
+  const line = boundedLine(prefix, receiveSeconds, receiving(files).words);
+  return await sendBySsh(way, line, files).catch((error: Error) => {
+    throw new Error(`the host ${error.message}`);
+  });
+}
+
 function runRemotely(
   name: string,
   step: Step,
@@ -65,24 +78,12 @@ function runRemotely(
 ): StepResource {
   const bounded = (words: pulumi.Input<readonly string[]>) =>
     pulumi.all([become, step.seconds, words]).apply(([prefix, seconds, typed]) => boundedLine(prefix, seconds, typed));
-  const delivered = deliverBefore(
-    name,
-    step.files,
-    async (files) => {
-      const [way, prefix] = await promiseOf(pulumi.all([connection, become]));
-      const line = boundedLine(prefix, receiveSeconds, receiving(files).words);
-      return await sendBySsh(way, line, files).catch((error: Error) => {
-        throw new Error(`the host ${error.message}`);
-      });
-    },
-    opts,
-  );
   return new command.remote.Command(
     name,
     {
       connection,
       // No update: the provider then runs create again, which converges.
-      create: when(allRight([step.right, delivered.right]), bounded(step.converge)),
+      create: when(step.right, bounded(step.converge)),
       ...(step.undo === undefined
         ? {}
         : { delete: bounded(pulumi.output(step.undo).apply((line) => ["sh", "-c", line])) }),
@@ -93,7 +94,7 @@ function runRemotely(
       // Most servers accept no environment, and then the command would fail, or warn.
       addPreviousOutputInEnv: false,
     },
-    { ...opts, ...delivered.opts, deleteBeforeReplace: true, hideDiffs: step.hides },
+    { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
   );
 }
 

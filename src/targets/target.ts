@@ -13,8 +13,6 @@ export interface Step {
   readonly undo?: pulumi.Input<string>;
   /** The answer of the step before: a change runs the step again. The first reads what it runs. */
   readonly stdin: pulumi.Input<string>;
-  /** What the place must have before this step is created or updated there. */
-  readonly files?: () => Promise<Files>;
   /** Another value removes everything from the old place and installs it anew. */
   readonly triggers: pulumi.Input<pulumi.Input<string>[]>;
   /** What to leave out of previews. */
@@ -28,11 +26,19 @@ export interface StepResource extends pulumi.CustomResource {
   readonly stdout: pulumi.Output<string>;
 }
 
+export interface Delivery {
+  readonly opts: pulumi.CustomResourceOptions;
+  /** Fails with an engine that cannot. */
+  readonly right: Right;
+}
+
 /** A place where commands run. */
 export interface Target {
   /** What `uname -m` says there. */
   readonly machine: pulumi.Output<string>;
   run(name: string, step: Step, opts: pulumi.CustomResourceOptions): StepResource;
+  /** Brings files there just before a step is created or updated that has these options. */
+  deliver(name: string, files: () => Promise<Files>, opts: pulumi.CustomResourceOptions): Delivery;
   /** What a step answered: one line. */
   answerOf(step: StepResource): pulumi.Output<string>;
   /** What a line prints there, in a preview too; the line must not fail. */

@@ -51,6 +51,8 @@ export class Machine {
   /** Arguments of the component; a test changes them between one run and the next. */
   args: SocketBypassArgs;
   opts: ComponentResourceOptions = {};
+  /** What the program does first. */
+  beforeProgram: () => unknown = () => undefined;
   private readonly children: ReturnType<typeof spawn>[] = [];
   private readonly keys = new Set(["web"]);
   private stack: Stack | undefined;
@@ -98,6 +100,7 @@ export class Machine {
   async open(): Promise<Stack> {
     if (this.stack !== undefined) return this.stack;
     const program = async () => {
+      this.beforeProgram();
       const { hosts, generation } = new SocketBypass("edge", this.args, this.opts);
       return { hosts, generation };
     };

@@ -4,6 +4,9 @@ import { Far, isSkipped, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
 import { type Fault, Liar } from "./liar.js";
 
+// Half of what people wait: read by the package when it is loaded.
+vi.hoisted(() => vi.stubEnv("SOCKET_BYPASS_LOOK_PATIENCE", "0.5"));
+
 const verbs = {
   object: "object install",
   "map-sockets": "map create",
@@ -43,10 +46,40 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     const { said } = await fleet.failure(fleet.up());
     expect(liar.dials).toBe(3);
     expect(liar.commands).toEqual([]);
-    expect(said).toContain("unable to authenticate");
+    expect(said).toContain("the host lets nobody in with this user and key, password or agent");
     expect(said + fleet.stateFile()).not.toContain("correct-horse");
     liar.isClosed = false;
   });
+
+  test("before the first step, by whatever it does with the files, makes up fail there in bounded time, and leaves nothing", async () => {
+    const words: [Fault, string][] = [
+      ["stalls", "the host gives no answer within 15 s"],
+      ["runs nothing and says 0", "the host gives no answer within 15 s"],
+      ["drops before it runs", "the host ends the connection"],
+      ["drops while it runs", "the host ends the connection"],
+      ["runs it and says 1", "the host ends the command with 1"],
+    ];
+    for (const [fault, text] of words) {
+      liar.fault = { at: " receive.sh ", fault };
+      const before = liar.dials;
+      const { changes, said } = await fleet.failure(fleet.up());
+      expect(changes).toEqual({ "web-object": "create" });
+      expect(said).toContain(`before hook "files for edge-web" failed: ${text}`);
+      expect({ fault, dials: liar.dials - before }).toEqual({ fault, dials: 1 });
+      // What has said 1 has put them there all the same.
+      if (fault !== "runs it and says 1") await vi.waitFor(() => expect(far.traces()).toEqual([]), 30_000);
+    }
+    expect(liar.commands.filter((line) => line.includes("object install"))).toEqual([]);
+  }, 240_000);
+
+  test("by stalling in the middle of the files holds up no longer than the bound when it is interrupted either", async () => {
+    liar.fault = { at: " receive.sh ", fault: "stalls" };
+    const before = liar.commands.length;
+    const failed = fleet.failure(fleet.up());
+    await vi.waitFor(() => expect(liar.commands.length).toBe(before + 1), { timeout: 60_000, interval: 100 });
+    await fleet.interrupt();
+    await failed;
+  }, 120_000);
 
   test("at every step, by dropping the line or by a wrong status, makes up fail there, and the next up goes on from there", async () => {
     for (const [number, [step, verb]] of Object.entries(verbs).entries()) {
@@ -62,7 +95,7 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
   test("by floods of output keeps nothing from being done", async () => {
     fleet.args = { ...fleet.args, traffic: { ports: ["1"] } };
     liar.fault = { at: "policy set", fault: "floods, then runs it" };
-    expect((await fleet.up()).changes).toEqual({ "web-policy": "update" });
+    expect((await fleet.up()).changes).toEqual({ "web-object": "update", "web-policy": "update" });
     expect(far.status()).toMatchObject([{ healthy: true, policy: { ports: "1" } }]);
   });
 

@@ -1,74 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { once } from "node:events";
-import { connect, createServer } from "node:net";
-import { type Connection as Peer, Server, type ServerChannel, utils } from "ssh2";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { createServer } from "node:net";
+import { utils } from "ssh2";
+import { describe, expect, test, vi } from "vitest";
 import { lookBySsh } from "../../src/targets/ssh-look";
+import { answer, encrypted, ends, listen, serve } from "./server";
 
-const { private: hostKey, public: hostKeyPublic } = utils.generateKeyPairSync("ed25519");
-const { private: userKey } = utils.generateKeyPairSync("ed25519");
-const { private: encrypted } = utils.generateKeyPairSync("ed25519", {
-  passphrase: "x",
-  cipher: "aes256-ctr",
-  rounds: 4,
-});
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0)) await end();
-});
-
-/** A server of this process that lets everybody in but who says "wrong", and does with a command what it is told to. */
-async function serve(
-  act: (channel: ServerChannel, command: string, peer: Peer) => void,
-  isOpen = true,
-  instead?: (peer: Peer) => void,
-) {
-  const server = new Server({ hostKeys: [hostKey] }, (peer) => {
-    peer.on("error", () => undefined);
-    peer.on("authentication", (context) => {
-      const isWrong = context.username === "wrong" || (context.method === "password" && context.password === "wrong");
-      if (context.method === "none" || isWrong) context.reject(["publickey", "password", "keyboard-interactive"]);
-      else if (context.method === "keyboard-interactive")
-        context.prompt("Code", (answers) => (answers[0] === "pw" ? context.accept() : context.reject()));
-      else context.accept();
-    });
-    peer.on("ready", () => {
-      peer.on("session", (accept) =>
-        accept().on("exec", (take, refuse, { command }) => (isOpen ? act(take(), command, peer) : refuse?.())),
-      );
-      peer.on("tcpip", (accept, _refuse, { destPort }) => {
-        if (instead) return instead(peer);
-        const stream = accept();
-        const socket = connect(destPort, "127.0.0.1");
-        socket.on("error", () => stream.end());
-        stream.on("error", () => socket.destroy());
-        stream.pipe(socket).pipe(stream);
-      });
-    });
-  });
-  const port = await listen(server);
-  ends.push(() => new Promise((done) => server.close(done)));
-  return { host: "127.0.0.1", port, user: "ops", privateKey: userKey, hostKey: hostKeyPublic };
-}
-
-async function listen(server: {
-  listen(port: number, host: string): unknown;
-  address(): unknown;
-  on(event: string, f: () => void): unknown;
-}) {
-  const listening = once(server as never, "listening");
-  server.listen(0, "127.0.0.1");
-  await listening;
-  return (server.address() as { port: number }).port;
-}
-
-const answer =
-  (text: string, code = 0) =>
-  (channel: ServerChannel) => {
-    channel.write(text);
-    channel.exit(code);
-    channel.end();
-  };
 const failure = (connection: Parameters<typeof lookBySsh>[0]) =>
   lookBySsh(connection, "status").then(
     (printed) => expect.fail(`expected a failure, found ${printed}`),

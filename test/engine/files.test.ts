@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { ResourceHook, type ResourceTransformation } from "@pulumi/pulumi";
+import * as state from "@pulumi/pulumi/runtime/state.js";
+import { describe, expect, test } from "vitest";
+import { bundleFor } from "../../src/host/bundle.js";
+import { each, isSkipped, Machine } from "./machine.js";
+
+/** What earlier versions of the package gave the engine: no hook, and the files as text behind a script. */
+const asBefore: ResourceTransformation = ({ name, props, opts }) => {
+  if (!name.endsWith("-object")) return undefined;
+  const { hooks: _, ...others } = opts;
+  const lines =
+    bundleFor("prebuilt", "x86_64")
+      .packed.toString("base64")
+      .match(/.{1,1000}/g) ?? [];
+  const stdin = `main() {
+	folder=$(mktemp -d /run/socket-bypass-XXXXXX) || exit
+	base64 -d | tar -xzof - -C "$folder"
+	sh "$folder/socket-bypass" "$@" --from "$folder"
+	code=$?
+	rm -rf "$folder"
+	exit $code
+}
+main "$@" <<'END'
+${lines.join("\n")}
+END
+`;
+  return { props: { ...props, stdin }, opts: others };
+};
+
+const objectOf = async (machine: Machine) =>
+  (await machine.exported()).find(({ urn }) => urn.endsWith("::edge-web-object"));
+
+describe.skipIf(isSkipped)("the files of a host", () => {
+  test("in a stack that an earlier version made, whose state holds them: the next up updates the step that brings them, replaces nothing, and its state holds them no more", async () => {
+    const machine = new Machine();
+    machine.opts = { transformations: [asBefore] };
+    await machine.up();
+    expect(`${(await objectOf(machine))?.inputs?.stdin}`.length).toBeGreaterThan(100_000);
+    machine.opts = {};
+    // A preview does not know what a step will answer.
+    expect((await machine.preview()).changes).toEqual(each("update"));
+    expect((await machine.up()).changes).toEqual({ object: "update" });
+    expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
+    expect(`${(await objectOf(machine))?.inputs?.stdin}`.length).toBeLessThan(512);
+    expect((await machine.up()).changes).toEqual({});
+    expect((await machine.destroy()).changes).toEqual(each("delete"));
+    expect(machine.traces()).toEqual([]);
+  });
+
+  test("that somebody takes away before the step make it fail by name, and the next up brings them again", async () => {
+    const machine = new Machine();
+    const staged = join(machine.stateDir, `_staged-${machine.instance()}`);
+    const taken: boolean[] = [];
+    const thief: ResourceTransformation = ({ name, props, opts }) => {
+      if (!name.endsWith("-object")) return undefined;
+      const hook = new ResourceHook("thief", () => {
+        taken.push(existsSync(staged));
+        rmSync(staged, { recursive: true });
+      });
+      return { props, opts: { ...opts, hooks: { beforeCreate: [...(opts.hooks?.beforeCreate ?? []), hook] } } };
+    };
+    machine.opts = { transformations: [thief] };
+    const said = await machine.failure(machine.up());
+    expect(taken).toEqual([true]);
+    expect(said).toContain(`socket-bypass: ${staged}/`);
+    expect(said).toContain("expected the files that were sent for this step, found none");
+    machine.opts = {};
+    expect((await machine.up()).changes).toEqual(each("create"));
+    await machine.destroy();
+  });
+
+  test("have no way to it with an engine that has no hooks, which is told with the version that has", async () => {
+    const machine = new Machine();
+    machine.beforeProgram = () => {
+      // What the SDK has asked the engine; it has no public word for it.
+      const { getStore } = state as unknown as { getStore(): { supportsResourceHooks: boolean } };
+      getStore().supportsResourceHooks = false;
+    };
+    const said = await machine.failure(machine.preview());
+    expect(said).toContain("expected an engine that has resource hooks");
+    expect(said).toContain("a Pulumi CLI of 3.182 or newer");
+    expect(said).not.toContain("    at ");
+    expect(machine.traces()).toEqual([]);
+  });
+});
