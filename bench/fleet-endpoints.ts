@@ -4,10 +4,13 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** What answers in place of a host: a serial, and for the self-test a line of JSON; the bundle is read to its end. */
+/** What answers in place of a host: a serial, and for the self-test a line of JSON; the files are wanted and read to their end. */
 const recorder = `#!/bin/sh
+digest=\${SSH_ORIGINAL_COMMAND##* }
+case $SSH_ORIGINAL_COMMAND in *" receive.sh "*) echo "wants $digest" ;; esac
 cat >/dev/null
 case $SSH_ORIGINAL_COMMAND in
+*" receive.sh "*) echo "has $digest" ;;
 *" selftest "*) echo '{"serial":1,"selftest":"off","kernel":"none","machine":"none","pairs":0,"redirected":0,"facts":null}' ;;
 *) echo 1 ;;
 esac

@@ -56,7 +56,7 @@ tools() {
 		build llvm-19         llvm-strip-19,llvm-strip,llvm-strip-18,llvm-strip-17,llvm-strip-16,llvm-strip-15,llvm-strip-14 makes their objects small
 		build libbpf-dev      /usr/include/bpf/bpf_helpers.h what the BPF programs include
 		build linux-libc-dev  /usr/include/linux/bpf.h       what the BPF programs include
-		build zopfli          zopfli                         packs what a host is sent
+		build zopfli          zopfli                         packs what a pod is given
 		build python3-venv    python:ensurepip               gets the compiler of the probe
 		lint  shellcheck      shellcheck                     checks the shell scripts
 		lint  shfmt           shfmt                          formats the shell scripts

@@ -12,8 +12,8 @@
  *  7 lines                    here (no environment, become, quoting); test/host/stop, test/probe/lock: signals and the lock
  *  8 options reach children   here
  *  9 no args in the state     here (inputs of components, secrets stay marked); test/engine: the exported stack
- * 10 no hooks                 here
- * 11 files                    test/host/unpack, test/host/preflight
+ * 10 no hook but for files    here, test/targets/deliver
+ * 11 files                    test/targets/deliver (the hook), test/host/receive, test/host/preflight; test/engine/files
  * 12 policy is atomic         test/host/policy
  * 13 boot unit                test/host/boot
  * 14 drift                    here (the numbers in the lines), test/src-host/drift; test/host/status, test/engine/drift
@@ -84,7 +84,7 @@ describe("a BypassHost", async () => {
     expect(column(commandsOf(planned), ({ inputs }) => inputs.triggers)).toEqual(Array(8).fill(place));
   });
 
-  test("hides the bundle from previews and nothing else, and ignores no change", () => {
+  test("hides from previews what the first step reads and nothing else, and ignores no change", () => {
     expect(column(commands, ({ hideDiffs }) => hideDiffs)).toEqual([["stdin"], ...Array(7).fill([])]);
     expect(column(commands, ({ ignoreChanges }) => ignoreChanges)).toEqual(Array(8).fill([]));
   });

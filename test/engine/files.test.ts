@@ -5,7 +5,8 @@ import { ResourceHook, type ResourceTransformation } from "@pulumi/pulumi";
 import * as state from "@pulumi/pulumi/runtime/state.js";
 import { describe, expect, test } from "vitest";
 import { bundleFor } from "../../src/host/bundle.js";
-import { each, isSkipped, Machine } from "./machine.js";
+import { attachments, each, isSkipped, Machine } from "./machine.js";
+import { Project } from "./project.js";
 
 /** What earlier versions of the package gave the engine: no hook, and the files as text behind a script. */
 const asBefore: ResourceTransformation = ({ name, props, opts }) => {
@@ -71,6 +72,37 @@ describe.skipIf(isSkipped)("the files of a host", () => {
     expect((await machine.up()).changes).toEqual(each("create"));
     await machine.destroy();
   });
+
+  test("reach it as well where another language makes the component, with a hook in the process of the plugin that no destroy needs", () => {
+    const machine = new Machine();
+    const project = new Project();
+    const edge = {
+      ...{ hosts: { web: { stateDir: machine.stateDir } }, cgroup: machine.cgroup, traffic: { everything: true } },
+      ...{ spliceGuard: "off", selfTest: { enabled: false } },
+    };
+    try {
+      const up = project.run("plugin", { edge }, "up", "--yes", "--skip-preview");
+      expect({ ok: up.ok, said: up.ok ? "" : up.said }).toEqual({ ok: true, said: "" });
+      expect(attachments(machine.cgroupFolder())).toEqual(["track_sockets"]);
+      const kept = project.kept();
+      expect(kept).toContain("edge-web-attachment");
+      // In the backend are the state, and copies of it.
+      expect(Math.max(...kept.split("\n").map((line) => line.length))).toBeLessThan(20_000);
+    } finally {
+      rmSync(join(project.folder, "mistakes.mjs"));
+      const { status, said } = project.engine(
+        "destroy",
+        "--yes",
+        "--skip-preview",
+        "--stack",
+        "one",
+        "--non-interactive",
+      );
+      expect({ status, said: status === 0 ? "" : said }).toEqual({ status: 0, said: "" });
+      project.remove();
+    }
+    expect(machine.traces()).toEqual([]);
+  }, 240_000);
 
   test("have no way to it with an engine that has no hooks, which is told with the version that has", async () => {
     const machine = new Machine();
