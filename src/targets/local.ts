@@ -53,11 +53,17 @@ function runLocally(
   );
 }
 
-async function sendLocally(become: string, files: Files): Promise<number> {
+/** Gives how many bytes went. */
+export async function sendLocally(become: string, files: Files): Promise<number> {
   const [program = "sh", ...words] = [...asWords(become), ...receiving(files).words];
   const child = spawn(program, words, { stdio: "pipe" });
   const { stdin, stdout, stderr } = child;
-  const ended = once(child, "close").then(([code]) => code as number | null);
+  const ended = once(child, "close").then(
+    ([code]) => code as number | null,
+    (error: NodeJS.ErrnoException) => {
+      throw new Error(`cannot run ${program}: ${error.code}`);
+    },
+  );
   try {
     return await deliver({ stdin, stdout, stderr, ended }, files);
   } catch (error) {

@@ -90,6 +90,7 @@ describe.skipIf(isSkipped)("the files of a host", () => {
       expect(Math.max(...kept.split("\n").map((line) => line.length))).toBeLessThan(20_000);
     } finally {
       rmSync(join(project.folder, "mistakes.mjs"));
+      project.write("mistakes.mjs", 'throw new Error("expected nobody to run the program")');
       const { status, said } = project.engine(
         "destroy",
         "--yes",

@@ -55,7 +55,7 @@ describe.skipIf(isSkipped)("the digest of a host's address", () => {
     transformations.pop();
     expect((await old.preview()).changes).toEqual({});
     old.args = { ...args, traffic: { ports: ["1"] } };
-    expect((await old.up()).changes).toEqual({ "web-object": "update", "web-policy": "update" });
+    expect((await old.up()).changes).toEqual({ "web-policy": "update" });
     await old.destroy();
   }, 240_000);
 });

@@ -78,7 +78,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     expect(again.changes).toEqual({});
 
     fleet.args = { ...fleet.args, traffic: { ports: ["1"] } };
-    expect((await fleet.up()).changes).toEqual(eachOf(names, "update", ["object", "policy"]));
+    expect((await fleet.up()).changes).toEqual(eachOf(names, "update", ["policy"]));
     for (const far of Object.values(fars)) expect(far.status()[0]?.policy).toMatchObject({ ports: "1" });
 
     const kept = fleet.stateFile() + planned.said + again.said;

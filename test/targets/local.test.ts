@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { expect, test } from "vitest";
-import { localTarget } from "../../src/targets/local";
+import { localTarget, sendLocally } from "../../src/targets/local";
 import { record } from "../components/record";
 
 const step = {
@@ -60,4 +60,16 @@ test("the tag `latest` of the SDK names another line: the one that is installed 
 
 test("cannot be made to keep the old one while the new one is made", async () => {
   expect((await run("", {}, { deleteBeforeReplace: false }))?.deleteBeforeReplace).toBe(true);
+});
+
+test("says what keeps files from this machine", async () => {
+  const files = { stateDir: "/var/lib/x", instance: "web", digest: "d".repeat(64), packed: Buffer.alloc(1) };
+  const said = (become: string) =>
+    sendLocally(become, files).then(
+      (sent) => expect.fail(`expected a failure, found ${sent} bytes sent`),
+      (error: Error) => error.message,
+    );
+  expect(await said("no-such-become -n")).toBe("this machine cannot run no-such-become: ENOENT");
+  expect(await said("false")).toBe("this machine ends the command with 1");
+  expect(await said("true")).toContain("this machine ran another command than it was told");
 });
