@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Writes the host script with the rows of kernels.deny in it: sh build.sh OUTDIR. For pods, whose ConfigMap has no room for more, also without comments,
-# empty lines and indentation behind its usage, and without the lines about files that are sent: OUTDIR/for-pods.
+# Writes the host script with the rows of kernels.deny in it: sh build.sh OUTDIR. For pods, whose
+# ConfigMap has no room for more, also without comments, empty lines and indentation behind its
+# usage, and without the lines about files that are sent: OUTDIR/for-pods.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)

@@ -1,8 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Takes the files of a generation from stdin, for the step behind it to install. Says "wants DIGEST" when they should come (a tar, packed by gzip),
-# and "has DIGEST" when they are there whole; then nothing need come. The sender has this script read as words of sh -c, because a shell reads ahead.
+# Takes the files of a generation from stdin, for the step behind it to install. Says "wants
+# DIGEST" when they should come (a tar, packed by gzip), and "has DIGEST" when they are there whole.
+# The sender has `sh -c` read this script by its length, because a shell that reads a script from
+# stdin reads ahead.
 #
 # usage: receive.sh STATE-DIR INSTANCE SHA256-OF-THE-TAR
 

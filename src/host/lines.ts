@@ -29,7 +29,10 @@ export interface Policy {
 
 // What a step wants stands first: a preview cuts long lines, and the rest is the same in all of them.
 
-/** `object install`, by what `sh -s` reads: the script stands among the files that were sent, under their digest. */
+/**
+ * `object install`, by what `sh -s` reads: the script stands among the files that were sent, under
+ * their digest.
+ */
 export function installObject(
   on: Installation,
   bundle: { readonly digest: string; readonly isSource: boolean },

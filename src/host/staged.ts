@@ -21,8 +21,9 @@ function folderOf({ stateDir, instance }: Place): string {
 }
 
 /**
- * Words that take the files from stdin, and what goes there first: the script that does it, of exactly as many bytes as are read one by one, because a shell that
- * reads a script from stdin reads ahead, into the files.
+ * Words that take the files from stdin, and what goes there first: the script that does it, of
+ * exactly as many bytes as are read one by one, because a shell that reads a script from stdin
+ * reads ahead, into the files.
  */
 export function receiving(files: Files): { readonly words: string[]; readonly script: Buffer } {
   const script = fs.readFileSync(path.join(packageRoot(), "host", "receive.sh"));
@@ -30,7 +31,10 @@ export function receiving(files: Files): { readonly words: string[]; readonly sc
   return { words: ["sh", "-c", line, "receive.sh", files.stateDir, files.instance, files.digest], script };
 }
 
-/** What `sh -s` reads in the step: it runs the host script among the files with the words of the step. */
+/**
+ * What `sh -s` reads in the step: it runs the host script among the files with the words of the
+ * step.
+ */
 export function running(on: Place, digest: string): string {
   const script = quote(`${folderOf(on)}/${digest}/socket-bypass`);
   const gone =

@@ -18,7 +18,9 @@ const sendSeconds = 120 * patience;
 /** What the place itself gives the words that take them, for a way that breaks and tells nobody. */
 export const receiveSeconds = answerSeconds + sendSeconds;
 
-/** A command that runs somewhere; `ended` is told how, with nothing for a command that was killed. */
+/**
+ * A command that runs somewhere; `ended` is told how, with nothing for a command that was killed.
+ */
 export interface Running {
   readonly stdin: Writable;
   readonly stdout: Readable;
@@ -26,12 +28,18 @@ export interface Running {
   readonly ended: Promise<number | null | undefined>;
 }
 
-/** Sends the files and gives how many bytes went, none where they are there already. Its errors say what the place does: "gives no answer within 30 s". */
+/**
+ * Sends the files and gives how many bytes went, none where they are there already. Its errors say
+ * what the place does: "gives no answer within 30 s".
+ */
 export type Send = (files: Files) => Promise<number>;
 
 const inTurn = turns((done, asked) => `files: ${done} of ${asked} hosts have what they need`);
 
-/** By a hook, which runs in this process and never in a preview. A destroy needs no program for it. An error of it says `name`. */
+/**
+ * By a hook, which runs in this process and never in a preview. A destroy needs no program for it.
+ * An error of it says `name`.
+ */
 export function deliverBefore(
   name: string,
   files: () => Promise<Files>,
@@ -46,13 +54,17 @@ export function deliverBefore(
     if (sent > 0)
       pulumi.log.info(`files: ${Math.ceil(sent / 1024)} KiB sent`, parent, undefined, true).catch(() => undefined);
   };
-  // The SDK knows the engine by the place in the program that asks, and calls a hook from another one.
+  // The SDK knows the engine by the place in the program that asks, and calls a hook from another
+  // one.
   const hook = new pulumi.ResourceHook(unusedName(name), AsyncResource.bind(run));
   const hooks = { beforeCreate: [hook], beforeUpdate: [hook] };
   return { opts: { ...opts, hooks }, right: registered(hook, parent) };
 }
 
-/** The SDK has no public word for it. What fails there would be told with a stack, once for each host. */
+/**
+ * The SDK has no public word for it. What fails there would be told with a stack, once for each
+ * host.
+ */
 function registered(hook: pulumi.ResourceHook, parent: pulumi.Resource | undefined): Right {
   const its = hook as unknown as { __registered: Promise<void> };
   const right = its.__registered.then(
@@ -79,7 +91,10 @@ function unusedName(name: string): string {
   return `files for ${name}${before === 0 ? "" : ` (${before + 1})`}`;
 }
 
-/** What is known when a hook runs. Not by an output, for the SDK would copy the bytes of files one by one. It has no public word for this. */
+/**
+ * What is known when a hook runs. Not by an output, for the SDK would copy the bytes of files one
+ * by one. It has no public word for this.
+ */
 export function promiseOf<T>(output: pulumi.Output<T>): Promise<T> {
   return (output as unknown as { promise(): Promise<T> }).promise();
 }

@@ -9,12 +9,16 @@ export const loginSeconds = 10 * patience;
 
 type Login = Omit<Connection, "proxy">;
 
-/** A machine that nobody has reached yet, or that lets nobody in, which may be one that is just starting. */
+/**
+ * A machine that nobody has reached yet, or that lets nobody in, which may be one that is just
+ * starting.
+ */
 export class Unreached extends Error {}
 
 /**
- * Logs in, through the bastion where there is one. Errors are words that show nothing of the connection. Whoever calls it destroys the clients that it puts into the list,
- * also when it fails. A dial may take `dialSeconds`.
+ * Logs in, through the bastion where there is one. Errors are words that show nothing of the
+ * connection. Whoever calls it destroys the clients that it puts into the list, also when it fails.
+ * A dial may take `dialSeconds`.
  */
 export async function logIn(
   { proxy, ...login }: Connection,

@@ -4,7 +4,10 @@ import * as pulumi from "@pulumi/pulumi";
 /** Machines that are asked at once: one that does not answer holds its place for some ten seconds and needs no processor. */
 const places = 32;
 
-/** Runs each work when it is its turn. Tells from time to time how far all of it is, in the words of `progress`. */
+/**
+ * Runs each work when it is its turn. Tells from time to time how far all of it is, in the words of
+ * `progress`.
+ */
 export function turns(progress: (done: number, asked: number) => string): <T>(work: () => Promise<T>) => Promise<T> {
   let free = places;
   let [asked, answered] = [0, 0];
