@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Client, ConnectConfig } from "ssh2";
+import { asClientReads } from "./private-key";
 import type { Connection } from "./ssh";
 
 // Internal: tests with machines on an emulated processor give more.
@@ -67,7 +68,7 @@ function ready(client: Client, login: Login, more: ConnectConfig, dialSeconds: n
         ...more,
         ...{ host, port, username: user, readyTimeout: loginSeconds * 1000, keepaliveInterval: 5000 },
         ...(password === undefined ? {} : { password, tryKeyboard: true }),
-        ...(privateKey === undefined ? {} : { privateKey }),
+        ...(privateKey === undefined ? {} : { privateKey: asClientReads(privateKey) }),
         ...(privateKeyPassword === undefined ? {} : { passphrase: privateKeyPassword }),
         ...(agent === undefined ? {} : { agent }),
         ...(hostKey === undefined || type === undefined

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createPrivateKey, type KeyObject } from "node:crypto";
+
+/**
+ * A private key as our SSH client reads it. The provider also reads PKCS#8, which is what
+ * `openssl genpkey` writes, and other text before and after the key.
+ */
+export function asClientReads(text: string): string {
+  const [pem = text, type] = /-----BEGIN ([A-Z ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/.exec(text) ?? [];
+  if (type !== "") return pem.replace(/[ \t]+$/gm, "");
+  const key = createPrivateKey(pem);
+  if (key.asymmetricKeyType === "ed25519") return asOpenSsh(key);
+  return key.export({ type: key.asymmetricKeyType === "ec" ? "sec1" : "pkcs1", format: "pem" }).toString();
+}
+
+/** What PROTOCOL.key of OpenSSH describes, without a password: all that ssh2 reads of this type. */
+function asOpenSsh(key: KeyObject): string {
+  const { d = "", x = "" } = key.export({ format: "jwk" });
+  const [seed, point] = [Buffer.from(d, "base64url"), Buffer.from(x, "base64url")];
+  const publicKey = Buffer.concat([asString("ssh-ed25519"), asString(point)]);
+  // Two equal numbers tell a reader that a password was right.
+  const numbers = Buffer.alloc(8);
+  const secret = [numbers, publicKey, asString(Buffer.concat([seed, point])), asString("")];
+  const length = secret.reduce((sum, part) => sum + part.length, 0);
+  const padding = Buffer.from([1, 2, 3, 4, 5, 6, 7].slice(0, -length & 7));
+  const whole = Buffer.concat([
+    ...[Buffer.from("openssh-key-v1\0"), asString("none"), asString("none"), asString(""), asNumber(1)],
+    ...[asString(publicKey), asString(Buffer.concat([...secret, padding]))],
+  ]);
+  const lines = whole.toString("base64").match(/.{1,70}/g) ?? [];
+  return ["-----BEGIN OPENSSH PRIVATE KEY-----", ...lines, "-----END OPENSSH PRIVATE KEY-----", ""].join("\n");
+}
+
+function asNumber(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+function asString(value: string | Buffer): Buffer {
+  return Buffer.concat([asNumber(value.length), Buffer.from(value as string)]);
+}
