@@ -78,14 +78,17 @@ function registered(hook: pulumi.ResourceHook, parent: pulumi.Resource | undefin
 const withoutHooks =
   "socket-bypass: expected an engine that has resource hooks, by which the files reach a host: a Pulumi CLI of 3.182 or newer";
 
-// By the run: a process may run a program again and again, and an engine takes each name once.
-const used = new WeakMap<object, Map<string, number>>();
+// By the engine's address, because a process may run a program again and again, each time with
+// another engine, and because a plugin makes each component by a client of its own. An engine takes
+// each name once.
+const used = new Map<string, Map<string, number>>();
 
 /** Two components of one name may have parents of different types. */
 function unusedName(name: string): string {
-  const monitor = pulumi.runtime.getMonitor() ?? {};
-  const mine = used.get(monitor) ?? new Map<string, number>();
-  used.set(monitor, mine);
+  const monitor = pulumi.runtime.getMonitor() as { getChannel?(): { getTarget(): string } } | undefined;
+  const engine = monitor?.getChannel?.().getTarget() ?? "";
+  const mine = used.get(engine) ?? new Map<string, number>();
+  used.set(engine, mine);
   const before = mine.get(name) ?? 0;
   mine.set(name, before + 1);
   return `files for ${name}${before === 0 ? "" : ` (${before + 1})`}`;

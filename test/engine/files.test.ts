@@ -106,6 +106,24 @@ describe.skipIf(isSkipped)("the files of a host", () => {
     expect(machine.traces()).toEqual([]);
   }, 240_000);
 
+  test("have a hook of their own where another language gives two hosts one name, below parents of different types", () => {
+    const machine = new Machine();
+    const project = new Project();
+    const both = { cgroup: machine.cgroup, traffic: { everything: true }, spliceGuard: "off" };
+    const host = { stateDir: machine.stateDir };
+    try {
+      const preview = project.run(
+        "plugin",
+        { edge: { hosts: { web: host }, ...both }, "edge-web": { ...host, ...both } },
+        "preview",
+      );
+      expect({ ok: preview.ok, said: preview.ok ? "" : preview.said }).toEqual({ ok: true, said: "" });
+      expect(preview.said.match(/edge-web-object/g)).toHaveLength(2);
+    } finally {
+      project.remove();
+    }
+  }, 240_000);
+
   test("have no way to it with an engine that has no hooks, which is told with the version that has", async () => {
     const machine = new Machine();
     machine.beforeProgram = () => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program of secrets.test.ts and late-secrets.test.ts: one component for each of the arguments in mistakes.json, where the failure of one is none of the others.
+// The program of secrets.test.ts, late-secrets.test.ts and files.test.ts: one component for each of the arguments in mistakes.json, where the failure of one is none of the others.
 import { readFileSync } from "node:fs";
 import { local } from "@pulumi/command";
 import { ComponentResource, secret } from "@pulumi/pulumi";
@@ -8,7 +8,7 @@ import { SocketBypass } from "../../bin/index.js";
 /** The component as a program in another language has it: the engine starts the package as a plugin and hands the arguments on. */
 class ThroughPlugin extends ComponentResource {
   constructor(name, args) {
-    super("socket-bypass:index:SocketBypass", name, args, {}, true);
+    super(`socket-bypass:index:${args.hosts === undefined ? "BypassHost" : "SocketBypass"}`, name, args, {}, true);
   }
 }
 
