@@ -54,6 +54,10 @@ no_room() { # WHY
 
 receive() {
 	new=$(mktemp -d "$staged/new-XXXXXX" 2>&1) || { why=$new new='' && no_room "$why"; }
+	# Before anything comes: the host script and its probe run from here.
+	why=$(printf '#!/bin/sh\nexit 0\n' 2>&1 >"$new/try") || no_room "$why"
+	chmod 0700 "$new/try"
+	"$new/try" 2>/dev/null || err "$staged: expected files that can run there, found that they cannot; remount it without noexec, or choose another stateDir"
 	echo "wants $digest"
 	why=$(gzip -dc 2>&1 >"$new/tar")
 	case $why in *[Ss]pace* | *[Qq]uota* | *[Ww]rite*) no_room "$why" ;; esac

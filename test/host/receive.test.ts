@@ -137,6 +137,17 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     expect(fs.readFileSync(left, "utf8")).toBe("");
   });
 
+  test("do not go to where nothing can run, as on a file system that is mounted noexec", async () => {
+    const files = small();
+    const outer = join(files.stateDir, "..");
+    const left = join(temporaryFolder(), "left");
+    const line = `mount -t tmpfs -o noexec,mode=0755 none ${outer} && "$@"; code=$?; ls -A ${outer} >${left}; exit $code`;
+    expect(await refusal(files, ["unshare", "--mount", "sh", "-c", line, "sh"])).toBe(
+      `takes no files: ${files.stateDir}/_staged-web: expected files that can run there, found that they cannot; remount it without noexec, or choose another stateDir`,
+    );
+    expect(fs.readFileSync(left, "utf8")).toBe("");
+  });
+
   test("are refused by who is not root, and where a tool is missing", async () => {
     const files = small();
     expect(await refusal(files, ["/usr/bin/setpriv", "--reuid=65534", "--clear-groups"])).toBe(
