@@ -48,15 +48,19 @@ function ready(client: Client, login: Login, more: ConnectConfig, dialSeconds: n
   const expected = Buffer.from(body, "base64");
   return new Promise((done, fail) => {
     let isOther = false;
-    const late = setTimeout(() => fail(new Unreached(silent(dialSeconds))), dialSeconds * 1000);
+    let late: NodeJS.Timeout | undefined;
+    const within = (seconds: number, Kind: new (message: string) => Error) => {
+      clearTimeout(late);
+      late = setTimeout(() => fail(new Kind(silent(seconds))), seconds * 1000);
+    };
     const end = (error?: Error) => {
       clearTimeout(late);
       if (error) fail(error);
       else done(client);
     };
-    // Behind a bastion that has been waited for already.
-    if (more.sock !== undefined) clearTimeout(late);
-    client.on("connect", () => clearTimeout(late));
+    within(dialSeconds, Unreached);
+    // At once behind a bastion, which has dialled already.
+    client.on("connect", () => within(loginSeconds, Error));
     client.on("ready", () => end());
     client.on("error", (error) => end(isOther ? new Error(otherKey) : errorOf(error)));
     client.on("close", () => end(new Unreached("ends the connection")));
@@ -66,7 +70,8 @@ function ready(client: Client, login: Login, more: ConnectConfig, dialSeconds: n
     try {
       client.connect({
         ...more,
-        ...{ host, port, username: user, readyTimeout: loginSeconds * 1000, keepaliveInterval: 5000 },
+        // Its own bound would begin with the dial, which may take longer.
+        ...{ host, port, username: user, readyTimeout: 0, keepaliveInterval: 5000 },
         ...(password === undefined ? {} : { password, tryKeyboard: true }),
         ...(privateKey === undefined ? {} : { privateKey: asClientReads(privateKey) }),
         ...(privateKeyPassword === undefined ? {} : { passphrase: privateKeyPassword }),

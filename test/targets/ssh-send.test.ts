@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { connect, createServer } from "node:net";
+import { connect, createServer, Socket } from "node:net";
 import type { ServerChannel } from "ssh2";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { receiving } from "../../src/host/staged";
 import type { Connection } from "../../src/targets/ssh";
 import { sendBySsh } from "../../src/targets/ssh-send";
@@ -16,6 +16,11 @@ const failure = (connection: Connection) =>
     (sent) => expect.fail(`expected a failure, found ${sent} bytes sent`),
     (error: Error) => error.message,
   );
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 /** Takes files as host/receive.sh does, and keeps what came behind the script. */
 function takes(got: Buffer[], first = `Welcome!\nwants ${files.digest}\n`, last = `has ${files.digest}\n`, code = 0) {
@@ -93,6 +98,20 @@ describe("a machine that is just starting is dialled as often as is declared", (
     }, 300);
     expect(await starting).toBe(files.packed.length);
     expect(await failure({ ...way, user: "wrong" })).toBe("lets nobody in with this user and key, password or agent");
+  });
+
+  test("also where a dial may take longer than a login, and nothing answers it", async () => {
+    const way = await serve(takes([]));
+    vi.useFakeTimers();
+    let dials = 0;
+    vi.spyOn(Socket.prototype, "connect").mockImplementation(function (this: Socket) {
+      dials++;
+      return this;
+    });
+    const failed = failure({ ...way, perDialTimeout: 60 });
+    await vi.advanceTimersByTimeAsync(3 * 60_000 + 1000);
+    expect(await failed).toBe("does not answer within 60 s");
+    expect(dials).toBe(3);
   });
 
   test("but once where it takes the connection and is silent", { timeout: 30_000 }, async () => {
