@@ -34,7 +34,7 @@ export interface Running {
  */
 export type Send = (files: Files) => Promise<number>;
 
-const inTurn = turns((done, asked) => `files: ${done} of ${asked} hosts have what they need`);
+const inTurn = turns((done) => `files: done with ${done} hosts`);
 
 /**
  * By a hook, which runs in this process and never in a preview. A destroy needs no program for it.
