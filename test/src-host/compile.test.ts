@@ -61,7 +61,7 @@ test("the sources go as they are written, and compile to the same objects", () =
 test("without clang it says so, and what to do", () => {
   const tools = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-tools-"));
   try {
-    for (const tool of ["sh", "dirname", "basename", "mkdir", "find", "uname"]) {
+    for (const tool of ["sh", "dirname", "basename", "mkdir", "rm", "find", "uname"]) {
       fs.symlinkSync(path.join("/usr/bin", tool), path.join(tools, tool));
     }
     process.env.PATH = tools;
