@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Writes the host script with the rows of kernels.deny in it: sh build.sh OUTDIR. For pods, whose
 # ConfigMap has no room for more, also without comments, empty lines and indentation behind its
-# usage, and without what a pod never comes to: the lines about files that are sent, and who
-# listens, for it sees no process but its own. OUTDIR/for-pods.
+# usage, and without what a pod never comes to: the lines about files that are sent, the unit of
+# systemd, and who listens, for it sees no process but its own. OUTDIR/for-pods.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -14,7 +14,7 @@ write() { # FILE IS-SHORT
 	awk -v list="$here/kernels.deny" -v short="$2" '
 		/^set -u$/ { body = short }
 		body && /^[ \t]*(#|$)|\/_staged-/ { next }
-		body && /^(name_listeners|is_filtered)\(\) \{/ { unused = 1 }
+		body && /^(name_listeners|is_filtered|boot_unit)\(\) \{/ { unused = 1 }
 		unused { if (/^}/) unused = 0; next }
 		/kernels\.deny/ {
 			print "cat <<\047END\047"
