@@ -35,7 +35,7 @@ enum feed {
 	/* on TCP, because its program */
 	FEED_SPLICED,
 	FEED_WAITED, /* for all bytes it asked for: MSG_WAITALL */
-	/* In `past` only: redirected to, and that many less this one of its splices were refused. */
+	/* In `past` only: redirected to; what the value is above this is how many of its splices were refused. */
 	FEED_REFUSED = 16,
 };
 

@@ -172,8 +172,12 @@ static __always_inline struct socket_state *keep_state(struct bpf_sock_ops *ctx,
 static __always_inline bool enrol(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	__u64 cookie = own->own.cookie;
-	long error = bpf_sock_hash_update(ctx, &sockets, &cookie, BPF_NOEXIST);
+	long error;
 
+#ifdef ENROL_LOOPS /* a test build: an active end has found its passive one, which is not in the map yet */
+	bpf_loop(ENROL_LOOPS, pass_time, 0, 0);
+#endif
+	error = bpf_sock_hash_update(ctx, &sockets, &cookie, BPF_NOEXIST);
 	if (!error) {
 		set_lowat(ctx, own);
 		if (ctx->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_RTT_CB_FLAG)
@@ -283,18 +287,6 @@ static __always_inline bool has_sent_before(const struct end *active)
 	return true;
 }
 
-#ifdef ENROL_LOOPS /* a test build: the active end has found this one, which is not in the map yet */
-#define pause_before_enrolment() bpf_loop(ENROL_LOOPS, pass_time, 0, 0)
-#else
-#define pause_before_enrolment()
-#endif
-
-static __always_inline bool enrol_published(struct bpf_sock_ops *ctx, struct socket_state *own)
-{
-	pause_before_enrolment();
-	return enrol(ctx, own);
-}
-
 static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
 					  struct sock *sk)
 {
@@ -340,7 +332,7 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 	} else if (has_sent_before(&active)) {
 		/* Nobody feeds it. It is in a send, or asleep in a recv() after which its next ACK restores the rest. */
 		bpf_map_delete_elem(&sockets, &active.cookie);
-	} else if (enrol_published(ctx, own)) {
+	} else if (enrol(ctx, own)) {
 		count(COUNT_PAIRS);
 		return;
 	}

@@ -6,11 +6,10 @@ import type { Right } from "../args/right";
 import { printable } from "../host/printable";
 import { type Files, receiving } from "../host/staged";
 import { isMocked } from "./mocked";
+import { patience } from "./patience";
 import type { Delivery } from "./target";
 import { turns } from "./turns";
 
-// Internal: tests give less, and those with machines on an emulated processor more.
-const patience = Number(process.env.SOCKET_BYPASS_LOOK_PATIENCE ?? 1);
 /** Until a place that runs our words says its first one. */
 export const answerSeconds = 30 * patience;
 /** From then on, with the files on their way. */

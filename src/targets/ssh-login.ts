@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Client, ConnectConfig } from "ssh2";
+import { patience } from "./patience";
 import { asClientReads } from "./private-key";
 import type { Connection } from "./ssh";
 
-// Internal: tests with machines on an emulated processor give more.
-export const patience = Number(process.env.SOCKET_BYPASS_LOOK_PATIENCE ?? 1);
 /** Until a machine has let us in; through a bastion twice that. */
 export const loginSeconds = 10 * patience;
 
