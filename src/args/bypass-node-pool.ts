@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { type BypassArgs, bypassProperties } from "./bypass";
 import { imageIsThere, type NodePoolArgs, poolProperties } from "./node-pool";
-import { isPending, shape, wrong } from "./schema";
+import { isPending, shape, wrong } from "./validation/schema";
 
 /** One node pool with all that is said about it. */
 export interface BypassNodePoolArgs extends BypassArgs, NodePoolArgs {}

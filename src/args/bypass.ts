@@ -2,9 +2,9 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { type LimitArgs, limitSchema } from "./limits";
 import { type ObjectArgs, objectSchema } from "./object";
-import { flag, oneOfThree, plainFlag, text } from "./schema";
 import { type SelfTestArgs, selfTestSchema } from "./self-test";
 import { type TrafficArgs, trafficSchema } from "./traffic";
+import { flag, oneOfThree, plainFlag, text } from "./validation/schema";
 
 /** Whether programs that splice are protected. */
 export const SpliceGuard = {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { hiddenLeaf, isPending, shape, wrongHidden } from "./schema";
-import { hostKeyProblem, isEncrypted, privateKeyProblem } from "./ssh-keys";
+import { hiddenLeaf, isPending, shape, wrongHidden } from "./validation/schema";
+import { hostKeyProblem, isEncrypted, privateKeyProblem } from "./validation/ssh-keys";
 
 /** How to log in to one machine by SSH. */
 export interface LoginArgs {

@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { type ConnectionArgs, connectionSchema } from "./connection";
-import { flag, hiddenText, leaf, plainFlag, shape, text } from "./schema";
+import { flag, hiddenText, leaf, plainFlag, shape, text } from "./validation/schema";
 
 /** Types of machines, as `uname -m` says them. */
 export const Machine = {

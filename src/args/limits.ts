@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import { shape, whole } from "./schema";
+import { shape, whole } from "./validation/schema";
 
 /** Bounds on what the bypass may hold. */
 export interface LimitArgs {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { hiddenText, isPending, leaf, plainFlag, shape, text, whole, wrong, wrongHidden } from "./schema";
 import { isNetwork } from "./traffic";
+import { hiddenText, isPending, leaf, plainFlag, shape, text, whole, wrong, wrongHidden } from "./validation/schema";
 
 /** What a pod puts up with on a node, as Kubernetes has it. */
 export interface TolerationArgs {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import { oneOfThree, shape } from "./schema";
+import { oneOfThree, shape } from "./validation/schema";
 
 /** Where the BPF objects are compiled. */
 export const CompileAt = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
-import { shape, wrong } from "./schema";
+import { shape, wrong } from "./validation/schema";
 
 /** The order in which hosts are changed. It decides what the program declares, so all of it must be known when the program runs. */
 export interface RolloutArgs {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import { flag, shape, whole } from "./schema";
+import { flag, shape, whole } from "./validation/schema";
 
 /** The proof, in a private cgroup, that this kernel behaves. */
 export interface SelfTestArgs {

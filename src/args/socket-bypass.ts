@@ -5,7 +5,7 @@ import { isCompiledBefore } from "./bypass-node-pool";
 import { type HostArgs, hostSchema } from "./host";
 import { type NodePoolArgs, nodePoolSchema } from "./node-pool";
 import { type RolloutArgs, rolloutSchema, strangers } from "./rollout";
-import { isPending, shape, wrong, wrongHidden } from "./schema";
+import { isPending, shape, wrong, wrongHidden } from "./validation/schema";
 
 /** Hosts and node pools, and what is the same on all of them. */
 export interface SocketBypassArgs extends BypassArgs {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isIP } from "node:net";
 import type * as pulumi from "@pulumi/pulumi";
-import { flag, isPending, list, shape, text, wrong } from "./schema";
+import { flag, isPending, list, shape, text, wrong } from "./validation/schema";
 
 /** Which connections may skip the TCP/IP stack. */
 export interface TrafficArgs {

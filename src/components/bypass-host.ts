@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
-import { checkNow, type Where } from "../args/check";
-import { allRight, when } from "../args/right";
-import { identify } from "../host/identity";
+import { checkNow, type Where } from "../args/validation/check";
+import { allRight, when } from "../args/validation/right";
+import { identify } from "../commands/identity";
+import { installSteps } from "../install/host-steps";
+import { settleBypass, settleHost } from "../install/normalize";
 import { targetFor } from "../targets/target-for";
+import { warnOfUnknownKeys } from "./host-key-warning";
 import { memberOf, setInstalled } from "./member";
-import { settleBypass, settleHost } from "./settle";
-import { installSteps } from "./steps";
-import { warnOfUnknownKeys } from "./unknown-keys";
 
 /**
  * One host whose TCP connections between its own sockets skip the TCP/IP stack. Use one for each VM where `deletedWith` matters.

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassNodePoolArgs, bypassNodePoolSchema } from "../args/bypass-node-pool";
-import { checkNow, type Where } from "../args/check";
-import { allRight, when } from "../args/right";
-import { generationOf } from "../host/bundle";
-import { identify } from "../host/identity";
-import { applyFlags } from "../host/lines";
-import { podFiles } from "../host/pod-files";
-import { deployPool } from "../targets/node-pool";
-import { ownLabels } from "../targets/node-pool-manifests";
+import { checkNow, type Where } from "../args/validation/check";
+import { allRight, when } from "../args/validation/right";
+import { generationOf } from "../bundle/bundle";
+import { podFiles } from "../bundle/config-map";
+import { identify } from "../commands/identity";
+import { applyFlags } from "../commands/verbs";
+import { extrasOf } from "../install/host-steps";
+import { settleBypass, settleNodePool } from "../install/normalize";
+import { ownLabels } from "../targets/kubernetes/manifests";
+import { deployPool } from "../targets/kubernetes/pool";
 import { childOptions } from "./bypass-host";
 import { memberOf, setDeployed } from "./member";
 import { checkPoolName } from "./pool-name";
-import { settleBypass, settleNodePool } from "./settle";
-import { extrasOf } from "./steps";
 
 /** Waiting for the lock of the node, and what the steps besides the self-test take at most. */
 const waitSeconds = 180;

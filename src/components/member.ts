@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import type { Right } from "../args/right";
-import type { SettledBypass } from "./settle";
+import type { Right } from "../args/validation/right";
+import type { SettledBypass } from "../install/normalize";
 
 /** What a SocketBypass says to the BypassHost or BypassNodePool that it makes. */
 export interface Member {

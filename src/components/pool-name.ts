@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Where } from "../args/check";
+
 import { isPoolName } from "../args/node-pool";
-import { ArgsError, pathText } from "../args/problem";
+import type { Where } from "../args/validation/check";
+import { ArgsError, pathText } from "../args/validation/problem";
 
 /** Kubernetes takes fewer names than Pulumi does, and would say so only when everything else is done. */
 export function checkPoolName(name: string, { resource, what, path }: Where): void {

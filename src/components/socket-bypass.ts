@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import { checkNow, type Where } from "../args/check";
-import { allRight, type Right, when } from "../args/right";
 import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass";
-import { batchesOf } from "./batches";
+import { checkNow, type Where } from "../args/validation/check";
+import { allRight, type Right, when } from "../args/validation/right";
+import { settleBypass } from "../install/normalize";
 import { BypassHost, childOptions } from "./bypass-host";
 import { BypassNodePool } from "./bypass-node-pool";
+import { warnOfUnknownKeys } from "./host-key-warning";
 import { asMember, deployedFor, type Installed, installedOn } from "./member";
 import { checkPoolName } from "./pool-name";
-import { settleBypass } from "./settle";
-import { warnOfUnknownKeys } from "./unknown-keys";
+import { batchesOf } from "./rollout";
 
 /** What is known of a host once it is installed. */
 export interface HostReport {

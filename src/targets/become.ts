@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { shellLine } from "../host/quote";
+import { shellLine } from "../commands/quote";
 
 /** A whole line behind one become. */
 export function asRoot(become: string, line: string): string {

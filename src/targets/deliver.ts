@@ -2,13 +2,13 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Readable, Writable } from "node:stream";
 import * as pulumi from "@pulumi/pulumi";
-import type { Right } from "../args/right";
-import { printable } from "../host/printable";
-import { type Files, receiving } from "../host/staged";
+import type { Right } from "../args/validation/right";
+import { printable } from "../commands/printable";
+import { type Files, receiving } from "../commands/staged";
+import { turns } from "./concurrency";
 import { isMocked } from "./mocked";
 import { patience } from "./patience";
 import type { Delivery } from "./target";
-import { turns } from "./turns";
 
 /** Until a place that runs our words says its first one. */
 export const answerSeconds = 30 * patience;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Client } from "ssh2";
-import { printable } from "../host/printable";
+import { printable } from "../commands/printable";
 import { patience } from "./patience";
 import type { Connection } from "./ssh";
-import { logIn, loginSeconds, wordsOf } from "./ssh-login";
+import { logIn, loginSeconds, wordsOf } from "./ssh-client";
 
 /** What the remote line may take, and what it may print: `status` takes a second and prints some thousand bytes. */
 export const lookSeconds = 20 * patience;

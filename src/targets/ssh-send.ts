@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Client } from "ssh2";
-import type { Files } from "../host/staged";
+import type { Files } from "../commands/staged";
 import { answerSeconds, deliver, type Running } from "./deliver";
 import type { Connection } from "./ssh";
-import { logIn, Unreached, wordsOf } from "./ssh-login";
+import { logIn, Unreached, wordsOf } from "./ssh-client";
 
 /**
  * Sends the files by a line that reads them. It dials as often as the provider would, and with the

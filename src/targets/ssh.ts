@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { withShortInspection } from "../args/problem";
-import { when } from "../args/right";
-import { shellLine } from "../host/quote";
-import { type Files, receiving } from "../host/staged";
+import { withShortInspection } from "../args/validation/problem";
+import { when } from "../args/validation/right";
+import { shellLine } from "../commands/quote";
+import { type Files, receiving } from "../commands/staged";
 import { asWords } from "./become";
+import { turns } from "./concurrency";
 import { deliverBefore, promiseOf, receiveSeconds } from "./deliver";
 import { isMocked } from "./mocked";
 import { lookBySsh, lookSeconds } from "./ssh-look";
 import { sendBySsh } from "./ssh-send";
 import type { Looked, Step, StepResource, Target } from "./target";
-import { turns } from "./turns";
 
 /** As the provider takes it, with the defaults in it. */
 export type Connection = pulumi.UnwrappedObject<command.types.input.remote.ConnectionArgs>;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import type { Right } from "../args/right";
-import type { Files } from "../host/staged";
+import type { Right } from "../args/validation/right";
+import type { Files } from "../commands/staged";
 
 /** One step of an installation: what to type to make it so, and what to type to undo it. */
 export interface Step {

@@ -3,9 +3,9 @@ import { inspect } from "node:util";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, expect, test } from "vitest";
 import { bypassProperties } from "../../src/args/bypass";
-import { checkLater, checkNow } from "../../src/args/check";
-import { ArgsError } from "../../src/args/problem";
 import { socketBypassSchema } from "../../src/args/socket-bypass";
+import { checkLater, checkNow } from "../../src/args/validation/check";
+import { ArgsError } from "../../src/args/validation/problem";
 
 beforeAll(() => pulumi.runtime.setMocks({ newResource: () => ({ id: "1", state: {} }), call: () => ({}) }));
 

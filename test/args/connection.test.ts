@@ -6,9 +6,9 @@ import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { bypassHostSchema } from "../../src/args/bypass-host";
-import { checkNow } from "../../src/args/check";
 import { connectionSchema } from "../../src/args/connection";
-import { ArgsError } from "../../src/args/problem";
+import { checkNow } from "../../src/args/validation/check";
+import { ArgsError } from "../../src/args/validation/problem";
 import { problemsOfMany, problemsOfOne } from "./report";
 
 const traffic = { everything: true };

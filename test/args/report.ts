@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 import { bypassHostSchema } from "../../src/args/bypass-host";
-import { checkNow } from "../../src/args/check";
-import { ArgsError } from "../../src/args/problem";
 import { socketBypassSchema } from "../../src/args/socket-bypass";
+import { checkNow } from "../../src/args/validation/check";
+import { ArgsError } from "../../src/args/validation/problem";
 
 // The check only hands the resource on.
 const resource = {} as pulumi.Resource;

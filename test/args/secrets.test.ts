@@ -4,12 +4,12 @@ import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { ZodType } from "zod";
 import { bypassProperties } from "../../src/args/bypass";
-import { checkLater, checkNow } from "../../src/args/check";
 import { connectionSchema } from "../../src/args/connection";
 import { hostProperties } from "../../src/args/host";
 import { poolProperties } from "../../src/args/node-pool";
-import { ArgsError } from "../../src/args/problem";
 import { socketBypassSchema } from "../../src/args/socket-bypass";
+import { checkLater, checkNow } from "../../src/args/validation/check";
+import { ArgsError } from "../../src/args/validation/problem";
 import { everything, isObject, nameOf, objects, places, put, type Tree } from "./places";
 
 beforeAll(() => pulumi.runtime.setMocks({ newResource: () => ({ id: "1", state: {} }), call: () => ({}) }));

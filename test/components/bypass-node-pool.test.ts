@@ -4,7 +4,7 @@ import type { types } from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { expect, test } from "vitest";
 import { BypassNodePool, type BypassNodePoolArgs, SocketBypass, type SocketBypassArgs } from "../../src/index";
-import { loadKubernetes } from "../../src/targets/kubernetes";
+import { loadKubernetes } from "../../src/targets/kubernetes/provider";
 import { type Registered, record } from "./record";
 
 const traffic = { everything: true };

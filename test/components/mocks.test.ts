@@ -3,7 +3,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { SocketBypass, type SocketBypassArgs } from "../../src";
-import { suffixes } from "../../src/components/step-names";
+import { suffixes } from "../../src/commands/step-names";
 
 const hostKey = `ssh-ed25519 ${Buffer.from(`\0\0\0\x0bssh-ed25519\0\0\0\x20${"k".repeat(32)}`).toString("base64")}`;
 // Of a network for documentation: a dial would be seen, for nobody answers.

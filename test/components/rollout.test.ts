@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { batchesOf } from "../../src/components/batches";
+import { batchesOf } from "../../src/components/rollout";
 import { type RolloutArgs, SocketBypass } from "../../src/index";
 import { commandsOf, record } from "./record";
 

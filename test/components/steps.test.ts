@@ -21,7 +21,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test, vi } from "vitest";
-import { quote } from "../../src/host/quote";
+import { quote } from "../../src/commands/quote";
 import { BypassHost, type BypassHostArgs, SocketBypass } from "../../src/index";
 import { commandsOf, type Registered, record, steps } from "./record";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ResourceHook, type ResourceTransformation } from "@pulumi/pulumi";
 import * as state from "@pulumi/pulumi/runtime/state.js";
 import { describe, expect, test } from "vitest";
-import { bundleFor } from "../../src/host/bundle.js";
+import { bundleFor } from "../../src/bundle/bundle.js";
 import { attachments, each, isSkipped, Machine } from "./machine.js";
 import { Project } from "./project.js";
 

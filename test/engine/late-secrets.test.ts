@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Resource, secret as secretOf } from "@pulumi/pulumi";
 import { beforeEach, describe, expect, test } from "vitest";
-import { checkNow } from "../../src/args/check.js";
-import { ArgsError } from "../../src/args/problem.js";
 import { socketBypassSchema } from "../../src/args/socket-bypass.js";
+import { checkNow } from "../../src/args/validation/check.js";
+import { ArgsError } from "../../src/args/validation/problem.js";
 import { everything, nameOf, places, put } from "../args/places.js";
 import { isAt, Project, placesTold } from "./project.js";
 

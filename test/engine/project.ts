@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { findEngine } from "../../engine/stack.js";
-import { pathText } from "../../src/args/problem.js";
+import { pathText } from "../../src/args/validation/problem.js";
 
 const root = resolve(__dirname, "../..");
 

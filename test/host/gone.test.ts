@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { undo } from "../../src/host/undo.js";
+import { undo } from "../../src/commands/delete.js";
 import { attachments, Host, isSkipped, run, shellFolder, shells, writeTool } from "./host.js";
 
 const place = "/no-bpffs";

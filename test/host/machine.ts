@@ -5,7 +5,7 @@
  * through these functions only, so that it has one list of cases for both.
  */
 import { execFileSync } from "node:child_process";
-import { shellLine } from "../../src/host/quote.js";
+import { shellLine } from "../../src/commands/quote.js";
 
 const guest = process.env.SOCKET_BYPASS_TEST_GUEST;
 export const isGuest = guest !== undefined;

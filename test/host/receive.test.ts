@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { archive, packNow } from "../../src/host/bundle.js";
-import { type Files, receiving, running } from "../../src/host/staged.js";
+import { archive, packNow } from "../../src/bundle/bundle.js";
+import { type Files, receiving, running } from "../../src/commands/staged.js";
 import { deliver } from "../../src/targets/deliver.js";
 import { Host, isSkipped, run, shellFolder, shells, stateFolder, temporaryFolder } from "./host.js";
 

@@ -3,8 +3,8 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { lookAt, readFound } from "../../src/host/drift.js";
-import { undo } from "../../src/host/undo.js";
+import { undo } from "../../src/commands/delete.js";
+import { lookAt, readFound } from "../../src/commands/drift-report.js";
 import {
   type Answer,
   copyOf,

@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { archive, bundleFor, generationOf, packageArchive, packNow } from "../../src/host/bundle";
+import { archive, bundleFor, generationOf, packageArchive, packNow } from "../../src/bundle/bundle";
 
 const built = path.join(__dirname, "..", "..", "dist", "host");
 const machines = ["x86_64", "aarch64"];

@@ -4,8 +4,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { bundleFor, generationOf } from "../../src/host/bundle";
-import { compileObjects } from "../../src/host/compile";
+import { bundleFor, generationOf } from "../../src/bundle/bundle";
+import { compileObjects } from "../../src/bundle/compile";
 
 // All objects, twice: a bound of a hang.
 vi.setConfig({ testTimeout: 240_000 });

@@ -2,9 +2,9 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { epochIn, keptEpochs, lookAt, readFound } from "../../src/host/drift";
-import { installObject, loadProgram, runSelfTest, setPolicy } from "../../src/host/lines";
-import { shellLine } from "../../src/host/quote";
+import { epochIn, keptEpochs, lookAt, readFound } from "../../src/commands/drift-report";
+import { shellLine } from "../../src/commands/quote";
+import { installObject, loadProgram, runSelfTest, setPolicy } from "../../src/commands/verbs";
 import { boundedLine } from "../../src/targets/ssh";
 import { runLine, shells } from "./shells";
 

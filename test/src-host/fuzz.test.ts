@@ -6,11 +6,11 @@ import * as path from "node:path";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { archive } from "../../src/host/bundle";
-import { readFound } from "../../src/host/drift";
-import { stepNames } from "../../src/host/lines";
-import { shellLine } from "../../src/host/quote";
-import { receiving } from "../../src/host/staged";
+import { archive } from "../../src/bundle/bundle";
+import { readFound } from "../../src/commands/drift-report";
+import { shellLine } from "../../src/commands/quote";
+import { receiving } from "../../src/commands/staged";
+import { stepNames } from "../../src/commands/verbs";
 import { shells } from "./shells";
 
 // The same ones in each run; fast-check tells the seed again where it found something, and how to come to the smallest case.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { identify } from "../../src/host/identity";
+import { identify } from "../../src/commands/identity";
 
 /** Parts that try to run into each other, or out of their place. */
 const part = fc.oneof(

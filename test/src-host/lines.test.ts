@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
+import { shellLine } from "../../src/commands/quote";
 import {
   attachCgroup,
   attachVerdict,
@@ -9,8 +10,7 @@ import {
   loadProgram,
   runSelfTest,
   setPolicy,
-} from "../../src/host/lines";
-import { shellLine } from "../../src/host/quote";
+} from "../../src/commands/verbs";
 
 const on = {
   stateDir: defaultStateDir,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { quote, shellLine } from "../../src/host/quote";
+import { quote, shellLine } from "../../src/commands/quote";
 import { runLine, shells } from "./shells";
 
 /** No NUL, which no argument can hold, and no half of a surrogate pair, which no file can. */

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { undo } from "../../src/host/undo";
+import { undo } from "../../src/commands/delete";
 import { runLine, shells } from "./shells";
 
 const instance = "no-such-instance-0a1b2c3d";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
-import { turns } from "../../src/targets/turns";
+import { turns } from "../../src/targets/concurrency";
 
 test("at most 32 machines are asked at once, and one that fails frees its place", async () => {
   const inTurn = turns(() => "");

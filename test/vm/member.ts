@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { basename, join } from "node:path";
-import { shellLine } from "../../src/host/quote.js";
+import { shellLine } from "../../src/commands/quote.js";
 import { type Cluster, ensureCluster, type Machine } from "../kubernetes/cluster/cluster.js";
 import type { Vm } from "./vm.js";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { StepName } from "../host/lines";
+import type { StepName } from "./verbs";
 
 /** What a step's resource is called behind the name of its host. */
 export const suffixes: Record<StepName, string> = {

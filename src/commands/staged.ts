@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fs from "node:fs";
 import * as path from "node:path";
-import type { Installation } from "./lines";
-import { packageRoot } from "./package-root";
+import { packageRoot } from "../bundle/package-root";
 import { quote } from "./quote";
+import type { Installation } from "./verbs";
 
 type Place = Pick<Installation, "stateDir" | "instance">;
 

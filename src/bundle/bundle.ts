@@ -4,9 +4,9 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import * as pulumi from "@pulumi/pulumi";
+import { asTar } from "./archive";
 import { compileObjects } from "./compile";
 import { packageRoot } from "./package-root";
-import { asTar } from "./tar";
 
 /** Where the objects come from. */
 export type ObjectOrigin = "prebuilt" | "target" | "deployer";

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import { allRight } from "../args/right";
-import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../host/bundle";
-import type { Identity } from "../host/identity";
+import { allRight } from "../args/validation/right";
+import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../bundle/bundle";
+import { undo } from "../commands/delete";
+import type { Identity } from "../commands/identity";
+import { type Files, running } from "../commands/staged";
+import { suffixes } from "../commands/step-names";
 import {
   attachCgroup,
   attachVerdict,
@@ -13,16 +16,13 @@ import {
   runSelfTest,
   type StepName,
   setPolicy,
-} from "../host/lines";
-import { type Files, running } from "../host/staged";
-import { undo } from "../host/undo";
+} from "../commands/verbs";
+import type { Installed } from "../components/member";
 import { promiseOf } from "../targets/deliver";
 import type { StepResource, Target } from "../targets/target";
-import { readLastSteps } from "./last-state";
-import { lookForDrift } from "./look-for-drift";
-import type { Installed } from "./member";
-import type { Settled } from "./settle";
-import { suffixes } from "./step-names";
+import { lookForDrift } from "./drift";
+import type { Settled } from "./normalize";
+import { readLastSteps } from "./previous-state";
 
 /** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
 const stepSeconds = 300;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { LastStep } from "../host/drift";
-import { type StepName, stepNames } from "../host/lines";
-import { suffixes } from "./step-names";
+import type { LastStep } from "../commands/drift-report";
+import { suffixes } from "../commands/step-names";
+import { type StepName, stepNames } from "../commands/verbs";
 
 export type LastSteps = Readonly<Partial<Record<StepName, LastStep & { readonly triggers: readonly unknown[] }>>>;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import { type Found, keptEpochs, lookAt, readFound } from "../host/drift";
+import { type Found, keptEpochs, lookAt, readFound } from "../commands/drift-report";
 import type { Target } from "../targets/target";
-import { readLastSteps } from "./last-state";
+import { readLastSteps } from "./previous-state";
 
 /** What drifted becomes another number in the line of its step, so it shows as an update. Looked at in previews too. */
 export function lookForDrift(

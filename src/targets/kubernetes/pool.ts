@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { MetricsReaderArgs } from "../args/node-pool";
-import { type Right, when } from "../args/right";
-import type { PodFiles } from "../host/pod-files";
-import { loadKubernetes } from "./kubernetes";
-import { daemonSetSpec, namespaceLabels, networkPolicySpec, ownLabels, type Pool } from "./node-pool-manifests";
+import type { MetricsReaderArgs } from "../../args/node-pool";
+import { type Right, when } from "../../args/validation/right";
+import type { PodFiles } from "../../bundle/config-map";
+import { daemonSetSpec, namespaceLabels, networkPolicySpec, ownLabels, type Pool } from "./manifests";
+import { loadKubernetes } from "./provider";
 
 export interface Surroundings {
   /** One that exists; else one is made. */

@@ -2,15 +2,15 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassArgs, bypassDefaults, bypassProperties } from "../args/bypass";
-import type { Where } from "../args/check";
 import { type ConnectionArgs, connectionSchema, loginDefaults } from "../args/connection";
 import { type HostArgs, hostDefaults, hostProperties } from "../args/host";
 import { mapDefaults } from "../args/limits";
 import { type NodePoolArgs, poolDefaults, poolProperties } from "../args/node-pool";
-import { checker } from "../args/right";
 import { selfTestDefaults } from "../args/self-test";
-import type { Policy } from "../host/lines";
-import { readLast } from "./last-state";
+import type { Where } from "../args/validation/check";
+import { checker } from "../args/validation/right";
+import type { Policy } from "../commands/verbs";
+import { readLast } from "./previous-state";
 
 /** What is the same on every host, checked, with defaults. Each by itself: what is not known yet makes only its own lines unknown. */
 export function settleBypass(args: BypassArgs, where: Where) {

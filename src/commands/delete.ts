@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { defaultStateDir, type Installation } from "./lines";
+
 import { quote, shellLine } from "./quote";
 import { isRoots } from "./trust";
+import { defaultStateDir, type Installation } from "./verbs";
 
 /** What a delete line names: no generation, so that an upgrade does not change it. */
 export type Installed = Omit<Installation, "generation">;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
-import { defaultStateDir, type StepName, stepNames } from "./lines";
+import type { Installed } from "./delete";
 import { printable } from "./printable";
 import { quote, shellLine } from "./quote";
 import { isRoots } from "./trust";
-import type { Installed } from "./undo";
+import { defaultStateDir, type StepName, stepNames } from "./verbs";
 
 /** What a stack knows of a step since it ran last. */
 export interface LastStep {
