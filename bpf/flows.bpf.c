@@ -18,7 +18,7 @@
 
 #define PIECE 192
 
-struct line { /* as in host/probe/list.c */
+struct line { /* as in host/helper/verbs/list.c */
 	char piece[2][PIECE]; /* text, up to the first NUL */
 };
 

@@ -17,7 +17,7 @@ const withEngine = ["engine", "ssh", "kubernetes"];
 export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["bpf/", [...onHosts, "src-host"]],
   ["host/pod/", ["pod", "kubernetes", "src-host"]],
-  ["host/probe/", [...onHosts, "probe", "src-host"]],
+  ["host/helper/", [...onHosts, "probe", "src-host"]],
   ["host/", [...onHosts, "src-host"]],
   ["image/", ["kubernetes"]],
   ["src/", ["args", "components", "schema", "src-host", "targets", ...withEngine]],

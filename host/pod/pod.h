@@ -31,10 +31,10 @@ struct attached {
 /* The sock_ops programs of a cgroup. */
 int list_attached(const char *cgroup, struct attached *attached);
 
-/* front.c: the words behind "bpftool". */
+/* bpftool.c: the words behind "bpftool". */
 int stand_in(int count, char **words);
 
-/* check.c */
+/* health.c */
 struct place {
 	const char *pins;
 	const char *generation;
@@ -45,7 +45,7 @@ struct place {
 /* Whether the node is as this pod made it, or another pod has taken over; the reason in words. */
 bool is_served(const struct place *place, char *why, size_t room);
 
-/* serve.c */
+/* report.c */
 struct service {
 	uint16_t port;
 	/* This kernel is none of ours. */

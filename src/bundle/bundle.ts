@@ -63,13 +63,13 @@ function pack(origin: ObjectOrigin, machine: string, extras: readonly Extra[]): 
   };
 }
 
-/** By host/pack.mjs, when the package was built. */
+/** By host/build/pack.mjs, when the package was built. */
 function packedBefore(origin: "prebuilt" | "target", machine: string): Buffer | undefined {
   const file = path.join(built(), `${origin}-${machine}.tar.gz`);
   return fs.existsSync(file) ? fs.readFileSync(file) : undefined;
 }
 
-/** What a host is sent of the package's own files; host/pack.mjs packs it when the package is built. */
+/** What a host is sent of the package's own files; host/build/pack.mjs packs it when the package is built. */
 export function packageArchive(origin: "prebuilt" | "target", machine: string, extras: readonly Extra[] = []): Buffer {
   const objects = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
   return archiveOf(origin === "prebuilt" ? objects() : sources(), machine, extras);

@@ -60,7 +60,7 @@ function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
   return { ...contents, identity: digestOf(new Map([["pod.sh", script], ...tools, ...named])) };
 }
 
-/** By host/pack.mjs, when the package was built: the same bytes wherever Pulumi runs. What was only now compiled is not among them. */
+/** By host/build/pack.mjs, when the package was built: the same bytes wherever Pulumi runs. What was only now compiled is not among them. */
 function packedBefore(name: string, origin: ObjectOrigin): Buffer | undefined {
   if (origin === "deployer" && name.endsWith(".bpf.o")) return undefined;
   const file = path.join(built(), "pod", `${name}.gz`);

@@ -26,7 +26,7 @@ function folderOf({ stateDir, instance }: Place): string {
  * reads ahead, into the files.
  */
 export function receiving(files: Files): { readonly words: string[]; readonly script: Buffer } {
-  const script = fs.readFileSync(path.join(packageRoot(), "host", "receive.sh"));
+  const script = fs.readFileSync(path.join(packageRoot(), "host", "script", "receive.sh"));
   const line = `eval "$(dd bs=1 count=${script.length} 2>/dev/null)"`;
   return { words: ["sh", "-c", line, "receive.sh", files.stateDir, files.instance, files.digest], script };
 }

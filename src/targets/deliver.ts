@@ -101,7 +101,7 @@ export function promiseOf<T>(output: pulumi.Output<T>): Promise<T> {
   return (output as unknown as { promise(): Promise<T> }).promise();
 }
 
-/** The talk with host/receive.sh. Whoever runs it ends the command when this fails. */
+/** The talk with host/script/receive.sh. Whoever runs it ends the command when this fails. */
 export async function deliver(running: Running, files: Files): Promise<number> {
   const { stdin, stdout, stderr, ended } = running;
   let [sent, late] = [0, undefined as NodeJS.Timeout | undefined];

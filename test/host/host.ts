@@ -80,9 +80,9 @@ export function bundle(): string {
   if (built === undefined) {
     const dist = join(root, "dist/host");
     execFileSync("sh", [join(root, "bpf/build.sh"), dist]);
-    if (!fs.existsSync(join(dist, "probe-x86_64"))) execFileSync("sh", [join(root, "host/probe/build.sh"), dist]);
+    if (!fs.existsSync(join(dist, "probe-x86_64"))) execFileSync("sh", [join(root, "host/build/helper.sh"), dist]);
     built = copyOf(dist);
-    execFileSync("sh", [join(root, "host/build.sh"), built]);
+    execFileSync("sh", [join(root, "host/build/script.sh"), built]);
   }
   return built;
 }

@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Host, isSkipped, root, run, shellFolder, shells } from "./host.js";
 
-const script = join(root, "host/socket-bypass.sh");
+const script = join(root, "host/script/main.sh");
 
 describe.each(shells)("under %s", (shell) => {
   const raw = (...words: string[]) => run(join(shellFolder(shell), "sh"), [script, ...words]);

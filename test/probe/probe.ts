@@ -11,7 +11,7 @@ export interface Ended {
   stderr: string;
 }
 
-export const source = resolve(__dirname, "../../host/probe");
+const build = resolve(__dirname, "../../host/build/helper.sh");
 const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
 
 const folders: string[] = [];
@@ -28,7 +28,7 @@ export function makeFolder(): string {
 
 /** Both binaries, built with these extra flags of the compiler. */
 export function buildAll(folder: string, ...flags: string[]): Record<"x86_64" | "aarch64", string> {
-  execFileSync("sh", [join(source, "build.sh"), folder, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
+  execFileSync("sh", [build, folder, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
   return { x86_64: join(folder, "probe-x86_64"), aarch64: join(folder, "probe-aarch64") };
 }
 

@@ -14,7 +14,7 @@ const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "
 describe("what a change can touch", () => {
   test.each([
     ["bpf/track.bpf.c", ["apps", "bpf", "engine", "host", "kubernetes", "pod", "src-host", "ssh"]],
-    ["host/pod/serve.c", ["kubernetes", "pod", "src-host"]],
+    ["host/pod/report.c", ["kubernetes", "pod", "src-host"]],
     ["src/args/host.ts", ["args", "components", "engine", "kubernetes", "schema", "src-host", "ssh", "targets"]],
     ["examples/ssh-fleet/index.ts", ["kubernetes/example.test.ts", "ssh/example.test.ts"]],
     ["test/bpf/cases/order.py", ["apps", "bpf"]],

@@ -22,12 +22,12 @@ with zipfile.ZipFile(sys.argv[1], "w") as wheel:
     wheel.writestr(info + "RECORD", "")
 `;
     execFileSync("python3", ["-c", write, wheel]);
-    fs.mkdirSync(join(folder, "host/probe"), { recursive: true });
-    fs.copyFileSync("host/zig.sh", join(folder, "host/zig.sh"));
-    const pins = fs.readFileSync("host/zig.txt", "utf8");
+    fs.mkdirSync(join(folder, "host/build"), { recursive: true });
+    fs.copyFileSync("host/build/zig.sh", join(folder, "host/build/zig.sh"));
+    const pins = fs.readFileSync("host/build/zig.txt", "utf8");
     const digest = createHash("sha256").update(fs.readFileSync(wheel)).digest("hex");
     fs.writeFileSync(
-      join(folder, "host/zig.txt"),
+      join(folder, "host/build/zig.txt"),
       isRight ? pins.replace(/sha256:[0-9a-f]{64}/, `sha256:${digest}`) : pins,
     );
     const env = {
@@ -36,11 +36,11 @@ with zipfile.ZipFile(sys.argv[1], "w") as wheel:
         XDG_CACHE_HOME: join(folder, "cache"),
         PIP_NO_INDEX: "1",
         PIP_FIND_LINKS: folder,
-        here: join(folder, "host/probe"),
+        here: join(folder, "host/build"),
       },
     };
     fs.mkdirSync(join(folder, "cache/socket-bypass"), { recursive: true });
-    const { status, stderr } = spawnSync("sh", ["-euc", ". host/zig.sh; install_zig"], {
+    const { status, stderr } = spawnSync("sh", ["-euc", ". host/build/zig.sh; install_zig"], {
       cwd: folder,
       env,
       encoding: "utf8",

@@ -13,7 +13,7 @@ test("a build takes away the object of a program whose source has gone, and keep
   const before = [folder, join(folder, "pod")].map((place) => readdirSync(place));
   for (const name of ["gone.bpf.o", "pod/gone.bpf.o.gz"]) writeFileSync(join(folder, name), "x");
   execFileSync("sh", [join(root, "bpf/build.sh"), folder]);
-  execFileSync("node", [join(root, "host/pack.mjs"), folder]);
+  execFileSync("node", [join(root, "host/build/pack.mjs"), folder]);
   expect([folder, join(folder, "pod")].map((place) => readdirSync(place))).toEqual(before);
   expect(existsSync(join(folder, "track.bpf.o"))).toBe(true);
 });

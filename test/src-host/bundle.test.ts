@@ -63,7 +63,7 @@ describe.each(machines)("for %s", (machine) => {
       expect(sent.equals(packed)).toBe(true);
       expect(identity.equals(packageArchive(origin, machine))).toBe(true);
       const script = spawnSync("tar", ["-xOf", "-", "socket-bypass"], { input: identity }).stdout.toString();
-      const written = fs.readFileSync(path.join(built, "../../host/socket-bypass.sh"), "utf8");
+      const written = fs.readFileSync(path.join(built, "../../host/script/main.sh"), "utf8");
       const comments = (text: string) => text.split("\n").filter((line) => /^\s*# /.test(line));
       expect(comments(script)).toEqual(comments(written).filter((line) => !line.includes("kernels.deny")));
     },

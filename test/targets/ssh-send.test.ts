@@ -22,7 +22,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Takes files as host/receive.sh does, and keeps what came behind the script. */
+/** Takes files as host/script/receive.sh does, and keeps what came behind the script. */
 function takes(got: Buffer[], first = `Welcome!\nwants ${files.digest}\n`, last = `has ${files.digest}\n`, code = 0) {
   return (channel: ServerChannel) => {
     let came = Buffer.alloc(0);

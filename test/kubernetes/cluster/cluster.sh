@@ -8,7 +8,7 @@
 #           v2: they have cgroup2 alone, without limits
 #   PROXY   the mode of kube-proxy: nftables or iptables
 #   BINARY  etcd and Kubernetes in one program
-#   PROBE   host/probe, for the image of the pods
+#   PROBE   host/helper, for the image of the pods
 #   Says "ready FOLDER" on stdout once all nodes are Ready. FOLDER has a kubeconfig, logs, and what the parts tell one another.
 #
 # What is where: control.sh is the first process of namespaces of the cluster's own, with the control plane, a bridge, and the nodes' states on a

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 
 const [, , folder = "dist/host"] = process.argv;
-const { packageArchive, packNow } = createRequire(import.meta.url)("../bin/bundle/bundle.js");
+const { packageArchive, packNow } = createRequire(import.meta.url)("../../bin/bundle/bundle.js");
 
 for (const name of ["prebuilt-x86_64", "prebuilt-aarch64", "target-x86_64", "target-aarch64"])
   writeFileSync(join(folder, `${name}.tar.gz`), packNow(packageArchive(...name.split("-"))));
@@ -31,7 +31,7 @@ function pack(file) {
   rmSync(file);
   if (error || status !== 0) {
     console.error(
-      `host/pack.mjs: expected zopfli on PATH to succeed, found ${error?.message ?? `exit ${status}`}; install it`,
+      `host/build/pack.mjs: expected zopfli on PATH to succeed, found ${error?.message ?? `exit ${status}`}; install it`,
     );
     process.exit(1);
   }

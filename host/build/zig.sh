@@ -3,8 +3,8 @@
 # What the builds of the programs share, as `. zig.sh`: one fixed version of the Zig compiler from PyPI, its wheels by their digests (zig.txt), so the bytes
 # are the same everywhere. It and what it built stay in ${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass.
 
-# shellcheck disable=SC2154 # of who reads this
-pins=$here/../zig.txt
+# shellcheck disable=SC2154 # of who reads this, as $sources
+pins=$here/zig.txt
 architectures='x86_64 aarch64'
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass
 export ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
@@ -39,17 +39,21 @@ install_zig() {
 
 zig_package() { "$zig/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))'; }
 
-# NAME OUTDIR [FLAG...]: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...` makes one, of what is in the folder $here.
+cat_sources() {
+	find "$sources" -type f | LC_ALL=C sort | while IFS= read -r source; do cat "$source"; done
+}
+
+# NAME OUTDIR [FLAG...]: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...` makes one, of what is in the folder $sources.
 build_all() {
 	[ $# -ge 2 ] || {
-		say 'expected build.sh OUTDIR [COMPILER_FLAG...], found no OUTDIR'
+		say "expected ${0##*/} OUTDIR [COMPILER_FLAG...], found no OUTDIR"
 		exit 2
 	}
 	name=$1
 	mkdir -p "$2"
 	outdir=$(cd "$2" && pwd)
 	shift 2
-	built=$cache/$name-$( (cat "$here/../zig.sh" "$pins" "$here"/* && printf '%s\n' "$@") | digest)
+	built=$cache/$name-$( (cat "$0" "$here"/zig.* "$here/segments.py" && cat_sources && printf '%s\n' "$@") | digest)
 	mkdir -p "$built"
 	for architecture in $architectures; do
 		program=$name-$architecture
