@@ -12,7 +12,7 @@
  * has not read yet. WHY is what keeps the direction from being redirected, or "-".
  */
 #define ONLY_SOCKETS
-#include "ends.h"
+#include "peer.h"
 
 #define AF_INET6 10
 

@@ -3,7 +3,7 @@
  * sk_msg: for every message of an enrolled socket, redirects it into the peer's receive queue or lets it go by TCP. Always passes:
  * any other verdict, also that of a redirect that failed, would make send() fail.
  */
-#include "ends.h"
+#include "peer.h"
 
 #define SOCK_RCVBUF_LOCK 2
 #define MEMCG_FLAGS 7ULL /* in the low bits of sk_memcg, on newer kernels */

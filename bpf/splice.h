@@ -23,7 +23,7 @@
 #define ENOSYS 38
 #define MAX_STORAGES 8
 #define MAX_PROGRAMS 1024
-#define USER_DATA_FLAGS 7ULL /* as in ends.h */
+#define USER_DATA_FLAGS 7ULL /* as in peer.h */
 #define X32 0x40000000
 #define HAPROXY 0x0079786f72706168ULL /* "haproxy" and its NUL */
 
@@ -167,7 +167,7 @@ static __always_inline bool is_in_a_sockmap(__u64 sk)
 
 /*
  * Where what is kept with the socket lies, when it is in a map of ours and open: only then
- * something will tell when it closes. As find_state() of ends.h does, for all generations.
+ * something will tell when it closes. As find_state() of peer.h does, for all generations.
  */
 SUBPROGRAM __u64 find_open(__u64 sk, __u64 cookie)
 {

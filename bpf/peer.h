@@ -41,8 +41,8 @@
  *	at most how many calls sleep: as many as are in the queue. Those that hold the psock beyond that number
  *	are awake (count_calls()); a sleeper without the psock hides one, so who relies on it lets time pass.
  */
-#ifndef SOCKET_BYPASS_ENDS_H
-#define SOCKET_BYPASS_ENDS_H
+#ifndef SOCKET_BYPASS_PEER_H
+#define SOCKET_BYPASS_PEER_H
 
 #include "socket_bypass.h"
 
