@@ -7,9 +7,9 @@ import { createInterface } from "node:readline";
 import type { ComponentResourceOptions } from "@pulumi/pulumi";
 import type { PreviewOptions, Stack, UpOptions } from "@pulumi/pulumi/automation/index.js";
 import { afterEach, expect, vi } from "vitest";
-import { createStack } from "../../engine/stack.js";
 import { identify } from "../../src/commands/identity.js";
 import { SocketBypass, type SocketBypassArgs } from "../../src/index.js";
+import { createStack } from "../../tools/pulumi/stack.js";
 import { type Changes, type Ended, follow, type OnEvent, type RunFailed, stepWithout } from "./follow.js";
 
 const root = resolve(__dirname, "../..");

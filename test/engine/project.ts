@@ -3,8 +3,8 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { findEngine } from "../../engine/stack.js";
 import { pathText } from "../../src/args/validation/problem.js";
+import { findEngine } from "../../tools/pulumi/stack.js";
 
 const root = resolve(__dirname, "../..");
 

@@ -8,7 +8,7 @@ import * as fs from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { undoing } from "../../engine/undoing.mjs";
+import { undoing } from "../../tools/pulumi/with-cleanup.mjs";
 import { type Image, say } from "./image.js";
 
 const BOOT_MS = 240_000;

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { undoing } from "../../engine/undoing.mjs";
+import { undoing } from "../../tools/pulumi/with-cleanup.mjs";
 
 export interface Kernel {
   readonly name: string;

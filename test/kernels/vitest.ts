@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
-import { undoing } from "../../engine/undoing.mjs";
+import { undoing } from "../../tools/pulumi/with-cleanup.mjs";
 
 const root = resolve(__dirname, "../..");
 /** How many times longer everything may take: an emulated processor on a busy machine. */

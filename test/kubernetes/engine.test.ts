@@ -5,7 +5,8 @@ import { beforeAll, expect, test } from "vitest";
 import { type Engine, freshCache, parseEngine, run, temporaryFolder } from "../setup/ensure.js";
 
 // Not proven here: a download of the official plugin, which needs more than package registries.
-const ensure = (env: Record<string, string> = {}) => run("node", ["engine/ensure.mjs", "--json", "--kubernetes"], env);
+const ensure = (env: Record<string, string> = {}) =>
+  run("node", ["tools/pulumi/ensure.mjs", "--json", "--kubernetes"], env);
 const folder = "plugins/resource-kubernetes-v4.23.0";
 let engine: Engine;
 

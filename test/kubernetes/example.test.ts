@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { findEngine } from "../../engine/stack.js";
+import { findEngine } from "../../tools/pulumi/stack.js";
 
 const example = resolve(__dirname, "../../examples/node-pool");
 

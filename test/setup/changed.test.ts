@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { findBase, findTouched, listChanged, touched } from "../../setup/changed.js";
-import { stages } from "../../setup/run-tests.js";
+import { findBase, findTouched, listChanged, touched } from "../../tools/setup/changed.js";
+import { stages } from "../../tools/setup/run-tests.js";
 import config from "../../vitest.config.js";
 import { root, temporaryFolder } from "./ensure.js";
 

@@ -275,7 +275,10 @@ function commandLine(pid: string) {
 }
 
 async function beginBuild(fresh: ReturnType<typeof freshCache>) {
-  const started = await begin("node", ["engine/ensure.mjs", "--json"], { ...fresh, SOCKET_BYPASS_ENGINE: "build" });
+  const started = await begin("node", ["tools/pulumi/ensure.mjs", "--json"], {
+    ...fresh,
+    SOCKET_BYPASS_ENGINE: "build",
+  });
   await expect.poll(() => goBuilds(fresh).length, { timeout: 30_000 }).toBeGreaterThan(0);
   await sleep(500);
   return started;

@@ -46,7 +46,7 @@ export async function begin(command: string, args: string[], env: Record<string,
 }
 
 export function ensure(env: Record<string, string> = {}) {
-  return run("node", ["engine/ensure.mjs", "--json"], env);
+  return run("node", ["tools/pulumi/ensure.mjs", "--json"], env);
 }
 
 export function parseEngine({ code, stdout, stderr }: Ended): Engine {

@@ -11,7 +11,7 @@ async function say(load: string, cores: number, availableMiB: number) {
   writeFileSync(join(folder, "stat"), `cpu  1 2 3 4\n${lines.join("")}intr 1\n`);
   const available = availableMiB * 1024;
   writeFileSync(join(folder, "meminfo"), `MemTotal:  8388608 kB\nMemFree:  1024 kB\nMemAvailable:  ${available} kB\n`);
-  return (await run("sh", ["setup/load.sh", folder])).stdout.trimEnd().split("\n");
+  return (await run("sh", ["tools/setup/load.sh", folder])).stdout.trimEnd().split("\n");
 }
 
 test("the load of a quiet machine is said, without a warning", async () => {
@@ -32,7 +32,7 @@ test.each([
 });
 
 test("the load of this machine can be read", async () => {
-  const { code, stdout } = await run("sh", ["setup/load.sh"]);
+  const { code, stdout } = await run("sh", ["tools/setup/load.sh"]);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^machine: load average \d+\.\d\d, .* on [1-9]\d* cores; [\d.]+ of [\d.]+ GiB/);
 });

@@ -18,7 +18,7 @@ const cannotBecome = process.getuid?.() !== 0; // another user: only root can
 
 describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, ...applet) => {
   const prepare = (args: string[], env: Record<string, string> = {}, folder = root) =>
-    run(shell, [...applet, "setup/prepare.sh", ...args], env, folder);
+    run(shell, [...applet, "tools/setup/prepare.sh", ...args], env, folder);
 
   test("says nothing the second time", async () => {
     expect((await prepare(["test"])).code).toBe(0);
@@ -40,7 +40,7 @@ describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, .
   test.skipIf(cannotBecome && !process.env.CI)("tells a user who is not root the command with sudo", async () => {
     const folder = checkout();
     const PATH = pathWithout("shellcheck");
-    const args = ["--reuid=65534", "--clear-groups", shell, ...applet, "setup/prepare.sh", "lint"];
+    const args = ["--reuid=65534", "--clear-groups", shell, ...applet, "tools/setup/prepare.sh", "lint"];
     const { code, stderr } = await run("setpriv", args, { PATH }, folder);
     expect(stderr).toContain("found a user who is not root; type: sudo apt-get update && sudo apt-get install ");
     expect(code).toBe(1);
@@ -48,7 +48,7 @@ describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, .
 
   test("shows its usage for a purpose that does not exist", async () => {
     const { code, stdout, stderr } = await prepare(["dance"]);
-    expect(stderr.split("\n")[0]).toBe("usage: sh setup/prepare.sh PURPOSE…");
+    expect(stderr.split("\n")[0]).toBe("usage: sh tools/setup/prepare.sh PURPOSE…");
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   });
 
@@ -88,7 +88,7 @@ describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, .
 function checkout(lastly = "true") {
   const folder = temporaryFolder();
   chmodSync(folder, 0o755);
-  cpSync(join(root, "setup"), join(folder, "setup"), { recursive: true });
+  cpSync(join(root, "tools/setup"), join(folder, "tools/setup"), { recursive: true });
   for (const name of ["bpf", "host", "src", "part"]) mkdirSync(join(folder, name));
   const build = `echo built >>builds && mkdir -p bin dist/host && touch bin/index.js dist/host/socket-bypass && ${lastly}`;
   const files = {

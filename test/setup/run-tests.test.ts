@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
-import { type Part, runStages } from "../../setup/run-tests.js";
+import { type Part, runStages } from "../../tools/setup/run-tests.js";
 import { root, run, temporaryFolder } from "./ensure.js";
 
 // What these do not prove: that the stages which `npm test` runs are all there is (test/setup/changed.test.ts looks for that).
@@ -157,7 +157,7 @@ test.each([
   const stages = JSON.stringify([[part("one"), part("two")]]);
   writeFileSync(
     main,
-    `import { endAtSignals, runStages } from "${root}/setup/run-tests.ts";
+    `import { endAtSignals, runStages } from "${root}/tools/setup/run-tests.ts";
 endAtSignals(async () => {}); void runStages(${stages}, __dirname, () => {});`,
   );
   const child = spawn("node", ["--import", join(root, "node_modules/tsx/dist/loader.mjs"), main], { cwd: folder });

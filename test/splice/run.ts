@@ -11,7 +11,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { undoing } from "../../engine/undoing.mjs";
+import { undoing } from "../../tools/pulumi/with-cleanup.mjs";
 import { withGuest } from "../kernels/guest.js";
 import { cache, getImage, type Image, kernels, say } from "../kernels/image.js";
 import { generation, Remote } from "../kernels/remote.js";

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { findEngine } from "../../engine/stack.js";
+import { findEngine } from "../../tools/pulumi/stack.js";
 import { isSkipped, makeFolder, makeKeys } from "./far.js";
 
 const example = resolve(__dirname, "../../examples/ssh-fleet");

@@ -4,8 +4,8 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import type { PreviewOptions, Stack, UpOptions } from "@pulumi/pulumi/automation/index.js";
 import { expect } from "vitest";
-import { createStack, findEngine } from "../../engine/stack.js";
 import { SocketBypass, type SocketBypassArgs } from "../../src/index.js";
+import { createStack, findEngine } from "../../tools/pulumi/stack.js";
 import { type Ended, follow, type OnEvent, type RunFailed, stepWithout } from "../engine/follow.js";
 import { makeFolder } from "./far.js";
 

@@ -22,7 +22,7 @@ export const lacking =
 
 /** Finds or builds what a cluster runs (etcd and Kubernetes, one file), and the engine with its provider: many minutes the first time, a moment later on. */
 export async function ensureCluster(): Promise<string> {
-  const said = await ended("node", [join(root, "engine/ensure.mjs"), "--json", "--kubernetes"]);
+  const said = await ended("node", [join(root, "tools/pulumi/ensure.mjs"), "--json", "--kubernetes"]);
   return JSON.parse(said.trimEnd().split("\n").at(-1) ?? "").cluster;
 }
 

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// What it costs to install on many hosts over SSH, as root: `npm run bench:fleet -- [--hosts 10] [--rounds N] [--write]`
+//
+//   --hosts N,…   how many sshds, each in a network namespace of its own (10)
+//   --rounds N    each with fresh stacks (3; for more than 20 hosts 1, as it takes minutes)
+//   --write       keep the result and draw it in docs/bench/
+//
+// A round is a loop and two stacks: one as the engine does by itself, and one where it writes its state once at the end and not after
+// each step (PULUMI_SKIP_CHECKPOINTS).
+// The engine, its provider and SSH are real. Behind each sshd a recorder answers in place of the host script, so that this machine's processors are not shared
+// with what a hundred hosts would do on their own. The other side of the ratio is a loop of `ssh`, as parallel as the engine, that
+// sends the five bpftool commands of docs/bench/README.md's article to the same recorders.
+// The last line of stdout is one JSON object; with more than one number of hosts, one for each.
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { undoing } from "../../pulumi/with-cleanup.mjs";
+import { describeMachine } from "../report/machine";
+import { Endpoints } from "./endpoints";
+import { median } from "./numbers";
+import { drawFleet } from "./plot";
+import { runLoop, runStack } from "./runs";
+
+const { values } = parseArgs({
+  options: {
+    hosts: { type: "string", default: "10" },
+    rounds: { type: "string" },
+    write: { type: "boolean", default: false },
+  },
+});
+
+/** Whether the engine writes its state after each step. */
+const modes = [true, false];
+
+/** Medians of the rounds; seconds, MiB, bytes. */
+interface StackResult {
+  readonly up: number;
+  /** The median of each round's up to that round's loop. */
+  readonly ratio: number;
+  readonly preview: number;
+  readonly destroy: number;
+  readonly dials: number;
+  readonly peakMiB: number;
+  readonly stateBytes: number;
+}
+
+export interface FleetResult extends StackResult {
+  readonly hosts: number;
+  readonly rounds: number;
+  readonly loop: number;
+  readonly loopDials: number;
+  readonly withoutCheckpoints: StackResult;
+}
+
+async function measure(hosts: number, rounds: number): Promise<FleetResult> {
+  const endpoints = new Endpoints();
+  const loops: { seconds: number; dials: number }[] = [];
+  const stacks = modes.map((): Awaited<ReturnType<typeof runStack>>[] => []);
+  const playRounds = async () => {
+    await endpoints.open(hosts);
+    for (let round = 0; round < rounds; round++) {
+      const parts = [
+        async () => {
+          const before = endpoints.dials();
+          loops.push({ seconds: await runLoop(endpoints), dials: endpoints.dials() - before });
+          say(`${hosts} hosts, round ${round + 1}/${rounds}: loop ${loops.at(-1)?.seconds.toFixed(1)} s`);
+        },
+        ...modes.map((hasCheckpoints, at) => async () => {
+          const ran = await runStack(endpoints, hasCheckpoints);
+          stacks[at]?.push(ran);
+          const mode = hasCheckpoints ? "" : " without checkpoints";
+          say(
+            `${hosts} hosts, round ${round + 1}/${rounds}${mode}: up ${ran.up.toFixed(1)} s, preview ${ran.preview.toFixed(1)} s`,
+          );
+        }),
+      ];
+      // Every other round the other way round, so that drift of the machine hits all alike.
+      for (const part of round % 2 === 0 ? parts : parts.reverse()) await part();
+    }
+  };
+  await undoing(() => endpoints.close(), playRounds);
+  const round = (value: number) => Number(value.toFixed(2));
+  const [withCheckpoints, withoutCheckpoints] = stacks.map((ran): StackResult => {
+    const of = (name: keyof (typeof ran)[number]) => median(ran.map((one) => one[name]));
+    return {
+      up: round(of("up")),
+      ratio: round(median(ran.map(({ up }, number) => up / (loops[number]?.seconds ?? Number.NaN)))),
+      preview: round(of("preview")),
+      destroy: round(of("destroy")),
+      dials: of("upDials"),
+      peakMiB: Math.round(of("peakMiB")),
+      stateBytes: of("stateBytes"),
+    };
+  }) as [StackResult, StackResult];
+  const loop = round(median(loops.map(({ seconds }) => seconds)));
+  const loopDials = median(loops.map(({ dials }) => dials));
+  return { hosts, rounds, loop, loopDials, ...withCheckpoints, withoutCheckpoints };
+}
+
+async function main(): Promise<void> {
+  const counts = values.hosts.split(",").map(Number);
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (counts.some((count) => !(count >= 1 && count <= 200)) || (rounds !== undefined && !(rounds >= 1)))
+    throw new Error(
+      `bench: expected --hosts of 1 to 200 and --rounds of at least 1, found ${values.hosts} and ${values.rounds}`,
+    );
+  const results: FleetResult[] = [];
+  for (const count of counts) {
+    results.push(await measure(count, rounds ?? (count > 20 ? 1 : 3)));
+    if (values.write) write(results);
+  }
+  const [only, ...more] = results;
+  console.log(JSON.stringify(more.length === 0 ? only : Object.fromEntries(results.map((one) => [one.hosts, one]))));
+}
+
+function write(results: readonly FleetResult[]): void {
+  const folder = join(__dirname, "../../..", "docs", "bench");
+  const { versions: _, ...machine } = describeMachine();
+  fs.writeFileSync(join(folder, "fleet.json"), `${JSON.stringify({ machine, results }, null, 2)}\n`);
+  fs.writeFileSync(join(folder, "fleet.svg"), drawFleet(results));
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+main().catch((error: unknown) => {
+  say(error instanceof Error ? `${error.message}` : `${error}`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import { join } from "node:path";
+import { SocketBypass } from "../../../src/index";
+import { createStack } from "../../pulumi/stack";
+import type { Endpoints } from "./endpoints";
+
+/** As many at once as the engine takes by itself. */
+const parallel = 4 * os.cpus().length;
+
+const pins = "/sys/fs/bpf";
+const article = [
+  `bpftool prog load bpf_sockops.o ${pins}/bpf_sockops type sockops`,
+  `bpftool cgroup attach /sys/fs/cgroup sock_ops pinned ${pins}/bpf_sockops`,
+  `bpftool map pin id 7 ${pins}/sock_ops_map`,
+  `bpftool prog load bpf_redir.o ${pins}/bpf_redir map name sock_ops_map pinned ${pins}/sock_ops_map`,
+  `bpftool prog attach pinned ${pins}/bpf_redir msg_verdict pinned ${pins}/sock_ops_map`,
+];
+
+/** Seconds that a loop of ssh takes for the article's commands on every host. */
+export async function runLoop(endpoints: Endpoints): Promise<number> {
+  const known = join(endpoints.folder, "known_hosts");
+  fs.writeFileSync(known, endpoints.addresses.map((address) => `${address} ${endpoints.hostKey}`).join(""));
+  const options = ["-F", "none", "-i", endpoints.key, "-o", `UserKnownHostsFile=${known}`, "-o", "BatchMode=yes", "-n"];
+  const waiting = [...endpoints.addresses];
+  const started = performance.now();
+  const work = async () => {
+    for (let address = waiting.shift(); address !== undefined; address = waiting.shift()) {
+      for (const command of article) await run("ssh", [...options, `root@${address}`, command]);
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, work));
+  return (performance.now() - started) / 1000;
+}
+
+function run(program: string, words: readonly string[]): Promise<void> {
+  const child = spawn(program, words, { stdio: ["ignore", "ignore", "inherit"] });
+  return new Promise((done, fail) => {
+    child.once("error", fail);
+    child.once("exit", (code) => (code === 0 ? done() : fail(new Error(`${program}: expected exit 0, found ${code}`))));
+  });
+}
+
+/** A stack from nothing to nothing: seconds of up, of a preview without changes and of destroy; what up needed, and what it left. */
+export async function runStack(endpoints: Endpoints, hasCheckpoints = true) {
+  const folder = fs.mkdtempSync(join(endpoints.folder, "stack-"));
+  const connection = { user: "root", privateKey: fs.readFileSync(endpoints.key, "utf8"), hostKey: endpoints.hostKey };
+  const hosts = Object.fromEntries(
+    endpoints.addresses.map((host, number) => [`web${number}`, { connection: { ...connection, host } }]),
+  );
+  const program = async () => {
+    new SocketBypass("edge", { hosts, traffic: { ports: ["6379"] } });
+  };
+  fs.mkdirSync(join(folder, "backend"));
+  const stack = await createStack({ projectName: "fleet", stackName: "bench", program }, folder, {
+    SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
+    ...(hasCheckpoints ? {} : { PULUMI_EXPERIMENTAL: "true", PULUMI_SKIP_CHECKPOINTS: "true" }),
+  });
+  const before = endpoints.dials();
+  const memory = watchMemory();
+  const up = await seconds(() => stack.up({ parallel }));
+  const peakMiB = memory.stop();
+  const upDials = endpoints.dials() - before;
+  const states = join(folder, "backend/.pulumi/stacks/fleet");
+  // Its name goes on when the engine is told to pack it.
+  const state = fs
+    .readdirSync(states)
+    .find((name) => /^bench\.json(\.\w+)?$/.test(name) && !/\.(bak|attrs)$/.test(name));
+  const stateBytes = fs.statSync(join(states, state ?? "bench.json")).size;
+  const preview = await seconds(() => stack.preview({ parallel, expectNoChanges: true }));
+  const destroy = await seconds(() => stack.destroy({ parallel }));
+  return { up, preview, destroy, peakMiB, stateBytes, upDials };
+}
+
+async function seconds(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return (performance.now() - started) / 1000;
+}
+
+/** The largest that the engine, its plugins and this process, which runs the program, ever were; their sum is a bound, for they may not have been so at once. */
+function watchMemory() {
+  const peaks = new Map<string, number>();
+  const look = () => {
+    for (const pid of ["self", ...engines()]) {
+      try {
+        const peak = /^VmHWM:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+        if (peak !== undefined) peaks.set(pid, Number(peak));
+      } catch {
+        // Gone since.
+      }
+    }
+  };
+  const timer = setInterval(look, 1000);
+  return {
+    stop: () => {
+      look();
+      clearInterval(timer);
+      return [...peaks.values()].reduce((sum, size) => sum + size, 0) / 1024;
+    },
+  };
+}
+
+/** What this process started and what those did, by their names. */
+function engines(): string[] {
+  const parents = new Map<string, string>();
+  for (const pid of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
+      const [, name = "", parent = ""] = /\((.*)\) \S (\d+)/.exec(stat) ?? [];
+      if (name.startsWith("pulumi")) parents.set(pid, parent);
+    } catch {
+      // Gone since.
+    }
+  }
+  const isOurs = (pid: string): boolean => {
+    const parent = parents.get(pid);
+    return parent !== undefined && (parent === `${process.pid}` || isOurs(parent));
+  };
+  return [...parents.keys()].filter(isOurs);
+}

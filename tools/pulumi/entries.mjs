@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+export const PULUMI_VERSION = "v3.259.0";
+/** The version of @pulumi/command in package-lock.json: the engine asks for exactly this plugin. */
+export const COMMAND_VERSION = "1.2.1";
+/** The version of @pulumi/kubernetes in package-lock.json. */
+export const KUBERNETES_PLUGIN_VERSION = "4.23.0";
+/** The Kubernetes of the tests. */
+export const KUBERNETES_VERSION = "v1.34.1";
+/** The oldest CLI the package works with. */
+export const OLDEST_PULUMI = [3, 182, 0];
+/** What the go.mod files ask for. */
+export const OLDEST_GO = [1, 25, 11];
+
+const sdkVersion = (version) => `-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${version}`;
+
+const kubernetesVersion = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"]
+  .flatMap((name) => [
+    `-X ${name}.gitVersion=${KUBERNETES_VERSION}`,
+    ...KUBERNETES_VERSION.slice(1)
+      .split(".")
+      .slice(0, 2)
+      .map((number, i) => `-X ${name}.git${i === 0 ? "Major" : "Minor"}=${number}`),
+    `-X ${name}.gitTreeState=clean`,
+    `-X ${name}.gitCommit=${"0".repeat(40)}`,
+    `-X ${name}.buildDate=1970-01-01T00:00:00Z`,
+  ])
+  .join(" ");
+
+/**
+ * What is built from Go modules; `folder` holds go.mod and go.sum (default: the folder beside this file with the same name).
+ * `package` is what `go build` is told, `usually` is on 2 cores with nothing cached. `embeds` are JSON files out of a module that main.go embeds, with
+ * `version` set in the first.
+ */
+export const entries = {
+  pulumi: {
+    package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    tags: "osusergo,grpcnotrace",
+    // Without a version the Automation API refuses the CLI.
+    ldflags: sdkVersion(PULUMI_VERSION),
+    usually: "4 to 5 minutes",
+  },
+  "pulumi-language-nodejs": {
+    package: "github.com/pulumi/pulumi/sdk/nodejs/cmd/pulumi-language-nodejs/v3",
+    tags: "osusergo,grpcnotrace",
+    ldflags: sdkVersion("v3.184.0"),
+    usually: "half a minute",
+  },
+  "pulumi-resource-command": {
+    package: ".",
+    tags: "",
+    ldflags: "",
+    usually: "half a minute",
+  },
+  "pulumi-resource-kubernetes": {
+    package: ".",
+    tags: "",
+    ldflags: `-X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=${KUBERNETES_PLUGIN_VERSION}`,
+    embeds: {
+      module: "github.com/pulumi/pulumi-kubernetes/provider/v4",
+      files: ["schema.json", "terraform-mapping.json"].map((file) => `cmd/pulumi-resource-kubernetes/${file}`),
+      version: KUBERNETES_PLUGIN_VERSION,
+    },
+    usually: "4 minutes",
+  },
+  // etcd and all of Kubernetes, for test/kubernetes.
+  kubernetes: {
+    folder: "../../test/kubernetes/cluster/binary",
+    package: ".",
+    tags: "",
+    ldflags: kubernetesVersion,
+    usually: "5 minutes",
+  },
+};
+
+/** The CLI looks for language hosts beside its own executable. */
+export const cliEntries = ["pulumi", "pulumi-language-nodejs"];
