@@ -2,13 +2,13 @@
 import { defineConfig } from "vitest/config";
 
 const testsOf = (parts: readonly string[]) => parts.map((part) => `test/${part}/**/*.test.ts`);
-const pure = testsOf(["args", "components", "schema", "src-host", "targets"]);
-const alone = testsOf(["setup", "probe"]);
+const pure = testsOf(["src"]);
+const alone = testsOf(["tools", "host/helper"]);
 const [datapath, host, kubernetes, vm] = [
   testsOf(["bpf"]),
-  testsOf(["host"]),
-  testsOf(["kubernetes"]),
-  testsOf(["vm"]),
+  testsOf(["host/script"]),
+  testsOf(["e2e/kubernetes"]),
+  testsOf(["e2e/vm"]),
 ];
 /** On the kernel of this machine; the last has whatever no other project has. */
 const onMachine = [
@@ -20,12 +20,12 @@ const onMachine = [
     exclude: [...pure, ...alone, ...datapath, ...host, ...kubernetes, ...vm],
   },
 ];
-// See test/host/machine.ts.
+// See test/support/machine.ts.
 const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
 
 export default defineConfig({
   test: {
-    globalSetup: "test/sweep.ts",
+    globalSetup: "test/support/sweep.ts",
     projects: [
       {
         test: {
@@ -57,7 +57,7 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
-      // Of test/vm/run.ts, which has machines to give.
+      // Of test/e2e/vm/run.ts, which has machines to give.
       { test: { name: "vm", include: vm, maxWorkers: 1 } },
       ...onMachine.map((part, at) => ({
         test: {

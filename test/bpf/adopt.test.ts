@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { removeTool, writeTool } from "../host/host.js";
+import { removeTool, writeTool } from "../support/host.js";
 import {
   type Case,
   Datapath,

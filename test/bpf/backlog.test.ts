@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { amount } from "../host/machine.js";
+import { amount } from "../support/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
 
 /** In the longest queue. Where the kernel does not count them: all that was redirected, but for the 10 KB of the first exchange. */

@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { temporaryFolder } from "../host/host.js";
+import { temporaryFolder } from "../support/host.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);

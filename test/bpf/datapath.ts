@@ -14,8 +14,8 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, vi } from "vitest";
-import { Host, lacking as hostLacking, root, temporaryFolder } from "../host/host.js";
-import { amount, call, isGuest, isThere, send, slowness, there } from "../host/machine.js";
+import { Host, lacking as hostLacking, root, temporaryFolder } from "../support/host.js";
+import { amount, call, isGuest, isThere, send, slowness, there } from "../support/machine.js";
 import { findFaults, linesSince } from "./kernel-log.js";
 
 const tools = ["python3", "clang-19", "ip", "nft", "nsenter"];

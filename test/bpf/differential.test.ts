@@ -11,7 +11,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { root } from "../host/host.js";
+import { root } from "../support/host.js";
 import { compileProgram, Datapath, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
 
 const long = process.env.SOCKET_BYPASS_FUZZ_SECONDS;

@@ -2,8 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { attachments, temporaryFolder } from "../host/host.js";
-import { amount, call, send } from "../host/machine.js";
+import { attachments, temporaryFolder } from "../support/host.js";
+import { amount, call, send } from "../support/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, leaving, patient, switching } from "./datapath.js";
 
 describe.skipIf(isSkipped)("a generation's life under its connections", () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { isGuest } from "../host/machine.js";
+import { isGuest } from "../support/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);

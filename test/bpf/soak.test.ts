@@ -8,7 +8,7 @@
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { describe, expect, test, vi } from "vitest";
-import type { Status } from "../host/host.js";
+import type { Status } from "../support/host.js";
 import {
   bundleWith,
   type Case,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The splice guard, by each way into the kernel that this machine has: programs that splice get every byte. Not proven here: Go and HAProxy
- * themselves (test/apps); that a program which cannot take a refusal is whole when it begins to splice after it has received.
+ * themselves (test/e2e/apps); that a program which cannot take a refusal is whole when it begins to splice after it has received.
  */
 import { join } from "node:path";
 import { beforeEach, describe, expect, type TestContext, test } from "vitest";
-import { Host } from "../host/host.js";
-import { amount, call, isThere as isFileThere, isGuest, slowness } from "../host/machine.js";
+import { Host } from "../support/host.js";
+import { amount, call, isThere as isFileThere, isGuest, slowness } from "../support/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");

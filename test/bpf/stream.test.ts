@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { amount, slowness } from "../host/machine.js";
+import { amount, slowness } from "../support/machine.js";
 import { Datapath, expectCounters, expectEmpty, extraSeconds, isSkipped, leaving, switching } from "./datapath.js";
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);

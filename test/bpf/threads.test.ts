@@ -2,7 +2,7 @@
 /* Several threads on one socket and MSG_WAITALL, beside each change of state. */
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { writeTool } from "../host/host.js";
+import { writeTool } from "../support/host.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, leaving, patient, switching } from "./datapath.js";
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);

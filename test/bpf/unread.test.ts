@@ -3,10 +3,10 @@
  * Programs that believe FIONREAD, where it leaves out what came by TCP to an enrolled socket (docs/limits.md). A test sets what the
  * host script found out about the kernel, so the datapath is the same on each.
  *
- * Not proven here: nginx itself (test/apps); what goes by TCP to a reader that is far behind.
+ * Not proven here: nginx itself (test/e2e/apps); what goes by TCP to a reader that is far behind.
  */
 import { describe, expect, test, vi } from "vitest";
-import { call, countsRedirected, slowness } from "../host/machine.js";
+import { call, countsRedirected, slowness } from "../support/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { bundle } from "../host/host.js";
+import { bundle } from "../support/host.js";
 import { isSkipped } from "./datapath.js";
 
 /** The kernel gives up at a million, and another kernel or another compiler may need several times as many. */

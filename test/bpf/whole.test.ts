@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { attachments, Host } from "../host/host.js";
-import { call, isThere, slowness } from "../host/machine.js";
+import { attachments, Host } from "../support/host.js";
+import { call, isThere, slowness } from "../support/machine.js";
 import { Datapath, expectCounters, isSkipped } from "./datapath.js";
 
 declare module "vitest" {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { temporaryFolder } from "../host/host.js";
+import { temporaryFolder } from "../support/host.js";
 import { type Outcome, writePage } from "./page.js";
 
 const outcome: Outcome = {

@@ -7,14 +7,14 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { literal } from "../host/literal.js";
+import { literal } from "../support/literal.js";
 import { withGuest } from "./guest.js";
 import { cache, getImage, type Image, type Kernel, kernels, say } from "./image.js";
 import { type Outcome, writePage } from "./page.js";
 import { runCases, SLOWNESS } from "./vitest.js";
 
 const root = resolve(__dirname, "../..");
-/** Those that touch the machine by test/host/machine.ts only. */
+/** Those that touch the machine by test/support/machine.ts only. */
 const files = ["whole", "backlog", "life", "order", "paths", "splice", "stream", "unread"];
 /** Beginnings of titles: one installation from preflight to its removal, order beside TCP, the bounds, and many switches. */
 const few = [

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { temporaryFolder } from "../host/host.js";
+import { temporaryFolder } from "../support/host.js";
 import { type Cell, costText, isWhole, type Outcome, outcomeText, type Report, writeSection } from "./page.js";
 
 const whole: Outcome = { result: "whole", at: 100, bytes: 100, rounds_us: 1000, stream_us: 2000 };

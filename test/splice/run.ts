@@ -161,7 +161,7 @@ function makeGoes(tools: string): string[] {
     const version = execFileSync(compiler, ["env", "GOVERSION"], { encoding: "utf8", env }).trim().replace("go", "");
     if (versions.has(version)) continue;
     const into = join(tools, `go-${version}`);
-    const cwd = join(root, "test/apps/go-proxy");
+    const cwd = join(root, "test/e2e/apps/go-proxy");
     execFileSync(compiler, ["build", "-buildvcs=false", "-ldflags=-s -w", "-o", into, "."], { cwd, env });
     versions.add(version);
   }

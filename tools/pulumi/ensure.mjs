@@ -5,7 +5,7 @@
 //
 // usage: node tools/pulumi/ensure.mjs [--json] [--kubernetes]
 //   The last line of stdout is {"pulumi", "home", "origin", "commandProvider", "env"}; --json leaves out what is said besides.
-//   --kubernetes adds the Kubernetes provider to the home, and "cluster": the binary that test/kubernetes makes clusters of.
+//   --kubernetes adds the Kubernetes provider to the home, and "cluster": the binary that test/e2e/kubernetes makes clusters of.
 // environment:
 //   SOCKET_BYPASS_ENGINE=path|release|build   this way only (default: the first that works)
 //   SOCKET_BYPASS_PULUMI_SHA256               of the archive of the official release; without it none is downloaded

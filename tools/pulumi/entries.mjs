@@ -63,9 +63,9 @@ export const entries = {
     },
     usually: "4 minutes",
   },
-  // etcd and all of Kubernetes, for test/kubernetes.
+  // etcd and all of Kubernetes, for test/e2e/kubernetes.
   kubernetes: {
-    folder: "../../test/kubernetes/cluster/binary",
+    folder: "../../test/e2e/kubernetes/cluster/binary",
     package: ".",
     tags: "",
     ldflags: kubernetesVersion,

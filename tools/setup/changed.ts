@@ -9,23 +9,24 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 
 /** Folders of test/ whose tests send bytes through what a host is sent. */
-const onHosts = ["bpf", "host", "apps", "engine", "ssh", "pod", "kubernetes"];
+const onHosts = ["bpf", "host/script", "e2e/apps", "e2e/local", "e2e/ssh", "host/pod", "e2e/kubernetes"];
 /** Folders of test/ that run the real engine. */
-const withEngine = ["engine", "ssh", "kubernetes"];
+const withEngine = ["e2e/local", "e2e/ssh", "e2e/kubernetes"];
 
 /** By how a path begins, the first that fits: the folders and files of test/ that it can touch, beside those that import it. */
 export const touched: readonly (readonly [string, readonly string[]])[] = [
-  ["bpf/", [...onHosts, "src-host"]],
-  ["host/pod/", ["pod", "kubernetes", "src-host"]],
-  ["host/helper/", [...onHosts, "probe", "src-host"]],
-  ["host/", [...onHosts, "src-host"]],
-  ["image/", ["kubernetes"]],
-  ["src/", ["args", "components", "schema", "src-host", "targets", ...withEngine]],
+  ["bpf/", [...onHosts, "src/bundle"]],
+  ["host/pod/", ["host/pod", "e2e/kubernetes", "src/bundle"]],
+  ["host/helper/", [...onHosts, "host/helper", "src/bundle"]],
+  ["host/build/", [...onHosts, "host/helper", "src/bundle", "tools/zig.test.ts"]],
+  ["host/", [...onHosts, "src/bundle"]],
+  ["image/", ["e2e/kubernetes"]],
+  ["src/", ["src", ...withEngine]],
   ["PulumiPlugin.yaml", withEngine],
-  ["tools/pulumi/", ["setup", ...withEngine]],
-  ["examples/", ["ssh/example.test.ts", "kubernetes/example.test.ts"]],
-  ["tools/setup/isolate.sh", ["host"]],
-  ["tools/setup/", ["setup"]],
+  ["tools/pulumi/", ["tools", ...withEngine]],
+  ["examples/", ["e2e/ssh/example.test.ts", "e2e/kubernetes/example.test.ts"]],
+  ["tools/setup/isolate.sh", ["host/script"]],
+  ["tools/setup/", ["tools"]],
   // Lint and types are what looks at these, and tests that import them.
   ["tools/bench/", []],
   ["tools/demo/", []],
@@ -37,19 +38,23 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["LICENSE", []],
   ["biome.json", []],
   ["Pulumi.yaml", []],
-  ["test/soak.ts", []],
-  ["test/vm/", []],
+  ["test/bpf/soak/main.ts", []],
+  ["test/e2e/vm/", []],
   // What tests run but do not import; of the rest of a folder of test/, its own tests.
-  ["test/bpf/", ["bpf", "apps"]],
+  ["test/bpf/", ["bpf", "e2e/apps"]],
 ];
+
+/** Runs before and after every test file. */
+const setUp = "test/support/sweep.ts";
 
 /** The parts of test/ to run for these paths, or all. */
 export function findTouched(paths: readonly string[]): readonly string[] | "all" {
   const found = new Set<string>();
   for (const path of paths) {
+    if (path === setUp) return "all";
     if (/^test\/.+\/.*\.ts$/.test(path)) continue; // vitest knows who imports it
     const row = touched.find(([begin]) => path.startsWith(begin));
-    const own = /^test\/([^/]+)\//.exec(path)?.[1];
+    const own = /^test\/((?:(?:e2e|host)\/)?[^/]+)\//.exec(path)?.[1];
     if (row === undefined && own === undefined) return "all";
     for (const part of row?.[1] ?? [`${own}`]) found.add(part);
   }
@@ -91,7 +96,7 @@ export function listTests(base: string, folder: string): readonly string[] | "al
     if (part.endsWith(".ts")) files.add(`test/${part}`);
     else for (const file of listFiles(join(folder, "test", part))) files.add(file.slice(folder.length + 1));
   }
-  return [...files].filter((file) => !file.startsWith("test/vm/")).sort();
+  return [...files].filter((file) => !file.startsWith("test/e2e/vm/")).sort();
 }
 
 function listFiles(folder: string): string[] {

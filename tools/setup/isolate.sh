@@ -11,7 +11,7 @@ main() {
 		echo "apart: expected a cgroup2 mount in /proc/mounts, found none; mount one" >&2
 		exit 1
 	}
-	# test/sweep.ts removes what a killed run leaves under such a name.
+	# test/support/sweep.ts removes what a killed run leaves under such a name.
 	group=$v2/test-$$-apart
 	command=
 	mkdir "$group"

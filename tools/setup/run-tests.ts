@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
-import { sweep } from "../../test/sweep.js";
+import { sweep } from "../../test/support/sweep.js";
 import { findBase, listTests } from "./changed.js";
 import type { FileReport, Report } from "./test-reporter.js";
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { join } from "node:path";
-import type { Cluster, Node } from "../../../test/kubernetes/cluster/cluster";
-import { redirectedOn } from "../../../test/kubernetes/pool";
-import { Place, sleeper } from "../../../test/kubernetes/traffic";
+import type { Cluster, Node } from "../../../test/e2e/kubernetes/cluster/cluster";
+import { redirectedOn } from "../../../test/e2e/kubernetes/pool";
+import { Place, sleeper } from "../../../test/e2e/kubernetes/traffic";
 import { bench, run } from "../loopback/probe";
 import type { Way } from "../loopback/ways";
 import type { Cell } from "../report/cell";

@@ -8,8 +8,8 @@
 // How it is measured: docs/bench/README.md.
 import * as fs from "node:fs";
 import { parseArgs } from "node:util";
-import { Cluster } from "../../../test/kubernetes/cluster/cluster";
-import { Pool } from "../../../test/kubernetes/pool";
+import { Cluster } from "../../../test/e2e/kubernetes/cluster/cluster";
+import { Pool } from "../../../test/e2e/kubernetes/pool";
 import { type Cell, measure, type Result } from "../report/cell";
 import { describeMachine } from "../report/machine";
 import { bypassedPort, openCells } from "./cells";

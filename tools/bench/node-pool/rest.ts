@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout } from "node:timers/promises";
-import type { Node } from "../../../test/kubernetes/cluster/cluster";
+import type { Node } from "../../../test/e2e/kubernetes/cluster/cluster";
 
 const seconds = 60;
 

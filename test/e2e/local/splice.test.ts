@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { describe, expect, test } from "vitest";
+import { attachments, isSkipped, Machine } from "./machine.js";
+
+const listener = `
+import os, socket, sys
+one = socket.create_server(("127.0.0.1", 0))
+print(one.getsockname()[1], os.getpid(), flush=True)
+sys.stdin.read()
+`;
+
+// Not proven here: that the program splices; test/e2e/apps has real ones.
+describe.skipIf(isSkipped)("a machine whose kernel has no way to protect programs that splice", () => {
+  test("is warned of those that listen on the ports, by the step of the policy alone", async () => {
+    const machine = new Machine();
+    machine.spliceWays = "no-way";
+    const file = join(machine.folder, "docker-proxy");
+    fs.writeFileSync(file, `#!/usr/bin/python3\n${listener}`, { mode: 0o755 });
+    const child = machine.start(file);
+    const { value = "" } = await createInterface({ input: child.stdout ?? process.stdin })
+      [Symbol.asyncIterator]()
+      .next();
+    const [port, pid] = value.split(" ");
+    machine.args = { ...machine.args, spliceGuard: "auto", traffic: { ports: ["1"] } };
+    expect((await machine.up()).said).not.toContain("docker-proxy");
+    machine.args = { ...machine.args, traffic: { ports: ["1", `${port}`] } };
+    const { changes, said } = await machine.up();
+    expect(changes).toEqual({ policy: "update" });
+    expect(said).toContain(
+      `note: docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found one that splices; leave out port ${port}`,
+    );
+    await machine.destroy();
+  });
+
+  test("is not attached with everything, and says what to do; what served before goes on, and with protection off everything is taken", async () => {
+    const machine = new Machine();
+    machine.spliceWays = "no-way";
+    const refusal = "traffic.everything: expected a kernel with a way to protect programs that splice, found none";
+    machine.args = { ...machine.args, spliceGuard: "auto" };
+    expect(await machine.failure(machine.up())).toContain(refusal);
+    expect(attachments(machine.cgroupFolder())).toEqual([]);
+    machine.args = { ...machine.args, traffic: { ports: ["1"] } };
+    await machine.up();
+    const everything = { everything: true };
+    machine.args = { ...machine.args, traffic: everything };
+    expect(await machine.failure(machine.up())).toContain(refusal);
+    expect(machine.status()).toMatchObject({ healthy: true, policy: { everything: false, ports: "1" } });
+    machine.args = { ...machine.args, spliceGuard: "off" };
+    await machine.up();
+    expect(machine.status()).toMatchObject({ healthy: true, policy: everything });
+    // Protection that is wanted again is refused with what serves unchanged.
+    machine.args = { ...machine.args, spliceGuard: "auto" };
+    expect(await machine.failure(machine.up())).toContain(refusal);
+    expect(attachments(machine.cgroupFolder())).toEqual(["track_sockets"]);
+    await machine.destroy();
+    expect(machine.traces()).toEqual([]);
+  });
+});

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { each, steps } from "../local/machine.js";
+import { Fleet } from "../ssh/fleet.js";
+import { isQuick, isSkipped, type Vm, vms } from "./vm.js";
+
+const minutes = 60_000;
+/** Of a host's steps, from this one on. */
+const from = (step: string) => steps.slice(steps.indexOf(step)).map((name) => `web-${name}`);
+
+// What these do not prove: a processor that is not emulated, services that the distribution starts early in its boot. Each case goes on from the one before.
+describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
+  "a machine with a systemd of its own: $name",
+  (given) => {
+    const vm = given as Vm;
+    const fleet = new Fleet({
+      hosts: isSkipped ? {} : { web: vm.host() },
+      traffic: { everything: true },
+      selfTest: { timeoutSeconds: 300 },
+      detectDrift: true,
+    });
+
+    test(
+      "up installs, its traffic is bypassed, and a preview then changes nothing",
+      async () => {
+        expect((await fleet.preview()).changes).toEqual(each("create", from("object")));
+        await fleet.up();
+        expect(vm.status()).toMatchObject({ healthy: true, problems: [], cgroup: "/" });
+        const before = vm.redirected();
+        expect(vm.talk()).toBe("exact");
+        // The first ones of each direction go by TCP.
+        expect(vm.redirected() - before).toBeGreaterThan(150);
+        expect(await fleet.preview()).toMatchObject({ changes: {}, said: expect.not.stringContaining("drift") });
+      },
+      15 * minutes,
+    );
+
+    test(
+      "systemd finds nothing wrong with the boot unit, and little that it may do",
+      async () => {
+        const unit = vm.unit();
+        expect(vm.run(`systemd-analyze verify /etc/systemd/system/${unit} 2>&1`)).toBe("");
+        const { CapabilityBoundingSet } = vm.show(unit, "CapabilityBoundingSet");
+        expect(CapabilityBoundingSet?.split(" ").sort()).toEqual(
+          ["bpf", "net_admin", "perfmon", "sys_admin", "sys_resource", "syslog"].map((name) => `cap_${name}`),
+        );
+        const [, exposure] =
+          /exposure level for \S+: ([\d.]+)/.exec(vm.run(`systemd-analyze security --no-pager ${unit}`)) ?? [];
+        expect(Number(exposure)).toBeGreaterThan(0);
+        expect(Number(exposure)).toBeLessThan(4);
+      },
+      5 * minutes,
+    );
+
+    test(
+      "after a reboot it bypasses before a service that waits for the network starts, says that it is healthy, and nothing has to change",
+      async () => {
+        await vm.reboot("asked");
+        const unit = vm.unit();
+        const [its, sshd] = [unit, "guest-sshd.service"].map((name) =>
+          vm.show(name, "ActiveState", "Result", "ActiveEnterTimestampMonotonic"),
+        );
+        expect(its).toMatchObject({ ActiveState: "active", Result: "success" });
+        expect(Number(its?.ActiveEnterTimestampMonotonic)).toBeLessThan(Number(sshd?.ActiveEnterTimestampMonotonic));
+        expect(vm.status()).toMatchObject({ healthy: true, problems: [] });
+        expect(vm.talk()).toBe("exact");
+        expect(vm.redirected()).toBeGreaterThan(150);
+        expect(await fleet.preview()).toMatchObject({ changes: {}, said: expect.not.stringContaining("drift") });
+      },
+      15 * minutes,
+    );
+
+    test.skipIf(isQuick)(
+      "after the power was cut, and on another kernel than the self-test passed on, the unit proves this one and it is the same",
+      async () => {
+        vm.run("for kernel in /var/lib/socket-bypass/*/kernel; do echo 6.0.0-other >$kernel; done; sync");
+        await vm.reboot("power cut");
+        expect(vm.run("cat /var/lib/socket-bypass/*/kernel")).toBe(vm.run("uname -rv"));
+        expect(vm.status()).toMatchObject({ healthy: true, problems: [] });
+        expect(vm.talk()).toBe("exact");
+        expect(vm.redirected()).toBeGreaterThan(150);
+        expect((await fleet.preview()).changes).toEqual({});
+      },
+      15 * minutes,
+    );
+
+    test.skipIf(isQuick)(
+      "what somebody detached or unpinned by hand is an update from that step on, and after up there is none",
+      async () => {
+        const { instance, serving } = vm.status();
+        const pins = `/sys/fs/bpf/socket-bypass/${instance}/${serving}`;
+        vm.run(`bpftool cgroup detach /sys/fs/cgroup sock_ops pinned ${pins}/track`);
+        const detached = await fleet.preview();
+        expect(detached.changes).toEqual({ "web-attachment": "update" });
+        expect(detached.said).toMatch(/drift: .*expected to be attached to \S+, found nothing/);
+        expect((await fleet.up()).changes).toEqual({ "web-attachment": "update" });
+        expect((await fleet.preview()).changes).toEqual({});
+
+        vm.run(`rm ${pins}/redirect`);
+        // Those behind it run again when it really did something, which a preview cannot know.
+        expect((await fleet.preview()).changes).toEqual(each("update", from("program-redirect")));
+        await fleet.up();
+        expect(vm.status()).toMatchObject({ healthy: true, problems: [] });
+        expect(vm.talk()).toBe("exact");
+        expect((await fleet.preview()).changes).toEqual({});
+      },
+      20 * minutes,
+    );
+
+    test.skipIf(isQuick)(
+      "an upgrade under load loses no byte, and what is connected then goes on",
+      async () => {
+        const { serving } = vm.status();
+        const load = await vm.startLoad();
+        const redirected = vm.redirected();
+        expect(redirected).toBeGreaterThan(0);
+        fleet.args = { ...fleet.args, limits: { sockets: 32_768 } };
+        expect((await fleet.up()).changes).toEqual(each("update", from("object")));
+        expect(vm.status()).toMatchObject({ healthy: true, problems: [] });
+        expect(vm.status().serving).not.toBe(serving);
+        const [before, after] = [await load.rounds(), await load.rounds()];
+        for (const [number, rounds] of after.entries()) expect(rounds).toBeGreaterThan(before[number] ?? Number.NaN);
+        expect(await load.stop()).toBe("4 exact");
+        expect(vm.talk()).toBe("exact");
+        expect((await fleet.preview()).changes).toEqual({});
+      },
+      15 * minutes,
+    );
+
+    test(
+      "destroy under load loses no byte and leaves no pin, program, map, file or unit, also after a reboot",
+      async () => {
+        const load = await vm.startLoad();
+        await fleet.destroy();
+        const before = await load.rounds();
+        expect(vm.traces()).toEqual([]);
+        const after = await load.rounds();
+        for (const [number, rounds] of after.entries()) expect(rounds).toBeGreaterThan(before[number] ?? Number.NaN);
+        expect(await load.stop()).toBe("4 exact");
+        if (isQuick) return;
+        await vm.reboot("asked");
+        expect(vm.traces()).toEqual([]);
+      },
+      15 * minutes,
+    );
+  },
+);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Host, isSkipped, root, run, shellFolder, shells } from "../../support/host.js";
+
+const script = join(root, "host/script/main.sh");
+
+describe.each(shells)("under %s", (shell) => {
+  const raw = (...words: string[]) => run(join(shellFolder(shell), "sh"), [script, ...words]);
+  const good = ["--instance", "i", "--generation", "0123456789ab", "--owner", "a/b/c/d"];
+
+  test.each([
+    [["dance"], "expected a verb, found dance"],
+    [["map"], "expected a verb, found map "],
+    [["map", "dance"], "expected a verb, found map dance"],
+    [["program", "load"], "program load: expected track or redirect, found nothing"],
+    [["program", "unload", "flows", ...good], "program unload: expected track or redirect, found flows"],
+    [["map", "create"], "map create: expected --instance"],
+    [["map", "create", "--instance", "i"], "map create: expected --generation"],
+    [["map", "create", "--instance", "i", "--generation", "0123456789ab"], "map create: expected --owner"],
+    [["map", "create", ...good, "--frobnicate", "1"], "map create: expected a flag, found --frobnicate"],
+    [["map", "create", ...good, "extra"], "map create: expected a flag, found extra"],
+    [["map", "create", ...good, "--sockets"], "--sockets: expected a value, found nothing"],
+    [["map", "create", ...good, "--sockets", "many"], "--sockets: expected a number, found many"],
+    [["map", "create", ...good, "--pending", "-1"], "--pending: expected a number, found -1"],
+    [["attach", ...good, "--generation", "0123456789AB"], "--generation: expected 12 hex digits, found 0123456789AB"],
+    [["attach", ...good, "--generation", "0123"], "--generation: expected 12 hex digits, found 0123"],
+    [["attach", ...good, "--owner", "a\nb"], "--owner: expected one line of printable text"],
+    [["attach", ...good, "--state-dir", "var/lib"], "--state-dir: expected a clean absolute path, found var/lib"],
+    [
+      ["attach", ...good, "--state-dir", "/var/../lib"],
+      "--state-dir: expected a clean absolute path, found /var/../lib",
+    ],
+    [["policy", "set", ...good], "policy set: expected --everything, --ports or --cidrs, found none"],
+    [
+      ["policy", "set", ...good, "--everything", "--ports", "1"],
+      "policy set: expected --everything or a filter, found both",
+    ],
+    [
+      ["policy", "set", ...good, "--ports", "0"],
+      'policy: expected a port (1 to 65535) or a range such as 8000-8999, found "0"',
+    ],
+    [
+      ["policy", "set", ...good, "--ports", "5-4"],
+      'policy: expected a port (1 to 65535) or a range such as 8000-8999, found "5-4"',
+    ],
+    [
+      ["policy", "set", ...good, "--cidrs", "10.0.0.0/33"],
+      'policy: expected a CIDR such as 10.0.0.0/8 or fd00::/8, found "10.0.0.0/33"',
+    ],
+    [["policy", "set", ...good, "--everything", "--enabled", "no"], "--enabled: expected true or false, found no"],
+    [
+      ["policy", "set", ...good, "--ports", Array(65).fill("1").join()],
+      "policy: expected at most 64 ports and 64 CIDRs, found 65 and 0",
+    ],
+    [["flows", "extra"], "flows: expected a flag, found extra"],
+    [["metrics", "--frobnicate"], "metrics: expected a flag, found --frobnicate"],
+    [["metrics", "--textfile"], "--textfile: expected a value, found nothing"],
+    [["bench", "--seconds", "1.5"], "--seconds: expected a number, found 1.5"],
+    [["bench", "--seconds", "5"], "--seconds: expected at least 6, found 5"],
+  ])("%j is wrong usage", async (words, reason) => {
+    const { code, stdout, stderr } = await raw(...words);
+    expect({ code, stdout, stderr: stderr.replace(/; see sh .* help\n$/, "") }).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: `socket-bypass: ${reason}`,
+    });
+  });
+
+  test("help and no verb at all print the header of the script", async () => {
+    const header = readFileSync(script, "utf8").split("\n").slice(3);
+    const text = header.slice(0, header.indexOf("")).map((line) => line.replace(/^# ?/, ""));
+    expect(await raw("help")).toEqual({ code: 0, signal: null, stdout: `${text.join("\n")}\n`, stderr: "" });
+    expect((await raw()).stdout).toBe((await raw("help")).stdout);
+  });
+
+  test("no instance name but a-z, 0-9 and dashes gets past the arguments", async () => {
+    const hostile = fc
+      .string({ unit: "binary", minLength: 1 })
+      .filter((name) => !/^[a-z0-9][a-z0-9-]{0,63}$/.test(name) && !name.includes("\0"));
+    const examples = [
+      "..",
+      "a/b",
+      "a.b",
+      "-a",
+      "a b",
+      "$(id)",
+      "`id`",
+      "'",
+      '"',
+      "a;b",
+      "A",
+      "é",
+      "a\n",
+      "*",
+      "~",
+      "a".repeat(65),
+    ];
+    await fc.assert(
+      fc.asyncProperty(hostile, async (name) => {
+        for (const verb of ["remove", "status", "metrics", "flows", "bench"]) {
+          const { code, stdout, stderr } = await raw(verb, "--instance", name);
+          expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+          expect(stderr).toMatch(/^socket-bypass: --instance: expected /);
+        }
+      }),
+      { numRuns: 25, examples: examples.map((name): [string] => [name]) },
+    );
+  });
+
+  test("a cgroup path is refused where it leaves the mount or names a unit that vanishes", async () => {
+    for (const path of ["..", "/a/../..", "a/./b", "/system.slice/nginx.service", "a.scope/b"]) {
+      const { code, stderr } = await raw("preflight", "--cgroup", path);
+      expect({ path, code }).toEqual({ path, code: 2 });
+      expect(stderr).toContain(`found ${path}`);
+    }
+  });
+});
+
+describe.skipIf(isSkipped).each(shells)("on this machine under %s", (shell) => {
+  test("a cgroup that is not there is refused with the folder and the mount", async () => {
+    const host = new Host(shell);
+    const { code, stderr } = await host.verb("preflight", "--cgroup", "/no-such-slice");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /--cgroup \/no-such-slice: expected the folder \/.*\/no-such-slice \(cgroup v2 is mounted at \/.*\), found none; /,
+    );
+  });
+
+  test("an owner of any printable text is kept and told as it is", async () => {
+    const host = new Host(shell);
+    const owner = `pröject/st "a" ck/$(id)\\n'; rm -rf x/-e * ~`;
+    expect(await host.apply("--owner", owner)).toMatchObject({ code: 0, stderr: "" });
+    expect(await host.status()).toMatchObject({ healthy: true, owner });
+    expect(await host.verb("remove", "--owner", owner)).toMatchObject({ code: 0, stdout: "done\n" });
+  });
+
+  test("a cgroup with blanks, quotes and backslashes in its name works like any other", async () => {
+    const host = new Host(shell);
+    const cgroup = `${host.cgroup}/below/a b"c'd\\x2d$e`;
+    const { mkdirSync, rmdirSync } = await import("node:fs");
+    mkdirSync(join(host.cgroupFolder, "..", cgroup));
+    expect(await host.apply("--cgroup", cgroup)).toMatchObject({ code: 0, stderr: "" });
+    expect(await host.status()).toMatchObject({ healthy: true, cgroup, attached: [{ cgroup }] });
+    expect(await host.verb("remove")).toMatchObject({ code: 0, stderr: "" });
+    expect(host.traces()).toEqual([]);
+    rmdirSync(join(host.cgroupFolder, "..", cgroup));
+  });
+});

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import type * as pulumi from "@pulumi/pulumi";
+import { bypassHostSchema } from "../../../src/args/bypass-host";
+import { socketBypassSchema } from "../../../src/args/socket-bypass";
+import { checkNow } from "../../../src/args/validation/check";
+import { ArgsError } from "../../../src/args/validation/problem";
+
+// The check only hands the resource on.
+const resource = {} as pulumi.Resource;
+
+function errorOf(check: () => void): ArgsError | undefined {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof ArgsError) return error;
+    throw error;
+  }
+  return undefined;
+}
+
+/** The lines of the one error about these arguments of a SocketBypass; empty when they are right. */
+export function problemsOfMany(args: unknown): string[] {
+  const error = errorOf(() => checkNow(socketBypassSchema, args, { resource, what: 'SocketBypass "edge"', path: [] }));
+  return error === undefined ? [] : error.message.split("\n").map((line) => line.trim());
+}
+
+/** The same for a BypassHost, without the heading. */
+export function problemsOfOne(args: unknown): string[] {
+  const error = errorOf(() => checkNow(bypassHostSchema, args, { resource, what: 'BypassHost "one"', path: [] }));
+  return error === undefined
+    ? []
+    : error.problems.map((one) => `${one.path}: ${one.expected}, ${one.found}; ${one.fix}`);
+}
+
+/** Whether these ports, or these networks, are taken. */
+export function isTaken(traffic: unknown): boolean {
+  return problemsOfOne({ traffic }).length === 0;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { undo } from "../../../src/commands/delete";
+import { runLine, shells } from "./shells";
+
+const instance = "no-such-instance-0a1b2c3d";
+const owner = "p/s/it's $(x)/web1";
+let folder = "";
+
+beforeEach(() => {
+  folder = fs.mkdtempSync("/var/lib/socket-bypass undo-");
+});
+afterEach(() => fs.rmSync(folder, { recursive: true }));
+
+/** The line asks `id` who it is; here a function says so, for some a shell runs its own `id` and not the first of PATH. */
+function runAs(user: number, shell: readonly string[], line: string) {
+  return runLine(shell, `id() { echo ${user}; }; ${line}`);
+}
+
+describe.each(shells)("%s", (_, shell) => {
+  const line = (...words: string[]) => undo({ stateDir: folder, instance, owner }, ...words);
+
+  test("nothing there: done, with a note", () => {
+    expect(runAs(0, shell, line("detach"))).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: `socket-bypass: ${folder}/${instance}/socket-bypass: expected the script that removes it, found none, nor anything pinned; nothing to do\n`,
+    });
+  });
+
+  test("the script is there: runs it with these words, and ends as it ends", () => {
+    fs.mkdirSync(path.join(folder, instance));
+    fs.writeFileSync(path.join(folder, instance, "socket-bypass"), `printf '%s\\n' "$@"; exit 7\n`);
+    expect(runAs(0, shell, line("program", "unload", "track"))).toEqual({
+      code: 7,
+      stdout: `${["program", "unload", "track", "--instance", instance, "--state-dir", folder, "--owner", owner].join("\n")}\n`,
+      stderr: "",
+    });
+  });
+
+  test("another user than root: fails, because it could not see what is there", () => {
+    expect(runAs(1000, shell, line("detach"))).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "socket-bypass: expected to run as root, found another user; set become\n",
+    });
+  });
+
+  // The list of mounts is another file here, so that no real bpffs is needed; test/host/script has the real one.
+  test("the script is gone but pins are there: fails, and says what to type", () => {
+    const pins = path.join(folder.replace(" ", "-"), "bpf");
+    fs.mkdirSync(path.join(pins, "socket-bypass", instance, "3f2a9c000000"), { recursive: true });
+    try {
+      fs.writeFileSync(path.join(pins, "socket-bypass", instance, "3f2a9c000000", "track"), "");
+      fs.symlinkSync("/a.slice", path.join(pins, "socket-bypass", instance, "cgroup"));
+      const mounts = path.join(path.dirname(pins), "mounts");
+      fs.writeFileSync(mounts, `cgroup2 /cg cgroup2 rw 0 0\nproc /proc proc rw 0 0\nbpf ${pins} bpf rw 0 0\n`);
+      expect(runAs(0, shell, line("detach").replace("/proc/mounts", mounts))).toEqual({
+        code: 1,
+        stdout: "",
+        stderr: [
+          `socket-bypass: ${folder}/${instance}/socket-bypass: expected the script that removes it, found none, but some of it is still in place; type as root:`,
+          `bpftool cgroup detach /cg/a.slice sock_ops pinned ${pins}/socket-bypass/${instance}/3f2a9c000000/track`,
+          `rm -r ${pins}/socket-bypass/${instance}`,
+          "",
+        ].join("\n"),
+      });
+    } finally {
+      fs.rmSync(path.dirname(pins), { recursive: true });
+    }
+  });
+});
+
+test("names no generation, so that an upgrade leaves it as it is, and is one line", () => {
+  const text = undo({ stateDir: "/var/lib/socket-bypass", instance, owner }, "detach");
+  expect(text).toContain(
+    `exec sh /var/lib/socket-bypass/${instance}/socket-bypass detach --instance ${instance} --owner 'p/s/it'\\''s $(x)/web1'; fi`,
+  );
+  expect(text).not.toMatch(/--generation|--state-dir|\n/);
+});

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Where each of the fourteen rules of architecture.md section 3 is tested. Mocks show what is declared, never what the
+ * engine or a host makes of it.
+ *
+ *  1 content is an update     here (no update line of its own, no trigger changes), test/src/bundle/bundle; test/e2e/local: really no replacement
+ *  2 one chain                here (stdin, dependencies, triggers, toggling); test/e2e/local: order of a replacement
+ *  3 generations side by side test/host/script/handover
+ *  4 deletes                  here (which steps have one), test/src/commands/delete; test/host/script/stop, test/e2e/local: destroy
+ *  5 owner                    here (the words), test/src/commands/identity; test/host/script/owner
+ *  6 self-test                test/host/script/selftest, test/host/helper/selftest
+ *  7 lines                    here (no environment, become, quoting); test/host/script/stop, test/host/helper/lock: signals and the lock
+ *  8 options reach children   here
+ *  9 no args in the state     here (inputs of components, secrets stay marked); test/e2e/local: the exported stack
+ * 10 no hook but for files    here, test/src/targets/deliver
+ * 11 files                    test/src/targets/deliver (the hook), test/host/script/receive, test/host/script/preflight; test/e2e/local/files
+ * 12 policy is atomic         test/host/script/policy
+ * 13 boot unit                test/host/script/boot
+ * 14 drift                    here (the numbers in the lines), test/src/commands/drift-report; test/host/script/status, test/e2e/local/drift
+ */
+import * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, test, vi } from "vitest";
+import { quote } from "../../../src/commands/quote";
+import { BypassHost, type BypassHostArgs, SocketBypass } from "../../../src/index";
+import { commandsOf, type Registered, record, steps } from "../record";
+
+class Vm extends pulumi.CustomResource {}
+
+const traffic = { ports: ["80"] };
+const make = (args: Partial<BypassHostArgs> = {}, opts?: pulumi.ComponentResourceOptions) =>
+  record(() => new BypassHost("edge", { traffic, ...args }, opts));
+const column = <T>(all: readonly Registered[], pick: (one: Registered) => T) => all.map(pick);
+
+describe("a BypassHost", async () => {
+  const all = await make();
+  const [component] = all;
+  const commands = commandsOf(all);
+  const instance = "edge-c3a267df";
+
+  test("is eight commands and itself, in the order of the chain", () => {
+    expect(all).toHaveLength(9);
+    expect(column(commands, ({ name }) => name)).toEqual(steps.map((step) => `edge-${step}`));
+  });
+
+  test("gives the SDK no arguments to keep", () => {
+    expect(component).toMatchObject({ type: "socket-bypass:index:BypassHost", name: "edge", inputs: {}, parent: "" });
+  });
+
+  test("is the parent of each step", () => {
+    expect(new Set(column(commands, ({ parent }) => parent))).toEqual(new Set([component?.urn]));
+  });
+
+  test("begins each step when the one before has ended, and the attachment after self-test and policy", () => {
+    expect(column(commands, ({ dependencies }) => dependencies)).toEqual([
+      [],
+      ["edge-object"],
+      ["edge-map-sockets"],
+      ["edge-program-track"],
+      ["edge-program-redirect"],
+      ["edge-verdict"],
+      ["edge-selftest"],
+      ["edge-selftest", "edge-policy"],
+    ]);
+  });
+
+  test("runs each step again when the one before answers something new, but no step for a new policy", () => {
+    expect(column(commands.slice(1), ({ inputs }) => inputs.stdin)).toEqual([
+      "edge-object said",
+      "edge-map-sockets said",
+      "edge-program-track said",
+      "edge-program-redirect said",
+      "edge-verdict said",
+      "edge-selftest said",
+      "edge-selftest said",
+    ]);
+  });
+
+  test("replaces each step for another place only, the old one first, by values that a preview knows", async () => {
+    const place = ["local", instance, "/var/lib/socket-bypass"];
+    expect(column(commands, ({ inputs }) => inputs.triggers)).toEqual(Array(8).fill(place));
+    expect(column(commands, ({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(8).fill(true));
+    const planned = await record(() => new BypassHost("edge", { traffic }), true);
+    expect(column(commandsOf(planned), ({ inputs }) => inputs.triggers)).toEqual(Array(8).fill(place));
+  });
+
+  test("hides from previews what the first step reads and nothing else, and ignores no change", () => {
+    expect(column(commands, ({ hideDiffs }) => hideDiffs)).toEqual([["stdin"], ...Array(7).fill([])]);
+    expect(column(commands, ({ ignoreChanges }) => ignoreChanges)).toEqual(Array(8).fill([]));
+  });
+
+  test("types one line to create, and has no other to update, so that the provider types it again", () => {
+    for (const { inputs } of commands) {
+      expect(inputs.create).toMatch(/^sh [^\n]+ --owner shop\/prod\/edge( --digest [0-9a-f]{64})?$/);
+      expect(inputs).not.toHaveProperty("update");
+    }
+  });
+
+  test("undoes whatever leaves something on the host, and only that", () => {
+    const undone = commands.filter(({ inputs }) => "delete" in inputs);
+    expect(column(undone, ({ name }) => name)).toEqual([
+      "edge-object",
+      "edge-map-sockets",
+      "edge-program-track",
+      "edge-program-redirect",
+      "edge-verdict",
+      "edge-attachment",
+    ]);
+    const run = `exec sh /var/lib/socket-bypass/${instance}/socket-bypass`;
+    expect(column(undone, ({ inputs }) => /exec sh [^;]*/.exec(String(inputs.delete))?.[0])).toEqual(
+      [
+        "object remove",
+        "map remove",
+        "program unload track",
+        "program unload redirect",
+        "verdict detach",
+        "detach",
+      ].map((verb) => `${run} ${verb} --instance ${instance} --owner shop/prod/edge`),
+    );
+  });
+
+  test("sets no environment, no earlier output in it, no other input, and no hook", () => {
+    for (const { inputs, hooks, name } of commands) {
+      const { addPreviousOutputInEnv, logging, ...rest } = inputs;
+      expect([name, addPreviousOutputInEnv, logging, hooks]).toEqual([name, false, "stderr", undefined]);
+      expect(
+        Object.keys(rest)
+          .filter((key) => key !== "delete")
+          .sort(),
+      ).toEqual(["create", "stdin", "triggers"]);
+    }
+  });
+});
+
+test("become stands in front of every line, and the delete line is one word behind it", async () => {
+  const [plain, become] = [commandsOf(await make()), commandsOf(await make({ become: "sudo -n" }))];
+  for (const [at, { inputs }] of become.entries()) {
+    expect(inputs.create).toBe(`sudo -n ${plain[at]?.inputs.create}`);
+    if ("delete" in inputs) {
+      expect(inputs.delete).toBe(`sudo -n sh -c ${quote(String(plain[at]?.inputs.delete))}`);
+    }
+  }
+});
+
+const makers: [string, (opts: pulumi.ComponentResourceOptions) => void][] = [
+  ["BypassHost", (opts) => new BypassHost("edge", { traffic }, opts)],
+  ["SocketBypass", (opts) => new SocketBypass("edge", { hosts: { a: {} }, traffic }, opts)],
+];
+
+test.each(makers)("every option given to a %s reaches every child", async (_, makeWith) => {
+  const customTimeouts = { create: "7m", update: "8m", delete: "9m" };
+  const all = await record(() => {
+    const vm = new Vm("test:index:Vm", "vm", {});
+    const network = new Vm("test:index:Vm", "network", {});
+    const provider = new command.Provider("mine");
+    makeWith({
+      ...{ customTimeouts, dependsOn: [network], deletedWith: vm, protect: true, retainOnDelete: true },
+      providers: { command: provider },
+    });
+  });
+  const commands = commandsOf(all);
+  const vm = all.find(({ name }) => name === "vm")?.urn;
+  expect(commands).toHaveLength(8);
+  for (const { dependencies, timeouts, deletedWith, protect, retainOnDelete, provider } of commands) {
+    expect(dependencies).toContain("network");
+    expect({ timeouts, deletedWith, protect, retainOnDelete, provider }).toEqual({
+      ...{ timeouts: customTimeouts, deletedWith: vm, protect: true, retainOnDelete: true, provider: "mine" },
+    });
+  }
+});
+
+test("options that are not given are left to the engine", async () => {
+  for (const { protect, retainOnDelete, deletedWith, provider } of commandsOf(await make())) {
+    expect([protect, retainOnDelete, deletedWith, provider]).toEqual([false, false, "", ""]);
+  }
+});
+
+describe("with detectDrift", () => {
+  const epochs = { object: 0, map: 4, track: 0, redirect: 0, verdict: 0, selftest: 0, policy: 0, attach: 5 };
+  const drifting = (printed: string, more: Partial<BypassHostArgs> = {}, state: object = {}) => {
+    const looks: string[] = [];
+    const look = (command: string) => {
+      looks.push(command);
+      return printed;
+    };
+    const all = record(
+      () => new BypassHost("edge", { traffic, detectDrift: true, ...more }),
+      true,
+      look,
+      undefined,
+      state,
+    );
+    return all.then((registered) => ({ looks, lines: column(commandsOf(registered), ({ inputs }) => inputs.create) }));
+  };
+
+  test("only the number that a step was told to keep, or one more, goes into its line, and none for 0", async () => {
+    const { lines } = await drifting(JSON.stringify({ epochs, problems: [] }));
+    const found = lines.map((line) => /--epoch (\d+)/.exec(`${line}`)?.[1]);
+    expect(found).toEqual([undefined, "4", undefined, undefined, undefined, undefined, undefined, "5"]);
+  });
+
+  test("a host without files gets one more than its stack told it last, and the same lines as without in a stack that has no step yet", async () => {
+    const step = (name: string, create: string) => [
+      `urn:pulumi:prod::shop::x$command:local:Command::edge-${name}`,
+      { outputs: { create, triggers: ["local", "edge-c3a267df"] } },
+    ];
+    const outputs = Object.fromEntries([step("object", "sh -s --epoch 7 --digest 00"), step("map-sockets", "sh x")]);
+    const found = (await drifting("", {}, outputs)).lines.map((line) => /--epoch (\d+)/.exec(`${line}`)?.[1]);
+    expect(found).toEqual(["8", "1", ...Array(6).fill(undefined)]);
+    const fresh = await drifting("");
+    expect(fresh.lines).toEqual(column(commandsOf(await make()), ({ inputs }) => inputs.create));
+  });
+
+  test("a host that answers nonsense is warned of, has steps that stay as they were told, and keeps no other from its preview", async () => {
+    const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+    const hosts = { far: { stateDir: "/opt/far" }, near: { stateDir: "/opt/near" } };
+    const look = (command: string) =>
+      command.includes("/opt/far") ? '{"epochs":null,"problems":null}' : JSON.stringify({ epochs, problems: [] });
+    const all = commandsOf(
+      await record(() => new SocketBypass("edge", { hosts, traffic, detectDrift: true }), true, look),
+    );
+    const said = warn.mock.calls.map(([text]) => text);
+    const resources = warn.mock.calls.map(([, resource]) => (resource as unknown as { __name: string }).__name);
+    warn.mockRestore();
+    expect(all).toHaveLength(16);
+    const numbers = (name: string) =>
+      column(
+        all.filter((one) => one.name.startsWith(name)),
+        ({ inputs }) => Number(/--epoch (\d+)/.exec(`${inputs.create}`)?.[1] ?? 0),
+      );
+    expect(numbers("edge-far")).toEqual(Array(8).fill(0));
+    expect(numbers("edge-near")).toEqual([0, 4, 0, 0, 0, 0, 0, 5]);
+    expect(said).toEqual([expect.stringContaining("because the host answers what the script that is installed there")]);
+    expect(resources).toEqual(["edge-far"]);
+  });
+
+  test("each host is looked at once, as root, in its state directory", async () => {
+    const { looks } = await drifting("", { become: "sudo -n", stateDir: "/opt/sb" });
+    expect(looks).toEqual([
+      expect.stringMatching(
+        /^sudo -n sh -c 'if \[ -f \/opt\/sb\/edge-\S+\/socket-bypass \] && \(p=\/opt\/sb\/edge-\S+\/socket-bypass; .*\) 2>\/dev\/null; then sh .* status --json .*; fi'$/,
+      ),
+    ]);
+  });
+
+  test("is not on by itself: nothing is looked at", async () => {
+    const { looks } = await drifting("", { detectDrift: false });
+    expect(looks).toEqual([]);
+  });
+});
+
+describe("no argument changes a trigger, so that nothing is replaced", async () => {
+  const before = commandsOf(await make());
+  const changes: [string, Partial<BypassHostArgs>, string[]][] = [
+    ["traffic.ports", { traffic: { ports: ["81"] } }, ["policy"]],
+    ["traffic.cidrs", { traffic: { ...traffic, cidrs: ["10.0.0.0/8"] } }, ["policy"]],
+    ["traffic.everything", { traffic: { everything: true } }, ["policy"]],
+    ["enabled", { enabled: false }, ["policy"]],
+    ["limits.refreshSeconds", { limits: { refreshSeconds: 60 } }, ["policy"]],
+    ["limits.queueBytes", { limits: { queueBytes: 65536 } }, ["policy"]],
+    ["selfTest.enabled", { selfTest: { enabled: false } }, ["selftest"]],
+    ["selfTest.timeoutSeconds", { selfTest: { timeoutSeconds: 9 } }, ["selftest"]],
+    ["cgroup", { cgroup: "/a" }, ["object", "attachment"]],
+    ["takeOver", { takeOver: true }, ["object", "attachment"]],
+    ["boot", { boot: false }, ["object", "attachment"]],
+    ["adopt", { adopt: true }, [...steps]],
+    ["spliceGuard", { spliceGuard: "require" }, ["object", "selftest", "attachment"]],
+    ["limits.sockets", { limits: { sockets: 64 } }, [...steps]],
+    ["limits.pendingPairs", { limits: { pendingPairs: 64 } }, [...steps]],
+    ["object.compile", { object: { compile: "target" } }, [...steps]],
+    ["become", { become: "sudo -n" }, [...steps]],
+  ];
+
+  test.each(changes)("%s updates just the steps that it is about", async (_, args, changed) => {
+    const after = commandsOf(await make(args));
+    const triggers = (all: Registered[]) => column(all, ({ inputs }) => inputs.triggers);
+    expect(triggers(after)).toEqual(triggers(before));
+    expect(
+      after.filter(({ inputs }, at) => inputs.create !== before[at]?.inputs.create).map(({ name }) => name),
+    ).toEqual(changed.map((step) => `edge-${step}`));
+    // A delete line outlives upgrades: only who runs it may change it.
+    if (!("become" in args)) {
+      expect(column(after, ({ inputs }) => inputs.delete)).toEqual(column(before, ({ inputs }) => inputs.delete));
+    }
+  });
+
+  test.each([
+    ["id", { id: "vm-2" }],
+    ["stateDir", { stateDir: "/opt/sb" }],
+  ])("except %s, which names another place: it replaces every step", async (_, args) => {
+    const after = commandsOf(await make(args));
+    expect(after).toHaveLength(8);
+    for (const [at, { inputs }] of after.entries()) expect(inputs.triggers).not.toEqual(before[at]?.inputs.triggers);
+  });
+});
+
+test("wrong arguments register the component and none of its steps", async () => {
+  const all = await record(() => {
+    expect(() => new BypassHost("edge", { traffic: {} })).toThrow('1 problem in the arguments of BypassHost "edge":');
+  });
+  expect(column(all, ({ name }) => name)).toEqual(["edge"]);
+});

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+import { connect, createServer, Socket } from "node:net";
+import type { ServerChannel } from "ssh2";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { receiving } from "../../../src/commands/staged";
+import type { Connection } from "../../../src/targets/ssh";
+import { sendBySsh } from "../../../src/targets/ssh-send";
+import { ends, listen, serve } from "./server";
+
+const files = { stateDir: "/var/lib/x", instance: "web", digest: "d".repeat(64), packed: Buffer.from("packed\0\xff") };
+const { script } = receiving(files);
+const send = (connection: Connection) =>
+  sendBySsh({ dialErrorLimit: 2, perDialTimeout: 1, ...connection }, "line", files);
+const failure = (connection: Connection) =>
+  send(connection).then(
+    (sent) => expect.fail(`expected a failure, found ${sent} bytes sent`),
+    (error: Error) => error.message,
+  );
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+/** Takes files as host/script/receive.sh does, and keeps what came behind the script. */
+function takes(got: Buffer[], first = `Welcome!\nwants ${files.digest}\n`, last = `has ${files.digest}\n`, code = 0) {
+  return (channel: ServerChannel) => {
+    let came = Buffer.alloc(0);
+    channel.on("data", (chunk: Buffer) => {
+      const isScript = came.length < script.length;
+      came = Buffer.concat([came, chunk]);
+      if (isScript && came.length >= script.length) channel.write(first);
+    });
+    channel.on("end", () => {
+      got.push(came.subarray(script.length));
+      channel.write(last);
+      channel.exit(code);
+      channel.end();
+    });
+  };
+}
+
+describe("files over SSH", () => {
+  test("go as they are, behind the script that takes them, to a machine that wants them", async () => {
+    const got: Buffer[] = [];
+    expect(await send(await serve(takes(got)))).toBe(files.packed.length);
+    expect(got).toEqual([files.packed]);
+  });
+
+  test("do not go to one that has them", async () => {
+    const got: Buffer[] = [];
+    expect(await send(await serve(takes(got, `has ${files.digest}\n`)))).toBe(0);
+    expect(got).toEqual([Buffer.alloc(0)]);
+  });
+
+  test("go through a bastion", async () => {
+    const got: Buffer[] = [];
+    const far = await serve(takes(got));
+    expect(await send({ ...far, proxy: await serve(takes([])) })).toBe(files.packed.length);
+    expect(got).toEqual([files.packed]);
+  });
+
+  test("are not taken for sent by a server that ran another command, and a refusal of the script is told in its words", async () => {
+    expect(await failure(await serve(takes([], undefined, "all well\n")))).toContain(
+      "ran another command than it was told, and said that it was well",
+    );
+    const refusing = await serve((channel) => {
+      channel.stderr.write("Welcome!\nsocket-bypass: /var/lib/x: expected room, found none\n");
+      channel.exit(1);
+      channel.end();
+    });
+    expect(await failure(refusing)).toBe("takes no files: /var/lib/x: expected room, found none");
+    expect(await failure(await serve(takes([], undefined, undefined, 3)))).toBe("ends the command with 3");
+    expect(await failure(await serve((_channel, _command, peer) => peer.end()))).toBe("ends the connection");
+  });
+});
+
+describe("a machine that is just starting is dialled as often as is declared", () => {
+  test("where nobody listens yet, and where sshd knows nobody yet", async () => {
+    const got: Buffer[] = [];
+    const way = await serve(takes(got));
+    const late = createServer((socket) => socket.on("error", () => undefined));
+    const port = await listen(late);
+    await new Promise((done) => late.close(done));
+    const started = performance.now();
+    expect(await failure({ ...way, port })).toBe("refuses the connection");
+    // Two pauses: the third dial was the last.
+    expect(performance.now() - started).toBeGreaterThan(240);
+    const starting = send({ ...way, port, dialErrorLimit: 30 });
+    setTimeout(async () => {
+      const relay = createServer((socket) => {
+        const there = connect(way.port, "127.0.0.1");
+        socket.pipe(there).pipe(socket);
+        for (const end of [socket, there]) end.on("error", () => undefined);
+      });
+      ends.push(() => new Promise((done) => relay.close(done)));
+      relay.listen(port, "127.0.0.1");
+    }, 300);
+    expect(await starting).toBe(files.packed.length);
+    expect(await failure({ ...way, user: "wrong" })).toBe("lets nobody in with this user and key, password or agent");
+  });
+
+  test("also where a dial may take longer than a login, and nothing answers it", async () => {
+    const way = await serve(takes([]));
+    vi.useFakeTimers();
+    let dials = 0;
+    vi.spyOn(Socket.prototype, "connect").mockImplementation(function (this: Socket) {
+      dials++;
+      return this;
+    });
+    const failed = failure({ ...way, perDialTimeout: 60 });
+    await vi.advanceTimersByTimeAsync(3 * 60_000 + 1000);
+    expect(await failed).toBe("does not answer within 60 s");
+    expect(dials).toBe(3);
+  });
+
+  test("but once where it takes the connection and is silent", { timeout: 30_000 }, async () => {
+    let dials = 0;
+    const silent = createServer((socket) => {
+      dials++;
+      socket.on("error", () => undefined);
+      ends.unshift(() => socket.destroy());
+    });
+    const way = await serve(takes([]));
+    const port = await listen(silent);
+    ends.push(() => new Promise((done) => silent.close(done)));
+    expect(await failure({ ...way, port })).toBe("does not answer within 10 s");
+    expect(dials).toBe(1);
+  });
+});

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { findBase, findTouched, listChanged, touched } from "../../tools/setup/changed.js";
+import { stages } from "../../tools/setup/run-tests.js";
+import config from "../../vitest.config.js";
+import { root, temporaryFolder } from "./ensure.js";
+
+// What these do not prove: that a row names all that a folder can touch; only that none is forgotten.
+const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "utf8" }).split("\0").filter(Boolean);
+
+describe("what a change can touch", () => {
+  test.each([
+    [
+      "bpf/track.bpf.c",
+      ["bpf", "e2e/apps", "e2e/kubernetes", "e2e/local", "e2e/ssh", "host/pod", "host/script", "src/bundle"],
+    ],
+    ["host/pod/report.c", ["e2e/kubernetes", "host/pod", "src/bundle"]],
+    ["src/args/host.ts", ["e2e/kubernetes", "e2e/local", "e2e/ssh", "src"]],
+    ["examples/ssh-fleet/index.ts", ["e2e/kubernetes/example.test.ts", "e2e/ssh/example.test.ts"]],
+    ["test/bpf/cases/order.py", ["bpf", "e2e/apps"]],
+    ["test/e2e/ssh/far.sh", ["e2e/ssh"]],
+    ["test/host/script/flows.py", ["host/script"]],
+    ["test/support/host.ts", []], // vitest knows who imports it
+    ["docs/limits.md", []],
+    ["package-lock.json", "all"],
+    ["vitest.config.ts", "all"],
+    ["test/support/sweep.ts", "all"],
+    ["a-new-folder/file", "all"],
+  ])("%s: %s", (path, parts) => {
+    expect(findTouched([path])).toEqual(parts);
+  });
+
+  test("several paths touch what each of them does", () => {
+    expect(findTouched(["docs/limits.md", "test/e2e/ssh/far.sh", "image/Dockerfile"])).toEqual([
+      "e2e/kubernetes",
+      "e2e/ssh",
+    ]);
+    expect(findTouched([])).toEqual([]);
+  });
+
+  test("each row is about something, and names tests that there are", () => {
+    for (const [begin, parts] of touched) {
+      expect({ begin, isThere: tracked.some((path) => path.startsWith(begin)) }).toEqual({ begin, isThere: true });
+      for (const part of parts)
+        expect({ part, isThere: existsSync(join(root, "test", part)) }).toEqual({ part, isThere: true });
+    }
+  });
+
+  test("only files that everything depends on touch everything", () => {
+    expect(tracked.filter((path) => findTouched([path]) === "all")).toEqual([
+      ...[
+        "package-lock.json",
+        "package.json",
+        "test/support/sweep.ts",
+        "tsconfig.check.json",
+        "tsconfig.json",
+        "vitest.config.ts",
+      ],
+    ]);
+  });
+});
+
+test("what changed since a base is what was committed, what was not, what is new and what is gone", () => {
+  const folder = temporaryFolder();
+  const git = (...words: string[]) =>
+    execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...words], { cwd: folder, stdio: "pipe" });
+  const write = (path: string, text: string) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  };
+  git("init", "--quiet", "--initial-branch=main");
+  for (const path of ["kept", "docs/edited", "docs/gone", ".gitignore"])
+    write(path, path === ".gitignore" ? "ignored\n" : "old");
+  git("add", ".");
+  git("commit", "--quiet", "-m", "one");
+  expect(findBase(folder)).toMatch(/^[0-9a-f]{40}$/);
+  git("checkout", "--quiet", "-b", "work");
+  write("committed", "new");
+  git("rm", "--quiet", "docs/gone");
+  git("add", ".");
+  git("commit", "--quiet", "-m", "two");
+  write("docs/edited", "new");
+  write("a new\nfile", "new");
+  write("ignored", "new");
+  expect(listChanged(findBase(folder), folder)).toEqual(["a new\nfile", "committed", "docs/edited", "docs/gone"]);
+  expect(listChanged("HEAD", folder)).toEqual(["a new\nfile", "docs/edited"]);
+});
+
+test("a run of everything runs each project but the virtual machines', and each folder of tests is in one", () => {
+  const projects = config.test?.projects?.map((project) => (project as { test: { name: string } }).test.name);
+  const run = stages.flat().flatMap(({ options }) => options.filter((option) => option !== "--project"));
+  expect([...run, "vm"].sort()).toEqual([...(projects ?? [])].sort());
+  const files = execFileSync(join(root, "node_modules/.bin/vitest"), ["list", "--filesOnly", "--json"], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const listed: { file: string }[] = JSON.parse(files);
+  const there = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter((name) =>
+    name.endsWith(".test.ts"),
+  );
+  expect(listed.map(({ file }) => file.slice(`${root}/test/`.length)).sort()).toEqual(there.sort());
+});
