@@ -11,7 +11,7 @@ export type Installed = Omit<Installation, "generation">;
  * A delete line. It decides by itself, because the state keeps it for years: script there, run it; nothing there, done;
  * script gone but pins or the boot unit there, say what to type and fail. What others may have put there is not there.
  */
-export function undo(on: Installed, ...words: readonly string[]): string {
+export function deleteLine(on: Installed, ...words: readonly string[]): string {
   const script = `${on.stateDir}/${on.instance}/socket-bypass`;
   const state = on.stateDir === defaultStateDir ? [] : ["--state-dir", on.stateDir];
   const run = shellLine(["sh", script, ...words, "--instance", on.instance, ...state, "--owner", on.owner]);

@@ -5,7 +5,7 @@ import { checkNow, type Where } from "../args/validation/check";
 import { allRight, when } from "../args/validation/right";
 import { identify } from "../commands/identity";
 import { installSteps } from "../install/host-steps";
-import { settleBypass, settleHost } from "../install/normalize";
+import { normalizeBypass, normalizeHost } from "../install/normalize";
 import { targetFor } from "../targets/target-for";
 import { warnOfUnknownKeys } from "./host-key-warning";
 import { memberOf, setInstalled } from "./member";
@@ -39,8 +39,8 @@ export class BypassHost extends pulumi.ComponentResource {
       ...[pulumi.getProject(), pulumi.getStack()],
       ...(member ? [member.component, member.key] : [name]),
     ]);
-    const host = settleHost(args, where, identity.instance);
-    const shared = member?.shared ?? settleBypass(args, where);
+    const host = normalizeHost(args, where, identity.instance);
+    const shared = member?.shared ?? normalizeBypass(args, where);
     const installed = installSteps(
       name,
       targetFor(host),

@@ -8,7 +8,7 @@ import { podFiles } from "../bundle/config-map";
 import { identify } from "../commands/identity";
 import { applyFlags } from "../commands/verbs";
 import { extrasOf } from "../install/host-steps";
-import { settleBypass, settleNodePool } from "../install/normalize";
+import { normalizeBypass, normalizeNodePool } from "../install/normalize";
 import { ownLabels } from "../targets/kubernetes/manifests";
 import { deployPool } from "../targets/kubernetes/pool";
 import { childOptions } from "./bypass-host";
@@ -49,8 +49,8 @@ export class BypassNodePool extends pulumi.ComponentResource {
       ...[pulumi.getProject(), pulumi.getStack()],
       ...(member ? [member.component, member.key] : [name]),
     ]);
-    const shared = member?.shared ?? settleBypass(args, where);
-    const { namespace, metricsFrom, right: itsRight, ...its } = settleNodePool(args, where);
+    const shared = member?.shared ?? normalizeBypass(args, where);
+    const { namespace, metricsFrom, right: itsRight, ...its } = normalizeNodePool(args, where);
     const right = allRight([shared.right, itsRight]);
     const { cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard } = shared;
     const origin = pulumi.all([shared.compile, adopt]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 import type { Right } from "../args/validation/right";
-import type { SettledBypass } from "../install/normalize";
+import type { NormalizedBypass } from "../install/normalize";
 
 /** What a SocketBypass says to the BypassHost or BypassNodePool that it makes. */
 export interface Member {
@@ -9,7 +9,7 @@ export interface Member {
   readonly component: string;
   readonly key: string;
   /** Checked once for all of them, so that a mistake is told once. */
-  readonly shared: SettledBypass;
+  readonly shared: NormalizedBypass;
   /** What has to end well before its first step begins. */
   readonly after: readonly Installed[];
 }

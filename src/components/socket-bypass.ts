@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass";
 import { checkNow, type Where } from "../args/validation/check";
 import { allRight, type Right, when } from "../args/validation/right";
-import { settleBypass } from "../install/normalize";
+import { normalizeBypass } from "../install/normalize";
 import { BypassHost, childOptions } from "./bypass-host";
 import { BypassNodePool } from "./bypass-node-pool";
 import { warnOfUnknownKeys } from "./host-key-warning";
@@ -65,7 +65,7 @@ export class SocketBypass extends pulumi.ComponentResource {
     const { hosts = {}, nodePools = {}, rollout, ...same } = args;
     for (const key of Object.keys(nodePools)) checkPoolName(`${name}-${key}`, { ...where, path: ["nodePools", key] });
     warnOfUnknownKeys(hosts, this);
-    const shared = settleBypass(same, where);
+    const shared = normalizeBypass(same, where);
     const children = new Map<string, BypassHost>();
     let after: readonly Installed[] = [];
     for (const batch of batchesOf(Object.keys(hosts), rollout)) {

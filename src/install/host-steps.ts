@@ -2,7 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { allRight } from "../args/validation/right";
 import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../bundle/bundle";
-import { undo } from "../commands/delete";
+import { deleteLine } from "../commands/delete";
 import type { Identity } from "../commands/identity";
 import { type Files, running } from "../commands/staged";
 import { suffixes } from "../commands/step-names";
@@ -21,7 +21,7 @@ import type { Installed } from "../components/member";
 import { promiseOf } from "../targets/deliver";
 import type { StepResource, Target } from "../targets/target";
 import { lookForDrift } from "./drift";
-import type { Settled } from "./normalize";
+import type { Normalized } from "./normalize";
 import { readLastSteps } from "./previous-state";
 
 /** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
@@ -34,7 +34,7 @@ export function installSteps(
   name: string,
   target: Target,
   identity: Identity,
-  args: Settled,
+  args: Normalized,
   opts: pulumi.CustomResourceOptions,
   after: readonly Installed[] = [],
 ): Installed {
@@ -58,7 +58,7 @@ export function installSteps(
     ...{ stateDir, instance, owner, generation: id, epochs },
   }));
   const undoing = (...words: string[]) =>
-    args.stateDir.apply((stateDir) => undo({ stateDir, instance, owner }, ...words));
+    args.stateDir.apply((stateDir) => deleteLine({ stateDir, instance, owner }, ...words));
   const place = [args.id, pulumi.output(instance)];
   const last = readLastSteps(name, instance);
 

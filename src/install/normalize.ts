@@ -13,7 +13,7 @@ import type { Policy } from "../commands/verbs";
 import { readLast } from "./previous-state";
 
 /** What is the same on every host, checked, with defaults. Each by itself: what is not known yet makes only its own lines unknown. */
-export function settleBypass(args: BypassArgs, where: Where) {
+export function normalizeBypass(args: BypassArgs, where: Where) {
   const { settle, right } = checker(where);
   const settled = <K extends keyof BypassArgs & keyof typeof bypassProperties>(name: K) =>
     settle(bypassProperties[name], args[name], name);
@@ -54,7 +54,7 @@ export function settleBypass(args: BypassArgs, where: Where) {
 }
 
 /** What is said about one host, checked, with defaults. Without a connection it is this machine. */
-export function settleHost(args: HostArgs, where: Where, instance: string) {
+export function normalizeHost(args: HostArgs, where: Where, instance: string) {
   const { settle, right } = checker(where);
   const settled = <K extends keyof HostArgs & keyof typeof hostProperties>(name: K) =>
     settle(hostProperties[name], args[name], name);
@@ -65,7 +65,7 @@ export function settleHost(args: HostArgs, where: Where, instance: string) {
     stateDir: settled("stateDir").apply((value) => value ?? hostDefaults.stateDir),
     boot: settled("boot").apply((isWanted) => isWanted ?? hostDefaults.boot),
     machine: settled("machine"),
-    id: settleId(args, settled("id"), instance),
+    id: normalizeId(args, settled("id"), instance),
     ...(connection === undefined
       ? {}
       : { connection: settle(schema, connection, "connection").apply(withLoginDefaults) }),
@@ -83,7 +83,7 @@ function withLoginDefaults(given: unknown) {
  * held it in plain text at first, and whoever reads it finds the address among those of a network in seconds, with a salt too, for that stands beside it.
  * So it is secret and another digest now; a stack that has the first one keeps it, because another one removes everything and installs it anew.
  */
-function settleId(args: HostArgs, id: pulumi.Output<string | undefined>, instance: string): pulumi.Output<string> {
+function normalizeId(args: HostArgs, id: pulumi.Output<string | undefined>, instance: string): pulumi.Output<string> {
   if (args.connection === undefined) return id.apply((given) => given ?? hostDefaults.id);
   const known = pulumi.all([id, addressOf(args.connection)]).apply(async ([given, address]) => {
     const first = digestOf(address);
@@ -116,7 +116,7 @@ function addressOf(connection: HostArgs["connection"]): pulumi.Output<string> {
 }
 
 /** What is said about one node pool, checked, with defaults. */
-export function settleNodePool(args: NodePoolArgs, where: Where) {
+export function normalizeNodePool(args: NodePoolArgs, where: Where) {
   const { settle, right } = checker(where);
   const settled = <K extends keyof NodePoolArgs & keyof typeof poolProperties>(name: K) =>
     settle(poolProperties[name], args[name], name);
@@ -146,5 +146,5 @@ export function settleNodePool(args: NodePoolArgs, where: Where) {
   return { ...all, right: right() };
 }
 
-export type SettledBypass = ReturnType<typeof settleBypass>;
-export type Settled = SettledBypass & ReturnType<typeof settleHost>;
+export type NormalizedBypass = ReturnType<typeof normalizeBypass>;
+export type Normalized = NormalizedBypass & ReturnType<typeof normalizeHost>;

@@ -8,7 +8,9 @@ const places = 32;
  * Runs each work when it is its turn. Tells from time to time how far all of it is, in the words of
  * `progress`.
  */
-export function turns(progress: (done: number, asked: number) => string): <T>(work: () => Promise<T>) => Promise<T> {
+export function limitConcurrency(
+  progress: (done: number, asked: number) => string,
+): <T>(work: () => Promise<T>) => Promise<T> {
   let free = places;
   let [asked, answered] = [0, 0];
   const waiting: (() => void)[] = [];

@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Right } from "../args/validation/right";
 import { printable } from "../commands/printable";
 import { type Files, receiving } from "../commands/staged";
-import { turns } from "./concurrency";
+import { limitConcurrency } from "./concurrency";
 import { isMocked } from "./mocked";
 import { patience } from "./patience";
 import type { Delivery } from "./target";
@@ -33,7 +33,7 @@ export interface Running {
  */
 export type Send = (files: Files) => Promise<number>;
 
-const inTurn = turns((done) => `files: done with ${done} hosts`);
+const inTurn = limitConcurrency((done) => `files: done with ${done} hosts`);
 
 /**
  * By a hook, which runs in this process and never in a preview. A destroy needs no program for it.

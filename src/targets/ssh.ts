@@ -6,7 +6,7 @@ import { when } from "../args/validation/right";
 import { shellLine } from "../commands/quote";
 import { type Files, receiving } from "../commands/staged";
 import { asWords } from "./become";
-import { turns } from "./concurrency";
+import { limitConcurrency } from "./concurrency";
 import { deliverBefore, promiseOf, receiveSeconds } from "./deliver";
 import { isMocked } from "./mocked";
 import { lookBySsh, lookSeconds } from "./ssh-look";
@@ -21,7 +21,7 @@ const usualMachine = "x86_64";
 /** Between asking a line to stop, which lets it undo its half, and killing it. */
 const graceSeconds = 10;
 
-const inTurn = turns((done, asked) => `drift: looked at ${done} of ${asked} hosts`);
+const inTurn = limitConcurrency((done, asked) => `drift: looked at ${done} of ${asked} hosts`);
 
 /** A machine that is reached by SSH. The user's login shell reads the lines, so each is one plain command, whatever shell that is. */
 export function sshTarget(

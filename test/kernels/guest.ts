@@ -8,7 +8,7 @@ import * as fs from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { undoing } from "../../tools/pulumi/with-cleanup.mjs";
+import { withCleanup } from "../../tools/pulumi/with-cleanup.mjs";
 import { type Image, say } from "./image.js";
 
 const BOOT_MS = 240_000;
@@ -45,7 +45,7 @@ export async function withGuest<T>(
     for (const child of children.reverse()) child.kill("SIGKILL");
     fs.rmSync(folder, { recursive: true, force: true });
   };
-  return await undoing(stop, async () => {
+  return await withCleanup(stop, async () => {
     makeKeys(folder);
     const config = join(folder, "config");
     let port = 0;

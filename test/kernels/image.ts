@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { undoing } from "../../tools/pulumi/with-cleanup.mjs";
+import { withCleanup } from "../../tools/pulumi/with-cleanup.mjs";
 
 export interface Kernel {
   readonly name: string;
@@ -95,7 +95,7 @@ function open(folder: string, { architecture }: Kernel): Image {
 async function inFolder<T>(prefix: string, work: (part: string) => Promise<T>): Promise<T> {
   const part = join(cache, `${prefix}.part-${process.pid}`);
   fs.mkdirSync(part);
-  return await undoing(
+  return await withCleanup(
     () => fs.rmSync(part, { recursive: true, force: true }),
     () => work(part),
   );
@@ -137,7 +137,7 @@ async function script(verb: string, args: readonly string[]): Promise<string> {
     // The group: mmdebstrap and apt end with it.
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM");
   };
-  const code = await undoing(kill, () => new Promise((done) => child.once("close", done)));
+  const code = await withCleanup(kill, () => new Promise((done) => child.once("close", done)));
   if (code !== 0) {
     throw new Error(
       `image.sh ${verb}: expected success, found exit code ${code}: ${errors.trim().split("\n").slice(-5).join("\n")}`,

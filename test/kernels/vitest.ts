@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
-import { undoing } from "../../tools/pulumi/with-cleanup.mjs";
+import { withCleanup } from "../../tools/pulumi/with-cleanup.mjs";
 
 const root = resolve(__dirname, "../..");
 /** How many times longer everything may take: an emulated processor on a busy machine. */
@@ -14,7 +14,7 @@ export async function runCases(args: readonly string[], env: Record<string, stri
     stdio: ["ignore", 2, 2],
     env: { ...process.env, ...env },
   });
-  await undoing(
+  await withCleanup(
     () => child.kill("SIGTERM"),
     () => new Promise((done) => child.once("close", done)),
   );

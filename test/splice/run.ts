@@ -11,7 +11,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { undoing } from "../../tools/pulumi/with-cleanup.mjs";
+import { withCleanup } from "../../tools/pulumi/with-cleanup.mjs";
 import { withGuest } from "../kernels/guest.js";
 import { cache, getImage, type Image, kernels, say } from "../kernels/image.js";
 import { generation, Remote } from "../kernels/remote.js";
@@ -126,7 +126,7 @@ interface Built {
 /** With a folder of what is sent. */
 async function withTools<T>(work: (tools: string, built: Built) => Promise<T>): Promise<T> {
   const tools = fs.mkdtempSync(join(tmpdir(), "socket-bypass-splice-"));
-  return await undoing(
+  return await withCleanup(
     () => fs.rmSync(tools, { recursive: true, force: true }),
     () => work(tools, makeTools(tools)),
   );

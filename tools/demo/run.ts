@@ -49,7 +49,7 @@ export async function run(command: string, args: readonly string[], options: Run
 }
 
 /** Runs `work`; `undo` follows in every case, also after a signal. */
-export async function undoing<T>(undo: () => Promise<void> | void, work: () => Promise<T>): Promise<T> {
+export async function withCleanup<T>(undo: () => Promise<void> | void, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } finally {

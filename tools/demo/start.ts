@@ -7,7 +7,7 @@ import { checkData, keys } from "./data";
 import { Engine, needRoot } from "./engine";
 import { type Bypass, findBypass } from "./host";
 import { type Redis, startRedis } from "./redis";
-import { DemoError, say, start, undoing } from "./run";
+import { DemoError, say, start, withCleanup } from "./run";
 import { toTable } from "./table";
 import { benchmark, type Comparison, clients, compare, prime, valueBytes } from "./workload";
 
@@ -22,7 +22,7 @@ start(async () => {
   needRoot("npm start");
   const engine = await Engine.open();
   const redis = await startRedis();
-  await undoing(
+  await withCleanup(
     () => redis.stop(),
     async () => {
       say(`redis-server listens on 127.0.0.1:${redis.port}`);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Bypass } from "./host";
 import type { Redis } from "./redis";
-import { run, say, undoing } from "./run";
+import { run, say, withCleanup } from "./run";
 
 /** What redis-benchmark says of one way to reach the server. */
 export interface Figures {
@@ -24,7 +24,7 @@ const rounds = 5;
 /** Plain TCP, bypass and Unix socket in turn, so that a slow second of the machine hits all three; medians. */
 export async function compare(redis: Redis, bypass: Bypass): Promise<Comparison> {
   const found: Record<keyof Comparison, Figures[]> = { tcp: [], bypass: [], unix: [] };
-  await undoing(
+  await withCleanup(
     () => bypass.resume(),
     async () => {
       for (let round = 1; round <= rounds; round++) {

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { undoing } from "./with-cleanup.mjs";
+import { withCleanup } from "./with-cleanup.mjs";
 
 // The XDG rules: a relative path counts as unset.
 const xdg = process.env.XDG_CACHE_HOME ?? "";
@@ -17,7 +17,7 @@ export async function makeWhole(path, fill) {
   if (existsSync(path)) return path;
   const part = `${path}.part-${process.pid}`;
   mkdirSync(part, { recursive: true });
-  await undoing(
+  await withCleanup(
     () => rmSync(part, { recursive: true, force: true }),
     async () => {
       await fill(part);

@@ -6,7 +6,7 @@ import { cacheRoot } from "./cache.mjs";
 import { COMMAND_VERSION } from "./entries.mjs";
 import { locked } from "./lock.mjs";
 import { copyUsers, download, hasPlugin, plugin } from "./plugin.mjs";
-import { undoing } from "./with-cleanup.mjs";
+import { withCleanup } from "./with-cleanup.mjs";
 
 const command = plugin("command", COMMAND_VERSION);
 const INSTALL_SECONDS = 30;
@@ -42,7 +42,7 @@ function placeStandIn(standIn) {
   const folder = dirname(source);
   const part = `${folder}.part-${process.pid}`;
   mkdirSync(folder, { recursive: true });
-  return undoing(
+  return withCleanup(
     () => rmSync(part, { force: true }),
     () => {
       place(standIn, part);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cacheRoot, isAlive, removeLeftOvers } from "./cache.mjs";
 import { say } from "./run.mjs";
-import { undoing } from "./with-cleanup.mjs";
+import { withCleanup } from "./with-cleanup.mjs";
 
 const BEAT_MS = 5_000;
 // For holders in another container, whose process id says nothing here.
@@ -20,7 +20,7 @@ export async function locked(work) {
     await sleep(500);
   }
   const beat = setInterval(() => utimesSync(lock, new Date(), new Date()), BEAT_MS);
-  return undoing(
+  return withCleanup(
     () => {
       clearInterval(beat);
       rmSync(lock, { force: true });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from "node:child_process";
-import { atInterrupt, undoing } from "./with-cleanup.mjs";
+import { atInterrupt, withCleanup } from "./with-cleanup.mjs";
 
 /** A refusal that the user can act on: printed without a stack. */
 export class EngineError extends Error {}
@@ -41,7 +41,7 @@ export async function runLong(command, args, { cwd, env, what, limitSeconds = 0 
   const progress = setInterval(() => say(`${what}: ${seconds()} s, ${lines} steps so far`), 5_000);
   const limit = limitSeconds > 0 ? setTimeout(() => kill("SIGKILL"), limitSeconds * 1000) : undefined;
   try {
-    return await undoing(
+    return await withCleanup(
       // SIGINT, not SIGKILL: go then removes its temporary folder.
       () => kill("SIGINT"),
       () =>

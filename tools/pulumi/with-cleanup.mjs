@@ -4,7 +4,7 @@ const undos = new Set();
 let sayGoodbye = () => {};
 
 /** Runs `work`; `undo` runs at the end in every case, also when a signal ends this process. */
-export async function undoing(undo, work) {
+export async function withCleanup(undo, work) {
   undos.add(undo);
   try {
     return await work();

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { undo } from "../../../src/commands/delete.js";
+import { deleteLine } from "../../../src/commands/delete.js";
 import { attachments, Host, isSkipped, run, shellFolder, shells, writeTool } from "../../support/host.js";
 
 const place = "/no-bpffs";
@@ -50,7 +50,11 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
       expect(await host.verb("remove")).toMatchObject({ signal: "SIGKILL" });
       expect(fs.readdirSync(aside)).toContain("socket-bypass");
       fs.rmSync(join(host.toolFolder, "rm"));
-      const line = undo({ stateDir: host.stateDir, instance: host.instance, owner: host.owner }, "object", "remove");
+      const line = deleteLine(
+        { stateDir: host.stateDir, instance: host.instance, owner: host.owner },
+        "object",
+        "remove",
+      );
       const sh = join(shellFolder(shell), "sh");
       const ended = next === "line" ? await run(sh, ["-c", line]) : await host.verb(next);
       expect({ next, ...ended }).toMatchObject({ next, code: 0, stdout: next === "line" ? "" : "done\n" });

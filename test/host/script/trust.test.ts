@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { undo } from "../../../src/commands/delete.js";
+import { deleteLine } from "../../../src/commands/delete.js";
 import { lookAt, readFound } from "../../../src/commands/drift-report.js";
 import {
   type Answer,
@@ -66,7 +66,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     const lines = async (): Promise<Answer[]> => [
       await run(sh, ["-c", lookAt(on)]),
       await run(sh, ["-c", systemd, `${before[2]}`]),
-      await run(sh, ["-c", undo(on, "detach")]),
+      await run(sh, ["-c", deleteLine(on, "detach")]),
     ];
     // As long as all is root's own they run what is there.
     const [seen, started, undone] = await lines();

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { undo } from "../../../src/commands/delete";
+import { deleteLine } from "../../../src/commands/delete";
 import { runLine, shells } from "./shells";
 
 const instance = "no-such-instance-0a1b2c3d";
@@ -20,7 +20,7 @@ function runAs(user: number, shell: readonly string[], line: string) {
 }
 
 describe.each(shells)("%s", (_, shell) => {
-  const line = (...words: string[]) => undo({ stateDir: folder, instance, owner }, ...words);
+  const line = (...words: string[]) => deleteLine({ stateDir: folder, instance, owner }, ...words);
 
   test("nothing there: done, with a note", () => {
     expect(runAs(0, shell, line("detach"))).toEqual({
@@ -74,7 +74,7 @@ describe.each(shells)("%s", (_, shell) => {
 });
 
 test("names no generation, so that an upgrade leaves it as it is, and is one line", () => {
-  const text = undo({ stateDir: "/var/lib/socket-bypass", instance, owner }, "detach");
+  const text = deleteLine({ stateDir: "/var/lib/socket-bypass", instance, owner }, "detach");
   expect(text).toContain(
     `exec sh /var/lib/socket-bypass/${instance}/socket-bypass detach --instance ${instance} --owner 'p/s/it'\\''s $(x)/web1'; fi`,
   );

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
-import { turns } from "../../../src/targets/concurrency";
+import { limitConcurrency } from "../../../src/targets/concurrency";
 
 test("at most 32 machines are asked at once, and one that fails frees its place", async () => {
-  const inTurn = turns(() => "");
+  const inTurn = limitConcurrency(() => "");
   let [now, most] = [0, 0];
   const asked = Array.from({ length: 200 }, (_, number) =>
     inTurn(async () => {

@@ -14,7 +14,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { undoing } from "../../pulumi/with-cleanup.mjs";
+import { withCleanup } from "../../pulumi/with-cleanup.mjs";
 import { describeMachine } from "../report/machine";
 import { Endpoints } from "./endpoints";
 import { median } from "./numbers";
@@ -78,7 +78,7 @@ async function measure(hosts: number, rounds: number): Promise<FleetResult> {
       for (const part of round % 2 === 0 ? parts : parts.reverse()) await part();
     }
   };
-  await undoing(() => endpoints.close(), playRounds);
+  await withCleanup(() => endpoints.close(), playRounds);
   const round = (value: number) => Number(value.toFixed(2));
   const [withCheckpoints, withoutCheckpoints] = stacks.map((ran): StackResult => {
     const of = (name: keyof (typeof ran)[number]) => median(ran.map((one) => one[name]));
