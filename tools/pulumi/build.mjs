@@ -124,7 +124,9 @@ function sourcesOf(name) {
 
 function sourceKey(name) {
   const sources = sourcesOf(name);
-  return digest([JSON.stringify(entries[name]), ...sources.map((file) => readFileSync(file))].join("\n"));
+  // Where the sources stand makes no difference to what comes of them.
+  const { folder: _, ...how } = entries[name];
+  return digest([JSON.stringify(how), ...sources.map((file) => readFileSync(file))].join("\n"));
 }
 
 function digest(text) {
