@@ -3,7 +3,7 @@
  * fuzz SEED CONNECTIONS: what reads strangers' bytes in a pod (host/pod/http.c), built with sanitizers, between random questions and
  * random reports. Its limit on new connections is lifted. Prints how many answers came whole; exit 1 with what was wrong.
  */
-#include "../../host/pod/http.c"
+#include "../../../host/pod/http.c"
 
 #include <pthread.h>
 #include <sys/mman.h>
