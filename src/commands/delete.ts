@@ -7,32 +7,58 @@ import { defaultStateDir, type Installation } from "./verbs";
 /** What a delete line names: no generation, so that an upgrade does not change it. */
 export type Installed = Omit<Installation, "generation">;
 
+// The state holds each of these lines twice for each step of each host, quoted once more for `sh -c`: so they are written
+// with few quotation marks, and with variables for what they repeat. An instance needs no quotes.
+
 /**
- * A delete line. It decides by itself, because the state keeps it for years: script there, run it; nothing there, done;
- * script gone but pins or the boot unit there, say what to type and fail. What others may have put there is not there.
+ * The delete line of a step that is not the first. Where the script is gone it does nothing, and it
+ * asks neither who owns the script nor whether it runs as root: a removal ends with the delete line
+ * of the first step, `deleteLine`, which looks at all of that and at what is still in place. Outside of
+ * the default folder it looks at the owner all the same, because above it anybody's folder may be.
+ */
+export function deleteStepLine(on: Installed, ...words: readonly string[]): string {
+  const isOurs = on.stateDir === defaultStateDir ? "" : ` && ${isRoots("$s", true)}`;
+  return [`s=${quote(scriptOf(on))}`, `[ -f "$s" ]${isOurs} || exit 0`, runWords(on, words)].join("; ");
+}
+
+function scriptOf(on: Installed): string {
+  return `${on.stateDir}/${on.instance}/socket-bypass`;
+}
+
+/**
+ * The delete line of the first step, which is the last one that a removal runs. It decides by
+ * itself, because the state keeps it for years: script there, run it; nothing there, done; script
+ * gone but pins or the boot unit there, say what to type and fail. What others may have put there is
+ * not there.
  */
 export function deleteLine(on: Installed, ...words: readonly string[]): string {
-  const script = `${on.stateDir}/${on.instance}/socket-bypass`;
-  const state = on.stateDir === defaultStateDir ? [] : ["--state-dir", on.stateDir];
-  const run = shellLine(["sh", script, ...words, "--instance", on.instance, ...state, "--owner", on.owner]);
-  const gone = quote(`socket-bypass: ${script}: expected the script that removes it, found none`);
-  const aside = `${on.stateDir}/_removed-${on.instance}`;
-  const unit = quote(`/etc/systemd/system/socket-bypass-${on.instance}.service`);
   return [
-    // Anybody else could not look into these folders, and would take that for "gone".
-    `if [ "$(id -u)" -ne 0 ]; then echo ${quote("socket-bypass: expected to run as root, found another user; set become")} >&2; exit 1; fi`,
-    `if [ -f ${quote(script)} ] && ${isRoots(script)}; then exec ${run}; fi`,
+    asRootOnly,
+    `d=${quote(on.stateDir)} n=${on.instance}`,
+    "s=$d/$n/socket-bypass a=$d/_removed-$n u=socket-bypass-$n b= c=",
+    `r() ${isRoots("$1")}`,
+    `if [ -f "$s" ] && r "$s"; then ${runWords(on, words)}; fi`,
     // A removal that was killed at its last calls has left its own files.
-    `if [ -d ${quote(aside)} ] && ${isRoots(aside)}; then rm -rf ${quote(aside)}; rmdir ${quote(on.stateDir)} 2>/dev/null; fi`,
-    "b=; c=",
+    `if [ -d "$a" ] && r "$a"; then rm -rf "$a"; rmdir "$d" 2>/dev/null; fi`,
     // What this prints of it is typed as root. The bpffs itself may be sticky: nothing empties it.
-    `own() ( set -f -- $(ls -ldn "$1" 2>/dev/null); case $3$1 in 0d????-??-*) ;; *) exit 1 ;; esac )`,
-    `while read -r _ m t _; do case $t in cgroup2) c=$m ;; bpf) if own "$m"/socket-bypass && own "$m"/socket-bypass/${quote(on.instance)}; then b=$m/socket-bypass/${quote(on.instance)}; fi ;; esac; done </proc/mounts`,
-    `if [ -z "$b" ] && [ ! -e ${unit} ]; then echo ${gone}${quote(", nor anything pinned; nothing to do")} >&2; exit 0; fi`,
-    `echo ${gone}${quote(", but some of it is still in place; type as root:")} >&2`,
-    `if [ -e ${unit} ]; then echo systemctl disable --now ${quote(`socket-bypass-${on.instance}`)} >&2; echo rm ${unit} >&2; fi`,
-    `for p in "$b"/*/track; do if [ -e "$p" ]; then echo bpftool cgroup detach "$c$(readlink "$b"/cgroup)" sock_ops pinned "$p" >&2; fi; done`,
-    `if [ -n "$b" ]; then echo rm -r "$b" >&2; fi`,
+    `o() ( set -f -- $(ls -ldn "$1" 2>/dev/null); case $3$1 in 0d????-??-*) ;; *) exit 1 ;; esac )`,
+    `while read -r _ m t _; do p=$m/socket-bypass; case $t in cgroup2) c=$m ;; bpf) if o "$p" && o "$p/$n"; then b=$p/$n; fi ;; esac; done </proc/mounts`,
+    "f=/etc/systemd/system/$u.service",
+    'g="socket-bypass: $s: expected the script that removes it, found none"',
+    `if [ -z "$b" ] && ! [ -e $f ]; then echo "$g, nor anything pinned; nothing to do" >&2; exit 0; fi`,
+    "exec >&2",
+    `echo "$g, but some of it is still in place; type as root:"`,
+    `if [ -e $f ]; then echo systemctl disable --now $u; echo rm $f; fi`,
+    `for p in "$b"/*/track; do if [ -e "$p" ]; then echo bpftool cgroup detach "$c$(readlink "$b"/cgroup)" sock_ops pinned "$p"; fi; done`,
+    `if [ -n "$b" ]; then echo rm -r "$b"; fi`,
     "exit 1",
   ].join("; ");
+}
+
+// Anybody else could not look into these folders, and would take that for "gone".
+const asRootOnly = `[ "$(id -u)" = 0 ] || { echo "socket-bypass: expected to run as root, found another user; set become" >&2; exit 1; }`;
+
+function runWords(on: Installed, words: readonly string[]): string {
+  const state = on.stateDir === defaultStateDir ? [] : ["--state-dir", on.stateDir];
+  return `exec sh "$s" ${shellLine([...words, "--instance", on.instance, ...state, "--owner", on.owner])}`;
 }

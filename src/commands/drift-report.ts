@@ -33,7 +33,7 @@ export function lookAt(on: Omit<Installed, "owner">): string {
   const status = shellLine(["sh", script, "status", "--json", "--instance", on.instance, ...state]);
   const lacking = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; command -v bpftool >/dev/null || echo lacks bpftool; echo machine "$(uname -m)"`;
   const strange = `if [ -f ${quote(script)} ]; then echo foreign script; fi`;
-  return `if [ -f ${quote(script)} ] && ${isRoots(script)} 2>/dev/null; then ${status} 2>/dev/null || echo; else ${strange}; ${lacking}; fi`;
+  return `if [ -f ${quote(script)} ] && ${isRoots(quote(script))} 2>/dev/null; then ${status} 2>/dev/null || echo; else ${strange}; ${lacking}; fi`;
 }
 
 /** Nothing that a host answers is trusted to have a shape: whoever has it decides what it prints, and all other hosts go on. */
@@ -97,15 +97,28 @@ export function readFound(printed: string, machine: string, last: LastSteps): Fo
 const changed =
   "expected what this stack made last, found something else: it was changed by hand or by another stack, or a snapshot was put back";
 
-/** How the last line of a step's answer begins, or what a self-test names so. */
 function serialIn(said: string): number {
+  return Number(serialTextIn(said) || Number.NaN);
+}
+
+/**
+ * The serial of a step: how the last line of its answer begins, or what a self-test names so. It
+ * changes whenever the step did anything, so the next step needs nothing else of an answer, which
+ * may be 2 KB. Empty where the answer has none.
+ */
+export function serialTextIn(said: string): string {
   const line = said.trimEnd().split("\n").at(-1) ?? "";
-  return Number(/^(?:\{"serial":)?(\d{1,16})\b/.exec(line)?.[1] ?? Number.NaN);
+  return /^(?:\{"serial":)?(\d{1,16})\b/.exec(line)?.[1] ?? "";
 }
 
 /** The value of a flag where it stands last: what a user types comes before, or has no blank in it. */
 function wordIn(line: string, flag: string): string | undefined {
   return new RegExp(`.* ${flag} (\\S+) `).exec(line)?.[1];
+}
+
+/** The installation that a step's line names; undefined where it is no line of a step. */
+export function instanceIn(line: string): string | undefined {
+  return wordIn(line, "--instance");
 }
 
 /** The host's records are those of the line that was typed last. */

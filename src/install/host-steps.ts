@@ -2,7 +2,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { allRight } from "../args/validation/right";
 import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../bundle/bundle";
-import { deleteLine } from "../commands/delete";
+import { deleteLine, deleteStepLine } from "../commands/delete";
+import { serialTextIn } from "../commands/drift-report";
 import type { Identity } from "../commands/identity";
 import { type Files, running } from "../commands/staged";
 import { suffixes } from "../commands/step-names";
@@ -22,7 +23,7 @@ import { promiseOf } from "../targets/deliver";
 import type { StepResource, Target } from "../targets/target";
 import { lookForDrift } from "./drift";
 import type { Normalized } from "./normalize";
-import { readLastSteps } from "./previous-state";
+import { type LastSteps, readLastSteps } from "./previous-state";
 
 /** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
 const stepSeconds = 300;
@@ -58,7 +59,7 @@ export function installSteps(
     ...{ stateDir, instance, owner, generation: id, epochs },
   }));
   const undoing = (...words: string[]) =>
-    args.stateDir.apply((stateDir) => deleteLine({ stateDir, instance, owner }, ...words));
+    args.stateDir.apply((stateDir) => deleteStepLine({ stateDir, instance, owner }, ...words));
   const place = [args.id, pulumi.output(instance)];
   const last = readLastSteps(name, instance);
 
@@ -76,13 +77,16 @@ export function installSteps(
         right,
         converge,
         ...(undoLine === undefined ? {} : { undo: undoLine }),
-        stdin: target.answerOf(before),
-        triggers: last.then((known) => [
-          ...place,
-          // It comes by way of the step before, so that the engine replaces this step with that one.
-          before.urn.apply(() => args.stateDir),
-          ...earlierTriggers(known?.[step]?.triggers),
-        ]),
+        stdin: target.answerOf(before).apply((said) => said && (serialTextIn(said) || said)),
+        // It comes by way of the step before, so that the engine replaces this step with that one.
+        triggers: last.then((known) =>
+          triggersOf(
+            known,
+            step,
+            place,
+            before.urn.apply(() => args.stateDir),
+          ),
+        ),
         hides: [],
         seconds: limit,
       },
@@ -99,7 +103,7 @@ export function installSteps(
         .apply(([installation, sent, cgroup, takeOver, boot, spliceGuard]) =>
           installObject(installation, sent, { cgroup, takeOver, boot, spliceGuard }),
         ),
-      undo: undoing("object", "remove"),
+      undo: args.stateDir.apply((stateDir) => deleteLine({ stateDir, instance, owner }, "object", "remove")),
       stdin: pulumi
         .all([args.stateDir, bundle])
         .apply(([stateDir, { digest }]) => running({ stateDir, instance }, digest)),
@@ -161,11 +165,20 @@ export function installSteps(
 }
 
 /**
- * The id of the step before, which triggered a replacement at first; in a preview the provider invents one that the step never gets, and so every update plan failed. A
- * stack that has it keeps it, because a list without it replaces everything.
+ * What replaces a step that is not the first: that the step before is replaced, which the engine
+ * sees by what `inherited` depends on. Earlier versions of the package repeated the first step's
+ * `place` in each step, and still earlier ones the id of the step before; a stack that has those
+ * keeps them, because another list replaces everything. So does one whose state cannot be read.
  */
-function earlierTriggers(known: readonly unknown[] = []): string[] {
-  return known.slice(3).map((one) => `${one}`);
+function triggersOf(
+  known: LastSteps | undefined,
+  step: StepName,
+  place: readonly pulumi.Input<string>[],
+  inherited: pulumi.Input<string>,
+): pulumi.Input<string>[] {
+  const had = known?.[step]?.triggers;
+  if (known !== undefined && (had === undefined || had.length === 1)) return [inherited];
+  return [...place, inherited, ...(had ?? []).slice(place.length + 1).map((one) => `${one}`)];
 }
 
 /** Asked for when they are sent, so that all of it is known then. */

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassArgs, bypassDefaults, bypassProperties } from "../args/bypass";
-import { type ConnectionArgs, connectionSchema, loginDefaults } from "../args/connection";
+import { type ConnectionArgs, connectionSchema, type LoginArgs, loginDefaults } from "../args/connection";
 import { type HostArgs, hostDefaults, hostProperties } from "../args/host";
 import { mapDefaults } from "../args/limits";
 import { type NodePoolArgs, poolDefaults, poolProperties } from "../args/node-pool";
@@ -10,6 +10,7 @@ import { selfTestDefaults } from "../args/self-test";
 import type { Where } from "../args/validation/check";
 import { checker } from "../args/validation/right";
 import type { Policy } from "../commands/verbs";
+import { asStateHolds } from "../targets/private-key";
 import { readLast } from "./previous-state";
 
 /** What is the same on every host, checked, with defaults. Each by itself: what is not known yet makes only its own lines unknown. */
@@ -75,7 +76,18 @@ export function normalizeHost(args: HostArgs, where: Where, instance: string) {
 
 function withLoginDefaults(given: unknown) {
   const { proxy, ...login } = given as pulumi.UnwrappedObject<ConnectionArgs>;
-  return { ...loginDefaults, ...login, ...(proxy && { proxy: { ...loginDefaults, ...proxy } }) };
+  return { ...asKept(login), ...(proxy && { proxy: asKept(proxy) }) };
+}
+
+/** In few bytes: the state holds it sixteen times for each host. */
+function asKept(login: pulumi.UnwrappedObject<LoginArgs>) {
+  const { privateKey, hostKey } = login;
+  return {
+    ...{ ...loginDefaults, ...login },
+    ...(privateKey && { privateKey: asStateHolds(privateKey) }),
+    // The rest of its line is a comment.
+    ...(hostKey && { hostKey: hostKey.trim().split(/\s+/, 2).join(" ") }),
+  };
 }
 
 /**

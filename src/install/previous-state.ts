@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { LastStep } from "../commands/drift-report";
+import { instanceIn, type LastStep } from "../commands/drift-report";
 import { suffixes } from "../commands/step-names";
 import { type StepName, stepNames } from "../commands/verbs";
 
@@ -30,13 +30,12 @@ export async function readLastSteps(name: string, instance: string): Promise<Las
   if (last === undefined) return undefined;
   // By name and instance: another parent is another URN and no other step.
   const its = Object.entries(last).filter(([urn, one]) => {
-    const triggers: unknown = one?.triggers;
-    return urn.includes(`::${name}-`) && Array.isArray(triggers) && triggers[1] === instance;
+    return urn.includes(`::${name}-`) && instanceIn(`${one?.create ?? ""}`) === instance;
   });
   const known = stepNames.flatMap((step) => {
     const one = its.find(([urn]) => urn.endsWith(`::${name}-${suffixes[step]}`))?.[1];
     if (one === undefined) return [];
-    const triggers = one.triggers as readonly unknown[];
+    const triggers: readonly unknown[] = Array.isArray(one.triggers) ? one.triggers : [];
     return [[step, { line: `${one.create ?? ""}`, answer: `${one.stdout ?? ""}`, triggers }]];
   });
   return Object.fromEntries(known);

@@ -9,6 +9,7 @@ import { shellLine } from "../commands/quote";
 import { type Files, receiving } from "../commands/staged";
 import { asRoot, asWords } from "./become";
 import { deliver, deliverBefore, promiseOf } from "./deliver";
+import { withShortTrace } from "./short-trace";
 import type { Step, StepResource, Target } from "./target";
 
 /** The machine that runs Pulumi. become stands in front of every command; empty for none. */
@@ -37,19 +38,22 @@ function runLocally(
     .all([become, step.converge])
     .apply(([prefix, words]) => shellLine([...asWords(prefix), ...words]));
   const undo = pulumi.all([become, step.undo ?? ""]).apply(([prefix, text]) => asRoot(prefix, text));
-  return new command.local.Command(
-    name,
-    {
-      // No update: the provider then runs create again, which converges.
-      create: when(step.right, line),
-      ...(step.undo === undefined ? {} : { delete: undo }),
-      stdin: step.stdin,
-      triggers: step.triggers,
-      // stdout is for the next step; what people should see goes to stderr.
-      logging: command.local.Logging.Stderr,
-      addPreviousOutputInEnv: false,
-    },
-    { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
+  return withShortTrace(
+    () =>
+      new command.local.Command(
+        name,
+        {
+          // No update: the provider then runs create again, which converges.
+          create: when(step.right, line),
+          ...(step.undo === undefined ? {} : { delete: undo }),
+          stdin: step.stdin,
+          triggers: step.triggers,
+          // stdout is for the next step; what people should see goes to stderr.
+          logging: command.local.Logging.Stderr,
+          addPreviousOutputInEnv: false,
+        },
+        { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
+      ),
   );
 }
 

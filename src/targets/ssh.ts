@@ -9,6 +9,7 @@ import { asWords } from "./become";
 import { limitConcurrency } from "./concurrency";
 import { deliverBefore, promiseOf, receiveSeconds } from "./deliver";
 import { isMocked } from "./mocked";
+import { withShortTrace } from "./short-trace";
 import { lookBySsh, lookSeconds } from "./ssh-look";
 import { sendBySsh } from "./ssh-send";
 import type { Looked, Step, StepResource, Target } from "./target";
@@ -78,23 +79,26 @@ function runRemotely(
 ): StepResource {
   const bounded = (words: pulumi.Input<readonly string[]>) =>
     pulumi.all([become, step.seconds, words]).apply(([prefix, seconds, typed]) => boundedLine(prefix, seconds, typed));
-  return new command.remote.Command(
-    name,
-    {
-      connection,
-      // No update: the provider then runs create again, which converges.
-      create: when(step.right, bounded(step.converge)),
-      ...(step.undo === undefined
-        ? {}
-        : { delete: bounded(pulumi.output(step.undo).apply((line) => ["sh", "-c", line])) }),
-      stdin: step.stdin,
-      triggers: step.triggers,
-      // stdout is for the next step; what people should see goes to stderr.
-      logging: command.remote.Logging.Stderr,
-      // Most servers accept no environment, and then the command would fail, or warn.
-      addPreviousOutputInEnv: false,
-    },
-    { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
+  return withShortTrace(
+    () =>
+      new command.remote.Command(
+        name,
+        {
+          connection,
+          // No update: the provider then runs create again, which converges.
+          create: when(step.right, bounded(step.converge)),
+          ...(step.undo === undefined
+            ? {}
+            : { delete: bounded(pulumi.output(step.undo).apply((line) => ["sh", "-c", line])) }),
+          stdin: step.stdin,
+          triggers: step.triggers,
+          // stdout is for the next step; what people should see goes to stderr.
+          logging: command.remote.Logging.Stderr,
+          // Most servers accept no environment, and then the command would fail, or warn.
+          addPreviousOutputInEnv: false,
+        },
+        { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
+      ),
   );
 }
 

@@ -43,11 +43,17 @@ describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDri
 
   test("a stack whose triggers hold the id of the step before, as earlier versions wrote them, keeps them", async () => {
     const machine = make();
-    /** What earlier versions of the package gave the engine. */
+    let place: Promise<string[]> | undefined;
+    /** What earlier versions of the package gave the engine: the first step's place in each step, and the id. */
     const asBefore: ResourceTransformation = ({ name, props, opts }) => {
-      if (!("triggers" in props) || name.endsWith("-object")) return undefined;
-      const triggers = Promise.resolve(props.triggers).then((place) => [...place, `before ${name}`]);
-      return { props: { ...props, triggers }, opts };
+      if (!("triggers" in props)) return undefined;
+      if (name.endsWith("-object")) place = Promise.resolve(props.triggers);
+      else
+        props.triggers = Promise.all([place, props.triggers]).then(([first, its]) => [
+          ...(first ?? []).slice(0, -1),
+          ...[its.at(-1), `before ${name}`],
+        ]);
+      return { props, opts };
     };
     machine.opts = { transformations: [asBefore] };
     await machine.up();

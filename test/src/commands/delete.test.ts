@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { deleteLine } from "../../../src/commands/delete";
+import { deleteLine, deleteStepLine } from "../../../src/commands/delete";
 import { runLine, shells } from "./shells";
 
 const instance = "no-such-instance-0a1b2c3d";
@@ -73,10 +73,41 @@ describe.each(shells)("%s", (_, shell) => {
   });
 });
 
-test("names no generation, so that an upgrade leaves it as it is, and is one line", () => {
-  const text = deleteLine({ stateDir: "/var/lib/socket-bypass", instance, owner }, "detach");
-  expect(text).toContain(
-    `exec sh /var/lib/socket-bypass/${instance}/socket-bypass detach --instance ${instance} --owner 'p/s/it'\\''s $(x)/web1'; fi`,
-  );
+describe.each(shells)("of a step that is not the first, %s", (_, shell) => {
+  const line = (...words: string[]) => deleteStepLine({ stateDir: folder, instance, owner }, ...words);
+
+  test("nothing there: done, without a word, whoever asks, for the first step's line says what is left", () => {
+    for (const user of [0, 1000])
+      expect(runAs(user, shell, line("detach"))).toEqual({ code: 0, stdout: "", stderr: "" });
+  });
+
+  test("the script is there: runs it with these words, and ends as it ends", () => {
+    fs.mkdirSync(path.join(folder, instance));
+    fs.writeFileSync(path.join(folder, instance, "socket-bypass"), `printf '%s\\n' "$@"; exit 7\n`);
+    expect(runAs(0, shell, line("program", "unload", "track"))).toEqual({
+      code: 7,
+      stdout: `${["program", "unload", "track", "--instance", instance, "--state-dir", folder, "--owner", owner].join("\n")}\n`,
+      stderr: "",
+    });
+  });
+
+  test("a script below a folder that others may write to is left to the first step's line", () => {
+    const place = path.join(folder, instance);
+    fs.mkdirSync(place);
+    fs.writeFileSync(path.join(place, "socket-bypass"), "echo ran\n");
+    fs.chmodSync(place, 0o777);
+    expect(runAs(0, shell, line("detach"))).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(runAs(0, shell, deleteLine({ stateDir: folder, instance, owner }, "detach")).stderr).toContain(
+      "expected root to own it and nobody else to write to it",
+    );
+  });
+});
+
+test.each([
+  ["of the first step", deleteLine],
+  ["of another step", deleteStepLine],
+])("the line %s names no generation, so that an upgrade leaves it as it is, and is one line", (_, make) => {
+  const text = make({ stateDir: "/var/lib/socket-bypass", instance, owner }, "detach");
+  expect(text).toContain(`exec sh "$s" detach --instance ${instance} --owner 'p/s/it'\\''s $(x)/web1'`);
   expect(text).not.toMatch(/--generation|--state-dir|\n/);
 });

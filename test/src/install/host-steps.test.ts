@@ -77,11 +77,13 @@ describe("a BypassHost", async () => {
   });
 
   test("replaces each step for another place only, the old one first, by values that a preview knows", async () => {
-    const place = ["local", instance, "/var/lib/socket-bypass"];
-    expect(column(commands, ({ inputs }) => inputs.triggers)).toEqual(Array(8).fill(place));
+    const folder = "/var/lib/socket-bypass";
+    // Only the first step tells the place: what depends on it is replaced with it (test/engine).
+    const place = [["local", instance, folder], ...Array(7).fill([folder])];
+    expect(column(commands, ({ inputs }) => inputs.triggers)).toEqual(place);
     expect(column(commands, ({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(8).fill(true));
     const planned = await record(() => new BypassHost("edge", { traffic }), true);
-    expect(column(commandsOf(planned), ({ inputs }) => inputs.triggers)).toEqual(Array(8).fill(place));
+    expect(column(commandsOf(planned), ({ inputs }) => inputs.triggers)).toEqual(place);
   });
 
   test("hides from previews what the first step reads and nothing else, and ignores no change", () => {
@@ -106,7 +108,7 @@ describe("a BypassHost", async () => {
       "edge-verdict",
       "edge-attachment",
     ]);
-    const run = `exec sh /var/lib/socket-bypass/${instance}/socket-bypass`;
+    const run = 'exec sh "$s"';
     expect(column(undone, ({ inputs }) => /exec sh [^;]*/.exec(String(inputs.delete))?.[0])).toEqual(
       [
         "object remove",
@@ -202,9 +204,13 @@ describe("with detectDrift", () => {
   test("a host without files gets one more than its stack told it last, and the same lines as without in a stack that has no step yet", async () => {
     const step = (name: string, create: string) => [
       `urn:pulumi:prod::shop::x$command:local:Command::edge-${name}`,
-      { outputs: { create, triggers: ["local", "edge-c3a267df"] } },
+      { outputs: { create, triggers: ["/var/lib/socket-bypass"] } },
     ];
-    const outputs = Object.fromEntries([step("object", "sh -s --epoch 7 --digest 00"), step("map-sockets", "sh x")]);
+    const its = "--instance edge-c3a267df --owner x";
+    const outputs = Object.fromEntries([
+      step("object", `sh -s ${its} --epoch 7 --digest 00`),
+      step("map-sockets", `sh x ${its}`),
+    ]);
     const found = (await drifting("", {}, outputs)).lines.map((line) => /--epoch (\d+)/.exec(`${line}`)?.[1]);
     expect(found).toEqual(["8", "1", ...Array(6).fill(undefined)]);
     const fresh = await drifting("");
@@ -287,10 +293,28 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
   test.each([
     ["id", { id: "vm-2" }],
     ["stateDir", { stateDir: "/opt/sb" }],
-  ])("except %s, which names another place: it replaces every step", async (_, args) => {
+  ])("except %s, which names another place: it replaces the first step, and so every one", async (_, args) => {
     const after = commandsOf(await make(args));
     expect(after).toHaveLength(8);
-    for (const [at, { inputs }] of after.entries()) expect(inputs.triggers).not.toEqual(before[at]?.inputs.triggers);
+    expect(after[0]?.inputs.triggers).not.toEqual(before[0]?.inputs.triggers);
+  });
+
+  test.each([
+    ["of an earlier version", ["local", "edge-c3a267df", "/var/lib/socket-bypass"]],
+    ["of a still earlier one", ["local", "edge-c3a267df", "/var/lib/socket-bypass", "edge-x0a1b2c3d"]],
+  ])("nor does this version in a stack %s, which keeps its list", async (_, triggers) => {
+    const create = "sh x --instance edge-c3a267df --owner x";
+    const state = Object.fromEntries(
+      before.map(({ name }) => [
+        `urn:pulumi:prod::shop::x$command:local:Command::${name}`,
+        { outputs: { create, triggers } },
+      ]),
+    );
+    const after = commandsOf(
+      await record(() => new BypassHost("edge", { traffic }), false, undefined, undefined, state),
+    );
+    const first = triggers.slice(0, 3);
+    expect(column(after, ({ inputs }) => inputs.triggers)).toEqual([first, ...Array(7).fill(triggers)]);
   });
 });
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { utils } from "ssh2";
-import { describe, expect, test } from "vitest";
-import { asClientReads } from "../../../src/targets/private-key";
+import { afterAll, describe, expect, test } from "vitest";
+import { asClientReads, asStateHolds } from "../../../src/targets/private-key";
 import { lookBySsh } from "../../../src/targets/ssh-look";
 import { answer, encrypted, serve } from "./server";
 
@@ -45,4 +49,37 @@ test("what is no key fails in words that show nothing of it", async () => {
   );
   expect(await failed).toMatch(/^cannot be asked: /);
   expect(await failed).not.toMatch(/c2Vj|secret/);
+});
+
+describe("a key of OpenSSH", () => {
+  const folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-keys-"));
+  afterAll(() => fs.rmSync(folder, { recursive: true }));
+  const make = (type: string, password = "", comment = "c") => {
+    const file = join(folder, `${type}-${password}-${comment.length}`);
+    execFileSync("ssh-keygen", ["-q", "-t", type, "-N", password, "-C", comment, "-f", file]);
+    return fs.readFileSync(file, "utf8");
+  };
+  const publicOf = (pem: string) => {
+    const read = utils.parseKey(asClientReads(pem));
+    if (read instanceof Error) throw read;
+    return read.getPublicSSH().toString("base64");
+  };
+
+  test.each(["", "ops@example", "a comment of many words"])(
+    "of ed25519, with the comment %j, is the same key in 119 bytes",
+    (comment) => {
+      const pem = make("ed25519", "", comment);
+      const short = asStateHolds(pem);
+      expect(short).toMatch(/^-----BEGIN PRIVATE KEY-----\n[\w+/]{64}\n-----END PRIVATE KEY-----\n$/);
+      expect(publicOf(short)).toBe(publicOf(pem));
+      expect(asStateHolds(`of ops:\n${pem.replace(/\n/g, "\r\n")}\nend\n`)).toBe(short);
+      expect(asStateHolds(short)).toBe(short);
+    },
+  );
+
+  test("of another type, with a password, or cut off stays as it is", () => {
+    const short = make("ed25519", "", "cut").replace(/(\n[^\n]+){3}\n(?=-----END)/, "\n");
+    for (const pem of [make("rsa"), make("ecdsa"), make("ed25519", "secret"), short, "no key"])
+      expect(asStateHolds(pem)).toBe(pem);
+  });
 });
