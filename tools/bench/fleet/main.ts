@@ -41,6 +41,8 @@ interface StackResult {
   readonly destroy: number;
   readonly dials: number;
   readonly peakMiB: number;
+  /** Of the last round, by the name of the process. */
+  readonly peaks: Readonly<Record<string, number>>;
   readonly stateBytes: number;
 }
 
@@ -81,7 +83,7 @@ async function measure(hosts: number, rounds: number): Promise<FleetResult> {
   await withCleanup(() => endpoints.close(), playRounds);
   const round = (value: number) => Number(value.toFixed(2));
   const [withCheckpoints, withoutCheckpoints] = stacks.map((ran): StackResult => {
-    const of = (name: keyof (typeof ran)[number]) => median(ran.map((one) => one[name]));
+    const of = (name: Exclude<keyof (typeof ran)[number], "peaks">) => median(ran.map((one) => one[name]));
     return {
       up: round(of("up")),
       ratio: round(median(ran.map(({ up }, number) => up / (loops[number]?.seconds ?? Number.NaN)))),
@@ -89,6 +91,9 @@ async function measure(hosts: number, rounds: number): Promise<FleetResult> {
       destroy: round(of("destroy")),
       dials: of("upDials"),
       peakMiB: Math.round(of("peakMiB")),
+      peaks: Object.fromEntries(
+        Object.entries(ran.at(-1)?.peaks ?? {}).map(([name, size]) => [name, Math.round(size)]),
+      ),
       stateBytes: of("stateBytes"),
     };
   }) as [StackResult, StackResult];

@@ -61,7 +61,8 @@ export async function runStack(endpoints: Endpoints, hasCheckpoints = true) {
   const before = endpoints.dials();
   const memory = watchMemory();
   const up = await seconds(() => stack.up({ parallel }));
-  const peakMiB = memory.stop();
+  const peaks = memory.stop();
+  const peakMiB = Object.values(peaks).reduce((sum, size) => sum + size, 0);
   const upDials = endpoints.dials() - before;
   const states = join(folder, "backend/.pulumi/stacks/fleet");
   // Its name goes on when the engine is told to pack it.
@@ -71,7 +72,7 @@ export async function runStack(endpoints: Endpoints, hasCheckpoints = true) {
   const stateBytes = fs.statSync(join(states, state ?? "bench.json")).size;
   const preview = await seconds(() => stack.preview({ parallel, expectNoChanges: true }));
   const destroy = await seconds(() => stack.destroy({ parallel }));
-  return { up, preview, destroy, peakMiB, stateBytes, upDials };
+  return { up, preview, destroy, peakMiB, peaks, stateBytes, upDials };
 }
 
 async function seconds(work: () => Promise<unknown>): Promise<number> {
@@ -80,14 +81,19 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - started) / 1000;
 }
 
-/** The largest that the engine, its plugins and this process, which runs the program, ever were; their sum is a bound, for they may not have been so at once. */
+/**
+ * The largest that this process, which runs the program, the engine and each plugin ever were, in MiB by name; their sum is a bound, for they may not have been so at
+ * once.
+ */
 function watchMemory() {
-  const peaks = new Map<string, number>();
+  const peaks = new Map<string, { readonly name: string; readonly size: number }>();
   const look = () => {
     for (const pid of ["self", ...engines()]) {
       try {
-        const peak = /^VmHWM:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-        if (peak !== undefined) peaks.set(pid, Number(peak));
+        const status = fs.readFileSync(`/proc/${pid}/status`, "utf8");
+        const peak = /^VmHWM:\s+(\d+)/m.exec(status)?.[1];
+        const name = pid === "self" ? "program" : (/^Name:\s+(\S+)/m.exec(status)?.[1] ?? "?");
+        if (peak !== undefined) peaks.set(pid, { name, size: Number(peak) / 1024 });
       } catch {
         // Gone since.
       }
@@ -98,7 +104,9 @@ function watchMemory() {
     stop: () => {
       look();
       clearInterval(timer);
-      return [...peaks.values()].reduce((sum, size) => sum + size, 0) / 1024;
+      const sums: Record<string, number> = {};
+      for (const { name, size } of peaks.values()) sums[name] = (sums[name] ?? 0) + size;
+      return sums;
     },
   };
 }

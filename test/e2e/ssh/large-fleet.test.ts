@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFile } from "node:child_process";
+import * as fs from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, describe, expect, test } from "vitest";
+import { Endpoints } from "../../../tools/bench/fleet/endpoints.js";
+import { findEngine } from "../../../tools/pulumi/stack.js";
+import { isSkipped, makeFolder, makeKeys } from "./far.js";
+
+const root = resolve(__dirname, "../../..");
+
+// What this does not prove: that its machines are installed, for a recorder answers in their place; test/e2e/ssh/ways-in.test.ts does that with the same arguments.
+describe.skipIf(isSkipped)("examples/large-fleet", () => {
+  const endpoints = new Endpoints();
+  afterAll(() => endpoints.close());
+
+  const run = async (verb: string, machines: object) => {
+    const folder = dirname(endpoints.key);
+    const file = join(folder, "machines.json");
+    fs.writeFileSync(file, JSON.stringify(machines));
+    const { pulumi, env } = findEngine();
+    const backend = join(folder, "backend");
+    fs.mkdirSync(backend, { recursive: true });
+    const words = ["examples/large-fleet/index.ts", verb, "--machines", file, "--key", endpoints.key, "--stacks", "3"];
+    const ended = await promisify(execFile)(join(root, "node_modules/.bin/tsx"), words, {
+      cwd: root,
+      env: {
+        ...{ ...process.env, ...env, PATH: `${dirname(pulumi)}:${process.env.PATH}`, TMPDIR: makeFolder() },
+        ...{ PULUMI_BACKEND_URL: `file://${backend}`, PULUMI_CONFIG_PASSPHRASE: "example" },
+        SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
+      },
+    }).catch((error: { stdout: string; stderr: string }) => error);
+    const lines = ended.stdout
+      .trim()
+      .split("\n")
+      .filter((line) => line !== "");
+    const told = lines.map((line) => /^fleet-(\d): (\d+) machines?, \d+ s, (.*)$/.exec(line) ?? [line]);
+    return {
+      stderr: ended.stderr,
+      stacks: told.map(([, stack]) => Number(stack)),
+      machines: told.reduce((sum, [, , count]) => sum + Number(count), 0),
+      steps: told.map(([, , , changes]) => JSON.parse(changes ?? "{}") as Record<string, number>),
+    };
+  };
+  const sum = (steps: Record<string, number>[], op: string) => steps.reduce((all, one) => all + (one[op] ?? 0), 0);
+
+  test("installs on each machine in one of its stacks, changes nothing then, and stops at the first stack that fails", async () => {
+    await endpoints.open(6);
+    const { hostKey } = endpoints;
+    const machines = Object.fromEntries(endpoints.addresses.map((address, at) => [`web${at}`, { address, hostKey }]));
+    const { publicKey: wrong } = makeKeys();
+    const strange = Object.fromEntries(
+      Object.entries(machines).map(([name, one]) => [name, { ...one, hostKey: wrong }]),
+    );
+
+    const refused = await run("up", strange);
+    expect(refused.stderr).toMatch(/^fleet-0: up failed: /);
+    expect(refused.stacks).toEqual([]);
+    expect(fs.readdirSync(join(endpoints.folder, "backend/.pulumi/stacks/large-fleet"))).not.toContain("fleet-1.json");
+
+    const first = await run("up", machines);
+    expect([first.stderr, first.stacks, first.machines]).toEqual(["", [0, 1, 2], 6]);
+    expect(endpoints.dials()).toBeGreaterThanOrEqual(6 * 9);
+    const again = await run("up", machines);
+    expect(again.steps.map((one) => Object.keys(one))).toEqual([["same"], ["same"], ["same"]]);
+    const { web0: _, ...fewer } = machines;
+    const less = await run("up", fewer);
+    expect([less.machines, sum(less.steps, "delete")]).toEqual([5, 9]);
+    const gone = await run("destroy", fewer);
+    expect(sum(gone.steps, "delete")).toBeGreaterThan(5 * 9);
+  }, 300_000);
+});
