@@ -28,9 +28,11 @@ export function writePage(path: string, outcomes: readonly Outcome[]): void {
     path,
     `# Kernels
 
-\`npm run test:kernels\` wrote this page. It boots each kernel in a virtual machine with an emulated processor and runs there
-the cases of \`test/bpf\` ([testing.md](testing.md)) with the distribution's own bpftool: preflight, apply, the self-test, status, drain under load,
-remove, nothing left, a kernel log without complaints, and the datapath. With \`-- --few\` it runs a few of them, else all.
+\`npm run test:kernels\` wrote this page.
+It boots each kernel in a virtual machine with an emulated processor and runs the cases of \`test/bpf\` there
+([testing.md](testing.md)) with the distribution's own bpftool: preflight, apply, the self-test, status,
+drain under load, remove, nothing left behind, a kernel log without complaints, and the datapath.
+With \`-- --few\` it runs only a few of them.
 
 ${table(
   ["machine", "date", "kernel", "Debian version", "bpftool", "cases passed of those run, of all", "notes"],
@@ -45,7 +47,7 @@ ${table(
   ]),
 )}
 
-What the self-test found ([limits.md](limits.md) says who notices):
+The self-test found these facts ([limits.md](limits.md) says who notices):
 
 ${table(
   ["fact", ...outcomes.map(({ release }) => release)],
