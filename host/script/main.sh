@@ -698,7 +698,8 @@ find_splice_way() { # FOLDER-TO-TRY-IN FOLDER-OF-OBJECTS
 		case $way in
 		lsm) object=splice_lsm.bpf.o ;;
 		fmod_ret) object=splice_fmod.bpf.o ;;
-		*) object=$(splice_objects) object=${object##* } ;;
+		syscall) object=$(splice_objects) object=${object##* } ;;
+		*) object=$way.bpf.o ;;
 		esac
 		if object=$(find_file "$object" "$2"); then
 			ignore rm -rf "$1"
