@@ -3,12 +3,22 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "../support/host.js";
-import { type Cell, costText, isWhole, type Outcome, outcomeText, type Report, writeSection } from "./page.js";
+import {
+  type Cell,
+  costText,
+  isWhole,
+  joinReports,
+  type Outcome,
+  outcomeText,
+  type Report,
+  writeSection,
+} from "./page.js";
 
 const whole: Outcome = { result: "whole", at: 100, bytes: 100, rounds_us: 1000, stream_us: 2000 };
 const early: Outcome = { ...whole, result: "ended early: to the server" };
 const wrong: Outcome = { ...whole, result: "wrong bytes: to the client" };
 const cell: Cell = {
+  ...{ runs: 2, megabytes: 8, rounds: 20 },
   bypassed: [{ ...whole, rounds_us: 500 }, whole],
   plain: [whole, whole],
   redirected: 200,
@@ -48,22 +58,65 @@ test("who was never enrolled, or never ran, has proven nothing", () => {
   expect(isWhole({ ...cell, bypassed: [] })).toBe(false);
 });
 
+const report: Report = {
+  ...{ date: "2026-11-30", release: "6.12", chosen: "lsm", ways: ["lsm", "none"] },
+  selftests: { lsm: "safe", none: "hangs" },
+  rows: [
+    { name: "socat", version: "1:1.8.0.3-1+deb13u1", cells: { lsm: cell, none: { ...cell, isWarned: false } } },
+    { name: "Go", cells: { lsm: cell } },
+    { name: "C", cells: { lsm: { ...cell, runs: 10, megabytes: 40 } } },
+  ],
+};
+
 test("the table stands between its marks, and what is around it stays", () => {
   const path = join(temporaryFolder(), "limits.md");
-  const report: Report = {
-    ...{ date: "2026-11-30", release: "6.12", chosen: "lsm", ways: ["lsm", "none"], selftest: "safe" },
-    ...{ runs: 2, megabytes: 40, rounds: 300 },
-    rows: [{ name: "socat", version: "1:1.8.0.3-1+deb13u1", cells: { lsm: cell, none: { ...cell, isWarned: false } } }],
-  };
   writeFileSync(path, "before\n<!-- splicers -->\nold\n<!-- end of splicers -->\nafter\n");
   writeSection(path, [report]);
   const text = readFileSync(path, "utf8");
   expect(text).toMatch(/^before\n/);
   expect(text).toMatch(/\nafter\n$/);
   expect(text).not.toContain("old");
-  expect(text.split("\n").filter((line) => line.startsWith("| "))).toEqual([
-    "| program | `lsm` | time | no way |",
+  expect(text).toContain("The self-test says of `splice`: `safe` by `lsm`, `hangs` without one.");
+});
+
+test("the head of a column tells how many runs of how many megabytes there were, and a cell where its own are others", () => {
+  const path = join(temporaryFolder(), "limits.md");
+  writeFileSync(path, "<!-- splicers --><!-- end of splicers -->");
+  writeSection(path, [report]);
+  const lines = readFileSync(path, "utf8").split("\n");
+  expect(lines.filter((line) => line.startsWith("| "))).toEqual([
+    "| program | `lsm`, 2 × 8 MB | time | no way, 2 × 8 MB |",
     "| --- | --- | --- | --- |",
     "| socat (1.8.0.3) | whole, 50 %, refused | 0.75 (0.50–1.00) / 1.00 (1.00–1.00) | whole, 50 %, refused |",
+    "| Go | whole, 50 %, refused | 0.75 (0.50–1.00) / 1.00 (1.00–1.00) |  |",
+    "| C | 10 × 40 MB: whole, 50 %, refused | 0.75 (0.50–1.00) / 1.00 (1.00–1.00) |  |",
   ]);
+});
+
+test("a run completes what an earlier one found, and replaces what it tried itself", () => {
+  const later: Report = {
+    ...report,
+    ...{ date: "2026-12-01", ways: ["fmod_ret"], selftests: { fmod_ret: "safe" } },
+    rows: [
+      { name: "Go", cells: { lsm: { ...cell, runs: 3 }, fmod_ret: cell } },
+      { name: "Python", cells: { fmod_ret: cell } },
+    ],
+  };
+  const { date, ways, selftests, rows } = joinReports(report, later);
+  expect({ date, ways, selftests }).toEqual({
+    ...{ date: "2026-12-01", ways: ["lsm", "fmod_ret", "none"] },
+    selftests: { lsm: "safe", fmod_ret: "safe", none: "hangs" },
+  });
+  expect(rows.map(({ name, cells }) => [name, Object.keys(cells), cells["lsm"]?.runs])).toEqual([
+    ["Go", ["lsm", "fmod_ret"], 3],
+    ["Python", ["fmod_ret"], undefined],
+    ["socat", ["lsm", "none"], 2],
+    ["C", ["lsm"], 10],
+  ]);
+});
+
+test("nothing stays of another kernel, nor of another version of a program", () => {
+  expect(joinReports({ ...report, release: "6.11" }, report)).toEqual(report);
+  const newer: Report = { ...report, rows: [{ name: "socat", version: "1.8.1", cells: { none: cell } }] };
+  expect(joinReports(report, newer).rows[0]).toEqual(newer.rows[0]);
 });

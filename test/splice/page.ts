@@ -15,6 +15,12 @@ export interface Outcome {
 
 /** A program by one way of the splice guard. */
 export interface Cell {
+  /** Asked for; after a few that went wrong there are fewer. */
+  readonly runs: number;
+  /** Each way of each run. */
+  readonly megabytes: number;
+  /** Before them. */
+  readonly rounds: number;
   readonly bypassed: readonly Outcome[];
   readonly plain: readonly Outcome[];
   /** Bytes. */
@@ -34,19 +40,37 @@ export interface Report {
   /** The way that the host script takes by itself. */
   readonly chosen: string;
   readonly ways: readonly string[];
-  readonly runs: number;
-  readonly megabytes: number;
-  readonly rounds: number;
-  /** What the self-test says of splice. */
-  readonly selftest?: string | undefined;
-  readonly rows: readonly {
-    readonly name: string;
-    readonly version?: string | undefined;
-    readonly isLimit?: boolean | undefined;
-    readonly unseenBy?: string | undefined;
-    readonly mayEndEarly?: boolean | undefined;
-    readonly cells: Record<string, Cell>;
-  }[];
+  /** What the self-test says of splice, by way. */
+  readonly selftests: Record<string, string>;
+  readonly rows: readonly Row[];
+}
+
+export interface Row {
+  readonly name: string;
+  readonly version?: string | undefined;
+  readonly isLimit?: boolean | undefined;
+  readonly unseenBy?: string | undefined;
+  readonly mayEndEarly?: boolean | undefined;
+  readonly cells: Record<string, Cell>;
+}
+
+/** In order of the tables. */
+export const ways = ["lsm", "fmod_ret", "syscall", "none"];
+
+/** With what an earlier run found on the same kernel, of the same version of a program, by ways that this one has not tried. */
+export function joinReports(former: Report | undefined, report: Report): Report {
+  if (former === undefined || former.release !== report.release) return report;
+  const rows = report.rows.map((row) => {
+    const before = former.rows.find(({ name }) => name === row.name);
+    return before?.version === row.version ? { ...row, cells: { ...before?.cells, ...row.cells } } : row;
+  });
+  return {
+    ...report,
+    ways: ways.filter((way) => report.ways.includes(way) || former.ways.includes(way)),
+    selftests: { ...former.selftests, ...report.selftests },
+    // One that was not given this time stays.
+    rows: [...rows, ...former.rows.filter(({ name }) => !rows.some((row) => row.name === name))],
+  };
 }
 
 /** As whole as by plain TCP, and on the bypass, or kept off it by the guard. */
@@ -113,22 +137,39 @@ export function writeSection(path: string, reports: readonly Report[]): void {
   writeFileSync(path, `${before}${marks[0]}\n\n${reports.map(tableText).join("\n")}\n${marks[1]}${after}`);
 }
 
-function tableText(report: Report): string {
-  const { release, date, ways, chosen, runs, megabytes, rounds, selftest } = report;
-  const words = ways.map((way) => (way === "none" ? "no way" : `\`${way}\``));
-  const head = ["program", ...words.flatMap((word, at) => (ways[at] === "none" ? [word] : [word, "time"]))];
-  const rows = report.rows.map(({ name, version, cells }) => [
+function tableText({ release, date, ways, chosen, selftests, rows }: Report): string {
+  const usual = Object.fromEntries(ways.map((way) => [way, usualSize(rows.map(({ cells }) => cells[way]))]));
+  const head = [
+    "program",
+    ...ways.flatMap((way) => (way === "none" ? [`no way, ${usual[way]}`] : [`\`${way}\`, ${usual[way]}`, "time"])),
+  ];
+  const lines = rows.map(({ name, version, cells }) => [
     version === undefined ? name : `${name} (${shortVersion(version)})`,
     ...ways.flatMap((way) => {
       const cell = cells[way];
-      const text = cell === undefined ? "" : outcomeText(cell);
+      const size = cell === undefined || sizeText(cell) === usual[way] ? "" : `${sizeText(cell)}: `;
+      const text = cell === undefined ? "" : `${size}${outcomeText(cell)}`;
       return way === "none" ? [text] : [text, cell === undefined ? "" : costText(cell)];
     }),
   ]);
-  return `Linux ${release}, ${date}: ${runs} runs of ${rounds} rounds and ${megabytes} MB each way. By itself it takes \`${chosen}\`${selftest === undefined ? "" : `, and the self-test says \`splice\`: \`${selftest}\``}.
+  const said = ways
+    .filter((way) => selftests[way] !== undefined)
+    .map((way) => `\`${selftests[way]}\` ${way === "none" ? "without one" : `by \`${way}\``}`);
+  return `Linux ${release}, ${date}. By itself it takes \`${chosen}\`.${said.length === 0 ? "" : ` The self-test says of \`splice\`: ${said.join(", ")}.`}
 
-${[head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")}
+${[head, head.map(() => "---"), ...lines].map((row) => `| ${row.join(" | ")} |`).join("\n")}
 `;
+}
+
+function sizeText({ runs, megabytes }: Cell): string {
+  return `${runs} × ${megabytes} MB`;
+}
+
+/** Of most. */
+function usualSize(cells: readonly (Cell | undefined)[]): string {
+  const sizes = cells.filter((cell) => cell !== undefined).map(sizeText);
+  const count = (size: string) => sizes.filter((one) => one === size).length;
+  return sizes.reduce((most, size) => (count(size) > count(most) ? size : most), sizes[0] ?? "");
 }
 
 /** Without what Debian adds. */

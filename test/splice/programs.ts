@@ -68,10 +68,34 @@ const c = (name: string, words: string, more: Partial<Program> = {}): Program =>
   command: ({ folder, front, back }) => `${folder}/relay ${front} ${back} ${words}`,
 });
 
-/** In order of the table, with those in Go and of HAProxy that were built here, by version. */
-export function programs(goes: readonly string[], haproxies: readonly string[]): readonly Program[] {
+const singBox = (version: string): Program => ({
+  name: `sing-box ${version}, in Go`,
+  command: ({ folder }) => `env GODEBUG=multipathtcp=0 ${folder}/sing-box-${version}/sing-box run -c CONFIG`,
+  config: ({ front, back }) =>
+    JSON.stringify({
+      log: { level: "error" },
+      inbounds: [
+        {
+          ...{ type: "direct", listen: "127.0.0.1", listen_port: front, network: "tcp" },
+          ...{ override_address: "127.0.0.1", override_port: back },
+        },
+      ],
+      outbounds: [{ type: "direct" }],
+    }),
+});
+
+/** Versions of what was built for one processor. */
+export interface Built {
+  readonly goes: readonly string[];
+  readonly haproxies: readonly string[];
+  readonly singBox?: string | undefined;
+}
+
+/** In order of the table. */
+export function programs({ goes, haproxies, singBox: box }: Built): readonly Program[] {
   return [
     ...goes.map(go),
+    ...(box === undefined ? [] : [singBox(box)]),
     haproxy(""),
     ...[undefined, ...haproxies].flatMap((version) =>
       ["option splice-auto", "option splice-request, option splice-response"].flatMap((option) => [

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only KERNEL[,KERNEL]] [--program TEXT] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds N] [--haproxy FILE[,FILE]]`
+// Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only KERNEL[,KERNEL]] [--program TEXT] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds N] [--keep] [--haproxy FILE[,FILE]] [--sing-box FILE]`
 //
-//   --haproxy FILES   further ones for the machines, built without shared libraries (make TARGET=linux-glibc LDFLAGS=-static)
+//   --haproxy FILES   further ones for the machines of x86_64, built without shared libraries (make TARGET=linux-glibc LDFLAGS=-static)
+//   --sing-box FILE   a further relay for them, in Go (CGO_ENABLED=0)
+//   --keep            keeps also what --program chooses
 //
 // Each relay stands between a client and a server once with every port bypassed and once without, by turns; every byte is compared. Each way of the splice guard is
-// forced in its turn, and none of them. docs/limits.md is written from the last run of each kernel; nothing is kept of a run with --program. What was kept by --way
-// is completed by further runs of other ways with the same numbers.
+// forced in its turn, and none of them. docs/limits.md is written from the last run of each program by each way, which may each have had its own numbers; nothing is
+// kept of a run with --program.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,8 +17,8 @@ import { withCleanup } from "../../tools/pulumi/with-cleanup.mjs";
 import { withGuest } from "../kernels/guest.js";
 import { cache, getImage, type Image, kernels, say } from "../kernels/image.js";
 import { generation, Remote } from "../kernels/remote.js";
-import { type Cell, isWhole, outcomeText, type Report, writeSection } from "./page.js";
-import { type Place, type Program, packages, programs } from "./programs.js";
+import { type Cell, isWhole, joinReports, outcomeText, type Report, ways, writeSection } from "./page.js";
+import { type Built, type Place, type Program, packages, programs } from "./programs.js";
 
 const root = resolve(__dirname, "../..");
 /** Of a virtual machine, for all that is sent. */
@@ -26,7 +28,6 @@ const pins = "/sys/fs/bpf/socket-bypass";
 const guard = `${pins}/_splice`;
 const bypassed = "splice-bypassed";
 const plain = "splice-plain";
-const ways = ["lsm", "none", "fmod_ret", "syscall"];
 /** Without a byte, after which it hangs. An emulated processor moves some in each. */
 const HANG_SECONDS = 20;
 /** Where nothing protects, a hang is what is expected. */
@@ -43,66 +44,52 @@ const { values } = parseArgs({
     runs: { type: "string", default: "10" },
     megabytes: { type: "string", default: "40" },
     rounds: { type: "string", default: "300" },
+    keep: { type: "boolean" },
     haproxy: { type: "string" },
+    "sing-box": { type: "string" },
   },
 });
 const [runs, megabytes, rounds] = [Number(values.runs), Number(values.megabytes), Number(values.rounds)];
 
-const isKept = values.program === undefined;
+const isKept = values.program === undefined || values.keep === true;
 
 function isChosen(way: string): boolean {
   return values.way === undefined || values.way.split(",").includes(way);
 }
 
 async function main(): Promise<void> {
-  if (!(runs >= 1 && megabytes > 0 && rounds >= 0))
+  if (!(runs >= 1 && megabytes > 0 && rounds >= 1))
     throw new Error("expected --runs, --megabytes and --rounds to be numbers");
-  const known = kernels.filter(({ architecture }) => architecture === "amd64");
-  const names = values.only?.split(",") ?? known.map(({ name }) => name);
-  const wrong = names.find((name) => !known.some((one) => one.name === name));
+  const names = values.only?.split(",") ?? kernels.map(({ name }) => name);
+  const wrong = names.find((name) => !kernels.some((one) => one.name === name));
   if (wrong !== undefined)
-    throw new Error(`--only: expected ${known.map(({ name }) => name).join(", ")}, found ${wrong}`);
+    throw new Error(`--only: expected ${kernels.map(({ name }) => name).join(", ")}, found ${wrong}`);
   const bad: string[] = [];
-  await withTools(async (tools, built) => {
-    for (const kernel of known.filter(({ name }) => names.includes(name))) {
-      const image = await getImage({ ...kernel, packages }, true);
+  for (const kernel of kernels.filter(({ name }) => names.includes(name))) {
+    const image = await getImage({ ...kernel, packages }, true);
+    await withTools(kernel.architecture, async (tools, built) => {
       say(`${kernel.name}: starting it`);
       await withGuest(image, async ({ config }) => {
         let report: Report | undefined;
         const former = read(kept(kernel.name));
         for (report of new Matrix(config, image, tools, built).play()) {
-          if (isKept) fs.writeFileSync(kept(kernel.name), JSON.stringify(joined(report, former)));
-          if (isKept) writePage(known.map(({ name }) => kept(name)));
+          if (isKept) fs.writeFileSync(kept(kernel.name), JSON.stringify(joinReports(former, report)));
+          if (isKept) writePage();
         }
         if (report !== undefined) bad.push(...failuresOf(report));
       });
-    }
-  });
+    });
+  }
   if (bad.length > 0) throw new Error(`expected every protected program to be whole, found\n${bad.join("\n")}`);
 }
 
-function writePage(files: readonly string[]): void {
-  const reports = files.map(read).filter((report) => report !== undefined);
+function writePage(): void {
+  const reports = kernels.map(({ name }) => read(kept(name))).filter((report) => report !== undefined);
   writeSection(join(root, "docs/limits.md"), reports);
 }
 
 function read(file: string): Report | undefined {
   return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) : undefined;
-}
-
-/** With what an earlier run of the same numbers found of other ways, where this one did not choose all. */
-function joined(report: Report, former: Report | undefined): Report {
-  const numbers = (one: Report) => [one.release, one.runs, one.megabytes, one.rounds].join();
-  if (values.way === undefined || former === undefined || numbers(former) !== numbers(report)) return report;
-  const { selftest = former.selftest } = report;
-  return {
-    ...{ ...report, selftest },
-    ways: ways.filter((way) => report.ways.includes(way) || former.ways.includes(way)),
-    rows: report.rows.map((row) => {
-      const before = former.rows.find(({ name }) => name === row.name);
-      return { ...row, cells: { ...before?.cells, ...row.cells } };
-    }),
-  };
 }
 
 function kept(kernel: string): string {
@@ -117,47 +104,59 @@ function failuresOf({ release, rows }: Report): string[] {
   );
 }
 
-/** Versions of what was built for this run. */
-interface Built {
-  readonly goes: readonly string[];
-  readonly haproxies: readonly string[];
-}
+type Architecture = Image["architecture"];
 
 /** With a folder of what is sent. */
-async function withTools<T>(work: (tools: string, built: Built) => Promise<T>): Promise<T> {
+async function withTools<T>(architecture: Architecture, work: (tools: string, built: Built) => Promise<T>): Promise<T> {
   const tools = fs.mkdtempSync(join(tmpdir(), "socket-bypass-splice-"));
   return await withCleanup(
     () => fs.rmSync(tools, { recursive: true, force: true }),
-    () => work(tools, makeTools(tools)),
+    () => work(tools, makeTools(tools, architecture)),
   );
 }
 
-function makeTools(tools: string): Built {
+function makeTools(tools: string, architecture: Architecture): Built {
   fs.cpSync(join(root, "dist/host"), tools, { recursive: true });
-  const flags = ["-O2", "-g", "-static", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread"];
+  const target = architecture === "amd64" ? "x86_64-linux-musl" : "aarch64-linux-musl";
+  const flags = `-target ${target} -O2 -g -static -D_GNU_SOURCE -Wall -Wextra -Werror -pthread`.split(" ");
   const common = join(root, "test/bpf/common/common.c");
-  execFileSync("clang-19", [...flags, "-o", join(tools, "ends"), join(__dirname, "ends.c"), common]);
-  execFileSync("clang-19", [...flags, "-o", join(tools, "relay"), join(__dirname, "relay.c")]);
+  zigCc([...flags, "-o", join(tools, "ends"), join(__dirname, "ends.c"), common]);
+  zigCc([...flags, "-o", join(tools, "relay"), join(__dirname, "relay.c")]);
   for (const file of ["common.py", "splice.py", "uring.py"])
     fs.copyFileSync(join(root, "test/bpf/cases", file), join(tools, file));
   fs.copyFileSync(join(__dirname, "relay.py"), join(tools, "relay.py"));
-  const haproxies = (values.haproxy?.split(",") ?? []).map((file) => {
-    const version = /version ([\d.]+)/.exec(execFileSync(file, ["-v"], { encoding: "utf8" }))?.[1] ?? "?";
-    // The splice guard knows it by its name.
-    fs.mkdirSync(join(tools, `haproxy-${version}`));
-    fs.copyFileSync(file, join(tools, `haproxy-${version}`, "haproxy"));
-    return version;
-  });
-  return { goes: makeGoes(tools), haproxies };
+  const goes = makeGoes(tools, architecture);
+  if (architecture !== "amd64") return { goes, haproxies: [] };
+  const haproxies = values.haproxy?.split(",") ?? [];
+  return {
+    goes,
+    haproxies: haproxies.map((file) => take(tools, "haproxy", file, "-v")),
+    singBox: values["sing-box"] === undefined ? undefined : take(tools, "sing-box", values["sing-box"], "version"),
+  };
+}
+
+/** By the compiler of what is installed on hosts, for it has a C library for each processor. */
+function zigCc(args: readonly string[]): void {
+  const folder = join(root, "host/build");
+  const lines = `set -eu; here=$0; . "$here/zig.sh"; install_zig; exec "$(zig_package)/zig" cc "$@"`;
+  execFileSync("sh", ["-c", lines, folder, ...args]);
+}
+
+/** Gives its version, which its folder is named by: the splice guard knows some by their own names. */
+function take(tools: string, name: string, file: string, asked: string): string {
+  const version = /version ([\d.]+)/.exec(execFileSync(file, [asked], { encoding: "utf8" }))?.[1] ?? "?";
+  fs.mkdirSync(join(tools, `${name}-${version}`));
+  fs.copyFileSync(file, join(tools, `${name}-${version}`, name));
+  return version;
 }
 
 /** By each Go that is here. */
-function makeGoes(tools: string): string[] {
+function makeGoes(tools: string, architecture: Architecture): string[] {
   const others = fs.readdirSync("/usr/lib").map((name) => `/usr/lib/${name}/bin/go`);
   const compilers = ["go", ...others.filter((file) => /\/go-[^/]+\/bin/.test(file) && fs.existsSync(file))];
   const versions = new Set<string>();
   for (const compiler of compilers) {
-    const env = { ...process.env, CGO_ENABLED: "0", GOARCH: "amd64", GOTOOLCHAIN: "local" };
+    const env = { ...process.env, CGO_ENABLED: "0", GOARCH: architecture, GOTOOLCHAIN: "local" };
     const version = execFileSync(compiler, ["env", "GOVERSION"], { encoding: "utf8", env }).trim().replace("go", "");
     if (versions.has(version)) continue;
     const into = join(tools, `go-${version}`);
@@ -184,6 +183,7 @@ interface Counts {
 class Matrix {
   private readonly machine: Remote;
   private readonly list: readonly Program[];
+  private readonly all: readonly Program[];
 
   constructor(
     config: string,
@@ -193,52 +193,55 @@ class Matrix {
   ) {
     this.machine = new Remote(config, "splice", folder);
     this.machine.send(tools);
-    this.list = programs(built.goes, built.haproxies).filter(({ name }) => name.includes(values.program ?? ""));
+    this.all = programs(built);
+    this.list = this.all.filter(({ name }) => name.includes(values.program ?? ""));
   }
 
-  /** Reports what is known after each way, for all of them take hours on a busy machine. */
+  /** Reports what is known after each program, for all of them take hours on a busy machine. */
   *play(): Generator<Report> {
     const { machine } = this;
     machine.sh(`mkdir ${groups}/${bypassed} ${groups}/${plain}`);
     machine.verb(`apply --from ${folder} --ports 1-65535 --off --cgroup /${bypassed} --splice-guard auto`);
     const chosen = this.way();
     const cells: Record<string, Record<string, Cell>> = {};
+    const selftests: Record<string, string> = {};
     const had: string[] = [];
     const release = machine.sh("uname -r").trim();
     const report = (): Report => ({
       date: new Date().toISOString().slice(0, 10),
-      ...{ release, chosen, ways: ways.filter((way) => had.includes(way)), runs, megabytes, rounds },
-      rows: this.list.map(({ name, package: its, isLimit, unseenBy, mayEndEarly }) => ({
+      ...{ release, chosen, ways: ways.filter((way) => had.includes(way)), selftests },
+      rows: this.all.map(({ name, package: its, isLimit, unseenBy, mayEndEarly }) => ({
         ...{ name, isLimit: isLimit?.(release), unseenBy, mayEndEarly },
         version: its === undefined ? undefined : this.image.packages[its],
         cells: cells[name] ?? {},
       })),
     });
     for (const way of [chosen, ...ways.filter((one) => one !== chosen)].filter(isChosen)) {
+      const environment = `SOCKET_BYPASS_SPLICE_WAYS=${way === "none" ? "no-way" : way}`;
       if (way !== chosen || had.length > 0) {
         // One that is attached stays where no other is found.
         machine.verb(`attach --cgroup /${bypassed} --splice-guard off`);
-        machine.verb(
-          `attach --cgroup /${bypassed} --splice-guard auto`,
-          `SOCKET_BYPASS_SPLICE_WAYS=${way === "none" ? "no-way" : way}`,
-        );
+        machine.verb(`attach --cgroup /${bypassed} --splice-guard auto`, environment);
       }
       if (this.way() !== way) {
         say(`${way}: this kernel has no such way`);
         continue;
       }
       had.push(way);
+      // It takes a minute; test/kernels runs it by each way.
+      if (values.program === undefined && (way === chosen || way === "none")) {
+        const { facts } = JSON.parse(machine.verb("selftest --timeout 600 --splice-guard auto", environment));
+        selftests[way] = facts.splice;
+        say(`${way}: the self-test says ${facts.splice}`);
+      }
       const named = way === "none" ? this.named() : undefined;
       for (const program of this.list) {
         const cell = { ...this.try(program, way), isWarned: named?.has(program.name) };
         say(`${way}: ${program.name}: ${outcomeText(cell)}`);
         cells[program.name] = { ...cells[program.name], [way]: cell };
+        yield report();
       }
-      yield report();
     }
-    if (!isKept || values.way !== undefined) return;
-    const { facts } = JSON.parse(machine.verb("selftest --timeout 600 --splice-guard auto"));
-    yield { ...report(), selftest: facts.splice };
   }
 
   /** Which serves; `status` would say so too, but takes a minute on an emulated processor. */
@@ -246,20 +249,23 @@ class Matrix {
     return this.machine.sh(`readlink ${guard}/serving || echo none`).trim().split(" ")[0] ?? "";
   }
 
-  /** Whom preflight warns of, where nothing protects: all listen at once. */
+  /** Whom preflight warns of, where nothing protects: all listen at once. It tells eight ports of a kind of program, so it is asked by halves. */
   private named(): Set<string> {
     const fronts = this.list.map((program, at) => ({ program, front: 7101 + at }));
-    const ports = `7101-${7100 + fronts.length}`;
-    const lines = fronts.flatMap(({ program, front }) => [
+    const halves = [0, 1].map((half) => fronts.filter(({ front }) => front % 2 === half).map(({ front }) => front));
+    const starts = fronts.flatMap(({ program, front }) => [
       startOf(program, "plain", { folder, front, back: 7100 }),
       `until ss -ltnH "sport = :${front}" | grep -q .; do sleep 0.1; done`,
       ...(program.isStartedLate ? [`bash -c ': </dev/tcp/127.0.0.1/${front}'`] : []),
     ]);
+    const preflight = "SOCKET_BYPASS_SPLICE_WAYS=no-way sh socket-bypass preflight --instance splice --owner splice";
     const notes = this.machine.sh(`cd ${folder}
-${lines.join("\n")}
-SOCKET_BYPASS_SPLICE_WAYS=no-way sh socket-bypass preflight --instance splice --owner splice --ports ${ports} 2>&1
+${starts.join("\n")}
+${halves.map((half) => (half.length > 0 ? `${preflight} --ports ${half.join()} 2>&1` : "")).join("\n")}
 echo 1 >${groups}/${plain}/cgroup.kill
 wait`);
+    if (/ports [\d, ]+ and \d+ more/.test(notes))
+      throw new Error(`expected every port in preflight's notes, found\n${notes}`);
     const lists = [...notes.matchAll(/\(process \d+(?: and \d+ more)?, ports? ([\d, ]+)/g)].map(
       ([, list = ""]) => list,
     );
@@ -274,6 +280,7 @@ wait`);
     const [before, later] = after("counts").map((line) => countsOf(line));
     if (before === undefined || later === undefined) throw new Error(`expected counts, found ${lines.join("\n")}`);
     return {
+      ...{ runs: runsOf(way), megabytes, rounds },
       bypassed: after("bypassed").map((line) => JSON.parse(line)),
       plain: after("plain").map((line) => JSON.parse(line)),
       redirected: later.redirected - before.redirected,
@@ -282,6 +289,10 @@ wait`);
       said: after("said"),
     };
   }
+}
+
+function runsOf(way: string): number {
+  return way === "none" ? Math.min(runs, RUNS_WITHOUT) : runs;
 }
 
 function countsOf(line: string): Counts {
@@ -316,7 +327,7 @@ function scriptOf(program: Program, way: string): string {
   };
   const starts = Object.entries(places).map(([name, place]) => startOf(program, name, place));
   const end = program.endsBoth ? "whole" : "half";
-  const [count, seconds] = way === "none" ? [Math.min(runs, RUNS_WITHOUT), HANG_SECONDS_WITHOUT] : [runs, HANG_SECONDS];
+  const seconds = way === "none" ? HANG_SECONDS_WITHOUT : HANG_SECONDS;
   return `cd ${folder}
 counts() {
 	echo "counts [$(bpftool -j map dump pinned ${pins}/splice/${generation}/maps/counters),$(bpftool -j map dump pinned ${guard}/maps/programs 2>/dev/null || echo '[]')]"
@@ -329,7 +340,7 @@ run() {
 	case $1$line in bypassed*'"whole"'* | plain*) ;; *) failures=$((failures + 1)) ;; esac
 }
 failures=0
-for turn in $(seq ${count}); do
+for turn in $(seq ${runsOf(way)}); do
 	[ $((turn % 2)) = 0 ] || run bypassed 7001 7002
 	run plain 7003 7004
 	[ $((turn % 2)) = 1 ] || run bypassed 7001 7002
