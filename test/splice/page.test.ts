@@ -76,7 +76,7 @@ test("the table stands between its marks, and what is around it stays", () => {
   expect(text).toMatch(/^before\n/);
   expect(text).toMatch(/\nafter\n$/);
   expect(text).not.toContain("old");
-  expect(text).toContain("The self-test says of `splice`: `safe` by `lsm`, `hangs` without one.");
+  expect(text).toContain("The self-test reports for `splice`: `safe` with `lsm`, `hangs` unprotected.");
 });
 
 test("the head of a column tells how many runs of how many megabytes there were, and a cell where its own are others", () => {
@@ -85,7 +85,7 @@ test("the head of a column tells how many runs of how many megabytes there were,
   writeSection(path, [report]);
   const lines = readFileSync(path, "utf8").split("\n");
   expect(lines.filter((line) => line.startsWith("| "))).toEqual([
-    "| program | `lsm`, 2 × 8 MB | time | no way, 2 × 8 MB |",
+    "| program | `lsm`, 2 × 8 MB | time | unprotected, 2 × 8 MB |",
     "| --- | --- | --- | --- |",
     "| socat (1.8.0.3) | whole, 50 %, refused | 0.75 (0.50–1.00) / 1.00 (1.00–1.00) | whole, 50 %, refused |",
     "| Go | whole, 50 %, refused | 0.75 (0.50–1.00) / 1.00 (1.00–1.00) |  |",

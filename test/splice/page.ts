@@ -141,7 +141,7 @@ function tableText({ release, date, ways, chosen, selftests, rows }: Report): st
   const usual = Object.fromEntries(ways.map((way) => [way, usualSize(rows.map(({ cells }) => cells[way]))]));
   const head = [
     "program",
-    ...ways.flatMap((way) => (way === "none" ? [`no way, ${usual[way]}`] : [`\`${way}\`, ${usual[way]}`, "time"])),
+    ...ways.flatMap((way) => (way === "none" ? [`unprotected, ${usual[way]}`] : [`\`${way}\`, ${usual[way]}`, "time"])),
   ];
   const lines = rows.map(({ name, version, cells }) => [
     version === undefined ? name : `${name} (${shortVersion(version)})`,
@@ -154,8 +154,8 @@ function tableText({ release, date, ways, chosen, selftests, rows }: Report): st
   ]);
   const said = ways
     .filter((way) => selftests[way] !== undefined)
-    .map((way) => `\`${selftests[way]}\` ${way === "none" ? "without one" : `by \`${way}\``}`);
-  return `Linux ${release}, ${date}. By itself it takes \`${chosen}\`.${said.length === 0 ? "" : ` The self-test says of \`splice\`: ${said.join(", ")}.`}
+    .map((way) => `\`${selftests[way]}\` ${way === "none" ? "unprotected" : `with \`${way}\``}`);
+  return `Linux ${release}, ${date}. It chooses \`${chosen}\` by itself.${said.length === 0 ? "" : ` The self-test reports for \`splice\`: ${said.join(", ")}.`}
 
 ${[head, head.map(() => "---"), ...lines].map((row) => `| ${row.join(" | ")} |`).join("\n")}
 `;
