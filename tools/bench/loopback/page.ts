@@ -41,7 +41,8 @@ ${lossesText(results)}
 
 ### All cells
 
-Ratios to plain TCP, medians of the rounds; behind them the smallest and the largest round. Less is better where the unit is marked with ↓.
+The figures are ratios to plain TCP: the median of the rounds, followed by the smallest and the largest round.
+Less is better where the unit is marked with ↓.
 
 | cell | plain TCP | ${headings.join(" | ")} |
 |---|---|${headings.map(() => "---|").join("")}

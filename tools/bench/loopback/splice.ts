@@ -157,7 +157,7 @@ function writePage(reports: Record<string, Report>): void {
 ${rows.join("\n")}
 `;
   });
-  const how = `Of ${new Date().toISOString().slice(0, 10)}, on an emulated processor; ${rounds} rounds of ${ms} ms a cell.`;
+  const how = `Measured on ${new Date().toISOString().slice(0, 10)} on an emulated processor; ${rounds} rounds of ${ms} ms for each cell.`;
   writeSection("splice", `\n${how}\n\n${tables.join("\n")}\n`);
 }
 

@@ -56,9 +56,9 @@ export function lossesText(results: Record<string, Result>): string {
   const lost = Object.entries(results)
     .filter(([, result]) => isLoss(result))
     .map(([name, result]) => `- ${name}: ${cellText(result, "bypass")}, noise ${cellText(result, "tcpAgain")}`);
-  return `Cells in which its median is worse than plain TCP by more than the second plain TCP differed in any round:
-
-${lost.length === 0 ? "none" : lost.join("\n")}`;
+  const worse =
+    "the median of the bypass is worse than plain TCP by more than the second plain TCP differed in any round";
+  return lost.length === 0 ? `There is no cell in which ${worse}.` : `In these cells ${worse}:\n\n${lost.join("\n")}`;
 }
 
 function isLoss({ ratios, spread, isCost }: Result): boolean {
