@@ -2,6 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { type ConnectionArgs, connectionSchema } from "./connection";
+import { instanceName } from "./instance";
 import { flag, hiddenText, leaf, plainFlag, shape, text } from "./validation/schema";
 
 /** Types of machines, as `uname -m` says them. */
@@ -42,6 +43,10 @@ export interface HostArgs {
    * Write a systemd unit that starts all again at each boot, where systemd runs. Say false where nothing can be written to /etc/systemd/system, as on NixOS, and have `socket-bypass boot start --instance NAME` run at boot by other means. Default true.
    */
   boot?: pulumi.Input<boolean>;
+  /**
+   * What the installation is called on the host. Give the name that it has there before the component, the host's key, the stack or the project gets another one: then a rename replaces nothing. Lower-case letters, digits and dashes, at most 63; one for each host of a program. Default: made from those names, and another name replaces everything.
+   */
+  instance?: string;
 }
 
 /** @internal */
@@ -73,6 +78,7 @@ export const hostProperties = {
       !/^(\/var)?\/(tmp|dev\/shm|run\/(lock|shm|user)|lock)(\/|$)/.test(value),
   ),
   boot: flag(),
+  instance: instanceName,
 };
 
 /** Whether a connection is whole depends on what is said beside it. @internal */

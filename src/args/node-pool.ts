@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
+import { instanceName } from "./instance";
 import { isNetwork } from "./traffic";
 import { hiddenText, isPending, leaf, plainFlag, shape, text, whole, wrong, wrongHidden } from "./validation/schema";
 
@@ -122,6 +123,10 @@ export interface NodePoolArgs {
    * Seconds that unread bytes may take to be read before a node is detached or handed over, from 0 to 600. Default 10.
    */
   drainSeconds?: pulumi.Input<number>;
+  /**
+   * What the installation is called on the nodes, and in the labels of the pods. Give the name that it has there before the component, the pool's key, the stack or the project gets another one: then a rename replaces nothing. Lower-case letters, digits and dashes, at most 63; one for each pool of a program. Default: made from those names, and another name replaces everything.
+   */
+  instance?: string;
 }
 
 /** @internal */
@@ -252,6 +257,7 @@ export const poolProperties = {
       context.issues.push(wrong(context.value, [], "a list", "an Output is known too late"));
   }),
   drainSeconds: whole(0, 600, "seconds"),
+  instance: instanceName,
 };
 
 /** A leaf may be left out everywhere; this one may not. @internal */

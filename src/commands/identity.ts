@@ -10,9 +10,12 @@ export interface Identity {
   readonly owner: string;
 }
 
-/** Derives both names from the parts; different parts give different names, whatever characters they hold. */
-export function identify(parts: IdentityParts): Identity {
-  return { instance: instanceName(parts), owner: parts.map(asOwnerPart).join("/") };
+/**
+ * Derives both names from the parts; different parts give different names, whatever characters they
+ * hold. An instance that is given outlives other parts: hosts let an owner of the same stack in.
+ */
+export function identify(parts: IdentityParts, given?: string): Identity {
+  return { instance: given ?? instanceName(parts), owner: parts.map(asOwnerPart).join("/") };
 }
 
 /** Lower case letters, digits and dashes: bpffs refuses dots, systemd gives some other characters a meaning. */

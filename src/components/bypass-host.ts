@@ -3,11 +3,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
 import { checkNow, type Where } from "../args/validation/check";
 import { allRight, when } from "../args/validation/right";
-import { identify } from "../commands/identity";
 import { installSteps } from "../install/host-steps";
 import { normalizeBypass, normalizeHost } from "../install/normalize";
 import { targetFor } from "../targets/target-for";
 import { warnOfUnknownKeys } from "./host-key-warning";
+import { identityOf } from "./instance";
 import { memberOf, setInstalled } from "./member";
 
 /**
@@ -35,10 +35,7 @@ export class BypassHost extends pulumi.ComponentResource {
       warnOfUnknownKeys({ [name]: args }, this);
     }
 
-    const identity = identify([
-      ...[pulumi.getProject(), pulumi.getStack()],
-      ...(member ? [member.component, member.key] : [name]),
-    ]);
+    const identity = identityOf(name, member, args.instance, where);
     const host = normalizeHost(args, where, identity.instance);
     const shared = member?.shared ?? normalizeBypass(args, where);
     const installed = installSteps(

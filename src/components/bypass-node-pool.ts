@@ -5,13 +5,13 @@ import { checkNow, type Where } from "../args/validation/check";
 import { allRight, when } from "../args/validation/right";
 import { generationOf } from "../bundle/bundle";
 import { podFiles } from "../bundle/config-map";
-import { identify } from "../commands/identity";
 import { applyFlags } from "../commands/verbs";
 import { extrasOf } from "../install/host-steps";
 import { normalizeBypass, normalizeNodePool } from "../install/normalize";
 import { ownLabels } from "../targets/kubernetes/manifests";
 import { deployPool } from "../targets/kubernetes/pool";
 import { childOptions } from "./bypass-host";
+import { identityOf } from "./instance";
 import { memberOf, setDeployed } from "./member";
 import { checkPoolName } from "./pool-name";
 
@@ -45,10 +45,7 @@ export class BypassNodePool extends pulumi.ComponentResource {
     if (!member) checkNow(bypassNodePoolSchema, args, where);
     checkPoolName(name, where);
 
-    const { instance, owner } = identify([
-      ...[pulumi.getProject(), pulumi.getStack()],
-      ...(member ? [member.component, member.key] : [name]),
-    ]);
+    const { instance, owner } = identityOf(name, member, args.instance, where);
     const shared = member?.shared ?? normalizeBypass(args, where);
     const { namespace, metricsFrom, right: itsRight, ...its } = normalizeNodePool(args, where);
     const right = allRight([shared.right, itsRight]);

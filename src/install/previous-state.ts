@@ -28,12 +28,12 @@ export function readLast(): Promise<Last | undefined> {
 export async function readLastSteps(name: string, instance: string): Promise<LastSteps | undefined> {
   const last = await readLast();
   if (last === undefined) return undefined;
-  // By name and instance: another parent is another URN and no other step.
-  const its = Object.entries(last).filter(([urn, one]) => {
-    return urn.includes(`::${name}-`) && instanceIn(`${one?.create ?? ""}`) === instance;
-  });
+  // By instance: another parent or a new name is another URN and no other step.
+  const its = Object.entries(last).filter(([, one]) => instanceIn(`${one?.create ?? ""}`) === instance);
   const known = stepNames.flatMap((step) => {
-    const one = its.find(([urn]) => urn.endsWith(`::${name}-${suffixes[step]}`))?.[1];
+    // A rename that failed half-way leaves both, and two parents of other types hosts of one name.
+    const named = its.find(([urn]) => urn.endsWith(`::${name}-${suffixes[step]}`));
+    const one = (named ?? its.find(([urn]) => urn.endsWith(`-${suffixes[step]}`)))?.[1];
     if (one === undefined) return [];
     const triggers: readonly unknown[] = Array.isArray(one.triggers) ? one.triggers : [];
     return [[step, { line: `${one.create ?? ""}`, answer: `${one.stdout ?? ""}`, triggers }]];

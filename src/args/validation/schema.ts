@@ -55,6 +55,16 @@ export function plainFlag() {
     .optional();
 }
 
+/** A text that stands in the names of resources or what they are made of, so it must be there when the program runs. */
+export function plainText(expected: string, fix: string, holds: (value: string) => boolean) {
+  return z
+    .custom<string>((value) => typeof value === "string" && holds(value), {
+      error: expected,
+      params: { expected, fix: `${fix}; an Output is known too late` },
+    })
+    .optional();
+}
+
 export function whole(smallest: number, largest: number, unit: string) {
   const fix = `give a number from ${smallest} to ${largest}, without quotes`;
   return leaf(`a whole number of ${unit} from ${smallest} to ${largest}`, fix, (value) => {

@@ -51,6 +51,8 @@ export class Machine {
   /** Arguments of the component; a test changes them between one run and the next. */
   args: SocketBypassArgs;
   opts: ComponentResourceOptions = {};
+  /** What it is called; "front" after a rename. */
+  component: "edge" | "front" = "edge";
   /** What the program does first. */
   beforeProgram: () => unknown = () => undefined;
   private readonly children: ReturnType<typeof spawn>[] = [];
@@ -86,7 +88,8 @@ export class Machine {
   }
 
   instance(key = "web"): string {
-    return identify(["engine-test", this.stackName, "edge", key]).instance;
+    const given = this.args.hosts?.[key]?.instance;
+    return identify(["engine-test", this.stackName, this.component, key], given).instance;
   }
 
   pins(key = "web"): string {
@@ -94,14 +97,14 @@ export class Machine {
   }
 
   owner(key = "web"): string {
-    return `engine-test/${this.stackName}/edge/${key}`;
+    return `engine-test/${this.stackName}/${this.component}/${key}`;
   }
 
   async open(): Promise<Stack> {
     if (this.stack !== undefined) return this.stack;
     const program = async () => {
       this.beforeProgram();
-      const { hosts, generation } = new SocketBypass("edge", this.args, this.opts);
+      const { hosts, generation } = new SocketBypass(this.component, this.args, this.opts);
       return { hosts, generation };
     };
     this.stack = await createStack({ projectName: "engine-test", stackName: this.stackName, program }, this.folder, {
@@ -127,7 +130,7 @@ export class Machine {
   private async act(run: (stack: Stack, onEvent: OnEvent) => Promise<unknown>): Promise<Ended> {
     for (const key of Object.keys(this.args.hosts ?? {})) this.keys.add(key);
     const stack = await this.open();
-    return await follow((onEvent) => run(stack, onEvent), stepWithout(/^edge-(web-)?/));
+    return await follow((onEvent) => run(stack, onEvent), stepWithout(/^(edge|front)-(web-)?/));
   }
 
   async exported(): Promise<Resource[]> {

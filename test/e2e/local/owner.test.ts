@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { attachments, each, isSkipped, Machine } from "./machine.js";
 
@@ -55,6 +58,73 @@ describe.skipIf(isSkipped)("one machine, two who want it", () => {
   });
 });
 
+describe.skipIf(isSkipped)(
+  "an instance that is given keeps what is installed, its program at the cgroup all the time,",
+  () => {
+    test("when a component gets another name, with aliases: each step is an update, and so is a later one without them none", async () => {
+      const machine = new Machine();
+      const traffic = await machine.startTraffic();
+      await machine.up();
+      const watch = watched(machine);
+      expect(await traffic.ask(`open ${traffic.ports[0]}`)).toBe("exact");
+      const pairs = machine.counter("pairs");
+      keepInstance(machine);
+      machine.component = "front";
+      machine.opts = { aliases: [{ name: "edge" }] };
+      expect((await machine.up()).changes).toEqual(each("update"));
+      expect(watch()).toEqual([]);
+      expect(machine.status()).toMatchObject({ healthy: true, owner: machine.owner(), problems: [] });
+      expect(machine.owner()).toContain("/front/web");
+      expect(await traffic.ask("again")).toBe("1 exact");
+      expect(machine.counter("pairs")).toBe(pairs);
+      machine.opts = {};
+      expect((await machine.up()).changes).toEqual({});
+      expect((await machine.destroy()).changes).toEqual(each("delete"));
+      expect(machine.traces()).toEqual([]);
+    }, 240_000);
+
+    test("when a host key gets another name: the steps of the new key find all in place, and the deletes of the old one leave it alone", async () => {
+      const machine = new Machine();
+      await machine.up();
+      const watch = watched(machine);
+      const instance = machine.instance();
+      machine.args = { ...machine.args, detectDrift: true, hosts: { www: { stateDir: machine.stateDir, instance } } };
+      const { changes } = await machine.up();
+      expect(changes).toMatchObject({ ...each("delete"), "www-attachment": "create" });
+      expect(watch()).toEqual([]);
+      expect(machine.status("www")).toMatchObject({ healthy: true, owner: machine.owner("www"), problems: [] });
+      expect((await machine.up()).changes).toEqual({});
+      await machine.destroy();
+      expect(machine.traces()).toEqual([]);
+    }, 240_000);
+
+    test("when a host moves to another stack, with takeOver: a destroy of the first stack leaves it alone", async () => {
+      const [first, second] = twoStacks();
+      await first.up();
+      const watch = watched(first, second);
+      keepInstance(second, first.instance());
+      second.args = { ...second.args, takeOver: true };
+      await second.up();
+      await first.destroy();
+      expect(watch()).toEqual([]);
+      expect(second.status()).toMatchObject({ healthy: true, owner: second.owner(), problems: [] });
+      await second.destroy();
+      expect([...first.traces(), ...second.traces()]).toEqual([]);
+    }, 240_000);
+
+    test("and without takeOver another stack is refused", async () => {
+      const [first, second] = twoStacks();
+      await first.up();
+      keepInstance(second, first.instance());
+      expect(await second.failure(second.up())).toContain(
+        `instance ${first.instance()}: expected owner ${second.owner()}, found ${first.owner()}`,
+      );
+      await second.destroy();
+      expect(first.status()).toMatchObject({ healthy: true, owner: first.owner() });
+    }, 240_000);
+  },
+);
+
 describe.skipIf(isSkipped)("an update that stopped half-way", () => {
   test("and is reverted serves the old generation again", async () => {
     const machine = new Machine();
@@ -83,4 +153,28 @@ function twoStacks(): [Machine, Machine] {
 
 function rename(machine: Machine): void {
   machine.args = { ...machine.args, hosts: { www: { stateDir: machine.stateDir } } };
+}
+
+function keepInstance(machine: Machine, instance = machine.instance()): void {
+  machine.args = { ...machine.args, hosts: { web: { stateDir: machine.stateDir, instance } } };
+}
+
+/** What anybody then does to the program at the cgroup of these, and which one it is in the end, where another. */
+function watched(...all: Machine[]): () => string[] {
+  const [machine = new Machine()] = all;
+  const log = join(machine.folder, "attached");
+  for (const one of all) {
+    const tell = `case "$*" in *"cgroup attach"* | *"cgroup detach"*) echo "$*" >>${log} ;; esac`;
+    one.writeTool("bpftool", `${tell}\nexec /usr/sbin/bpftool "$@"`);
+  }
+  const before = programIds(machine);
+  return () => [
+    ...(existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : []),
+    ...programIds(machine).filter((id) => !before.includes(id)),
+  ];
+}
+
+function programIds(machine: Machine): string[] {
+  const shown = spawnSync("bpftool", ["-j", "cgroup", "show", machine.cgroupFolder()], { encoding: "utf8" }).stdout;
+  return JSON.parse(shown).map(({ id }: { id: number }) => `program ${id}`);
 }

@@ -13,6 +13,8 @@ describe("one property", () => {
   const become =
     'a command and its options, such as "sudo -n"; use letters, digits and . _ / - + : only, one blank between words, no quotes';
   const id = "a printable text of 1 to 200 characters; use the id of the machine";
+  const instance =
+    "a name of 1 to 63 lower-case letters, digits and dashes, no dash at either end; give the name that the installation has, as in /var/lib/socket-bypass; an Output is known too late";
   const flag = "true or false; write it without quotes";
 
   test.each([
@@ -53,6 +55,9 @@ describe("one property", () => {
     ...["yes", true, false].map(
       (bad) => ["spliceGuard", bad, '"auto", "require" or "off"; choose one of the three'] as const,
     ),
+    ...["", "a b", "A", "-a", "a-", "a/b", "_a", "a.b", "a\n", "x".repeat(64), 1].map(
+      (bad) => ["instance", bad, instance] as const,
+    ),
     ...["yes", 1].map((bad) => ["detectDrift", bad, `${flag}; an Output is known too late`] as const),
   ])("%s: refuses %j", (name, bad, words) => {
     const [expected, ...fix] = words.split("; ");
@@ -74,6 +79,8 @@ describe("one property", () => {
     ["become", "sudo -n"],
     ["become", "sudo -n -u=root"],
     ["become", "/usr/bin/doas"],
+    ["instance", "edge-web1-1a2b3c4d"],
+    ["instance", "x".repeat(63)],
     ["id", "i-0abc / zone 'b' $(x)"],
     ["enabled", false],
   ])("%s: takes %j", (name, good) => {
@@ -114,8 +121,16 @@ describe("a wrong name", () => {
   const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift";
 
   test.each([
-    [{ trafic: {} }, "trafic", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot`],
-    [{ statedir: "/a" }, "statedir", `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot`],
+    [
+      { trafic: {} },
+      "trafic",
+      `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance`,
+    ],
+    [
+      { statedir: "/a" },
+      "statedir",
+      `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance`,
+    ],
     [{ limits: { queuebytes: 1 } }, "limits.queuebytes", "queueBytes, refreshSeconds, sockets, pendingPairs"],
     [{ selfTest: { timeout: 1 } }, "selfTest.timeout", "enabled, timeoutSeconds"],
     [{ object: { compiler: "x" } }, "object.compiler", "compile"],
@@ -127,7 +142,7 @@ describe("a wrong name", () => {
   test("in a host is told under the host's key", () => {
     expect(problemsOfMany({ traffic, hosts: { "web.1": { statedir: "/a" } } })).toEqual([
       '1 problem in the arguments of SocketBypass "edge":',
-      'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot',
+      'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance',
     ]);
   });
 });
@@ -169,7 +184,7 @@ describe("hosts", () => {
 
   test.each([[null], ["10.0.0.1"], [[]]])("refuses %j as a host", (host) => {
     expect(problemsOfMany({ traffic, hosts: { a: host } })[1]).toMatch(
-      /^hosts\.a: expected an object, found .*; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot$/,
+      /^hosts\.a: expected an object, found .*; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance$/,
     );
   });
 });
@@ -218,7 +233,7 @@ test("an Output in the place of an object is one problem, and what it holds is n
       .slice(1)
       .sort(),
   ).toEqual([
-    "hosts.a: expected an object, found an Output; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot",
+    "hosts.a: expected an object, found an Output; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance",
     "traffic: expected an object, found an Output; use ports, cidrs, everything",
   ]);
   expect(problemsOfMany({ hosts: hidden, traffic })[1]).toBe(

@@ -26,6 +26,7 @@ export const everything = {
         become: "sudo -n",
         stateDir: "/opt/sb",
         boot: true,
+        instance: "web-1",
       },
     },
   },
@@ -37,7 +38,7 @@ export const everything = {
       resources: { requests: { cpu: "1" }, limits: { cpu: "1" } },
       ...{ labels: { a: "b" }, annotations: { a: "b" }, bpffs: "/sys/fs/bpf", mountBpffs: false },
       metricsFrom: [{ namespaceLabels: { a: "b" }, podLabels: { a: "b" } }, { cidr: "10.0.0.0/8" }],
-      ...{ cgroupRoot: "/sys/fs/cgroup", drainSeconds: 1 },
+      ...{ cgroupRoot: "/sys/fs/cgroup", drainSeconds: 1, instance: "workers-1" },
     },
   },
 };

@@ -47,6 +47,16 @@ test("makes a namespace, an account, a ConfigMap, a NetworkPolicy and a DaemonSe
     expect([type, parent]).toEqual([type, pool.urn]);
 });
 
+test("an instance that is given is the label of its pods, which select them, and what they are told, while the owner has its names", async () => {
+  const given = "edge-workers-0a1b2c3d";
+  const all = await many({ nodePools: { workers: { image, instance: given } } });
+  const { spec } = daemonSetOf(all, "edge-workers");
+  expect(spec?.selector.matchLabels).toMatchObject({ "app.kubernetes.io/instance": given });
+  const { env } = podOf(all, "edge-workers").loader;
+  expect(env).toContainEqual({ name: "INSTANCE", value: given });
+  expect(env).toContainEqual({ name: "OWNER", value: expect.stringContaining("/edge/workers") });
+});
+
 test("leaves every name to the provider, so that a new object stands beside the old one", async () => {
   const kinds = (await many()).filter(({ type }) => type.startsWith("kubernetes:"));
   expect(kinds).toHaveLength(5);

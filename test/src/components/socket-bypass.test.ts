@@ -86,6 +86,17 @@ test("an owner is project, stack, component and host key", async () => {
   for (const line of lines) expect(line).toContain(" --owner shop/prod/edge/web1");
 });
 
+test("an instance that is given stands in every line of its host and leaves the owner to the names", async () => {
+  const instance = "edge-web1-0a1b2c3d";
+  const all = await make({ web1: { instance }, web2: {} });
+  const lines = commandsOf(all).flatMap(({ inputs }) => [inputs.create, inputs.delete].filter(Boolean).map(String));
+  const its = lines.filter((line) => line.includes(instance));
+  expect(its).toHaveLength(lines.length / 2);
+  for (const line of its) expect(line).toContain("shop/prod/edge/web1");
+  for (const { inputs } of commandsOf(all).filter(({ name }) => name.startsWith("edge-web1-")))
+    expect((inputs.triggers as string[])[1]).toBe(instance);
+});
+
 // The first two would get equal URNs as well, which the engine refuses in the preview; mocks do not show that.
 test("components whose names run into each other share neither instance nor owner", async () => {
   const all = await record(() => {
