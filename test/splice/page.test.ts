@@ -107,11 +107,12 @@ test("a run completes what an earlier one found, and replaces what it tried itse
     ...{ date: "2026-12-01", ways: ["lsm", "fmod_ret", "none"] },
     selftests: { lsm: "safe", fmod_ret: "safe", none: "hangs" },
   });
-  expect(rows.map(({ name, cells }) => [name, Object.keys(cells), cells["lsm"]?.runs])).toEqual([
-    ["Go", ["lsm", "fmod_ret"], 3],
-    ["Python", ["fmod_ret"], undefined],
-    ["socat", ["lsm", "none"], 2],
-    ["C", ["lsm"], 10],
+  const runs = (cells: Report["rows"][number]["cells"]) => Object.entries(cells).map(([way, cell]) => [way, cell.runs]);
+  expect(rows.map(({ name, cells }) => [name, ...runs(cells)])).toEqual([
+    ["Go", ["lsm", 3], ["fmod_ret", 2]],
+    ["Python", ["fmod_ret", 2]],
+    ["socat", ["lsm", 2], ["none", 2]],
+    ["C", ["lsm", 10]],
   ]);
 });
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only KERNEL[,KERNEL]] [--program TEXT] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds N] [--keep] [--haproxy FILE[,FILE]] [--sing-box FILE]`
+// Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only KERNEL[,KERNEL]] [--program TEXT[|TEXT]] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds N] [--keep] [--haproxy FILE[,FILE]] [--sing-box FILE]`
 //
 //   --haproxy FILES   further ones for the machines of x86_64, built without shared libraries (make TARGET=linux-glibc LDFLAGS=-static)
 //   --sing-box FILE   a further relay for them, in Go (CGO_ENABLED=0)
@@ -52,6 +52,10 @@ const { values } = parseArgs({
 const [runs, megabytes, rounds] = [Number(values.runs), Number(values.megabytes), Number(values.rounds)];
 
 const isKept = values.program === undefined || values.keep === true;
+
+function isProgramChosen(name: string): boolean {
+  return (values.program ?? "").split("|").some((text) => name.includes(text));
+}
 
 function isChosen(way: string): boolean {
   return values.way === undefined || values.way.split(",").includes(way);
@@ -194,7 +198,7 @@ class Matrix {
     this.machine = new Remote(config, "splice", folder);
     this.machine.send(tools);
     this.all = programs(built);
-    this.list = this.all.filter(({ name }) => name.includes(values.program ?? ""));
+    this.list = this.all.filter(({ name }) => isProgramChosen(name));
   }
 
   /** Reports what is known after each program, for all of them take hours on a busy machine. */
