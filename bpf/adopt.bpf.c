@@ -179,17 +179,14 @@ static __always_inline bool is_in_cgroup(struct tcp_sock *tp)
 VERIFIED_ONCE int is_allowed_by_policy(const struct names *names)
 {
 	const struct policy *policy = get_policy();
+	enum by_ports answer;
 
 	if (!names || !policy)
 		return false;
-	if (is_taken_over(policy, names->local_port) || is_taken_over(policy, names->remote_port))
-		return false;
-	if (policy->everything)
-		return true;
-	if (!are_ports_in(policy, names->local_port, names->remote_port))
-		return false;
-	return !policy->cidrs ||
-	       (is_address_in(policy, &names->local) && is_address_in(policy, &names->remote));
+	answer = ask_ports(policy, names->local_port, names->remote_port);
+	if (answer != PORTS_LEAVE_IT_TO_ADDRESSES)
+		return answer == PORTS_ALLOW;
+	return are_addresses_in(policy, &names->local, &names->remote);
 }
 
 static __always_inline bool is_in_a_map(struct sk_psock *psock)

@@ -97,25 +97,42 @@ static __always_inline bool is_taken_over(const struct policy *policy, __u32 por
 	       (port == 2049 && !(policy->named & 4)) || (port == 10809 && !(policy->named & 8));
 }
 
+enum by_ports { PORTS_REFUSE, PORTS_ALLOW, PORTS_LEAVE_IT_TO_ADDRESSES };
+
 /* Every filter that is given must match: a port of either end, and the addresses of both. */
+static __always_inline enum by_ports ask_ports(const struct policy *policy, __u32 local,
+					       __u32 remote)
+{
+	if (is_taken_over(policy, local) || is_taken_over(policy, remote))
+		return PORTS_REFUSE;
+	if (policy->everything)
+		return PORTS_ALLOW;
+	if (!are_ports_in(policy, local, remote))
+		return PORTS_REFUSE;
+	return policy->cidrs ? PORTS_LEAVE_IT_TO_ADDRESSES : PORTS_ALLOW;
+}
+
+static __always_inline bool are_addresses_in(const struct policy *policy,
+					     const struct address *local,
+					     const struct address *remote)
+{
+	return is_address_in(policy, local) && is_address_in(policy, remote);
+}
+
 static __always_inline bool is_allowed(const struct bpf_sock_ops *ctx)
 {
 	const struct policy *policy = get_policy();
 	struct address local, remote;
+	enum by_ports answer;
 
 	if (!policy)
 		return false;
-	if (is_taken_over(policy, ctx->local_port) || is_taken_over(policy, get_remote_port(ctx)))
-		return false;
-	if (policy->everything)
-		return true;
-	if (!are_ports_in(policy, ctx->local_port, get_remote_port(ctx)))
-		return false;
-	if (!policy->cidrs)
-		return true;
+	answer = ask_ports(policy, ctx->local_port, get_remote_port(ctx));
+	if (answer != PORTS_LEAVE_IT_TO_ADDRESSES)
+		return answer == PORTS_ALLOW;
 	local = get_local(ctx);
 	remote = get_remote(ctx);
-	return is_address_in(policy, &local) && is_address_in(policy, &remote);
+	return are_addresses_in(policy, &local, &remote);
 }
 
 #endif
