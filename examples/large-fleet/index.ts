@@ -36,7 +36,7 @@ const { values, positionals } = parseArgs({
 
 /**
  * The stack of a machine, by its name alone: it stays there whatever other machines come and go. Another number of
- * stacks moves machines from stack to stack, which removes and installs them: choose it once.
+ * stacks would move machines from stack to stack, and the one would install before the other removes: choose it once.
  */
 function stackOf(name: string, count: number): number {
   return createHash("sha256").update(name).digest().readUInt32BE() % count;
@@ -59,24 +59,63 @@ function programFor(machines: Machines) {
   };
 }
 
-async function act(verb: Verb, stack: Stack): Promise<string> {
-  if (verb === "preview") return JSON.stringify((await stack.preview()).changeSummary);
-  if (verb === "up") return JSON.stringify((await stack.up()).summary.resourceChanges);
-  return JSON.stringify((await stack.destroy()).summary.resourceChanges);
+const project = "large-fleet";
+
+async function act(verb: Verb, stack: Stack): Promise<unknown> {
+  if (verb === "preview") return (await stack.preview()).changeSummary;
+  if (verb === "up") return (await stack.up()).summary.resourceChanges;
+  // One machine that is gone keeps no other from being left as it was found.
+  const { summary } = await stack.destroy({ continueOnError: true });
+  await stack.workspace.removeStack(stack.name);
+  return summary.resourceChanges;
 }
 
-/** Says one line for each stack. */
-async function run(verb: Verb, number: number, machines: Machines): Promise<void> {
-  const stackName = `fleet-${number}`;
-  const stack = await LocalWorkspace.createOrSelectStack({
-    ...{ stackName, projectName: "large-fleet", program: programFor(machines) },
-  });
+interface Group {
+  readonly stackName: string;
+  readonly machines: Machines;
+}
+
+/** Says one line for each stack, or what the engine says of one that fails, and gives whether it went well. */
+async function run(verb: Verb, { stackName, machines }: Group): Promise<boolean> {
   const started = performance.now();
-  const changes = await act(verb, stack).catch((error: Error) => {
-    throw new Error(`${stackName}: ${verb} failed: ${error.message}`);
-  });
-  const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  console.log(`${stackName}: ${Object.keys(machines).length} machines, ${seconds} s, ${changes}`);
+  try {
+    const program = programFor(machines);
+    const stack = await LocalWorkspace.createOrSelectStack({ stackName, projectName: project, program });
+    const changes = JSON.stringify(await act(verb, stack));
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    console.log(`${stackName}: ${Object.keys(machines).length} machines, ${seconds} s, ${changes}`);
+    return true;
+  } catch (error) {
+    const all = error instanceof Error ? error.message : `${error}`;
+    console.error(`${stackName}: ${verb} failed: ${/\nDiagnostics:\n([\s\S]*?)\n\s*Resources:/.exec(all)?.[1] ?? all}`);
+    return false;
+  }
+}
+
+/** With another number nobody would visit some of the stacks that are there, and machines would be in two. */
+async function checkCount(count: number): Promise<void> {
+  const workspace = await LocalWorkspace.create({ projectSettings: { name: project, runtime: "nodejs" } });
+  const numbers = (await workspace.listStacks()).map(({ name }) => Number(/-of-(\d+)$/.exec(name)?.[1] ?? count));
+  const other = numbers.find((one) => one !== count);
+  if (other !== undefined)
+    throw new Error(
+      `--stacks: expected ${other}, which this backend has stacks of, found ${count}; type destroy --stacks ${other} before you take another number`,
+    );
+}
+
+/** In order, so many at once; the rest does not begin after one that fails, except that a destroy goes on. */
+async function runAll(verb: Verb, groups: readonly Group[], atOnce: number): Promise<boolean> {
+  const waiting = [...groups];
+  let isWell = true;
+  const work = async () => {
+    while (isWell || verb === "destroy") {
+      const next = waiting.shift();
+      if (next === undefined) return;
+      if (!(await run(verb, next))) isWell = false;
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  return isWell;
 }
 
 async function main(): Promise<void> {
@@ -86,27 +125,18 @@ async function main(): Promise<void> {
     throw new Error(
       `expected ${verbs.join(", ")} and whole numbers, found ${positionals[0]}, --stacks ${values.stacks} and --at-once ${values["at-once"]}`,
     );
+  await checkCount(count);
   const all = Object.entries<Machine>(JSON.parse(fs.readFileSync(values.machines, "utf8")));
   const groups = Array.from({ length: count }, (_, number) => ({
-    number,
+    stackName: `fleet-${number}-of-${count}`,
     machines: Object.fromEntries(all.filter(([name]) => stackOf(name, count) === number)),
   }));
-  // The first stack goes alone: where it fails, no other has begun.
-  const [canary, ...others] = groups;
-  if (canary !== undefined) await run(verb, canary.number, canary.machines);
-  let failed = false;
-  const work = async () => {
-    for (let next = others.shift(); next !== undefined && !failed; next = others.shift()) {
-      try {
-        await run(verb, next.number, next.machines);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  const ended = await Promise.allSettled(Array.from({ length: atOnce }, work));
-  for (const one of ended) if (one.status === "rejected") throw one.reason;
+  // The first stack that has machines goes alone: where it fails, no other has begun.
+  const canary = groups.findIndex(({ machines }) => Object.keys(machines).length > 0) + 1;
+  const isWell = await runAll(verb, groups.slice(0, canary), 1);
+  const goesOn = isWell || verb === "destroy";
+  const isAllWell = goesOn && (await runAll(verb, groups.slice(canary), atOnce)) && isWell;
+  process.exitCode = isAllWell ? 0 : 1;
 }
 
 main().catch((error: unknown) => {

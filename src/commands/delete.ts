@@ -11,10 +11,9 @@ export type Installed = Omit<Installation, "generation">;
 // with few quotation marks, and with variables for what they repeat. An instance needs no quotes.
 
 /**
- * The delete line of a step that is not the first. Where the script is gone it does nothing, and it
- * asks neither who owns the script nor whether it runs as root: a removal ends with the delete line
- * of the first step, `deleteLine`, which looks at all of that and at what is still in place. Outside of
- * the default folder it looks at the owner all the same, because above it anybody's folder may be.
+ * The delete line of a step between the attachment and the first. Where the script is gone, or in a
+ * folder of the user's that is not root's own, it does nothing: a removal begins and ends with a
+ * `deleteLine`, which looks at all of that, and stops there with the state whole.
  */
 export function deleteStepLine(on: Installed, ...words: readonly string[]): string {
   const isOurs = on.stateDir === defaultStateDir ? "" : ` && ${isRoots("$s", true)}`;
@@ -26,10 +25,10 @@ function scriptOf(on: Installed): string {
 }
 
 /**
- * The delete line of the first step, which is the last one that a removal runs. It decides by
- * itself, because the state keeps it for years: script there, run it; nothing there, done; script
- * gone but pins or the boot unit there, say what to type and fail. What others may have put there is
- * not there.
+ * The delete line of the attachment, which a removal runs first, and of the first step, which it runs
+ * last. It decides by itself, because the state keeps it for years: script there, run it; nothing
+ * there, done; script gone but pins or the boot unit there, say what to type and fail. What others may
+ * have put there is not there.
  */
 export function deleteLine(on: Installed, ...words: readonly string[]): string {
   return [

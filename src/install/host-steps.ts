@@ -23,7 +23,7 @@ import { promiseOf } from "../targets/deliver";
 import type { StepResource, Target } from "../targets/target";
 import { lookForDrift } from "./drift";
 import type { Normalized } from "./normalize";
-import { type LastSteps, readLastSteps } from "./previous-state";
+import { type LastSteps, readLastSteps, readRight } from "./previous-state";
 
 /** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
 const stepSeconds = 300;
@@ -48,7 +48,7 @@ export function installSteps(
   });
   const files = pulumi.all([args.stateDir, args.compile, extras, target.machine]);
   const delivery = target.deliver(name, () => filesFor(files, instance), opts);
-  const right = allRight([args.right, delivery.right, ...after.map((one) => one.right)]);
+  const right = allRight([args.right, delivery.right, readRight(), ...after.map((one) => one.right)]);
   const generation = pulumi
     .all([args.compile, extras, target.machine, args.size])
     .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size));
@@ -60,6 +60,8 @@ export function installSteps(
   }));
   const undoing = (...words: string[]) =>
     args.stateDir.apply((stateDir) => deleteStepLine({ stateDir, instance, owner }, ...words));
+  const whole = (...words: string[]) =>
+    args.stateDir.apply((stateDir) => deleteLine({ stateDir, instance, owner }, ...words));
   const place = [args.id, pulumi.output(instance)];
   const last = readLastSteps(name, instance);
 
@@ -103,7 +105,7 @@ export function installSteps(
         .apply(([installation, sent, cgroup, takeOver, boot, spliceGuard]) =>
           installObject(installation, sent, { cgroup, takeOver, boot, spliceGuard }),
         ),
-      undo: args.stateDir.apply((stateDir) => deleteLine({ stateDir, instance, owner }, "object", "remove")),
+      undo: whole("object", "remove"),
       stdin: pulumi
         .all([args.stateDir, bundle])
         .apply(([stateDir, { digest }]) => running({ stateDir, instance }, digest)),
@@ -158,7 +160,7 @@ export function installSteps(
       .apply(([installation, cgroup, takeOver, adopt, spliceGuard, boot]) =>
         attachCgroup(installation, { cgroup, takeOver, adopt, spliceGuard, boot }),
       ),
-    undoing("detach"),
+    whole("detach"),
     { dependsOn: [policy] },
   );
   return { generation, selfTest: target.answerOf(selfTest), attachment, right };
@@ -168,7 +170,7 @@ export function installSteps(
  * What replaces a step that is not the first: that the step before is replaced, which the engine
  * sees by what `inherited` depends on. Earlier versions of the package repeated the first step's
  * `place` in each step, and still earlier ones the id of the step before; a stack that has those
- * keeps them, because another list replaces everything. So does one whose state cannot be read.
+ * keeps them, because another list replaces everything.
  */
 function triggersOf(
   known: LastSteps | undefined,
@@ -177,8 +179,8 @@ function triggersOf(
   inherited: pulumi.Input<string>,
 ): pulumi.Input<string>[] {
   const had = known?.[step]?.triggers;
-  if (known !== undefined && (had === undefined || had.length === 1)) return [inherited];
-  return [...place, inherited, ...(had ?? []).slice(place.length + 1).map((one) => `${one}`)];
+  if (had === undefined || had.length <= 1) return [inherited];
+  return [...place, inherited, ...had.slice(place.length + 1).map((one) => `${one}`)];
 }
 
 /** Asked for when they are sent, so that all of it is known then. */

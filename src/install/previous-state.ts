@@ -1,24 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
+import type { Right } from "../args/validation/right";
 import { instanceIn, type LastStep } from "../commands/drift-report";
+import { printable } from "../commands/printable";
 import { suffixes } from "../commands/step-names";
 import { type StepName, stepNames } from "../commands/verbs";
+import { isMocked } from "../targets/mocked";
 
 export type LastSteps = Readonly<Partial<Record<StepName, LastStep & { readonly triggers: readonly unknown[] }>>>;
 
 /** The outputs of each resource by its URN. */
 export type Last = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
 
-// By the run: a process may run a program again and again, and a component that another language makes has a monitor of its own, but no stack.
-const read = new WeakMap<object, Promise<Last | undefined>>();
+interface Read {
+  readonly last: Last | undefined;
+  readonly right: Right;
+}
+
+// By the run: a process may run a program again and again, and a component that another language makes has a monitor of its own.
+const read = new WeakMap<object, Promise<Read>>();
 
 /**
- * The state of this stack as it was when it was first asked for in this run; undefined where the engine does not tell. Read once a run, and only when somebody asks, because it
- * may be megabytes.
+ * The state of this stack as it was when it was first asked for in this run; undefined where nobody can be asked. Read once a run, and only when somebody asks, because it
+ * may be megabytes. Where it could not be read, `readRight` fails.
  */
-export function readLast(): Promise<Last | undefined> {
+export async function readLast(): Promise<Last | undefined> {
+  return (await readOnce()).last;
+}
+
+/**
+ * Fails where the engine could not read the state: what a step keeps as it is stands there, so that
+ * a run that went on without it might replace every step.
+ */
+export async function readRight(): Right {
+  return await (await readOnce()).right;
+}
+
+function readOnce(): Promise<Read> {
   const monitor = pulumi.runtime.getMonitor();
-  if (monitor === undefined) return Promise.resolve(undefined);
+  if (monitor === undefined) return Promise.resolve({ last: undefined, right: Promise.resolve(undefined) });
   const known = read.get(monitor) ?? ask();
   read.set(monitor, known);
   return known;
@@ -42,15 +62,24 @@ export async function readLastSteps(name: string, instance: string): Promise<Las
 }
 
 /** A function of the engine itself, of all versions, with no wrapper in the SDK. */
-async function ask(): Promise<Last | undefined> {
+async function ask(): Promise<Read> {
+  const fine = Promise.resolve(undefined);
+  let stackName = "";
   try {
     // Mocks may have no organization, which is an error.
-    const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-    const { outputs } = await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
-    const all = outputs as Record<string, { readonly outputs?: Record<string, unknown> }>;
-    return Object.fromEntries(Object.entries(all).map(([urn, one]) => [urn, one.outputs]));
+    stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
   } catch (error) {
-    await pulumi.log.debug(`the state cannot be read: ${error}`);
-    return undefined;
+    await pulumi.log.debug(`the state cannot be asked for: ${error}`);
+    return { last: undefined, right: fine };
+  }
+  try {
+    const { outputs } = await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
+    const all = (outputs ?? {}) as Record<string, { readonly outputs?: Record<string, unknown> }>;
+    return { last: Object.fromEntries(Object.entries(all).map(([urn, one]) => [urn, one.outputs])), right: fine };
+  } catch (error) {
+    if (isMocked()) return { last: undefined, right: fine };
+    const why = error instanceof Error ? error.message : `${error}`;
+    const text = `socket-bypass: reading the state of this stack failed: ${printable(why)}; run it again`;
+    return { last: undefined, right: Promise.resolve({ error: new pulumi.RunError(text) }) };
   }
 }

@@ -19,7 +19,8 @@ export function asClientReads(text: string): string {
  * such a key of OpenSSH, and one with a password, stays as it is.
  */
 export function asStateHolds(text: string): string {
-  const body = /-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]*?)-----END/.exec(text)?.[1];
+  // The provider takes the first of several keys.
+  const body = /^(?:(?!-----BEGIN )[\s\S])*-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]*?)-----END/.exec(text)?.[1];
   if (body === undefined) return text;
   const whole = Buffer.from(body, "base64");
   const head = Buffer.concat([
@@ -34,8 +35,13 @@ export function asStateHolds(text: string): string {
   const seed = whole.subarray(start + secret.length, start + secret.length + 32);
   if (!whole.subarray(start, start + secret.length).equals(secret) || seed.length !== 32) return text;
   const [d, x] = [seed.toString("base64url"), point.toString("base64url")];
-  const key = createPrivateKey({ format: "jwk", key: { kty: "OKP", crv: "Ed25519", d, x } });
-  return key.export({ type: "pkcs8", format: "pem" }).toString();
+  try {
+    const key = createPrivateKey({ format: "jwk", key: { kty: "OKP", crv: "Ed25519", d, x } });
+    return key.export({ type: "pkcs8", format: "pem" }).toString();
+  } catch {
+    // An OpenSSL that knows no ed25519 (FIPS) is no reason to fail here: it is not we who log in with it.
+    return text;
+  }
 }
 
 /** What PROTOCOL.key of OpenSSH describes, without a password: all that ssh2 reads of this type. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { secret } from "@pulumi/pulumi";
-import { describe, expect, test } from "vitest";
-import { isSkipped, Machine } from "./machine.js";
+import { renameSync } from "node:fs";
+import { runtime, secret } from "@pulumi/pulumi";
+import { describe, expect, test, vi } from "vitest";
+import { attachments, each, isSkipped, Machine } from "./machine.js";
 
 describe.skipIf(isSkipped)("what Pulumi keeps", () => {
   test("is no argument of a component, nothing of the files that a host is sent, and little else", async () => {
@@ -34,5 +35,41 @@ describe.skipIf(isSkipped)("what Pulumi keeps", () => {
     const kept = machine.stateFile();
     expect(kept).toContain("edge-web-policy");
     expect(kept).not.toContain("127.32.0.0");
+  });
+});
+
+describe.skipIf(isSkipped)("a state", () => {
+  test("that cannot be read fails the run and replaces nothing, for it says what each step keeps", async () => {
+    const machine = new Machine();
+    await machine.up();
+    const { invoke } = runtime;
+    const read = vi.fn().mockRejectedValue(new Error("backend: 503"));
+    Object.defineProperty(runtime, "invoke", { configurable: true, value: read });
+    try {
+      const said = await machine.failure(machine.preview());
+      expect(said).toContain("socket-bypass: reading the state of this stack failed: backend: 503; run it again");
+      expect(read).toHaveBeenCalledOnce();
+    } finally {
+      Object.defineProperty(runtime, "invoke", { configurable: true, value: invoke });
+    }
+    expect((await machine.preview()).changes).toEqual({});
+  });
+
+  test("is whole after a removal that finds its script gone, and the next up and destroy are clean", async () => {
+    const machine = new Machine();
+    await machine.up();
+    const aside = `${machine.stateDir}-aside`;
+    renameSync(machine.stateDir, aside);
+    try {
+      const said = await machine.failure(machine.destroy());
+      expect(said).toContain("but some of it is still in place; type as root:");
+      expect((await machine.exported()).filter(({ type }) => type === "command:local:Command")).toHaveLength(8);
+      expect(attachments(machine.cgroupFolder())).toHaveLength(1);
+    } finally {
+      renameSync(aside, machine.stateDir);
+    }
+    expect((await machine.up()).changes).toEqual({});
+    expect((await machine.destroy()).changes).toEqual(each("delete"));
+    expect(machine.traces()).toEqual([]);
   });
 });

@@ -15,14 +15,23 @@ describe.skipIf(isSkipped)("examples/large-fleet", () => {
   const endpoints = new Endpoints();
   afterAll(() => endpoints.close());
 
-  const run = async (verb: string, machines: object) => {
+  const run = async (verb: string, machines: object, stacks = 3) => {
     const folder = dirname(endpoints.key);
     const file = join(folder, "machines.json");
     fs.writeFileSync(file, JSON.stringify(machines));
     const { pulumi, env } = findEngine();
     const backend = join(folder, "backend");
     fs.mkdirSync(backend, { recursive: true });
-    const words = ["examples/large-fleet/index.ts", verb, "--machines", file, "--key", endpoints.key, "--stacks", "3"];
+    const words = [
+      "examples/large-fleet/index.ts",
+      verb,
+      "--machines",
+      file,
+      "--key",
+      endpoints.key,
+      "--stacks",
+      `${stacks}`,
+    ];
     const ended = await promisify(execFile)(join(root, "node_modules/.bin/tsx"), words, {
       cwd: root,
       env: {
@@ -35,7 +44,7 @@ describe.skipIf(isSkipped)("examples/large-fleet", () => {
       .trim()
       .split("\n")
       .filter((line) => line !== "");
-    const told = lines.map((line) => /^fleet-(\d): (\d+) machines?, \d+ s, (.*)$/.exec(line) ?? [line]);
+    const told = lines.map((line) => /^fleet-(\d)-of-\d: (\d+) machines, \d+ s, (.*)$/.exec(line) ?? [line]);
     return {
       stderr: ended.stderr,
       stacks: told.map(([, stack]) => Number(stack)),
@@ -55,9 +64,10 @@ describe.skipIf(isSkipped)("examples/large-fleet", () => {
     );
 
     const refused = await run("up", strange);
-    expect(refused.stderr).toMatch(/^fleet-0: up failed: /);
-    expect(refused.stacks).toEqual([]);
-    expect(fs.readdirSync(join(endpoints.folder, "backend/.pulumi/stacks/large-fleet"))).not.toContain("fleet-1.json");
+    expect(refused.stderr).toMatch(/^fleet-[01]-of-3: up failed: /);
+    expect(refused.stderr.match(/up failed/g)).toHaveLength(1);
+    expect(refused.stderr).toContain("the host shows another host key than is declared");
+    expect(sum(refused.steps, "create")).toBe(0);
 
     const first = await run("up", machines);
     expect([first.stderr, first.stacks, first.machines]).toEqual(["", [0, 1, 2], 6]);
@@ -67,7 +77,12 @@ describe.skipIf(isSkipped)("examples/large-fleet", () => {
     const { web0: _, ...fewer } = machines;
     const less = await run("up", fewer);
     expect([less.machines, sum(less.steps, "delete")]).toEqual([5, 9]);
+    const other = await run("up", fewer, 2);
+    expect(other.stderr).toBe(
+      "--stacks: expected 3, which this backend has stacks of, found 2; type destroy --stacks 3 before you take another number\n",
+    );
     const gone = await run("destroy", fewer);
     expect(sum(gone.steps, "delete")).toBeGreaterThan(5 * 9);
+    expect((await run("preview", fewer, 2)).stderr).toBe("");
   }, 300_000);
 });

@@ -77,9 +77,10 @@ describe("a key of OpenSSH", () => {
     },
   );
 
-  test("of another type, with a password, or cut off stays as it is", () => {
+  test("of another type, with a password, cut off, or behind another key stays as it is", () => {
     const short = make("ed25519", "", "cut").replace(/(\n[^\n]+){3}\n(?=-----END)/, "\n");
-    for (const pem of [make("rsa"), make("ecdsa"), make("ed25519", "secret"), short, "no key"])
+    const second = `${make("rsa", "", "first of two")}${make("ed25519", "", "second of two")}`;
+    for (const pem of [make("rsa"), make("ecdsa"), make("ed25519", "secret"), short, second, "no key"])
       expect(asStateHolds(pem)).toBe(pem);
   });
 });

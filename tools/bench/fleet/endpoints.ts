@@ -26,7 +26,7 @@ export class Endpoints {
   private accepted = 0;
   private madeRun: string | undefined;
 
-  /** Whoever calls it must call `close`, also when it fails. */
+  /** Whoever calls it must call `close`, also when it fails. At most 240. */
   async open(count: number): Promise<this> {
     // Where sshd locks its unprivileged part in; made by the service, which may be off.
     this.madeRun = fs.mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
@@ -43,7 +43,9 @@ export class Endpoints {
 
   private addPlace(number: number): void {
     const name = `test-${process.pid}-fleet${number}`;
-    const net = `198.18.${Math.floor(number / 60)}`;
+    // Four networks of 198.18.0.0/15 for each process, so that two at once, or what a killed one has left, do not answer for each other.
+    const network = (process.pid % 128) * 4 + Math.floor(number / 60);
+    const net = `198.${18 + (network >> 8)}.${network & 255}`;
     const [near, far] = [`${net}.${(number % 60) * 4 + 1}`, `${net}.${(number % 60) * 4 + 2}`];
     const device = `sbf${process.pid % 100_000}x${number}`;
     ip("netns", "add", name);
