@@ -1,29 +1,37 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Writes the host script with the rows of kernels.deny in it: sh script.sh OUTDIR. For pods, whose
-# ConfigMap has no room for more, also without comments, empty lines and indentation behind its
-# usage, and without what a pod never comes to: the lines about files that are sent, the unit of
-# systemd, and who listens, for it sees no process but its own. OUTDIR/for-pods.
+# Joins the parts of the host script, with the rows of kernels.deny in it: sh script.sh OUTDIR.
+# That for pods, whose ConfigMap has little room, is without the parts that a pod never comes to,
+# and behind its usage without comments, empty lines and indentation: OUTDIR/for-pods.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+scripts=$here/../script
 out=${1:?usage: script.sh OUTDIR}
 
-write() { # FILE IS-SHORT
+# The first lines of a part are for those who lint it.
+join() { # IS-FOR-PODS
+	sed '/^# shellcheck shell=/d; /^# The parts of parts\.txt/,$d' "$scripts/main.sh"
+	grep -v '^#' "$scripts/parts.txt" | while read -r part _ pods; do
+		[ "$1$pods" = 1no ] || sed '/^# SPDX-/d; /^# shellcheck shell=/d' "$scripts/$part.sh"
+		echo
+	done
+	sed '1,/^@parts@$/d' "$scripts/main.sh"
+}
+
+write() { # FILE IS-FOR-PODS
 	mkdir -p "${1%/*}"
-	awk -v list="$here/../kernels.deny" -v short="$2" '
+	join "$2" | cat -s | awk -v list="$here/../kernels.deny" -v short="$2" '
 		/^set -u$/ { body = short }
-		body && /^[ \t]*(#|$)|\/_staged-/ { next }
-		body && /^(name_listeners|is_filtered|boot_unit)\(\) \{/ { unused = 1 }
-		unused { if (/^}/) unused = 0; next }
+		body && /^[ \t]*(#|$)/ { next }
 		/kernels\.deny/ {
-			print "cat <<\047END\047"
+			print "\tcat <<\047END\047"
 			while ((getline row <list) > 0) if (row !~ /^#/) print row
 			print "END"
 			next
 		}
 		body { sub(/^\t+/, "") }
-		{ print }' "$here/../script/main.sh" >"$1.new"
+		{ print }' >"$1.new"
 	mv "$1.new" "$1"
 }
 

@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Host, isSkipped, root, run, shellFolder, shells } from "../../support/host.js";
 
-const script = join(root, "host/script/main.sh");
+const script = join(root, "dist/host/socket-bypass");
 
 describe.each(shells)("under %s", (shell) => {
   const raw = (...words: string[]) => run(join(shellFolder(shell), "sh"), [script, ...words]);

@@ -63,9 +63,16 @@ describe.each(machines)("for %s", (machine) => {
       expect(sent.equals(packed)).toBe(true);
       expect(identity.equals(packageArchive(origin, machine))).toBe(true);
       const script = spawnSync("tar", ["-xOf", "-", "socket-bypass"], { input: identity }).stdout.toString();
-      const written = fs.readFileSync(path.join(built, "../../host/script/main.sh"), "utf8");
-      const comments = (text: string) => text.split("\n").filter((line) => /^\s*# /.test(line));
-      expect(comments(script)).toEqual(comments(written).filter((line) => !line.includes("kernels.deny")));
+      const folder = path.join(built, "../../host/script");
+      const parts = fs.readdirSync(folder, { recursive: true, encoding: "utf8" });
+      const written = parts
+        .filter((name) => name.endsWith(".sh") && name !== "receive.sh")
+        .flatMap((name) => fs.readFileSync(path.join(folder, name), "utf8").split("\n"))
+        // For those who lint a part, and what the build puts in.
+        .filter((line) => !/^# (SPDX|shellcheck|The parts of)|^@parts@$|kernels\.deny/.test(line));
+      const there = new Set(script.split("\n"));
+      expect(written.length).toBeGreaterThan(2000);
+      expect(written.filter((line) => !there.has(line))).toEqual([]);
     },
   );
 });

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# Boot: a unit that runs the steps again, where there is systemd.
+
+find_unit() { # also -> $systemd_version, 0 where it does not say
+	unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service
+	[ -z "$systemd_version" ] && [ -d "$systemd" ] || return 0
+	systemd_version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+	systemd_version=${systemd_version:-0}
+}
+
+wants_unit() { [ -d "$systemd" ] && [ "$(kept boot)" != false ]; }
+has_unit() { [ "$(cat "$unit_file" 2>/dev/null)" = "$(boot_unit)" ]; }
+
+# Before anything is handed over: a host that serves and whose step fails would be the worst of both. busybox sh takes a folder that
+# is mounted read-only for one that root can write to.
+check_boot() {
+	find_unit
+	[ "$boot" = true ] && [ -d "$systemd" ] && [ -n "$instance" ] && ! has_unit || return 0
+	(boot_unit >"$unit_file-new") 2>/dev/null && [ "$(cat "$unit_file-new")" = "$(boot_unit)" ] && why= || why=1
+	ignore rm -f "$unit_file-new"
+	[ -z "$why" ] || err "$unit_folder: expected to write the boot unit $unit there, found it read-only or full; say --boot false (boot: false), and have «$home/socket-bypass boot start --instance $instance --state-dir $state_dir» run at boot by other means"
+}
+
+enable_boot() {
+	find_unit
+	[ -d "$systemd" ] || return 0
+	if ! has_unit; then
+		{ (boot_unit >"$unit_file-new") 2>/dev/null && ensure mv "$unit_file-new" "$unit_file" && has_unit; } ||
+			err "$unit_file: expected to write it, found no room; it serves, but starts at no boot: make room and run this again"
+		ensure systemctl daemon-reload
+		[ "$systemd_version" -ge 244 ] || warn "note: systemd $systemd_version: expected 244 or newer, which can try a unit of this kind again; a boot start that fails is not tried again"
+		changed=1
+	fi
+	systemctl is-enabled --quiet "$unit" 2>/dev/null || { ensure systemctl enable --quiet "$unit" && changed=1; }
+	case $(systemctl show --property=LoadState "$unit" 2>/dev/null) in
+	*=error | *=bad-setting | *=masked) err "$unit_file: expected systemd to take it, found: $(systemctl status "$unit" 2>&1 | sed -n '/^ *Loaded:/{s/^ *//;p;}'); it serves, but starts at no boot: say --boot false (boot: false), and have boot start run by other means" ;;
+	esac
+}
+
+# With boot: false the unit of this name is the administrator's.
+disable_boot() {
+	find_unit
+	wants_unit || [ ! -d "$systemd" ] || return 0
+	grep -q "^Description=TCP on this host skips the stack ($instance)$" "$unit_file" 2>/dev/null || return 0
+	# Without a systemd that answers, its links would be all that stays.
+	[ ! -d "$systemd" ] || systemctl disable --quiet --now "$unit" || warn "note: systemctl disable $unit failed; its file is removed all the same"
+	ensure rm -f "$unit_file"
+	[ ! -d "$systemd" ] || ignore systemctl daemon-reload
+}
+
+# A boot would start again who was taken over, perhaps before us. Who serves on the cgroup, above or below is known by his
+# files too: with another state directory his unit names it.
+disable_rivals() {
+	for unit_file in "$unit_folder"/socket-bypass-*.service "$state_dir"/*/cgroup; do
+		place=${unit_file%/cgroup}
+		[ "$place" != "$unit_file" ] || place=$(sed -n 's:^ExecStart=/bin/sh \(/.*\)/socket-bypass boot start --instance .*:\1:p' "$unit_file" 2>/dev/null)
+		other=${place##*/}
+		{ [ "$other" != "$instance" ] && [ -f "$place/cgroup" ] && [ -z "$(unsafe_ancestor "$place")" ]; } || continue
+		are_related "$(cat "$place/cgroup")" "$cgroup" || continue
+		set -- "$instance" "$home"
+		instance=$other home=$place
+		disable_boot
+		instance=$1 home=$2
+		ensure rm -f "$place/current" "$place/cgroup"
+		warn "note: instance $other is taken over for good and starts at no boot; its own stack gets the cgroup back with takeOver: true"
+	done
+}

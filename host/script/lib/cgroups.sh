@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# What is attached to which cgroup, and which cgroup is ours.
+
+# Every sock_ops program below the v2 root -> $hooks, a line each: id, flags (or none), path
+list_hooks() {
+	find_probe
+	hooks=$("$probe" hooks "$v2" 2>&1) || err "$v2: expected to list what is attached in it, found: ${hooks##*"$nl"}"
+	# The kernel may list one twice when others go beside it.
+	hooks=$(say "$hooks" | awk '!met[$0]++')
+}
+
+places_of() { # PROGRAM-ID: the cgroups of $hooks that it is attached to
+	say "$hooks" | sed -n "s/^$1 [^ ]* //p"
+}
+
+detach_program() { # PIN [CGROUP-FOLDER-TO-KEEP]
+	id_of prog "$1"
+	places=$(places_of "$value")
+	while IFS= read -r place; do
+		[ "${place:-${2:-}}" != "${2:-}" ] || continue
+		# A cgroup that is gone has let go of it.
+		bpf cgroup detach "$place" sock_ops pinned "$1" || [ ! -d "$place" ] || err "bpftool cgroup detach $place: expected it to work, found: $(explain); run this again"
+		changed=1
+	done <<-END
+		$places
+	END
+}
+
+list_ours() { # the sock_ops programs that any instance has pinned -> $ours, their ids
+	ours=
+	for track in "$B"/*/*/track; do
+		id_of prog "$track"
+		ours="$ours $value "
+	done
+}
+
+# Where this instance was attached last. What is lost elsewhere may be anybody's.
+kept_place() (
+	place=$(kept cgroup)
+	[ -z "$place" ] || say "$v2${place%/}"
+)
+
+are_related() { # PATH PATH: the same, or one above the other
+	case ${1%/}/ in "${2%/}"/*) return ;; esac
+	case ${2%/}/ in "${1%/}"/*) return ;; esac
+	return 1
+}
+
+clean_cgroup() {
+	case /$cgroup/ in
+	*/../* | */./*) usage "--cgroup: expected a path below the cgroup v2 mount, found $cgroup" ;;
+	*.service/* | *.scope/*) usage "--cgroup: expected a slice, found $cgroup; the cgroup of a .service or .scope unit vanishes when it restarts: name the slice above" ;;
+	esac
+	cgroup=$(say "/$cgroup/" | sed 's://*:/:g; s:\(.\)/$:\1:')
+	cgroup_folder=$v2${cgroup%/}
+}
+
+check_cgroup() {
+	[ -n "$v2" ] || err "cgroup v2: expected a cgroup2 mount, found none; mount one, or boot with systemd.unified_cgroup_hierarchy=1" 3
+	[ -d "$cgroup_folder" ] || err "--cgroup $cgroup: expected the folder $cgroup_folder (cgroup v2 is mounted at $v2), found none; create it, or name one that is there"
+}
+
+list_rivals() { # other instances whose cgroup is ours, above or below -> $rivals
+	rivals=
+	for other in "$B"/*/cgroup; do
+		other=${other%/cgroup} other=${other##*/}
+		if ! is_name "$other" || [ "$other" = "$instance" ]; then continue; fi
+		# Nothing is recorded of one that is just being removed.
+		its=$(recorded cgroup "$other") && are_related "$its" "$cgroup" && rivals="$rivals $other"
+	done
+	other=${rivals##* }
+	return 0
+}
+
+check_rivals() {
+	list_rivals
+	[ -z "$rivals" ] || [ -n "$take_over" ] || err "cgroup $cgroup: expected no other instance on it, above or below, found $other on $(recorded cgroup "$other"); type «socket-bypass remove --instance $other», or say --take-over (takeOver: true)"
+}

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# Draining, sweeping and retiring a generation.
+
+load_flows() { # FOLDER
+	bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" map name peers pinned "$1/maps/peers" && return
+	# That of an older generation does not look for peers.
+	case $out in *"find map 'peers'"*) bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" ;; *) return 1 ;; esac
+}
+
+list_sockets() { # FOLDER -> $listed, in the words of that very generation
+	its=$state_dir/${1#"$B"/}
+	find_probe "$its"
+	# A report may list them while a drain does.
+	flows=$1/flows-$$
+	object=$(find_file flows.bpf.o "$its") && load_flows "$1" && out=$("$probe" list "$flows" "$1/sockets" 2>&1)
+	code=$? listed=$out
+	ignore rm -f "$flows"
+	return "$code"
+}
+
+# A second in which each connection turns to TCP when its reader has taken everything (DRAIN_GENTLY in bpf/socket_bypass.h); the rest turn at once.
+drain_gently() { # FOLDER
+	get_knob "$1" 0
+	[ "$value" -eq 0 ] && [ "$drain_seconds" -gt 0 ] && [ "$(count_keys "$1/sockets")" -ne 0 ] || return 0
+	set_knob "$1" 0 2
+	ensure sleep 1
+}
+
+# Drains, then takes out every socket whose queues are empty; those that hold unread bytes get some time.
+sweep() { # FOLDER -> $left, $unread
+	drain_gently "$1"
+	set_knob "$1" 0 1
+	left=$(count_keys "$1/sockets") || left=-1
+	unread=0 final=
+	[ "$left" -ne 0 ] || return 0
+	find_probe
+	ensure "$probe" grace
+	# A thread that was told to redirect is seen no more where another one sleeps in plain TCP on the same socket: let it end.
+	ensure sleep 1
+	deadline=$(($(seconds_up) + drain_seconds))
+	while list_sockets "$1"; do
+		# shellcheck disable=SC2046 # folder and three numbers
+		set -- "$1" $(say "$listed" | awk 'NF > 1 { n[$2]++; n[0]++ } END { print n[0] + 0, n["idle"] + 0, n["unread"] + 0 }')
+		left=$2 unread=$4
+		[ "$2" -gt 0 ] && [ -z "$final" ] || return 0
+		[ "$(seconds_up)" -lt "$deadline" ] || final=1
+		# A socket that closed meanwhile ends the batch: the next round goes on.
+		say "$listed" | awk -v map="$1/sockets" '$2 == "idle" { gsub(/../, "& ", $1); print "map delete pinned " map " key hex " $1 }' | ignore "$bpftool" batch file -
+		prune_feeds
+		[ "$3" -gt 0 ] || sleep 0.2 2>/dev/null || sleep 1
+	done
+	left=$(count_keys "$1/sockets") || left=0
+	warn "note: ${1##*/}: expected to list its sockets, found: $(explain); $left stay"
+}
+
+drop_pins() { # FOLDER: a report may pin its program there just then
+	for _ in 1 2 3 4 5 6 7 8 9; do
+		rm -rf "$1" 2>/dev/null && return
+		sleep 0.2 2>/dev/null || sleep 1
+	done
+	ensure rm -rf "$1"
+}
+
+# Drains a generation, takes it off its cgroups and unpins it. Sockets with unread bytes go on by TCP and keep the programs and
+# maps in the kernel until they close.
+retire() { # FOLDER
+	[ -d "$1" ] || return 0
+	changed=1 left=0 unread=0
+	# A trial serves nobody, and the run that made it may be taking it down just now.
+	[ "${1##*/}" = selftest ] || [ ! -e "$1/maps/knobs" ] || [ ! -e "$1/sockets" ] || sweep "$1"
+	if [ -e "$1/track" ]; then
+		list_hooks
+		detach_program "$1/track"
+	fi
+	[ ! -L "$1/verdict" ] || ignore "$bpftool" prog detach pinned "$1/redirect" msg_verdict pinned "$1/sockets"
+	drop_pins "$1"
+	total_left=$((total_left + left)) total_unread=$((total_unread + unread))
+	[ "$left" -eq 0 ] || warn "note: ${1##*/}: $left sockets stay enrolled and go on by TCP until they close; $unread of them hold unread bytes"
+}
+
+left_over() { [ "$total_left" -eq 0 ] || say " left=$total_left unread=$total_unread"; }
+
+retire_instance() { # everything of it in bpffs
+	for folder in "$B/$1"/*; do
+		[ -L "$folder" ] || retire "$folder"
+	done
+	drop_pins "$B/$1"
+}

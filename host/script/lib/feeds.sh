@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# The maps that every generation and the splice guard have in common.
+
+keys_of() { # MAP-PIN: the cookies in it, as hex
+	"$bpftool" -j map dump pinned "$1" 2>/dev/null | awk 'BEGIN { RS = "{" } sub(/^"key":\[/, "") { gsub(/0x|[",]/, ""); print substr($0, 1, 12) }'
+}
+
+# Of sockets that no instance has: a run was killed, or an earlier version took them out. Who is in
+# `sockets` was there before he was in `feeds`, so that one is read first.
+prune_feeds() {
+	[ -e "$S/maps/feeds" ] || return 0
+	{
+		keys_of "$S/maps/feeds"
+		say -
+		for pin in "$B"/*/*/sockets; do
+			[ ! -e "$pin" ] || keys_of "$pin"
+		done
+	} | awk -v map="$S/maps/feeds" '
+		$1 == "-" { there = 1; next }
+		!there { known[$1] = 1; next }
+		{ delete known[$1] }
+		END {
+			delete known["000000000000"]
+			# A key that is not there any more would end the batch.
+			for (cookie in known) {
+				key = cookie "0000"; gsub(/../, "& ", key)
+				print "map update pinned " map " key hex " key "value hex 00 00 00 00 00 00 00 00"
+				print "map delete pinned " map " key hex " key
+			}
+		}' | ignore "$bpftool" batch file -
+}
+
+# The maps that each generation and the guard have in common. Where their pins were removed under a
+# generation that serves, they come back from it.
+make_feeds() { # SOCKETS
+	make_folder "$S"
+	make_folder "$S/maps"
+	for map in $shared_names; do
+		for pin in "$B"/*/*/maps/"$map"; do
+			[ ! -e "$pin" ] || [ -e "$S/maps/$map" ] || ignore bpf map pin pinned "$pin" "$S/maps/$map"
+		done
+	done
+	[ -e "$S/maps/feeds" ] || must map create "$S/maps/feeds" type hash key 8 value 8 entries $(($1 < 65536 ? 131072 : 2 * $1)) name feeds flags 1
+	[ -e "$S/maps/past" ] || must map create "$S/maps/past" type lru_hash key 8 value 8 entries 8192 name past
+	[ -e "$S/maps/splicers" ] || must map create "$S/maps/splicers" type lru_hash key 8 value 8 entries 16384 name splicers
+	[ -e "$S/maps/programs" ] || must map create "$S/maps/programs" type lru_hash key 16 value 16 entries 1024 name programs
+}
+
+# It is made once for all instances, for the first of them.
+warn_of_feeds() { # SOCKETS
+	must map show pinned "$S/maps/feeds"
+	room=${out#*\"max_entries\":} room=${room%%[,\}]*}
+	[ "$room" -ge "$1" ] || warn "note: limits.sockets is $1, but the instances of this host have room for $room sockets that are redirected to: what finds none stays on TCP, until all instances have been removed once"
+}

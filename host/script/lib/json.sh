@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# The same as JSON.
+
+json_functions='
+	BEGIN { for (i = 1; i < 32; i++) control[sprintf("%c", i)] = sprintf("\\u%04x", i) }
+	function quote(s,   i, c, t) {
+		for (i = 1; i <= length(s); i++) { c = substr(s, i, 1); t = t (c == "\"" || c == "\\" ? "\\" c : c in control ? control[c] : c) }
+		return "\"" t "\""
+	}
+	function more(list, item) { return list (list == "" ? "" : ",") item }
+'
+
+to_json() {
+	awk -F '\t' "$json_functions"'
+		function members(from,   i, k, t) {
+			for (i = from; i <= NF; i++) {
+				k = index($i, "=")
+				t = more(t, substr($i, k - 1, 1) == ":" ? quote(substr($i, 1, k - 2)) ":" substr($i, k + 1) : quote(substr($i, 1, k - 1)) ":" quote(substr($i, k + 1)))
+			}
+			return t
+		}
+		function close_generation() {
+			if (g != "") generations = more(generations, "{" g ",\"programs\":{" programs "},\"maps\":{" maps "},\"counters\":{" counters "}}")
+			programs = maps = counters = ""
+		}
+		$1 == "instance" { head = members(2) }
+		$1 == "epochs" { head = head ",\"epochs\":{" members(2) "}" }
+		$1 == "step" { steps = more(steps, quote($2) ":{" members(3) "}") }
+		$1 == "policy" { head = head ",\"policy\":{" members(2) "}" }
+		$1 == "splice" { head = head ",\"spliceGuard\":{" members(2) ",\"programs\":[" ; guard = 1 }
+		guard && $1 != "splice" && $1 != "splicer" { head = head splicers "]}"; guard = 0 }
+		$1 == "splicer" { splicers = more(splicers, "{" members(2) "}") }
+		$1 == "problem" { problems = more(problems, quote(substr($0, 14))) }
+		$1 == "attached" { attached = more(attached, "{" members(2) "}") }
+		$1 == "generation" { close_generation(); g = members(2) }
+		$1 == "state" { g = g "," members(2) }
+		$1 == "program" { programs = more(programs, quote($2) ":{" members(3) "}") }
+		$1 == "map" { maps = more(maps, quote($2) ":{" members(3) "}") }
+		$1 == "counters" { counters = members(2) }
+		END {
+			close_generation()
+			print "{" head ",\"steps\":{" steps "},\"healthy\":" (problems == "" ? "true" : "false") ",\"problems\":[" problems "],\"attached\":[" attached "],\"generations\":[" generations "]}"
+		}'
+}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# Settings in maps; both machines that we serve are little-endian.
+
+get_knob() { # FOLDER N -> $value
+	lookup "$1/maps/knobs" "0$2 00 00 00"
+	value=0
+	for byte in $(bytes | awk '{ for (i = NF; i > 0; i--) print $i }'); do
+		value=$((value << 8 | 0x$byte))
+	done
+}
+
+put_number() { # MAP-PIN N VALUE
+	# shellcheck disable=SC2046 # one argument a byte
+	must map update pinned "$1" key hex "0$2" 00 00 00 value hex $(printf '%016x\n' "$3" | awk '{ for (i = 15; i > 0; i -= 2) print substr($0, i, 2) }')
+}
+
+set_knob() { # FOLDER N VALUE
+	get_knob "$1" "$2"
+	[ "$value" -ne "$3" ] || return 0
+	put_number "$1/maps/knobs" "$2" "$3"
+	changed=1
+}
+
+# Whether FIONREAD of an enrolled socket counts what came by TCP; who cannot know lets the programs take the cautious way.
+put_unread() { # FOLDER
+	# The maps of an earlier version have no place for it.
+	[ -e "$1/maps/feeds" ] || return 0
+	find_probe "$home/$generation"
+	case $("$probe" unread 2>&1) in exact) put_number "$1/maps/knobs" 5 1 ;; esac
+}

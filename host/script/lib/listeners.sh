@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# Programs that listen and are known to be harmed. A pod sees no process but its own.
+
+# Whether a unit keeps splice from its processes already.
+is_filtered() { # UNIT
+	allowed=" $(systemctl show --property=SystemCallFilter -- "$1" 2>/dev/null | sed -n 's/^SystemCallFilter=~//p') "
+	case $allowed in *' splice:'* | *' splice '*) ;; *) return 1 ;; esac
+}
+
+# A note for each program that listens on them and is known to be harmed, with what to do about it.
+name_listeners() { # PORTS, or nothing for all; SPLICES and ASKS: 1 where who splices, or believes FIONREAD, is harmed
+	find_probe
+	listed=$("$probe" listeners "${1:-1-65535}" 2>&1)
+	# 3proxy gives up at any errno, and pasta and passt do not read in another way; HAProxy 3.3 tries again at EINVAL.
+	say "$listed" | splices=$2 asks=$3 release=$(uname -r) awk '
+		function is_known(name) { return name ~ /^(docker-proxy|systemd-socket-proxyd|realm|sing-box|xray|v2ray)$/ || is_stubborn(name) }
+		function is_stubborn(name) { return name ~ /^(3proxy|(pasta|passt)([.]avx2)?)$/ }
+		function asks(name) { return name ~ /^(nginx|openresty|angie)$/ }
+		function name_kind(kind) {
+			if (ENVIRON["asks"] && (asks(name) || asks(program))) return "asks"
+			if (!ENVIRON["splices"]) return ""
+			if (kind == "splice") return "HAProxy with «option splice-*»"
+			if (kind == "unread") return "HAProxy, whose configuration cannot be read: it splices with «option splice-*»"
+			if (is_known(name) || is_known(program)) return "one that splices"
+			return kind == "go" ? "one in Go, which splices where it passes on from one connection to another" : ""
+		}
+		/^probe: / { sub(/^probe: /, "note: "); print "-\t-\t-\t-\t" $0 }
+		$1 == "listener" {
+			port = $2; pid = $3; program = $7; name = $0
+			for (i = 0; i < 7; i++) sub(/^[^ ]* /, "", name)
+			found = name_kind($4)
+			if ($4 == "plain" || found == "") next
+			errno = found == "asks" || is_stubborn(name) || is_stubborn(program) ? "-" : found ~ /^HAProxy/ ? "ENOSYS" : "EINVAL"
+			key = $6 "\t" errno "\t" $5 "\t" name "\t" found
+			if (!(key in first)) { order[++n] = key; first[key] = pid }
+			if (!((key, pid) in met)) { met[key, pid]; processes[key]++ }
+			if (!((key, port) in met_port)) {
+				met_port[key, port]
+				if (++ports[key] < 9) list[key] = list[key] (ports[key] > 1 ? ", " : "") port
+			}
+		}
+		END {
+			for (i = 1; i <= n; i++) {
+				key = order[i]; split(key, part, "\t")
+				its = "port" (ports[key] > 1 ? "s " : " ") list[key] (ports[key] > 8 ? " and " ports[key] - 8 " more" : "")
+				which = "process " first[key] (processes[key] > 1 ? " and " processes[key] - 1 " more" : "")
+				what = "expected no program that splices where the kernel has no way for spliceGuard, found " part[5]
+				if (part[5] == "asks") what = "expected a kernel whose FIONREAD counts what comes by the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found " ENVIRON["release"] ", where it stands still before longer requests"
+				printf "%s\t%s\t%s\t%s\tnote: %s (%s, %s): %s\n", part[1], part[2], part[3], its, part[4], which, its, what
+			}
+		}' | while IFS='	' read -r unit errno filtered its what; do
+		[ "$its" = - ] || what="$what; leave out $its"
+		case $errno:$unit in
+		-:*) ;;
+		*:-) what="$what, or keep it from splicing (SystemCallFilter=~splice:$errno where it is a unit of systemd)" ;;
+		*)
+			[ "$filtered" = - ] || ! is_filtered "$unit" || continue
+			what="$what, or type «systemctl edit $unit», write «[Service]» and below it «SystemCallFilter=~splice:$errno», and restart it"
+			;;
+		esac
+		warn "$what"
+	done
+}

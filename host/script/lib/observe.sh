@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# What there is to say of an instance: a kind, then name=text or name:=JSON, separated by tabs.
+
+# What there is to say of an instance: a kind, then name=text or name:=JSON, separated by tabs.
+fact() (
+	IFS='	'
+	say "$*"
+)
+
+problem() { fact problem "what=$1"; }
+
+is_whole() { # STEP
+	case $1 in
+	object) [ "$(kept files)" = "$(digest "$home/$(kept declared)")" ] && cmp_script ;;
+	map) has_maps "$mine" "${shape% *}" "${shape#* }" ;;
+	track) has_track "$mine" ;;
+	redirect) has_redirect "$mine" ;;
+	verdict) has_verdict "$mine" ;;
+	selftest) is_proven ;;
+	policy) has_policy "$mine" ;;
+	attach)
+		find_unit
+		id_of prog "$mine/track"
+		[ "$serving" = "$(kept declared)" ] && [ "$current" = "$serving" ] && [ -n "$value" ] &&
+			[ "$(places_of "$value")" = "$v2${cgroup%/}" ] && { ! wants_unit || [ "$(cat "$unit_file")" = "$(boot_unit)" ]; }
+		;;
+	esac
+}
+
+cmp_script() { [ "$(cat "$home/socket-bypass")" = "$(cat "$home/$(kept declared)/socket-bypass")" ]; }
+
+# For each step whether what it made is still there and what changed it last, and a number: what it was told to keep, and one more where it is
+# not whole, for stacks of earlier versions.
+observe_epochs() {
+	mine=$B/$instance/$(kept declared) shape=$(kept shape)
+	set --
+	for name in object map track redirect verdict selftest policy attach; do
+		number=$(kept "epoch-$name") serial=$(kept "serials/$name") whole=true
+		(is_whole "$name" >/dev/null 2>&1) || number=$((${number:-0} + 1)) whole=false
+		set -- "$@" "$name:=${number:-0}"
+		fact step "$name" "whole:=$whole" "serial:=$(number_in "${serial%% *}")" "generation=${serial##* }"
+	done
+	fact epochs "$@"
+	[ -z "$(kept kernel)" ] || is_proven || problem "the self-test passed on kernel $(kept kernel), and this is $(kernel_build)"
+	is_whole object || problem "$(kept declared): its files are not those that were installed"
+}
+
+# Names of programs are anybody's choice; that of the self-test is left out.
+observe_splice_guard() {
+	declared=$(readlink "$S/for-$instance/serving") way=$(splice_way)
+	reasons=
+	[ "$way" != none ] || [ "${declared:-off}" = off ] || reasons=$(kept splice-why | tr '\t' ' ')
+	if is_waitall_seen; then seen=true; else seen=false; fi
+	fact splice "declared=${declared:-off}" "way=$way" "why=$reasons" "waitall:=$seen"
+	# A run beside this one may take it away.
+	if bpf map dump pinned "$S/maps/programs"; then
+		say "$out" | awk '
+			function byte(text) { return index("123456789abcdef", substr(text, 3, 1)) * 16 + index("123456789abcdef", substr(text, 4, 1)) }
+			function number(from,   i, v) { for (i = from + 7; i >= from; i--) v = v * 256 + byte(at[i]); return v }
+			{
+				for (i = split($0, entry, /"key":\[/); i > 1; i--) {
+					key = entry[i]; sub(/\].*/, "", key); gsub(/"/, "", key)
+					value = entry[i]; sub(/.*"value":\[/, "", value); sub(/\].*/, "", value); gsub(/"/, "", value)
+					n = split(key, at, ","); name = ""
+					for (j = 1; j <= n && byte(at[j]); j++) { c = byte(at[j]); name = name (c < 33 || c > 126 || c == 34 || c == 92 ? "?" : sprintf("%c", c)) }
+					split(value, at, ",")
+					kept[name] += number(1); refused[name] += number(9)
+				}
+			}
+			END { for (name in kept) if (name !~ /^probe-(x86_64|aarch64)$/) printf "splicer\tprogram=%s\tkept:=%.0f\trefused:=%.0f\n", name, kept[name], refused[name] }' | sort
+	fi
+	[ "${declared:-off}" != require ] || [ "$way" != none ] || problem "the splice guard is not attached"
+}
+
+observe_generation() { # FOLDER
+	fact generation "generation=$g"
+	for pin in prog/track prog/redirect map/sockets map/claims; do
+		id_of "${pin%/*}" "$1/${pin#*/}"
+		id=$value
+		[ -n "$id" ] || { problem "$g: ${pin#*/} is not pinned" && continue; }
+		field name && name=$value
+		field tag && tag=$value
+		field type && type=$value
+		field max_entries
+		case $pin in
+		prog/*) fact program "${pin#*/}" "id:=$id" "name=$name" "tag=$tag" ;;
+		*) fact map "${pin#*/}" "id:=$id" "type=$type" "entries:=$value" ;;
+		esac
+	done
+	has_track "$1" || problem "$g: track does not use the maps pinned beside it"
+	has_redirect "$1" || problem "$g: redirect does not use the maps pinned beside it"
+	has_verdict "$1" || problem "$g: the verdict is not attached to the sockhash"
+	id_of prog "$1/track"
+	say "$hooks" | while read -r id flags place; do
+		place=${place#"$v2"}
+		[ "$id" != "$value" ] || fact attached "generation=$g" "flags=$flags" "cgroup=${place:-/}"
+	done
+	places=$(places_of "${value:-none}")
+	expected=
+	[ "$g" != "$serving" ] || expected=$v2${cgroup%/}
+	[ "$places" = "$expected" ] || problem "$g: expected to be attached to ${expected:-nothing}, found ${places:-nothing}"
+	[ -e "$1/maps/knobs" ] || return 0
+	get_knob "$1" 0
+	fact state "drain:=$(yes_no "$value")" "sockets:=$(count_keys "$1/sockets" || say null)"
+	if [ "$g" = "$serving" ] && [ -f "$home/policy" ]; then
+		[ "$value" = "$(drain_declared)" ] || problem "$g: drain is $value, declared $(drain_declared)"
+		live_policy "$1"
+		[ "$live" = "$(policy_declared)" ] || problem "$g: the policy in force is not the declared one"
+		get_knob "$1" 2
+		[ "$value" = "$(policy_of queue)" ] || problem "$g: queue bytes are $value, declared $(policy_of queue)"
+		get_knob "$1" 4
+		[ "$value" = "$(refresh_declared)" ] || problem "$g: refresh seconds are $value, declared $(refresh_declared)"
+	fi
+	count_all "$1"
+	# shellcheck disable=SC2046 # name:=value, a word each
+	fact counters $(say "$counts" | sed 's/ /:=/')
+}
+
+observe() {
+	serving=$(recorded serving) cgroup=$({ recorded cgroup || kept cgroup; } | tr '\t\n' '  ') current=$(readlink "$home/current")
+	cgroup=${cgroup% }
+	fact instance "instance=$instance" "owner=$(owner_recorded | tr '\t' ' ')" "declared=$(kept declared)" "serving=$serving" "current=$current" "cgroup=$cgroup"
+	[ ! -f "$home/policy" ] || fact policy "everything:=$(yes_no "$(policy_of everything)")" "ports=$(policy_of ports)" "cidrs=$(policy_of cidrs)" "enabled:=$(policy_of enabled)" "queueBytes:=$(policy_of queue)" "refreshSeconds:=$(refresh_declared)"
+	[ -n "$serving" ] || problem "nothing is attached"
+	[ "$current" = "$serving" ] || problem "current is ${current:-nothing}, not the serving generation"
+	[ "${serving:-$(kept declared)}" = "$(kept declared)" ] || problem "$(kept declared) is declared but $serving serves"
+	list_hooks
+	for folder in "$B/$instance"/*; do
+		g=${folder##*/}
+		is_generation "$g" || continue
+		seen=$(observe_generation "$folder" 2>&1) || skip_gone "$folder" "$seen" || continue
+		say "$seen"
+	done
+	observe_splice_guard
+	find_unit
+	! wants_unit || [ -z "$serving" ] || [ -e "$unit_file" ] || problem "the boot unit $unit is not there"
+	observe_epochs
+}

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# The policy that is declared, and the one in force.
+
+policy_of() { kept policy | sed -n "s/^$1=//p"; }
+policy_declared() { encode_policy "$(policy_of everything)" "$(policy_of ports)" "$(policy_of cidrs)"; }
+
+refresh_declared() { # not in the records of an earlier version
+	set -- "$(policy_of refresh)"
+	say "${1:-0}"
+}
+
+drain_declared() {
+	case $(policy_of enabled) in false) say 1 ;; *) say 0 ;; esac
+}
+
+live_policy() { # FOLDER -> $slot in force, $live
+	get_knob "$1" 1
+	slot=$((value & 1))
+	lookup "$1/maps/policies" "0$slot 00 00 00"
+	live="$(bytes) "
+}
+
+put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN: the slot not in use, the selector, then the switch
+	live_policy "$1"
+	if [ "$live" != "$2" ]; then
+		# shellcheck disable=SC2086 # one argument a byte
+		must map update pinned "$1/maps/policies" key hex "0$((1 - slot))" 00 00 00 value hex $2
+		set_knob "$1" 1 $((1 - slot))
+	fi
+	set_knob "$1" 2 "$3"
+	set_knob "$1" 4 "$4"
+	[ "$5" -eq 0 ] || drain_gently "$1"
+	set_knob "$1" 0 "$5"
+}
+
+has_policy() { # FOLDER: live as declared
+	get_knob "$1" 0
+	[ "$value" = "$(drain_declared)" ] || return
+	get_knob "$1" 2
+	[ "$value" = "$(policy_of queue)" ] || return
+	live_policy "$1"
+	[ "$live" = "$(policy_declared)" ]
+}

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# Programs of ours whose pins are gone.
+
+# A program of ours that nothing pins any more: bpffs was unmounted, or somebody removed the pins.
+is_lost() { # PROGRAM-ID -> $used, the ids of its maps
+	bpf prog show id "$1" || return
+	used=${out#*\"map_ids\":[} used=$(say "${used%%]*}" | tr , ' ')
+	case $out in *'"name":"track_sockets"'*) ;; *) return 1 ;; esac
+	for name in $map_names; do
+		id_by_name "$name" || return
+	done
+}
+
+id_by_name() { # NAME -> $value, among the maps of $used
+	for value in $used; do
+		bpf map show id "$value" || return
+		case $out in *"\"name\":\"$1\""*) return ;; esac
+	done
+	return 1
+}
+
+# Pins them again, as a generation to be retired.
+recover_lost() {
+	lost_place=$(kept_place)
+	[ -n "$lost_place" ] || return 0
+	list_ours
+	list_hooks
+	for lost in $(say "$hooks" | place="$lost_place" awk '{ id = $1; sub(/^[^ ]* [^ ]* /, "") } $0 == ENVIRON["place"] { print id }'); do
+		case $ours in *" $lost "*) continue ;; esac
+		is_lost "$lost" || continue
+		[ -n "$bpffs" ] || err "bpffs: expected one to pin sock_ops program $lost in, which is attached to $lost_place, found none; mount one at /sys/fs/bpf and run this again"
+		warn "note: $lost_place: expected sock_ops program $lost to be pinned, found its pins gone; it is drained and detached"
+		folder=$B/$instance/$(printf '%012x' "$lost")
+		make_folder "$B/$instance"
+		make_folder "$folder"
+		make_folder "$folder/maps"
+		for name in $map_names; do
+			id_by_name "$name" || err "map $name of program $lost: expected it to be there, found none; run this again"
+			[ -e "$folder/maps/$name" ] || must map pin id "$value" "$folder/maps/$name"
+			case $name in sockets | claims) [ -e "$folder/$name" ] || must map pin id "$value" "$folder/$name" ;; esac
+		done
+		[ -e "$folder/track" ] || must prog pin id "$lost" "$folder/track"
+	done
+}

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# What a run says and how it ends.
+
+say() { printf '%s\n' "$*"; }
+
+# What others chose (names of cgroups, targets of links) may hold what moves a cursor: C0, DEL, and C1 as UTF-8 has it.
+c1=$(printf '\302[\200-\237]')
+warn() { printf 'socket-bypass: %s\n' "$*" | sed "s/$c1/?/g" | tr '\000-\011\013-\037\177' '?' >&2; }
+
+look_of() { printf '%s' "$(ls -ldn "$1")" | tr '\n' '?'; }
+ignore() { "$@" >/dev/null 2>&1 || :; }
+
+err() { # MESSAGE [EXIT]
+	warn "$1"
+	exit "${2:-1}"
+}
+
+usage() { err "$1; see sh $script help" 2; }
+
+ensure() { # COMMAND...
+	why=$("$@" 2>&1) || err "$*: expected it to work, found: ${why##*"$nl"}"
+}
+
+need() { # FLAG VALUE
+	[ -n "$2" ] || usage "$verb: expected $1"
+}
+
+make_folder() {
+	[ -d "$1" ] || ensure mkdir -p -m 0700 "$1"
+}
+
+# What undo holds runs when a verb fails or is stopped, latest first; what cleanup holds runs in any case.
+undo_with() { undo="($*); $undo"; }
+
+finish() {
+	code=$?
+	trap '' INT TERM
+	trap - EXIT
+	[ "$code" -eq 0 ] || eval "$undo"
+	eval "$cleanup"
+	exit "$code"
+}
+
+yes_no() { case $1 in 0) say false ;; *) say true ;; esac }

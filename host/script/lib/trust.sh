@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# Who may have written here.
+
+# Root's own, no link, not writable by others. A sticky folder keeps others from replacing what is there, and not from making it
+# anew when a cleaner has emptied /tmp; so it will do only for what was unpacked just now.
+is_safe() ( # PATH [sticky]
+	sticky=${2:-}
+	# shellcheck disable=SC2046 # split on purpose: mode, links, user
+	set -f -- $(ls -ldn "$1" 2>/dev/null)
+	case $sticky${3:-}${1:-} in
+	0[d-]????-??-* | sticky0[d-]????-??-* | sticky0d????????[tT]*) ;;
+	*) return 1 ;;
+	esac
+)
+
+unsafe_ancestor() ( # PATH [sticky]
+	path=$1
+	while :; do
+		if [ -e "${path:-/}" ] || [ -L "$path" ]; then
+			is_safe "${path:-/}" "${2:-}" || { say "${path:-/}" && return; }
+		fi
+		[ -n "$path" ] || return 0
+		path=${path%/*}
+	done
+)
+
+# What a flag names: the script that runs was trusted by whoever started it, with all that lies beside it.
+unsafe_bundle() (
+	[ "$from" != "$here" ] || return 0
+	for path in "$from"/*; do
+		[ ! -e "$path" ] || is_safe "$path" || { say "$path" && return; }
+	done
+	unsafe_ancestor "$from" sticky
+)
+
+unsafe_pin() { # the instance's first thing in bpffs that is not root's, is writable by others, or is a link but no record
+	# shellcheck disable=SC2012 # busybox find has no -printf, and names in bpffs are plain
+	ls -lnR "$B/$instance" 2>/dev/null | awk '
+		/:$/ { folder = $0; sub(/:$/, "", folder) }
+		/^[-bcdlps][-r][-w]/ {
+			bad = /^l/ ? $9 !~ /^(owner|cgroup|serving|verdict)(-new)?$/ : /^.....w/ || /^........w/
+			if (bad || $3 != 0) { print folder "/" $9; exit }
+		}'
+}
+
+# A bpffs that was mounted without a mode is open to all (1777), so anybody may have made our folder first, and would make it
+# again while root removes it.
+claim_place() {
+	[ -e "$B" ] || [ -L "$B" ] || return 0
+	# shellcheck disable=SC2012 # one entry, of which only the number of its owner is read
+	[ "$(ls -ldn "$B" | awk '{ print $3 }')" != 0 ] || return 0
+	find_probe
+	aside=$("$probe" claim "$B") || return 0
+	[ -z "$aside" ] || warn "note: $B: expected root's own, found another user's; moved to $aside, which nothing of ours reads; look who made it, and mount bpffs with mode=0700"
+}
+
+check_root() {
+	[ "$(id -u)" = 0 ] || err "user: expected root, found $(id -u); say how to become root (become: \"sudo -n\")"
+}
+
+check_trust() {
+	bad=$(unsafe_bundle)
+	[ -z "$bad" ] || err "$bad: expected what root runs to be root's own, not writable by others, and no link; found $(look_of "$bad"); choose another --from"
+	bad=$(unsafe_ancestor "${home%/}")
+	[ -n "$bad" ] || [ "$kind" != create ] || claim_place
+	if [ -z "$bad" ] && { [ -e "$B" ] || [ -L "$B" ]; }; then
+		is_safe "$B" && bad=$(unsafe_pin) || bad=$B
+	fi
+	# What a run beside this one has removed meanwhile is no danger.
+	[ -e "$bad" ] || [ -L "$bad" ] || bad=
+	[ -z "$bad" ] || err "$bad: expected root's own, not writable by others (sticky or not), and no link; found $(look_of "$bad"); remove it, correct it, or choose another --state-dir"
+}

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# metrics: OpenMetrics, or the text format of before for the textfile collector.
+
+to_metrics() {
+	awk -F '\t' -v names="$counter_names" -v text="$textfile" -v host="kernel=\"$(uname -r)\",machine=\"$(machine)\"" '
+		function value(i) { return substr($i, index($i, "=") + 1) }
+		function add(name, labels, number) { samples[name] = samples[name] "socket_bypass_" name "{" labels "} " number "\n" }
+		# The text format of before names a family like its samples and knows no info.
+		function family(name, type, help,   short) {
+			short = "socket_bypass_" name
+			if (text != "") sub(/info/, "gauge", type)
+			else sub(/_(total|info)$/, "", short)
+			printf "# TYPE %s %s\n%s# HELP %s %s.\n%s", short, type, name ~ /bytes/ && text == "" ? "# UNIT " short " bytes\n" : "", short, help, samples[name]
+		}
+		# Of the host, though each instance tells it.
+		function add_once(name, labels, number) {
+			if (!((name, labels) in told)) add(name, labels, number)
+			told[name, labels] = 1
+		}
+		function end_instance() {
+			if (instance != "") add("healthy", "instance=\"" instance "\"", !bad)
+			bad = 0
+		}
+		$1 == "instance" { end_instance(); instance = value(2); serving = value(5) }
+		$1 == "problem" { bad = 1 }
+		$1 == "splice" { add_once("splice_guard", "way=\"" value(3) "\"", value(3) != "none") }
+		$1 == "splicer" {
+			add_once("splicing_sockets_total", "program=\"" value(2) "\"", value(3))
+			add_once("refused_splices_total", "program=\"" value(2) "\"", value(4))
+		}
+		$1 == "generation" { generation = value(2); labels = "instance=\"" instance "\",generation=\"" generation "\""; tags = "" }
+		$1 == "program" { tags = tags "," $2 "=\"" value(5) "\"" }
+		$1 == "map" && $2 == "sockets" { add("max_sockets", labels, value(5)) }
+		$1 == "state" {
+			add("info", labels tags "," host, 1)
+			add("serving", labels, generation == serving)
+			add("draining", labels, value(2) == "true")
+			if (value(3) != "null") add("enrolled_sockets", labels, value(3))
+		}
+		$1 == "counters" { for (i = 2; i <= NF; i++) add(substr($i, 1, index($i, ":") - 1) "_total", labels, value(i)) }
+		END {
+			end_instance()
+			family("info", "info", "What serves: the tags of the programs and the system")
+			family("healthy", "gauge", "1 when all that is declared is there (socket-bypass status tells what is not)")
+			family("serving", "gauge", "1 for the generation that new connections go to")
+			family("draining", "gauge", "1 when everything goes by TCP")
+			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
+			family("max_sockets", "gauge", "Room in the sockhash")
+			family("splice_guard", "gauge", "1 where programs that splice are protected, by the way in the label")
+			family("splicing_sockets_total", "counter", "Sockets left on TCP because their program splices from them, or asks for all bytes by MSG_WAITALL")
+			family("refused_splices_total", "counter", "Splices refused, so that the program takes recv() for what was redirected")
+			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain|Sockets and directions left on TCP because of an option that needs it|Messages by TCP because their reader may not be the only one of its socket|Ends left on TCP because their connection begins with bytes", help, "|")
+			n = split(names, name, " ")
+			for (i = 1; i <= n; i++) family(name[i] "_total", "counter", help[i])
+			print "# EOF"
+		}'
+}
+
+cmd_metrics() {
+	[ -z "$textfile" ] || [ -d "$textfile" ] || err "--textfile $textfile: expected a folder, found none; create it, or name the one that node-exporter reads"
+	facts=
+	find_instances
+	for instance in $instances; do
+		home=$state_dir/$instance
+		is_there || continue
+		seen=$(observe) || exit
+		facts=$facts$seen$nl
+	done
+	metrics=$(say "$facts" | to_metrics)
+	if [ -z "$textfile" ]; then
+		say "$metrics"
+		return
+	fi
+	# The folder may be another user's.
+	find_probe
+	why=$(say "$metrics" | "$probe" write "$textfile" socket-bypass.prom 2>&1) || err "--textfile ${why#probe: write: }"
+	say "$textfile/socket-bypass.prom"
+}

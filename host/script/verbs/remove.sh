@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
+# remove, detach and the deletes of the single steps.
+
+# Deletes are per instance and undo all later stages: those may be there although their own step never finished.
+cmd_detach() {
+	[ -n "$bpftool" ] || [ ! -d "$B/$instance" ] || err "bpftool: expected it to detach $instance, found none; install it and run this again"
+	disable_boot
+	[ -z "$bpftool" ] || recover_lost
+	retire_instance "$instance"
+	settle_splice_guard
+	ignore rm -f "$home/current" "$home/cgroup"
+}
+
+cmd_remove() {
+	cmd_detach
+	drop_link
+	# By rename: half a folder would have no probe to lock with.
+	[ ! -d "$home" ] || ensure mv -T "$home" "$state_dir/_removed-$instance"
+	drop_leftovers
+	ignore rm -rf "$state_dir/_staged-$instance"
+	ignore rmdir "$state_dir"
+	ignore rmdir "$B"
+}
