@@ -2,51 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 #
-# socket-bypass: TCP between two sockets of this host skips the TCP/IP stack.
-#
-# usage: sh socket-bypass VERB [FLAG]...
-#
-#   apply                          all of these, in this order:
-#     object install               preflight, then the files of a generation
-#     map create                   the pinned sockhash
-#     program load track|redirect  the pinned sock_ops and sk_msg programs
-#     verdict attach               sk_msg on the sockhash
-#     selftest                     proof on this kernel, in a private cgroup
-#     policy set                   what may be bypassed; live
-#     attach                       sock_ops on the cgroup and the boot unit; takes over from the serving generation
-#   remove                         undo all; also detach, verdict detach, program unload track|redirect, map remove, object remove
-#   preflight                      tell what is missing or in the way; with --ports (--cidrs) also who listens there and splices; mounts bpffs if need be
-#   status                         what is declared, what is there, what differs
-#   metrics                        OpenMetrics text of the same and the counters
-#   flows                          each enrolled connection: its ends, processes, state, counts, and why it is not redirected
-#   bench                          plain TCP, bypass and Unix sockets on this host, in a private cgroup
-#   drain, resume                  back to TCP with every connection kept, and again
-#   adopt                          enrol open connections that were there before the attach; answers how many, and why not others
-#   boot start                     what the boot unit runs: all steps again, as they were declared, from the files that are here
-#
-#   --instance NAME --generation DIGEST --owner TEXT     a-z 0-9 -; 12 hex digits; who installs
-#   --take-over, --force           create although another owner or instance is there; remove although another owner's, adopt on any kernel
-#   --cgroup PATH                  below the cgroup v2 mount, default / (the whole host)
-#   --state-dir DIR, --from DIR    default /var/lib/socket-bypass; the unpacked bundle, default the script's folder
-#   --sockets N, --pending N       room for enrolled sockets (65536) and for connections being paired (8192)
-#   --everything, or --ports 6379,8000-8999 and/or --cidrs 10.0.0.0/8,fd00::/8; 860, 2049, 3260 and 10809 only where a port names them
-#   --enabled BOOL                 false: installed but drained
-#   --boot BOOL                    false: no boot unit; have something else run boot start
-#   --refresh-seconds N            a message by TCP each way at least so often, default 0: 30 to 300 s, by kernel
-#   --queue-bytes N                one reader may leave unread, default 0: 4 MiB
-#   --drain-seconds N              wait for unread bytes before detaching, default 10
-#   --off, --timeout N             selftest: skip it; bound in seconds (30)
-#   --compile, --json              object install: compile here; status, flows, adopt, bench: as JSON
-#   --adopt                        attach: then adopt; a line on stderr says what came of it
-#   --splice-guard WORD            object install, selftest, attach: auto (default) protects programs that splice where the kernel lets it, and where it
-#                                  does not, refuses --everything; require, off
-#   --epoch N                      a step keeps this number; status tells it, and one more where the step has drifted
-#   --textfile DIR                 metrics: into DIR/socket-bypass.prom, for the textfile collector of node-exporter
-#   --seconds N                    bench: in all, default 30, at least 6
-#
-# Twice is as good as once. stdout answers, stderr talks. A step answers with its serial, which grows when it changed anything.
-# Exit 1 refused or failed, 2 wrong usage, 3 not supported by this kernel. Waits at most 120 s for another run on this host;
-# detach and remove then end within --drain-seconds and about 10 s more for each generation.
+# socket-bypass: TCP between two sockets of this host skips the TCP/IP stack. `sh socket-bypass help`
+# tells its verbs and flags.
 
 set -u
 umask 077
@@ -56,11 +13,6 @@ export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr
 
 map_names='claims counters knobs notes peers policies services sockets state'
 shared_names='feeds past splicers'
-counter_names='pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages refused_deferred'
-task_names='adopted seen enrolled other_cgroup policy special busy left noted full refused no_callbacks'
-link=/usr/local/sbin/socket-bypass
-# Internal: tests set these two where no systemd runs.
-systemd=${SOCKET_BYPASS_SYSTEMD:-/run/systemd/system} unit_folder=${SOCKET_BYPASS_UNITS:-/etc/systemd/system}
 nl='
 '
 
@@ -106,17 +58,16 @@ main() {
 	script=$(readlink "$0") || script=$0
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd -P) || exit
 	script=$here/${script##*/}
-	instance='' generation='' owner='' from=$here ports='' cidrs='' everything='' off='' compile='' json='' take_over='' force='' adopt='' epoch='' splice_guard=auto is_tried='' is_warned=''
-	state_dir=/var/lib/socket-bypass cgroup=/ sockets=65536 pending=8192 enabled=true boot=true queue_bytes=0 refresh_seconds=0 drain_seconds=10 timeout=30 textfile='' seconds=30
+	is_tried='' is_warned=''
 	undo='' cleanup='' systemd_version='' bpftool='' total_left=0 total_unread=0
 	exec </dev/null
 	trap '' HUP PIPE
 	parse "$@"
 	check_arguments
 	home=$state_dir/$instance
-	from=$(CDPATH='' cd -- "$from" 2>/dev/null && pwd -P) || usage "--from: expected a folder"
+	from=$(CDPATH='' cd -- "${from:-$here}" 2>/dev/null && pwd -P) || usage "--from: expected a folder"
 	if [ "$verb" = help ]; then
-		sed -n '/^# socket-bypass:/,/^$/s/^# \{0,1\}//p' "$script"
+		cmd_help
 		exit
 	fi
 	# What was sent for this run alone goes with it, however it ends.
@@ -125,36 +76,11 @@ main() {
 	prepare "$@"
 	trap 'exit 130' INT
 	trap 'warn "$verb: stopped by a signal or a time limit; run it again" && exit 143' TERM
-	case $verb in
-	preflight) preflight ;;
-	status) cmd_status ;;
-	metrics) cmd_metrics ;;
-	flows) cmd_flows ;;
-	bench) cmd_bench ;;
-	apply) cmd_apply ;;
-	'object install') step object '' install_object ;;
-	'map create') step map object create_maps ;;
-	'program load')
-		case $program in
-		track) step track map do_build track ;;
-		redirect) step redirect track do_build redirect ;;
-		esac
-		;;
-	'verdict attach') step verdict redirect do_build verdict ;;
-	selftest) step selftest verdict run_selftest ;;
-	'policy set') step policy selftest set_policy ;;
-	attach) step attach selftest do_attach ;;
-	remove | 'object remove') cmd_remove ;;
-	drain | resume) cmd_drain ;;
-	adopt) cmd_adopt ;;
-	'boot start') cmd_boot_start ;;
-	*) cmd_detach ;;
-	esac
-	case $verb in
-	status | adopt | metrics | flows | bench) ;;
-	preflight) say "ok kernel=$(uname -r) machine=$(machine) bpftool=$version bpffs=$bpffs cgroup=$cgroup_folder spliceGuard=$way" ;;
-	selftest) say "{\"serial\":$serial,\"selftest\":\"$result\",\"kernel\":\"$(uname -r)\",\"machine\":\"$(machine)\",\"pairs\":$pairs,\"redirected\":$messages,\"spliceGuard\":\"$(splice_way)\",\"facts\":${facts:-null}}" ;;
-	*) if [ "$kind" = create ]; then say "$serial$(left_over)"; else say "done$(left_over)"; fi ;;
+	"cmd_${verb% *}${second:+_$second}"
+	case $kind:$verb in
+	report:* | *:selftest | *:adopt) ;;
+	create:*) say "$serial$(left_over)" ;;
+	*) say "done$(left_over)" ;;
 	esac
 }
 

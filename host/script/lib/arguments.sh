@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# What was typed.
+# What was typed: the words of a run become $verb, $kind, and a variable for each flag.
+
+variable_of() { # FLAG -> $variable
+	case $1 in *-*) variable=${1%-*}_${1#*-} ;; *) variable=$1 ;; esac
+}
 
 parse() {
-	verb=${1:-help}
-	[ $# -eq 0 ] || shift
-	case $verb in
-	object | map | program | verdict | policy | boot)
-		verb="$verb ${1:-}"
-		[ $# -eq 0 ] || shift
-		;;
-	esac
+	[ $# -gt 0 ] || set -- help
+	verb='' group=
+	while IFS='|' read -r its name _; do
+		case $name in
+		"$1") verb=$name kind=$its words=1 ;;
+		"$1 ${2:-}") verb=$name kind=$its words=2 ;;
+		"$1 "*) group=" ${2:-}" ;;
+		esac
+	done <<-END
+		$(verb_table)
+	END
+	[ -n "$verb" ] || usage "expected a verb, found $1$group"
+	shift "$words"
+	case $verb in *' '*) second=${verb#* } ;; *) second= ;; esac
 	case $verb in
 	program\ *)
 		program=${1:-nothing}
@@ -18,18 +28,24 @@ parse() {
 		case $program in track | redirect) ;; *) usage "$verb: expected track or redirect, found $program" ;; esac
 		;;
 	esac
-	case $verb in
-	'object install' | 'map create' | 'program load' | 'verdict attach' | selftest | 'policy set' | attach | apply) kind=create ;;
-	'object remove' | 'map remove' | 'program unload' | 'verdict detach' | detach | remove) kind=delete ;;
-	drain | resume | adopt | 'boot start') kind=switch ;;
-	preflight | status | metrics | flows | bench | help) kind=report ;;
-	*) usage "expected a verb, found $verb" ;;
-	esac
+	# Here, because shellcheck cannot see what eval sets, nor what it reads.
+	state_dir='' boot='' drain_seconds='' timeout='' seconds='' flags=' '
+	# shellcheck disable=SC2034
+	while IFS='|' read -r flag rule default _; do
+		flags="$flags--$flag:$rule "
+		# Only names of the table come here, and below.
+		variable_of "$flag"
+		eval "$variable=\$default"
+	done <<-END
+		$(flag_table)
+	END
 	while [ $# -gt 0 ]; do
-		word=1 flag=${1#--}
-		case $1 in
-		--take-over | --force | --everything | --off | --compile | --json | --adopt) ;;
-		--instance | --generation | --owner | --state-dir | --cgroup | --from | --digest | --sockets | --pending | --ports | --cidrs | --enabled | --boot | --queue-bytes | --refresh-seconds | --drain-seconds | --timeout | --epoch | --textfile | --seconds | --splice-guard)
+		case $1 in *[!a-z-]*) usage "$verb: expected a flag, found $1" ;; esac
+		word=1
+		variable_of "${1#--}"
+		case $flags in
+		*" $1:switch "*) ;;
+		*" $1:"*)
 			[ $# -ge 2 ] || usage "$1: expected a value, found nothing"
 			case $2 in *[[:cntrl:]]*) usage "$1: expected one line of printable text" ;; esac
 			word=$2
@@ -38,26 +54,23 @@ parse() {
 		*) usage "$verb: expected a flag, found $1" ;;
 		esac
 		shift
-		case $flag in *-*) flag=${flag%-*}_${flag#*-} ;; esac
-		# Only names of the list above come here.
-		eval "$flag=\$word"
+		eval "$variable=\$word"
 	done
 }
 
 check_arguments() {
-	[ -z "$instance" ] || is_name "$instance" || usage "--instance: expected at most 64 of a-z, 0-9 and dashes, found $instance"
-	[ -z "$generation" ] || is_generation "$generation" || usage "--generation: expected 12 hex digits, found $generation"
+	while IFS='|' read -r flag rule _; do
+		variable_of "$flag"
+		eval "word=\$$variable"
+		[ -z "$word" ] || check_word "--$flag" "$rule" "$word"
+	done <<-END
+		$(flag_table)
+	END
 	[ ${#owner} -le 1024 ] || usage "--owner: expected at most 1024 bytes, found ${#owner}"
 	case $state_dir/ in
 	*//* | */./* | */../* | *\'* | [!/]*) usage "--state-dir: expected a clean absolute path, found $state_dir" ;;
 	esac
-	for word in "sockets $sockets" "pending $pending" "queue-bytes $queue_bytes" "refresh-seconds $refresh_seconds" "drain-seconds $drain_seconds" "timeout $timeout" "epoch ${epoch:-0}" "seconds $seconds"; do
-		is_number "${word#* }" || usage "--${word%% *}: expected a number, found ${word#* }"
-	done
 	[ "$seconds" -ge 6 ] || usage "--seconds: expected at least 6, found $seconds"
-	case $enabled in true | false) ;; *) usage "--enabled: expected true or false, found $enabled" ;; esac
-	case $boot in true | false) ;; *) usage "--boot: expected true or false, found $boot" ;; esac
-	is_guard_word "$splice_guard" || usage "--splice-guard: expected auto, require or off, found $splice_guard"
 	[ "$kind" = report ] || need --instance "$instance"
 	if [ "$kind" = create ]; then
 		need --generation "$generation"
@@ -70,5 +83,15 @@ check_arguments() {
 		[ "$verb" = preflight ] || everything=${everything:-0}
 		why=$(encode_policy "${everything:-0}" "$ports" "$cidrs" 2>&1 >/dev/null) || usage "$why"
 		;;
+	esac
+}
+
+check_word() { # FLAG RULE WORD
+	case $2 in
+	name) is_name "$3" || usage "$1: expected at most 64 of a-z, 0-9 and dashes, found $3" ;;
+	generation) is_generation "$3" || usage "$1: expected 12 hex digits, found $3" ;;
+	number) is_number "$3" || usage "$1: expected a number, found $3" ;;
+	bool) case $3 in true | false) ;; *) usage "$1: expected true or false, found $3" ;; esac ;;
+	guard) is_guard_word "$3" || usage "$1: expected auto, require or off, found $3" ;;
 	esac
 }

@@ -2,6 +2,9 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # Boot: a unit that runs the steps again, where there is systemd.
 
+# Internal: tests set these two where no systemd runs.
+systemd=${SOCKET_BYPASS_SYSTEMD:-/run/systemd/system} unit_folder=${SOCKET_BYPASS_UNITS:-/etc/systemd/system}
+
 find_unit() { # also -> $systemd_version, 0 where it does not say
 	unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service
 	[ -z "$systemd_version" ] && [ -d "$systemd" ] || return 0

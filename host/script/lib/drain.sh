@@ -21,16 +21,16 @@ list_sockets() { # FOLDER -> $listed, in the words of that very generation
 
 # A second in which each connection turns to TCP when its reader has taken everything (DRAIN_GENTLY in bpf/socket_bypass.h); the rest turn at once.
 drain_gently() { # FOLDER
-	get_knob "$1" 0
+	get_knob "$1" "$drain_knob"
 	[ "$value" -eq 0 ] && [ "$drain_seconds" -gt 0 ] && [ "$(count_keys "$1/sockets")" -ne 0 ] || return 0
-	set_knob "$1" 0 2
+	set_knob "$1" "$drain_knob" 2
 	ensure sleep 1
 }
 
 # Drains, then takes out every socket whose queues are empty; those that hold unread bytes get some time.
 sweep() { # FOLDER -> $left, $unread
 	drain_gently "$1"
-	set_knob "$1" 0 1
+	set_knob "$1" "$drain_knob" 1
 	left=$(count_keys "$1/sockets") || left=-1
 	unread=0 final=
 	[ "$left" -ne 0 ] || return 0

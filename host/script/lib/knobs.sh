@@ -2,6 +2,9 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # Settings in maps; both machines that we serve are little-endian.
 
+# As in enum knob of bpf/socket_bypass.h.
+drain_knob=0 policy_knob=1 queue_knob=2 refresh_knob=4 unread_knob=5
+
 get_knob() { # FOLDER N -> $value
 	lookup "$1/maps/knobs" "0$2 00 00 00"
 	value=0
@@ -27,5 +30,5 @@ put_unread() { # FOLDER
 	# The maps of an earlier version have no place for it.
 	[ -e "$1/maps/feeds" ] || return 0
 	find_probe "$home/$generation"
-	case $("$probe" unread 2>&1) in exact) put_number "$1/maps/knobs" 5 1 ;; esac
+	case $("$probe" unread 2>&1) in exact) put_number "$1/maps/knobs" "$unread_knob" 1 ;; esac
 }

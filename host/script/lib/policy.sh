@@ -15,7 +15,7 @@ drain_declared() {
 }
 
 live_policy() { # FOLDER -> $slot in force, $live
-	get_knob "$1" 1
+	get_knob "$1" "$policy_knob"
 	slot=$((value & 1))
 	lookup "$1/maps/policies" "0$slot 00 00 00"
 	live="$(bytes) "
@@ -26,18 +26,18 @@ put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN: the slot not in u
 	if [ "$live" != "$2" ]; then
 		# shellcheck disable=SC2086 # one argument a byte
 		must map update pinned "$1/maps/policies" key hex "0$((1 - slot))" 00 00 00 value hex $2
-		set_knob "$1" 1 $((1 - slot))
+		set_knob "$1" "$policy_knob" $((1 - slot))
 	fi
-	set_knob "$1" 2 "$3"
-	set_knob "$1" 4 "$4"
+	set_knob "$1" "$queue_knob" "$3"
+	set_knob "$1" "$refresh_knob" "$4"
 	[ "$5" -eq 0 ] || drain_gently "$1"
-	set_knob "$1" 0 "$5"
+	set_knob "$1" "$drain_knob" "$5"
 }
 
 has_policy() { # FOLDER: live as declared
-	get_knob "$1" 0
+	get_knob "$1" "$drain_knob"
 	[ "$value" = "$(drain_declared)" ] || return
-	get_knob "$1" 2
+	get_knob "$1" "$queue_knob"
 	[ "$value" = "$(policy_of queue)" ] || return
 	live_policy "$1"
 	[ "$live" = "$(policy_declared)" ]

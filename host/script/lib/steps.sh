@@ -2,6 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # Steps and their serials.
 
+link=/usr/local/sbin/socket-bypass
+
 serial_of() { kept "serials/$1" | sed 's/ .*//'; }
 
 # A step's serial grows when it changed anything, when an attempt ended half-way, with its predecessor's and with each

@@ -14,7 +14,7 @@ make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
 	attach_verdict "$trial"
 	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0 0
 	# Whatever FIONREAD says, so that the self-test sees it.
-	put_number "$trial/maps/knobs" 5 2
+	put_number "$trial/maps/knobs" "$unread_knob" 2
 }
 
 make_place() { # NAME

@@ -2,6 +2,9 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # adopt: connections of before the attach.
 
+# In the order of enum task in bpf/adopt.bpf.c, behind the two that go in.
+task_names='adopted seen enrolled other_cgroup policy special busy left noted full refused no_callbacks'
+
 check_iterator() {
 	find_release
 	why=$(list_faults | sed -n 's/^\([^|]*\)|refuse|iterator|\(.*\)/expected \2, found one before \1/p')
@@ -12,7 +15,7 @@ check_iterator() {
 adopt_open() { # -> $report: name=value a line
 	serving=$(recorded serving) mine=$B/$instance/$(recorded serving)
 	[ -n "$serving" ] || err "instance $instance: expected a generation that serves, found none; run attach first"
-	get_knob "$mine" 0
+	get_knob "$mine" "$drain_knob"
 	[ "$value" -eq 0 ] || err "instance $instance: expected it to serve, found it drained; run resume, or set enabled: true"
 	object=$home/$serving/adopt.bpf.o
 	[ -f "$object" ] || err "$object: expected it, found none; it is sent where adopt: true is declared"

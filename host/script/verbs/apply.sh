@@ -3,7 +3,7 @@
 # apply: all steps in one go.
 
 cmd_apply() {
-	step object '' install_object
+	cmd_object_install
 	apply_steps
 }
 

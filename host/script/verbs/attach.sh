@@ -11,8 +11,10 @@ adopt_too() {
 
 undo_attach() {
 	bpf cgroup detach "$cgroup_folder" sock_ops pinned "$mine/track"
-	set_knob "$mine" 0 1
+	set_knob "$mine" "$drain_knob" 1
 }
+
+cmd_attach() { step attach selftest do_attach; }
 
 do_attach() {
 	claim_owner
@@ -33,11 +35,11 @@ do_attach() {
 	done
 	for folder in $old; do
 		[ -e "$folder/maps/knobs" ] || continue
-		get_knob "$folder" 0
+		get_knob "$folder" "$drain_knob"
 		[ "$value" -eq 0 ] || continue
-		undo_with "set_knob '$folder' 0 0"
+		undo_with "set_knob '$folder' $drain_knob 0"
 		drain_gently "$folder"
-		set_knob "$folder" 0 1
+		set_knob "$folder" "$drain_knob" 1
 	done
 	put_splice_guard
 	list_hooks
@@ -52,7 +54,7 @@ do_attach() {
 		put_policy "$mine" "$hex" "$(policy_of queue)" "$(refresh_declared)" "$(drain_declared)"
 	else
 		warn "note: no policy is set yet, so nothing is bypassed"
-		set_knob "$mine" 0 0
+		set_knob "$mine" "$drain_knob" 0
 	fi
 	record cgroup "$cgroup"
 	record serving "$generation"

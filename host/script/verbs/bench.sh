@@ -7,8 +7,8 @@ check_plain() {
 	list_rivals
 	for other in $rivals; do
 		folder=$B/$other/$(recorded serving "$other") home=$state_dir/$other
-		(get_knob "$folder" 0) >/dev/null 2>&1 || [ -e "$folder/maps/knobs" ] || continue
-		get_knob "$folder" 0
+		(get_knob "$folder" "$drain_knob") >/dev/null 2>&1 || [ -e "$folder/maps/knobs" ] || continue
+		get_knob "$folder" "$drain_knob"
 		[ "$value" -eq 0 ] || continue
 		policy_of ports | tr , '\n' | awk -F - -v given="$(cat /proc/sys/net/ipv4/ip_local_port_range)" '
 			BEGIN { split(given, range, " ") }

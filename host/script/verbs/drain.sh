@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# drain, resume.
+# drain and resume, by $verb.
+
+cmd_resume() { cmd_drain; }
 
 cmd_drain() {
 	[ -d "$B/$instance" ] || err "instance $instance: expected it in $B, found nothing pinned"
@@ -10,7 +12,7 @@ cmd_drain() {
 			sweep "$folder"
 			total_left=$((total_left + left)) total_unread=$((total_unread + unread))
 		elif [ "${folder##*/}" = "$(recorded serving)" ]; then
-			set_knob "$folder" 0 0
+			set_knob "$folder" "$drain_knob" 0
 		fi
 	done
 }

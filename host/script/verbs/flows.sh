@@ -81,7 +81,7 @@ show_flows() {
 }
 
 list_flows() { # FOLDER
-	get_knob "$1" 0
+	get_knob "$1" "$drain_knob"
 	drain=$value
 	list_sockets "$1" || err "${1##*/}: expected to list its sockets, found: $(explain)"
 	say "generation $instance ${1##*/} $drain$nl$listed"

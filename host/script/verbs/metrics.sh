@@ -3,7 +3,7 @@
 # metrics: OpenMetrics, or the text format of before for the textfile collector.
 
 to_metrics() {
-	awk -F '\t' -v names="$counter_names" -v text="$textfile" -v host="kernel=\"$(uname -r)\",machine=\"$(machine)\"" '
+	counters=$(counter_table) awk -F '\t' -v text="$textfile" -v host="kernel=\"$(uname -r)\",machine=\"$(machine)\"" '
 		function value(i) { return substr($i, index($i, "=") + 1) }
 		function add(name, labels, number) { samples[name] = samples[name] "socket_bypass_" name "{" labels "} " number "\n" }
 		# The text format of before names a family like its samples and knows no info.
@@ -50,9 +50,11 @@ to_metrics() {
 			family("splice_guard", "gauge", "1 where programs that splice are protected, by the way in the label")
 			family("splicing_sockets_total", "counter", "Sockets left on TCP because their program splices from them, or asks for all bytes by MSG_WAITALL")
 			family("refused_splices_total", "counter", "Splices refused, so that the program takes recv() for what was redirected")
-			split("Connections whose ends found each other|Messages redirected|Bytes redirected|Messages of enrolled sockets by TCP|Ends whose peer is not known to be on this host|Ends that the policy leaves alone|Directions that went to TCP for a while|Directions that came back from it|Directions that went to TCP for good|Sockets that left the sockhash before they closed|Sockets that never found their peer|Sockets refused because another sockmap has them|Sockets refused because a map is full|Sockets refused for another reason|Redirects that the kernel refused|Connections to services whose connections are too short to gain|Callback flags set again after somebody took them away|Directions that left because of a drain|Sockets and directions left on TCP because of an option that needs it|Messages by TCP because their reader may not be the only one of its socket|Ends left on TCP because their connection begins with bytes", help, "|")
-			n = split(names, name, " ")
-			for (i = 1; i <= n; i++) family(name[i] "_total", "counter", help[i])
+			n = split(ENVIRON["counters"], row, "\n")
+			for (i = 1; i <= n; i++) {
+				split(row[i], part, "|")
+				family(part[1] "_total", "counter", part[2])
+			}
 			print "# EOF"
 		}'
 }

@@ -2,6 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # object install: the files of a generation.
 
+cmd_object_install() { step object '' install_object; }
+
 install_object() {
 	[ -f "$from/socket-bypass" ] || err "--from $from: expected the unpacked bundle, found no socket-bypass in it"
 	preflight

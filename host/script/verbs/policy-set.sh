@@ -2,6 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # policy set: what may be bypassed; live.
 
+cmd_policy_set() { step policy selftest set_policy; }
+
 set_policy() {
 	claim_owner
 	hex=$(encode_policy "$everything" "$ports" "$cidrs") || exit

@@ -137,6 +137,11 @@ examine() { # host|kernel CHECK
 	why=$( ("$2") 2>&1) || finding "$1" "${why#socket-bypass: }"
 }
 
+cmd_preflight() {
+	preflight
+	say "ok kernel=$(uname -r) machine=$(machine) bpftool=$version bpffs=$bpffs cgroup=$cgroup_folder spliceGuard=$way"
+}
+
 preflight() {
 	refused='' way=none no_traffic=1
 	# The step that installs the files knows no policy; that of the policy looks for itself.

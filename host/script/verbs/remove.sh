@@ -12,6 +12,10 @@ cmd_detach() {
 	ignore rm -f "$home/current" "$home/cgroup"
 }
 
+cmd_verdict_detach() { cmd_detach; }
+cmd_program_unload() { cmd_detach; }
+cmd_map_remove() { cmd_detach; }
+
 cmd_remove() {
 	cmd_detach
 	drop_link
@@ -22,3 +26,5 @@ cmd_remove() {
 	ignore rmdir "$state_dir"
 	ignore rmdir "$B"
 }
+
+cmd_object_remove() { cmd_remove; }

@@ -13,6 +13,11 @@ drop_selftest() { # also what a killed run left: nobody else works here while we
 	ignore rm -rf "$B/$instance/selftest"
 }
 
+cmd_selftest() {
+	step selftest verdict run_selftest
+	say "{\"serial\":$serial,\"selftest\":\"$result\",\"kernel\":\"$(uname -r)\",\"machine\":\"$(machine)\",\"pairs\":$pairs,\"redirected\":$messages,\"spliceGuard\":\"$(splice_way)\",\"facts\":${facts:-null}}"
+}
+
 run_selftest() {
 	claim_owner
 	pairs=0 messages=0 facts=null result=off

@@ -6,6 +6,58 @@ import { describe, expect, test } from "vitest";
 import { Host, isSkipped, root, run, shellFolder, shells } from "../../support/host.js";
 
 const script = join(root, "dist/host/socket-bypass");
+const text = readFileSync(script, "utf8");
+
+/** Of a table in the script. */
+function rowsOf(table: string): string[][] {
+  const rows = new RegExp(`^${table}\\(\\) \\{\\n\\tcat <<'END'\\n(.*?)^END$`, "ms").exec(text)?.[1] ?? "";
+  return rows
+    .trimEnd()
+    .split("\n")
+    .map((row) => row.split("|"));
+}
+
+describe("the tables of the script", () => {
+  const header = readFileSync(join(root, "bpf/socket_bypass.h"), "utf8");
+  const enumOf = (source: string, name: string) =>
+    [...(new RegExp(`^enum ${name} \\{(.*?)^\\};`, "ms").exec(source)?.[1] ?? "").matchAll(/^\t([A-Z_]+)[, ]/gm)].map(
+      (match) => `${match[1]}`,
+    );
+
+  test("each verb has a function", () => {
+    const verbs = rowsOf("verb_table").map(([, name = ""]) => name);
+    expect(verbs).toContain("boot start");
+    const functions = [...text.matchAll(/^cmd_(\w+)\(\)/gm)].map(([, name = ""]) => name);
+    expect(functions.sort()).toEqual(verbs.map((name) => name.replace(" ", "_")).sort());
+  });
+
+  test("counters have the names and the order of the programs'", () => {
+    const names = rowsOf("counter_table").map(([name = ""]) => `COUNT_${name.toUpperCase()}`);
+    expect([...names, "COUNTERS"]).toEqual(enumOf(header, "counter"));
+  });
+
+  test("knobs have the numbers of the programs'", () => {
+    const knobs = enumOf(header, "knob");
+    const pairs = [...text.matchAll(/\b(drain|policy|queue|refresh|unread)_knob=(\d)/g)];
+    const numbers = Object.fromEntries(pairs.map(([, name, number]) => [name, Number(number)]));
+    expect(numbers).toEqual({
+      drain: knobs.indexOf("KNOB_DRAIN"),
+      policy: knobs.indexOf("KNOB_POLICY"),
+      queue: knobs.indexOf("KNOB_QUEUE_BYTES"),
+      refresh: knobs.indexOf("KNOB_REFRESH"),
+      unread: knobs.indexOf("KNOB_UNREAD"),
+    });
+  });
+
+  test("what adopt has found is in the order of its program", () => {
+    const words = /^task_names='(.*)'$/m.exec(text)?.[1]?.split(" ") ?? [];
+    const tasks = enumOf(readFileSync(join(root, "bpf/adopt.bpf.c"), "utf8"), "task").slice(2, -1);
+    const said = words.map((word) =>
+      /^(other_cgroup|policy)$/.test(word) ? `${word.replace("other_", "")}_skipped` : word,
+    );
+    expect(said.map((word) => `TASK_${word.toUpperCase()}`)).toEqual(tasks);
+  });
+});
 
 describe.each(shells)("under %s", (shell) => {
   const raw = (...words: string[]) => run(join(shellFolder(shell), "sh"), [script, ...words]);
@@ -69,11 +121,14 @@ describe.each(shells)("under %s", (shell) => {
     });
   });
 
-  test("help and no verb at all print the header of the script", async () => {
-    const header = readFileSync(script, "utf8").split("\n").slice(3);
-    const text = header.slice(0, header.indexOf("")).map((line) => line.replace(/^# ?/, ""));
-    expect(await raw("help")).toEqual({ code: 0, signal: null, stdout: `${text.join("\n")}\n`, stderr: "" });
-    expect((await raw()).stdout).toBe((await raw("help")).stdout);
+  test("help and no verb at all name every verb and every flag", async () => {
+    const { code, stdout, stderr } = await raw("help");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect((await raw()).stdout).toBe(stdout);
+    const named = (pattern: RegExp) => [...stdout.matchAll(pattern)].map((match) => match[1]);
+    expect(named(/^ {2,4}([a-z]+(?: [a-z]+)?)(?: {2}|$)/gm)).toEqual(rowsOf("verb_table").map(([, name]) => name));
+    expect(named(/^ {2}--([a-z-]+)/gm)).toEqual(rowsOf("flag_table").map(([name]) => name));
+    expect(stdout).not.toMatch(/ $/m);
   });
 
   test("no instance name but a-z, 0-9 and dashes gets past the arguments", async () => {
