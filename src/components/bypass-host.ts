@@ -2,13 +2,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
 import { checkNow, type Where } from "../args/validation/check";
-import { allRight, when } from "../args/validation/right";
-import { installSteps } from "../install/host-steps";
-import { normalizeBypass, normalizeHost } from "../install/normalize";
-import { targetFor } from "../targets/target-for";
+import { normalizeBypass } from "../install/normalize";
+import { hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
-import { identityOf } from "./instance";
-import { memberOf, setInstalled } from "./member";
 
 /**
  * One host whose TCP connections between its own sockets skip the TCP/IP stack. Use one for each VM where `deletedWith` matters.
@@ -25,46 +21,14 @@ export class BypassHost extends pulumi.ComponentResource {
 
   constructor(name: string, args: BypassHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
     // The SDK would keep the arguments in the state, in plain text.
-    super("socket-bypass:index:BypassHost", name, {}, opts);
-    const member = memberOf(args);
-    const what = member ? `SocketBypass "${member.component}"` : `BypassHost "${name}"`;
-    const where: Where = { resource: this, what, path: member ? ["hosts", member.key] : [] };
-    // A SocketBypass has checked all of its hosts before it made the first.
-    if (!member) {
-      checkNow(bypassHostSchema, args, where);
-      warnOfUnknownKeys({ [name]: args }, this);
-    }
-
-    const identity = identityOf(name, member, args.instance, where);
-    const host = normalizeHost(args, where, identity.instance);
-    const shared = member?.shared ?? normalizeBypass(args, where);
-    const installed = installSteps(
-      name,
-      targetFor(host),
-      identity,
-      { ...shared, ...host, right: allRight([shared.right, host.right]) },
-      childOptions(this, opts),
-      member?.after,
-    );
-    setInstalled(this, installed);
-    this.generation = when(installed.right, installed.generation);
-    this.selfTest = when(installed.right, installed.selfTest);
-    this.registerOutputs({ generation: this.generation, selfTest: this.selfTest });
+    super(hostType, name, {}, opts);
+    const where: Where = { resource: this, what: `BypassHost "${name}"`, path: [] };
+    checkNow(bypassHostSchema, args, where);
+    warnOfUnknownKeys({ [name]: args }, this);
+    const shared = normalizeBypass(args, where);
+    const outputs = outputsOfHost(installHost({ component: this, name, key: [name], where, shared, opts }, args));
+    this.generation = outputs.generation;
+    this.selfTest = outputs.selfTest;
+    this.registerOutputs(outputs);
   }
-}
-
-/** What holds for a component holds for all that it is made of. Children inherit providers from the parent by themselves. */
-export function childOptions(
-  parent: pulumi.Resource,
-  opts: pulumi.ComponentResourceOptions,
-): pulumi.CustomResourceOptions {
-  const { customTimeouts, deletedWith, dependsOn, protect, retainOnDelete } = opts;
-  return {
-    parent,
-    ...(dependsOn === undefined ? {} : { dependsOn }),
-    ...(customTimeouts === undefined ? {} : { customTimeouts }),
-    ...(protect === undefined ? {} : { protect }),
-    ...(retainOnDelete === undefined ? {} : { retainOnDelete }),
-    ...(deletedWith === undefined ? {} : { deletedWith }),
-  };
 }

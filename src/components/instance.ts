@@ -3,7 +3,6 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Where } from "../args/validation/check";
 import { ArgsError, pathText } from "../args/validation/problem";
 import { type Identity, identify } from "../commands/identity";
-import type { Member } from "./member";
 
 // By the run, as a process may run a program again and again: whether a name was given.
 const taken = new WeakMap<object, Map<string, boolean>>();
@@ -12,14 +11,8 @@ const taken = new WeakMap<object, Map<string, boolean>>();
  * What the installation of a component is called. Two hosts may be one machine, where two of one
  * instance would undo each other's work in turn, and a host cannot tell that from a rename.
  */
-export function identityOf(
-  name: string,
-  member: Member | undefined,
-  given: string | undefined,
-  where: Where,
-): Identity {
-  const its = member === undefined ? [name] : [member.component, member.key];
-  const identity = identify([pulumi.getProject(), pulumi.getStack(), ...its], given);
+export function identityOf(key: readonly string[], given: string | undefined, where: Where): Identity {
+  const identity = identify([pulumi.getProject(), pulumi.getStack(), ...key], given);
   const { instance } = identity;
   const monitor = pulumi.runtime.getMonitor();
   if (monitor === undefined) return identity;

@@ -3,11 +3,13 @@ import * as pulumi from "@pulumi/pulumi";
 import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass";
 import { checkNow, type Where } from "../args/validation/check";
 import { allRight, type Right, when } from "../args/validation/right";
+import type { Installed } from "../install/host-steps";
 import { normalizeBypass } from "../install/normalize";
-import { BypassHost, childOptions } from "./bypass-host";
-import { BypassNodePool } from "./bypass-node-pool";
+import { Child } from "./child";
+import { childOptions } from "./child-options";
+import { hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
-import { asMember, deployedFor, type Installed, installedOn } from "./member";
+import { deployNodePool, outputsOfPool, poolType } from "./node-pool";
 import { checkPoolName } from "./pool-name";
 import { batchesOf } from "./rollout";
 
@@ -66,31 +68,41 @@ export class SocketBypass extends pulumi.ComponentResource {
     for (const key of Object.keys(nodePools)) checkPoolName(`${name}-${key}`, { ...where, path: ["nodePools", key] });
     warnOfUnknownKeys(hosts, this);
     const shared = normalizeBypass(same, where);
-    const children = new Map<string, BypassHost>();
+    /** A child by the key of its host or pool, which errors name. */
+    const partOf = (type: string, list: string, key: string) => {
+      const component = new Child(type, `${name}-${key}`, childOptions(this, opts));
+      const its: Where = { ...where, resource: component, path: [list, key] };
+      const more = { key: [name, key], where: its, shared, opts: childOptions(this, opts) };
+      return { component, name: `${name}-${key}`, ...more };
+    };
+    const installed = new Map<string, Installed>();
     let after: readonly Installed[] = [];
     for (const batch of batchesOf(Object.keys(hosts), rollout)) {
       for (const key of batch) {
-        const its = asMember({ ...same, ...hosts[key] }, { component: name, key, shared, after });
-        children.set(key, new BypassHost(`${name}-${key}`, its, childOptions(this, opts)));
+        const part = partOf(hostType, "hosts", key);
+        const its = installHost(part, { ...hosts[key] }, after);
+        part.component.tell(outputsOfHost(its));
+        installed.set(key, its);
       }
-      after = batch.flatMap((key) => children.get(key) ?? []).map(installedOn);
+      after = batch.flatMap((key) => installed.get(key) ?? []);
     }
     const reports: Record<string, pulumi.Output<HostReport>> = {};
     const generations: pulumi.Output<string>[] = [];
     const rights: Right[] = [];
     for (const key of Object.keys(hosts)) {
-      const child = children.get(key);
-      if (child === undefined) continue;
-      const { generation, selfTest, right } = installedOn(child);
+      const its = installed.get(key);
+      if (its === undefined) continue;
+      const { generation, selfTest, right } = its;
       rights.push(right);
       generations.push(generation);
       reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));
     }
     const poolReports: Record<string, pulumi.Output<NodePoolReport>> = {};
     for (const [key, pool] of Object.entries(nodePools)) {
-      const its = asMember({ ...same, ...pool }, { component: name, key, shared, after: [] });
-      const child = new BypassNodePool(`${name}-${key}`, its, childOptions(this, opts));
-      const { generation, namespace, daemonSet, right } = deployedFor(child);
+      const part = partOf(poolType, "nodePools", key);
+      const its = deployNodePool(part, pool);
+      part.component.tell(outputsOfPool(its));
+      const { generation, namespace, daemonSet, right } = its;
       rights.push(right);
       generations.push(generation);
       poolReports[key] = pulumi

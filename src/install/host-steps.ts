@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import { allRight } from "../args/validation/right";
+import { allRight, type Right } from "../args/validation/right";
 import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../bundle/bundle";
 import { deleteLine, deleteStepLine } from "../commands/delete";
 import { serialTextIn } from "../commands/drift-report";
@@ -18,7 +18,6 @@ import {
   type StepName,
   setPolicy,
 } from "../commands/verbs";
-import type { Installed } from "../components/member";
 import { promiseOf } from "../targets/deliver";
 import type { StepResource, Target } from "../targets/target";
 import { lookForDrift } from "./drift";
@@ -27,6 +26,15 @@ import { type LastSteps, readLastSteps, readRight } from "./previous-state";
 
 /** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
 const stepSeconds = 300;
+
+/** What the steps of a host make, without waiting for its arguments to be right: what fails with them must be near the end. */
+export interface Installed {
+  readonly generation: pulumi.Output<string>;
+  readonly selfTest: pulumi.Output<string>;
+  /** What ends last; all its other steps have ended before. Where its arguments are wrong, it never begins, and nobody should wait for it. */
+  readonly attachment: pulumi.Resource;
+  readonly right: Right;
+}
 
 type Words = (on: Installation) => readonly string[];
 

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { HostArgs } from "../args/host";
+import { allRight, when } from "../args/validation/right";
+import { type Installed, installSteps } from "../install/host-steps";
+import { normalizeHost } from "../install/normalize";
+import { targetFor } from "../targets/target-for";
+import type { Part } from "./child";
+import { childOptions } from "./child-options";
+import { identityOf } from "./instance";
+
+export const hostType = "socket-bypass:index:BypassHost";
+
+/** `after`: what has to end well before its first step begins. */
+export function installHost(part: Part, args: HostArgs, after: readonly Installed[] = []): Installed {
+  const { component, name, key, where, shared, opts } = part;
+  const identity = identityOf(key, args.instance, where);
+  const host = normalizeHost(args, where, identity.instance);
+  const right = allRight([shared.right, host.right]);
+  const all = { ...shared, ...host, right };
+  return installSteps(name, targetFor(host), identity, all, childOptions(component, opts), after);
+}
+
+export function outputsOfHost({ right, generation, selfTest }: Installed) {
+  return { generation: when(right, generation), selfTest: when(right, selfTest) };
+}

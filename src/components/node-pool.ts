@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as pulumi from "@pulumi/pulumi";
+import type { NodePoolArgs } from "../args/node-pool";
+import { allRight, type Right, when } from "../args/validation/right";
+import { generationOf } from "../bundle/bundle";
+import { podFiles } from "../bundle/config-map";
+import { applyFlags } from "../commands/verbs";
+import { extrasOf } from "../install/host-steps";
+import { normalizeNodePool } from "../install/normalize";
+import { ownLabels } from "../targets/kubernetes/manifests";
+import { deployPool } from "../targets/kubernetes/pool";
+import type { Part } from "./child";
+import { childOptions } from "./child-options";
+import { identityOf } from "./instance";
+import { checkPoolName } from "./pool-name";
+
+export const poolType = "socket-bypass:index:BypassNodePool";
+
+/** Waiting for the lock of the node, and what the steps besides the self-test take at most. */
+const waitSeconds = 180;
+
+/** What a pool made, without waiting for its arguments to be right: what fails with them must be near the end. */
+export interface DeployedPool {
+  readonly generation: pulumi.Output<string>;
+  readonly namespace: pulumi.Output<string>;
+  readonly daemonSet: pulumi.Output<string>;
+  readonly right: Right;
+}
+
+export function deployNodePool(part: Part, args: NodePoolArgs): DeployedPool {
+  const { component, name, key, where, shared, opts } = part;
+  checkPoolName(name, where);
+  const { instance, owner } = identityOf(key, args.instance, where);
+  const { namespace, metricsFrom, right: itsRight, ...its } = normalizeNodePool(args, where);
+  const right = allRight([shared.right, itsRight]);
+  const { cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard } = shared;
+  const origin = pulumi.all([shared.compile, adopt]);
+  const files = origin.apply(([compile, withAdopt]) => {
+    const { texts, binaries } = podFiles(compile, extrasOf(withAdopt));
+    return { texts, binaries };
+  });
+  const generation = pulumi
+    .all([origin, size])
+    .apply(([[compile, withAdopt], room]) => generationOf(podFiles(compile, extrasOf(withAdopt)), compile, room));
+  const bound = selfTest.apply(({ timeoutSeconds }) => waitSeconds + timeoutSeconds);
+  const deployed = deployPool(
+    name,
+    {
+      ...its,
+      ...{ instance, owner, generation },
+      flags: pulumi.output({ cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard }).apply(applyFlags),
+      startSeconds: bound,
+      // Old and new generation may both have to be swept.
+      stopSeconds: pulumi.all([bound, its.drainSeconds]).apply(([wait, drain]) => wait + 2 * (drain + 10)),
+      labels: its.labels.apply((given) => ({ ...given, ...ownLabels(instance) })),
+      annotations: its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation })),
+    },
+    files,
+    { namespace, metricsFrom, right },
+    childOptions(component, opts),
+  );
+  return { generation, ...deployed, right };
+}
+
+export function outputsOfPool({ right, generation, namespace, daemonSet }: DeployedPool) {
+  return {
+    generation: when(right, generation),
+    namespace: when(right, namespace),
+    daemonSet: when(right, daemonSet),
+  };
+}
