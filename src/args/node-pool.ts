@@ -1,61 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import { z } from "zod";
+import type { z } from "zod";
 import { instanceName } from "./instance";
-import { isNetwork } from "./traffic";
-import { hiddenText, isPending, leaf, plainFlag, shape, text, whole, wrong, wrongHidden } from "./validation/schema";
-
-/** What a pod puts up with on a node, as Kubernetes has it. */
-export interface TolerationArgs {
-  /**
-   * Key of the taint. Default: any.
-   */
-  key?: pulumi.Input<string>;
-  /**
-   * "Equal" or "Exists". Default "Equal".
-   */
-  operator?: pulumi.Input<string>;
-  /**
-   * Value of the taint, with "Equal".
-   */
-  value?: pulumi.Input<string>;
-  /**
-   * "NoSchedule", "PreferNoSchedule" or "NoExecute". Default: all of them.
-   */
-  effect?: pulumi.Input<string>;
-  /**
-   * Seconds that a pod stays on a node with a NoExecute taint. Default: for ever.
-   */
-  tolerationSeconds?: pulumi.Input<number>;
-}
-
-/** What a pod asks for, as Kubernetes has it. */
-export interface PodResourceArgs {
-  /**
-   * What the scheduler keeps free. Default 10m of "cpu" and 32Mi of "memory".
-   */
-  requests?: pulumi.Input<Record<string, pulumi.Input<string>>>;
-  /**
-   * What it may not exceed. Default none: the maps of the programs count as memory of the pod, and a connection for which there is no room stays plain TCP.
-   */
-  limits?: pulumi.Input<Record<string, pulumi.Input<string>>>;
-}
-
-/** Who may read the metrics of the pods: pods by the labels of their namespace and their own, or a network. */
-export interface MetricsReaderArgs {
-  /**
-   * Labels of the namespaces of the readers; an empty map means all. Default: the namespace of the loader's pods.
-   */
-  namespaceLabels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
-  /**
-   * Labels of the readers' pods. Default: all pods of those namespaces.
-   */
-  podLabels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
-  /**
-   * A network such as "10.1.0.0/16", and no labels beside it.
-   */
-  cidr?: pulumi.Input<string>;
-}
+import {
+  folder,
+  isLabel,
+  isQuantity,
+  labels,
+  listOf,
+  longName,
+  type MetricsReaderArgs,
+  mapOf,
+  oneOf,
+  type PodResourceArgs,
+  reader,
+  shortName,
+  type TolerationArgs,
+  toleration,
+} from "./kubernetes";
+import { hiddenText, isPending, plainFlag, shape, text, whole, wrong } from "./validation/schema";
 
 /** The nodes of a Kubernetes cluster that take part, and the pod that looks after each of them. */
 export interface NodePoolArgs {
@@ -139,93 +102,6 @@ export const poolDefaults = {
   drainSeconds: 10,
 };
 
-const name = text("a name as Kubernetes has it", "use lower-case letters, digits and dashes", (value) =>
-  /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value),
-);
-const longName = hiddenText("a name as Kubernetes has it", "use lower-case letters, digits, dots and dashes", (value) =>
-  /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(value),
-);
-const folder = text(
-  'a folder of the nodes such as "/sys/fs/bpf"',
-  'begin with "/"; use letters, digits and . _ - in each part, and no "..", no double or closing "/"',
-  (value) => value.length <= 200 && /^(\/[A-Za-z0-9._-]+)+$/.test(value) && !/\/\.{1,2}(\/|$)/.test(value),
-);
-const oneOf = (...words: string[]) =>
-  text(words.map((word) => `"${word}"`).join(", "), "choose one of them", (value) => words.includes(value));
-
-/** A list of these, however long. */
-function listOf(entry: z.ZodType, what: string) {
-  return z
-    .unknown()
-    .check((context) => {
-      const { value } = context;
-      if (isPending(value) || value === undefined) return;
-      if (!Array.isArray(value)) {
-        context.issues.push(wrongHidden(value, [], `a list of ${what}`, "write it in brackets"));
-        return;
-      }
-      for (const [at, one] of value.entries()) {
-        const issues = isPending(one) ? [] : (entry.safeParse(one, { reportInput: true }).error?.issues ?? []);
-        if (one === undefined || one === null) context.issues.push(wrong(one, [at], `one of the ${what}`, "remove it"));
-        else
-          for (const issue of issues)
-            context.issues.push({ ...issue, path: [at, ...issue.path], continue: true } as never);
-      }
-    })
-    .optional();
-}
-
-/** A map of texts by keys as Kubernetes has them. */
-function mapOf(what: string, holds: (value: string) => boolean) {
-  return z
-    .unknown()
-    .check((context) => {
-      const { value } = context;
-      if (isPending(value) || value === undefined) return;
-      if (typeof value !== "object" || value === null || Array.isArray(value)) {
-        context.issues.push(wrongHidden(value, [], `a map of ${what}`, 'write it as in { "example.com/pool": "web" }'));
-        return;
-      }
-      for (const [key, one] of Object.entries(value)) {
-        if (!/^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(key))
-          context.issues.push(wrong(key, [key], "a key as Kubernetes has it", "rename it"));
-        if (!isPending(one) && !(typeof one === "string" && holds(one)))
-          context.issues.push(
-            wrongHidden(one, [key], `a text for ${what}`, "write it in quotes, as Kubernetes has it"),
-          );
-      }
-    })
-    .optional();
-}
-
-const isLabel = (value: string) => /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/.test(value);
-const isQuantity = (value: string) => /^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$/.test(value);
-const toleration = shape({
-  key: leaf("a key of a taint", "leave it out for any", (value) => typeof value === "string"),
-  operator: oneOf("Equal", "Exists"),
-  value: leaf("the value of a taint", "write it in quotes", (value) => typeof value === "string"),
-  effect: oneOf("NoSchedule", "PreferNoSchedule", "NoExecute"),
-  tolerationSeconds: whole(0, 1_000_000_000, "seconds"),
-});
-
-const reader = shape({
-  namespaceLabels: mapOf("labels of namespaces", isLabel),
-  podLabels: mapOf("labels of pods", isLabel),
-  cidr: text('a network such as "10.1.0.0/16"', "set the bits behind the mask to zero", isNetwork),
-}).check((context) => {
-  const { namespaceLabels, podLabels, cidr } = context.value as MetricsReaderArgs;
-  if ((cidr === undefined) === (namespaceLabels === undefined && podLabels === undefined))
-    context.issues.push(wrongHidden(context.value, [], "either cidr or labels", "say who the reader is, in one way"));
-});
-
-const ownLabels = ["app.kubernetes.io/name", "app.kubernetes.io/instance"];
-const labels = mapOf("labels", isLabel).check((context) => {
-  const { value } = context;
-  if (typeof value !== "object" || value === null) return;
-  for (const key of ownLabels)
-    if (key in value) context.issues.push(wrong(key, [key], "a label that is not ours", "remove it"));
-});
-
 /** @internal */
 export const poolProperties = {
   image: hiddenText(
@@ -235,7 +111,7 @@ export const poolProperties = {
   ),
   imagePullPolicy: oneOf("Always", "IfNotPresent", "Never"),
   imagePullSecrets: listOf(longName, "names of secrets"),
-  namespace: name,
+  namespace: shortName,
   nodeSelector: mapOf("labels of nodes", isLabel),
   tolerations: listOf(toleration, "tolerations"),
   maxSurge: text('a number of nodes such as "1", or a share such as "25%"', "write it in quotes", (value) =>

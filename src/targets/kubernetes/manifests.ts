@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { MetricsReaderArgs, TolerationArgs } from "../../args/node-pool";
+import type { MetricsReaderArgs, TolerationArgs } from "../../args/kubernetes";
 
 type Texts = Record<string, pulumi.Input<string>>;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { MetricsReaderArgs } from "../../args/node-pool";
+import type { MetricsReaderArgs } from "../../args/kubernetes";
 import { type Right, when } from "../../args/validation/right";
 import type { PodFiles } from "../../bundle/config-map";
 import { daemonSetSpec, namespaceLabels, networkPolicySpec, ownLabels, type Pool } from "./manifests";

@@ -10,7 +10,7 @@ beforeEach(() =>
 );
 
 const where = { resource: {} as pulumi.Resource, what: 'BypassHost "a"', path: [] };
-const identityFor = (name: string, given?: string) => identityOf(name, undefined, given, where);
+const identityFor = (name: string, given?: string) => identityOf([name], given, where);
 const made = identify(["shop", "prod", "a"]).instance;
 
 test.each([
