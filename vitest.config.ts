@@ -64,7 +64,8 @@ export default defineConfig({
           ...part,
           testTimeout: 120_000 * slowness,
           hookTimeout: 600_000,
-          // These share one bpffs folder and one host lock; tools/setup/test.sh runs the projects apart.
+          // These share one bpffs folder and one host lock; tools/setup/test.sh runs the projects
+          // apart.
           maxWorkers: 1,
           sequence: { groupOrder: at + 3 },
         },

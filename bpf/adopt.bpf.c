@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
+// Long: a program is one file, and its passes share all they know of a socket.
 /*
- * iter/tcp: enrols connections that were established before the attach. It runs over all sockets once for each pass:
+ * iter/tcp: enrols connections that were established before the attach. It runs over all sockets
+ * once for each pass:
  *
  *	NOTE     each socket that may take part leaves its end under the connection's name
  *	ACTIVE   an active end that finds its passive end enrols, and publishes itself to it
- *	PASSIVE  a passive end that somebody published himself to enrols too; if it cannot, the active end goes out again
+ *	PASSIVE  a passive end that somebody published himself to enrols too; if it cannot, the
+ *	         active end goes out again
  *
- * The kernel holds the lock of the socket meanwhile. Nothing is redirected to an end before it has enrolled itself and knows its
- * peer: the peer begins in SPILL, and look_whether_drained() wants to see both in the map.
+ * The kernel holds the lock of the socket meanwhile. Nothing is redirected to an end before it has
+ * enrolled itself and knows its peer: the peer begins in SPILL, and look_whether_drained() wants to
+ * see both in the map.
  */
 #include "leave.h"
 #include "policy.h"
@@ -94,7 +98,8 @@ enum task {
 	TASK_NOTED, /* may take part */
 	TASK_FULL, /* connections: no room */
 	TASK_REFUSED, /* connections: the kernel said no */
-	TASK_NO_CALLBACKS, /* connections: this kernel cannot have the sock_ops program called for them */
+	/* connections: this kernel cannot have the sock_ops program called for them */
+	TASK_NO_CALLBACKS,
 	TASKS,
 };
 
@@ -244,9 +249,10 @@ static __always_inline enum task examine(const struct names *names, struct tcp_s
 }
 
 /*
- * Sequence numbers move on, but where the streams began does not: rcv_nxt less what was received is the first byte of the one,
- * snd_una less what was acknowledged that of the other, where an active end counts its SYN too. So a passive end is noted under
- * what it takes itself to be called, and the active end looks for a name that is one higher.
+ * Sequence numbers move on, but where the streams began does not: rcv_nxt less what was received is
+ * the first byte of the one, snd_una less what was acknowledged that of the other, where an active
+ * end counts its SYN too. So a passive end is noted under what it takes itself to be called, and
+ * the active end looks for a name that is one higher.
  */
 SUBPROGRAM void get_name(const struct names *names, struct tcp_sock *socket, bool is_active,
 			 struct claim *name)
@@ -281,7 +287,10 @@ static __always_inline void note(const struct names *names, struct tcp_sock *tp)
 		other->cookie = 0;
 }
 
-/* Whether all that one end has received is what the other has sent: not so where something on the way changes the bytes. */
+/*
+ * Whether all that one end has received is what the other has sent: not so where something on the
+ * way changes the bytes.
+ */
 SUBPROGRAM bool is_between(__u64 sender, __u64 receiver)
 {
 	struct tcp_sock___iter *from = (void *)sender, *to = (void *)receiver;
@@ -354,7 +363,10 @@ static __always_inline void adopt_active(const struct names *names, struct tcp_s
 		bpf_map_delete_elem(&actives, &passive.cookie);
 }
 
-/* Only this end could have fed the active one, so nothing is lost when that goes; its next RTT callback restores the rest. */
+/*
+ * Only this end could have fed the active one, so nothing is lost when that goes; its next RTT
+ * callback restores the rest.
+ */
 static __always_inline void adopt_passive(struct tcp_sock *tp, const struct end *active, bool may)
 {
 	struct end own = get_end(tp);

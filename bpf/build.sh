@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Compiles the BPF objects: sh build.sh OUTDIR [CLANG_FLAG…]
-# Needs clang and llvm-strip 14 or newer and the headers of libbpf (bpf/bpf_helpers.h). Does nothing when the objects are newer than the sources.
+# Needs clang and llvm-strip 14 or newer and the headers of libbpf (bpf/bpf_helpers.h). Does nothing
+# when the objects are newer than the sources.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -14,10 +15,11 @@ find_tool() {
 	return 1
 }
 
-# From the assembly of a program: the line numbers in .BTF.ext, half of a packed object, which only a rejected program's log would show
-# (without the lines' text, which a prebuilt object cannot hold). One for each function stays, or libbpf warns. The section is words
-# of 32 bits: a header with the places and lengths of what follows, the functions, the lines, the relocations. What clang aligns and
-# hides in an object file the text does not say, so we do.
+# From the assembly of a program: the line numbers in .BTF.ext, half of a packed object, which only
+# a rejected program's log would show (without the lines' text, which a prebuilt object cannot
+# hold). One for each function stays, or libbpf warns. The section is words of 32 bits: a header
+# with the places and lengths of what follows, the functions, the lines, the relocations. What clang
+# aligns and hides in an object file the text does not say, so we do.
 drop_lines() {
 	awk '
 		function long(word) { return "\t.long\t" word "\n" }
@@ -49,7 +51,8 @@ main() {
 	shift
 	mkdir -p "$out"
 	for object in "$out"/*.bpf.o; do
-		# Of an earlier version, whose source has gone: it would be sent to hosts and pods with the others.
+		# Of an earlier version, whose source has gone: it would be sent to hosts and pods
+		# with the others.
 		[ -e "$here/$(basename "$object" .o).c" ] || rm -f "$object"
 	done
 	for source in "$here"/*.bpf.c; do
@@ -57,14 +60,16 @@ main() {
 		[ $# -eq 0 ] && [ -e "$object" ] && [ -z "$(find "$here" -newer "$object" -name '*.[ch]')" ] && continue
 		clang=$(find_tool clang)
 		strip=$(find_tool llvm-strip)
-		# Debian keeps asm/types.h in a folder of the architecture, which clang does not search for the bpf target. The prefix is one that
-		# does not exist: else clang puts every source line into the BTF, and the bytes depend on the folder it runs in.
+		# Debian keeps asm/types.h in a folder of the architecture, which clang does not
+		# search for the bpf target. The prefix is one that does not exist: else clang puts
+		# every source line into the BTF, and the bytes depend on the folder it runs in.
 		"$clang" -target bpfel -mcpu=v2 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-addrsig \
 			-idirafter "/usr/include/$(uname -m)-linux-gnu" "-ffile-prefix-map=$here=socket-bypass/bpf" "$@" -S "$source" -o "$object.s"
 		drop_lines <"$object.s" >"$object.new.s"
 		"$clang" -target bpfel -mcpu=v2 -c "$object.new.s" -o "$object.new"
 		rm -f "$object.s" "$object.new.s"
-		# libbpf reads neither of the two relocation sections, and they are a third of the object.
+		# libbpf reads neither of the two relocation sections, and they are a third of the
+		# object.
 		"$strip" -g --remove-section .rel.BTF --remove-section .rel.BTF.ext "$object.new"
 		mv "$object.new" "$object"
 	done

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What became of a reader, for splice(2) sees nothing of what was redirected, and recv(MSG_WAITALL) is content with
- * one message of it: either it is redirected to, and a splice from it is refused (splice.h), or its program has done
- * one of them before, and nothing is redirected to it. Who puts the key in first decides, and the insert is atomic, so
- * neither side has to look twice. One pair of maps for all instances of a host: the script pins
- * them in _splice.
+ * What became of a reader, for splice(2) sees nothing of what was redirected, and recv(MSG_WAITALL)
+ * is content with one message of it: either it is redirected to, and a splice from it is refused
+ * (splice.h), or its program has done one of them before, and nothing is redirected to it. Who puts
+ * the key in first decides, and the insert is atomic, so neither side has to look twice. One pair
+ * of maps for all instances of a host: the script pins them in _splice.
  */
 #ifndef SOCKET_BYPASS_FEEDS_H
 #define SOCKET_BYPASS_FEEDS_H
@@ -21,8 +21,8 @@
 #define COOKIE_MASK ((1ULL << COOKIE_BITS) - 1)
 
 /*
- * The third word of what is kept with each enrolled socket, until it leaves or closes. Earlier versions have
- * there what is never this, and nothing of theirs removes a key from `feeds`.
+ * The third word of what is kept with each enrolled socket, until it leaves or closes. Earlier
+ * versions have there what is never this, and nothing of theirs removes a key from `feeds`.
  */
 #define LAYOUT 0x736f636b62797031ULL
 
@@ -35,7 +35,10 @@ enum feed {
 	/* on TCP, because its program */
 	FEED_SPLICED,
 	FEED_WAITED, /* for all bytes it asked for: MSG_WAITALL */
-	/* In `past` only: redirected to; what the value is above this is how many of its splices were refused. */
+	/*
+	 * In `past` only: redirected to; what the value is above this is how many of its splices
+	 * were refused.
+	 */
 	FEED_REFUSED = 16,
 };
 
@@ -53,9 +56,9 @@ struct { /* by the kernel's cookie of an enrolled socket */
 } feeds SEC(".maps");
 
 /*
- * By cookie: sockets that a reset has left with redirected bytes, which are no longer in `feeds`; those that were
- * spliced from when it was full; and those that are redirected to whose program has begun to ask for all bytes,
- * or to splice.
+ * By cookie: sockets that a reset has left with redirected bytes, which are no longer in `feeds`;
+ * those that were spliced from when it was full; and those that are redirected to whose program has
+ * begun to ask for all bytes, or to splice.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A classifier that sees no traffic. The probe gives it the key of one of `sockets` as a packet (BPF_PROG_TEST_RUN), and gets back a line
- * in two pieces, or 0 when that socket has gone. An iterator would do, but there are kernels that refuse those over the elements of a map.
+ * A classifier that sees no traffic. The probe gives it the key of one of `sockets` as a packet
+ * (BPF_PROG_TEST_RUN), and gets back a line in two pieces, or 0 when that socket has gone. An
+ * iterator would do, but there are kernels that refuse those over the elements of a map.
  *
  *	KEY VERDICT UNREAD MODE PEER INODE ACTIVE MESSAGES BYTES SENT LAG WHY LOCAL PORT REMOTE PORT
  *
- * KEY and PEER are keys of the map, byte by byte in hexadecimal. VERDICT is idle when the socket may be taken out of the map (once its
- * generation drains and every program run of before is over), unread when it holds redirected bytes that would vanish, busy when a call
- * that may still redirect to it is under way. UNREAD is in bytes, or -1 where the kernel does not count them. INODE is 0 for a socket
- * without a file. MESSAGES and BYTES were redirected, SENT messages went by any way. LAG is how many bytes of those sent by TCP the peer
- * has not read yet. WHY is what keeps the direction from being redirected, or "-".
+ * KEY and PEER are keys of the map, byte by byte in hexadecimal. VERDICT is idle when the socket
+ * may be taken out of the map (once its generation drains and every program run of before is over),
+ * unread when it holds redirected bytes that would vanish, busy when a call that may still redirect
+ * to it is under way. UNREAD is in bytes, or -1 where the kernel does not count them. INODE is 0
+ * for a socket without a file. MESSAGES and BYTES were redirected, SENT messages went by any way.
+ * LAG is how many bytes of those sent by TCP the peer has not read yet. WHY is what keeps the
+ * direction from being redirected, or "-".
  */
 #define ONLY_SOCKETS
 #include "peer.h"
@@ -82,11 +85,17 @@ static const char reasons[][16] = {
 	"reader-waitall",
 };
 
-/* Either psock is 0 where its end is not in the map; that of the peer, who may feed this end, also where there is none. */
+/*
+ * Either psock is 0 where its end is not in the map; that of the peer, who may feed this end, also
+ * where there is none.
+ */
 static __always_inline enum verdict judge(const struct socket_state *own, struct sk_psock *psock,
 					  struct sk_psock *feeder)
 {
-	/* It is leaving at this moment, or the kernel has taken it over: to delete the key does nothing else to the socket. */
+	/*
+	 * It is leaving at this moment, or the kernel has taken it over: to delete the key does
+	 * nothing else to the socket.
+	 */
 	if (!psock)
 		return IDLE;
 	if (has_redirected_bytes(psock))

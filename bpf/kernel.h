@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
+/* Long: each structure of the kernel that is looked into, once. */
 /*
- * The few kernel structures that the programs look into. Only the fields named here are used; CO-RE (preserve_access_index)
- * finds their places on the running kernel, so the order and the sizes here mean nothing.
+ * The few kernel structures that the programs look into. Only the fields named here are used; CO-RE
+ * (preserve_access_index) finds their places on the running kernel, so the order and the sizes here
+ * mean nothing.
  */
 #ifndef SOCKET_BYPASS_KERNEL_H
 #define SOCKET_BYPASS_KERNEL_H
@@ -12,22 +14,26 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* What a program is given. A pointer to the structure would bring the names of all its fields into the object, which nothing reads. */
+/*
+ * What a program is given. A pointer to the structure would bring the names of all its fields into
+ * the object, which nothing reads.
+ */
 #define CONTEXT(type) void *
 
 /* A function that stays one in the object: called from several places, or too large to repeat. */
 #define SUBPROGRAM static __noinline __attribute__((unused))
 
 /*
- * The same, but the verifier checks it once, for any arguments, and takes its answer as unknown. It walks
- * through a static function anew from each state that calls it, so two loops in a row cost their product.
- * Pointers come as null or as memory of the size of their type.
+ * The same, but the verifier checks it once, for any arguments, and takes its answer as unknown. It
+ * walks through a static function anew from each state that calls it, so two loops in a row cost
+ * their product. Pointers come as null or as memory of the size of their type.
  */
 #define VERIFIED_ONCE __noinline __attribute__((unused))
 
 /*
- * Nothing before it is seen after anything behind it. An atomic addition whose old value nobody takes orders nothing on aarch64,
- * and clang knows no other for programs of the oldest kernels. So by its bytes: r2 = atomic_fetch_add((u64 *)(r1 + 0), r2).
+ * Nothing before it is seen after anything behind it. An atomic addition whose old value nobody
+ * takes orders nothing on aarch64, and clang knows no other for programs of the oldest kernels. So
+ * by its bytes: r2 = atomic_fetch_add((u64 *)(r1 + 0), r2).
  */
 static __always_inline void full_barrier(void)
 {
@@ -38,9 +44,10 @@ static __always_inline void full_barrier(void)
 }
 
 /*
- * A pointer to a kernel structure at any address, whose fields can then be loaded like those of one's own: some nanoseconds where
- * bpf_probe_read_kernel() takes ten times as long. The kernel gives 0 where nothing is mapped. Since Linux 6.2 (bpf_rdonly_cast());
- * the verifier's own enumerator of it tells whether a kernel has it, for libbpf before 1.2 cannot ask for a function.
+ * A pointer to a kernel structure at any address, whose fields can then be loaded like those of
+ * one's own: some nanoseconds where bpf_probe_read_kernel() takes ten times as long. The kernel
+ * gives 0 where nothing is mapped. Since Linux 6.2 (bpf_rdonly_cast()); the verifier's own
+ * enumerator of it tells whether a kernel has it, for libbpf before 1.2 cannot ask for a function.
  */
 extern void *bpf_rdonly_cast(const void *pointer, __u32 type) __ksym __weak;
 
@@ -277,7 +284,11 @@ struct tcp_sock {
 struct sk_psock {
 	struct sock *sk;
 	struct list_head ingress_msg;
-	__u32 msg_tot_len; /* bytes queued, both redirected and by skb; since "bpf, sockmap: Fix FIONREAD for sockmap" (7.0; 6.12.75, 6.18.14) */
+	/*
+	 * bytes queued, both redirected and by skb; since "bpf, sockmap: Fix FIONREAD for sockmap"
+	 * (7.0; 6.12.75, 6.18.14)
+	 */
+	__u32 msg_tot_len;
 	refcount_t refcnt;
 };
 

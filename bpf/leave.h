@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* How a socket gets out of `sockets` while it is in use: an enrolled socket that only passes is slower than one that is not enrolled. */
+/* Long: what both programs that leave the bypass agree on. */
+/*
+ * How a socket gets out of `sockets` while it is in use: an enrolled socket that only passes is
+ * slower than one that is not enrolled.
+ */
 #ifndef SOCKET_BYPASS_LEAVE_H
 #define SOCKET_BYPASS_LEAVE_H
 
@@ -23,7 +27,10 @@ static __always_inline __u32 get_lowat(const struct socket_state *own)
 	return lowat;
 }
 
-/* While a direction spills, the sender must block soon, or TCP's queue grows behind a queue that is full already. */
+/*
+ * While a direction spills, the sender must block soon, or TCP's queue grows behind a queue that is
+ * full already.
+ */
 static __always_inline void set_lowat(void *ctx, struct socket_state *own)
 {
 	__u32 lowat = get_lowat(own);
@@ -49,9 +56,10 @@ static __always_inline bool is_with_application(const struct bpf_sock_ops *ctx)
 }
 
 /*
- * A reader by edge-triggered epoll may have so much unread by the bypass that TCP has no room behind it. TCP then asks again less and
- * less often, up to two minutes apart, while a reader that goes on takes what the bypass has at once, and waits. Only while the
- * application has the socket: of a closed one the kernel gives up what is unsent once its timer is at its longest.
+ * A reader by edge-triggered epoll may have so much unread by the bypass that TCP has no room
+ * behind it. TCP then asks again less and less often, up to two minutes apart, while a reader that
+ * goes on takes what the bypass has at once, and waits. Only while the application has the socket:
+ * of a closed one the kernel gives up what is unsent once its timer is at its longest.
  */
 static __always_inline bool needs_short_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
@@ -118,8 +126,9 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 }
 
 /*
- * Whether nobody feeds this end, which has not found its peer, or ever will. A passive end that has taken the claim
- * publishes itself before it enrols, and then looks for the flag (is_withdrawn()): it is seen here, or it does not enrol.
+ * Whether nobody feeds this end, which has not found its peer, or ever will. A passive end that has
+ * taken the claim publishes itself before it enrols, and then looks for the flag (is_withdrawn()):
+ * it is seen here, or it does not enrol.
  */
 static __always_inline bool is_never_fed(struct socket_state *own)
 {
@@ -133,7 +142,10 @@ static __always_inline bool is_never_fed(struct socket_state *own)
 	return !take_published_peer(own);
 }
 
-/* Takes the peer out. True when it is out and no call that began while it was in can redirect to this end any more. */
+/*
+ * Takes the peer out. True when it is out and no call that began while it was in can redirect to
+ * this end any more.
+ */
 static __always_inline bool is_peer_out(struct socket_state *own)
 {
 	struct sk_psock *psock;
@@ -158,15 +170,19 @@ static __always_inline bool is_peer_out(struct socket_state *own)
 }
 
 /*
- * One step of leaving, from an ACK of this end's own TCP bytes. The order matters: this end feeds its peer by TCP only, so once
- * the peer's queue is empty the peer can go; then nobody feeds this end by redirect, and once its queue is empty it can go too.
+ * One step of leaving, from an ACK of this end's own TCP bytes. The order matters: this end feeds
+ * its peer by TCP only, so once the peer's queue is empty the peer can go; then nobody feeds this
+ * end by redirect, and once its queue is empty it can go too.
  */
 static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	struct sk_psock *psock = get_psock(&own->own);
 
 	if (!psock) {
-		/* The peer took this end out, or the kernel has taken it over (iSCSI, NFS), and its key is dead. */
+		/*
+		 * The peer took this end out, or the kernel has taken it over (iSCSI, NFS), and its
+		 * key is dead.
+		 */
 		bpf_map_delete_elem(&sockets, &own->own.cookie);
 		restore_socket(ctx, own);
 		return;
@@ -183,8 +199,9 @@ static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_st
 		return;
 	bpf_map_delete_elem(&sockets, &own->own.cookie);
 	/*
-	 * A reader asleep in tcp_bpf_recvmsg() keeps the psock. Restoring the option wakes it (sk_write_space()), and it would return
-	 * EAGAIN, for there is no data: the first ACK after that call restores it.
+	 * A reader asleep in tcp_bpf_recvmsg() keeps the psock. Restoring the option wakes it
+	 * (sk_write_space()), and it would return EAGAIN, for there is no data: the first ACK after
+	 * that call restores it.
 	 */
 	if (!get_psock(&own->own))
 		restore_socket(ctx, own);
@@ -202,7 +219,10 @@ static __always_inline bool may_wait_for_answer(const struct end *end)
 	return socket && !never_blocks(LOAD(struct socket, socket, file));
 }
 
-/* Whether a call on the peer is past its look at this end, where it looks for FLAG_SHUT, or is about to redirect what it has. */
+/*
+ * Whether a call on the peer is past its look at this end, where it looks for FLAG_SHUT, or is
+ * about to redirect what it has.
+ */
 static __always_inline bool may_peer_redirect(struct socket_state *own)
 {
 	struct sk_psock *psock;
@@ -220,9 +240,10 @@ static __always_inline bool may_peer_redirect(struct socket_state *own)
 }
 
 /*
- * The application has shut this end's direction down and may wait in a recv() for the answer. The ACK of the FIN, up to 40 ms
- * later, wakes who sleeps there (tcp_rcv_state_process()), and the kernel's recv() of an enrolled socket would say EAGAIN. So
- * this end leaves before, unless something may be lost: then the peer goes by TCP from its next message on all the same.
+ * The application has shut this end's direction down and may wait in a recv() for the answer. The
+ * ACK of the FIN, up to 40 ms later, wakes who sleeps there (tcp_rcv_state_process()), and the
+ * kernel's recv() of an enrolled socket would say EAGAIN. So this end leaves before, unless
+ * something may be lost: then the peer goes by TCP from its next message on all the same.
  */
 SUBPROGRAM void leave_when_shut(struct bpf_sock_ops *ctx, struct socket_state *own)
 {

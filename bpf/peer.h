@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
+/* Long: who holds a socket while it is looked at is told once, for all looks at it. */
 /*
- * Looking at either end of a connection by its address. Every address is read with bpf_probe_read_kernel(), which returns an error
- * where nothing is mapped; TCP sockets are recycled only as TCP sockets (SLAB_TYPESAFE_BY_RCU), and the cookie says whether it is
- * still the same one. A stale or failed read must only ever lead to TCP.
+ * Looking at either end of a connection by its address. Every address is read with
+ * bpf_probe_read_kernel(), which returns an error where nothing is mapped; TCP sockets are recycled
+ * only as TCP sockets (SLAB_TYPESAFE_BY_RCU), and the cookie says whether it is still the same one.
+ * A stale or failed read must only ever lead to TCP.
  *
- * Who holds what while it is in a call on a socket that is enrolled, or was enrolled after the call began:
+ * Who holds what while it is in a call on a socket that is enrolled, or was enrolled after the call
+ * began:
  *
  *	call                                   psock   file   wait queue of the socket
  *	tcp_bpf_recvmsg(), awake or asleep       1      1*    asleep: woken_wake_function
@@ -16,30 +19,33 @@
  *	poll(2), select(2)                       -      1     pollwake
  *	epoll                                    -      -     ep_poll_callback
  *	a request of io_uring that waits         -      1**   io_poll_wake
- *	a worker of io_uring in a call           as the call, but for the file: the request's own reference
+ *	a worker of io_uring in a call           as the call, but for the file: the request's own
  *	whoever waits for the socket's lock      as before it did; sk_lock.owned is 1
  *	-- and without any call --
  *	the map                                  1      -     -
  *	a descriptor, one in flight, a file that
  *	io_uring has registered                  -      1     -
  *
- *	*  only where threads share their descriptors (files_struct.count > 1); else the thread is the only one
- *	   of its process, so it has a descriptor that no other call uses
+ *	*  only where threads share their descriptors (files_struct.count > 1); else the thread is
+ *	   the only one of its process, so it has a descriptor that no other call uses
  *	** none for a registered file
  *
  * From this follow
  *
- *	how many calls there may be: a reference to the file for each, or a descriptor; where a sleeper is seen
- *	whose descriptors are shared, one of the references at least is a descriptor without a call
- *	(count_hidden_calls()).
- *	which of them are in the bypass: as many as hold the psock, less a redirect (which only a second thread
- *	of the peer can be in while the peer asks). If all calls are, none can come to sleep in plain
- *	tcp_recvmsg(), where redirected bytes neither wake nor reach it (look_once_whether_drained()).
- *	that a call without any trace is on its way there only when another one took the last byte by TCP since
- *	it looked: so not where only one call is possible, nor where none ever sleeps (O_NONBLOCK), nor some
- *	time after the last byte. What is asleep can be seen, and has to hold the psock.
- *	at most how many calls sleep: as many as are in the queue. Those that hold the psock beyond that number
- *	are awake (count_calls()); a sleeper without the psock hides one, so who relies on it lets time pass.
+ * - how many calls there may be: a reference to the file for each, or a descriptor; where a sleeper
+ *   is seen whose descriptors are shared, one of the references at least is a descriptor without a
+ *   call (count_hidden_calls());
+ * - which of them are in the bypass: as many as hold the psock, less a redirect (which only a
+ *   second thread of the peer can be in while the peer asks). If all calls are, none can come to
+ *   sleep in plain tcp_recvmsg(), where redirected bytes neither wake nor reach it
+ *   (look_once_whether_drained());
+ * - that a call without any trace is on its way there only when another one took the last byte by
+ *   TCP since it looked: so not where only one call is possible, nor where none ever sleeps
+ *   (O_NONBLOCK), nor some time after the last byte. What is asleep can be seen, and has to hold
+ *   the psock;
+ * - at most how many calls sleep: as many as are in the queue. Those that hold the psock beyond
+ *   that number are awake (count_calls()); a sleeper without the psock hides one, so who relies on
+ *   it lets time pass.
  */
 #ifndef SOCKET_BYPASS_PEER_H
 #define SOCKET_BYPASS_PEER_H
@@ -70,7 +76,10 @@ static __always_inline bool is_end(const struct end *end)
 	return cookie && !((cookie ^ end->cookie) & COOKIE_MASK);
 }
 
-/* Sockets whose sk_prot or sk_user_data belong to somebody else, or whose sequence numbers a process chose. */
+/*
+ * Sockets whose sk_prot or sk_user_data belong to somebody else, or whose sequence numbers a
+ * process chose.
+ */
 static __always_inline bool is_ordinary(struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
@@ -107,9 +116,10 @@ static __always_inline bool takes_times(struct sock *sk)
 }
 
 /*
- * Whether a program has set an option of the socket that only TCP's own code or packets obey: SO_OOBINLINE, SO_ZEROCOPY,
- * SO_TIMESTAMP*, SO_RCVLOWAT, SO_PEEK_OFF, TCP_INQ, SO_MAX_PACING_RATE, SO_ATTACH_FILTER. No socket has any of them by default,
- * and one that connect() or accept() made has those of before, or of its listener.
+ * Whether a program has set an option of the socket that only TCP's own code or packets obey:
+ * SO_OOBINLINE, SO_ZEROCOPY, SO_TIMESTAMP*, SO_RCVLOWAT, SO_PEEK_OFF, TCP_INQ, SO_MAX_PACING_RATE,
+ * SO_ATTACH_FILTER. No socket has any of them by default, and one that connect() or accept() made
+ * has those of before, or of its listener.
  */
 SUBPROGRAM bool needs_tcp(__u64 socket)
 {
@@ -161,7 +171,10 @@ static __always_inline bool is_owned(const struct end *end)
 	return owned;
 }
 
-/* A request of io_uring for one of its registered files: the low bit of the address says which of two entries it is. */
+/*
+ * A request of io_uring for one of its registered files: the low bit of the address says which of
+ * two entries it is.
+ */
 static __always_inline bool is_registered(const void *private)
 {
 	struct io_kiocb *request = (struct io_kiocb *)((__u64) private & ~1ULL);
@@ -177,8 +190,10 @@ struct waiters {
 	int sleepers; /* in calls on it; -1 when that cannot be known */
 	int polls; /* that hold a reference to its file */
 	__u32 threads[2];
-	bool is_shared; /* a sleeper shares its descriptors, so its call holds a reference to the file */
-	bool is_worker; /* a sleeper is a worker of io_uring, whose call may hold none all the same */
+	/* a sleeper shares its descriptors, so its call holds a reference to the file */
+	bool is_shared;
+	/* a sleeper is a worker of io_uring, whose call may hold none all the same */
+	bool is_worker;
 };
 
 static __always_inline void note_sleeper(struct waiters *found, const struct task_struct *task)
@@ -233,10 +248,11 @@ unknown:
 }
 
 /*
- * Whether somebody waits for the socket who hears of each wake-up once, and may not come back for bytes whose
- * wake-up it had before: edge-triggered epoll, and whatever waits in a way that is not known here (a poll of
- * io_uring that stays armed). poll(), select() and level-triggered epoll look again, and who sleeps in a call
- * on the socket looks when it wakes. Also true where that cannot be known, and before accept().
+ * Whether somebody waits for the socket who hears of each wake-up once, and may not come back for
+ * bytes whose wake-up it had before: edge-triggered epoll, and whatever waits in a way that is not
+ * known here (a poll of io_uring that stays armed). poll(), select() and level-triggered epoll look
+ * again, and who sleeps in a call on the socket looks when it wakes. Also true where that cannot be
+ * known, and before accept().
  */
 SUBPROGRAM bool may_be_read_by_edges(const struct end *end)
 {
@@ -290,8 +306,9 @@ static __always_inline bool is_unattended(const struct end *end)
 }
 
 /*
- * Where the state of an end is kept, found by way of the socket itself: a program can look up the storage only of the
- * socket that it runs on. Nothing else that may be stored with a socket begins with the socket's own cookie and address.
+ * Where the state of an end is kept, found by way of the socket itself: a program can look up the
+ * storage only of the socket that it runs on. Nothing else that may be stored with a socket begins
+ * with the socket's own cookie and address.
  */
 SUBPROGRAM struct socket_state *find_state(const struct end *end)
 {
@@ -346,15 +363,18 @@ SUBPROGRAM __u32 get_word(const struct end *end, __u32 offset)
 	return word;
 }
 
-/* Whether a call of the receiver may still be one of plain TCP, begun before the two were adopted. */
+/*
+ * Whether a call of the receiver may still be one of plain TCP, begun before the two were adopted.
+ */
 static __always_inline bool is_adopted(const struct end *sender)
 {
 	return GET(sender, flags) & FLAG_ADOPTED;
 }
 
 /*
- * Threads inside a send or a receive of an enrolled socket that are not just asleep. Of an adopted socket's sleepers only one who has
- * sent since is known to be in no call of plain TCP, and who has not sent redirects nothing.
+ * Threads inside a send or a receive of an enrolled socket that are not just asleep. Of an adopted
+ * socket's sleepers only one who has sent since is known to be in no call of plain TCP, and who has
+ * not sent redirects nothing.
  */
 static __always_inline int count_calls(const struct end *end, struct sk_psock *psock,
 				       bool is_adopted)
@@ -399,8 +419,9 @@ static __always_inline bool never_blocks(struct file *file)
 }
 
 /*
- * At most how many calls on the peer hold no psock and do not sleep where they can be seen; 0 where they do no harm.
- * The psock is asked before and after the file, so that no call counts as seen which is in one of the two only.
+ * At most how many calls on the peer hold no psock and do not sleep where they can be seen; 0 where
+ * they do no harm. The psock is asked before and after the file, so that no call counts as seen
+ * which is in one of the two only.
  */
 static __always_inline int count_hidden_calls(const struct end *peer, struct sk_psock *psock,
 					      const struct waiters *waiters)
@@ -427,7 +448,10 @@ static __always_inline int count_hidden_calls(const struct end *peer, struct sk_
 	return references - waiters->is_shared - (again < calls ? again : calls);
 }
 
-/* Some time after the last packet came: what was on its way into a call then has arrived, and can be seen if it sleeps there. */
+/*
+ * Some time after the last packet came: what was on its way into a call then has arrived, and can
+ * be seen if it sleeps there.
+ */
 static __always_inline bool is_settled(const struct end *peer)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)peer->sock;
@@ -438,7 +462,10 @@ static __always_inline bool is_settled(const struct end *peer)
 	return bpf_ktime_get_ns() / 1000 > last && bpf_ktime_get_ns() / 1000 - last > SETTLE_US;
 }
 
-/* Whether a second thread of this end may be in a redirect, which holds the peer's psock: this call holds this end's own, like each other. */
+/*
+ * Whether a second thread of this end may be in a redirect, which holds the peer's psock: this call
+ * holds this end's own, like each other.
+ */
 static __always_inline bool may_others_redirect(const struct socket_state *own)
 {
 	struct sk_psock *psock;
@@ -450,9 +477,10 @@ static __always_inline bool may_others_redirect(const struct socket_state *own)
 }
 
 /*
- * Whether the sleepers of the peer, two at most, sleep where redirected bytes wake them, when not every reference to the file is
- * explained. Each in tcp_bpf_recvmsg() holds a reference to the psock, and so does the peer's one sender in a send (of a thread
- * that is on its way into its first send, nothing else can be seen). Where calls may have begun before the socket was enrolled, only
+ * Whether the sleepers of the peer, two at most, sleep where redirected bytes wake them, when not
+ * every reference to the file is explained. Each in tcp_bpf_recvmsg() holds a reference to the
+ * psock, and so does the peer's one sender in a send (of a thread that is on its way into its first
+ * send, nothing else can be seen). Where calls may have begun before the socket was enrolled, only
  * a sleeper who has sent since is trusted.
  */
 static __always_inline bool are_sleepers_in_bypass(const struct socket_state *own,
@@ -482,9 +510,10 @@ static __always_inline bool are_sleepers_in_bypass(const struct socket_state *ow
 }
 
 /*
- * A NAT helper (FTP, SIP) that makes a message longer moves the reader's sequence numbers on, and then written == copied is also true
- * with as many bytes unread. Its acknowledgements are moved back on their way: what the reader acknowledged last is then not what the
- * sender was told. It also is not, for a moment, while an acknowledgement is on its way.
+ * A NAT helper (FTP, SIP) that makes a message longer moves the reader's sequence numbers on, and
+ * then written == copied is also true with as many bytes unread. Its acknowledgements are moved
+ * back on their way: what the reader acknowledged last is then not what the sender was told. It
+ * also is not, for a moment, while an acknowledgement is on its way.
  */
 static __always_inline bool is_length_changed(struct tcp_sock *sender, struct tcp_sock *reader)
 {
@@ -509,7 +538,10 @@ VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 	if (BPF_CORE_READ_INTO(&written, tp, write_seq) ||
 	    BPF_CORE_READ_INTO(&copied, peer, copied_seq))
 		return NOT_DRAINED;
-	/* One who waits in our own program is in a send; but others may wait behind him for the lock, and be in no queue. */
+	/*
+	 * One who waits in our own program is in a send; but others may wait behind him for the
+	 * lock, and be in no queue.
+	 */
 	is_locked = is_owned(&own->peer);
 	if (written != copied || (is_locked && !GET(&own->peer, is_waiting)))
 		return NOT_DRAINED;
@@ -535,8 +567,9 @@ VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 }
 
 /*
- * Whether the reader has taken every byte sent by TCP and no call of it sits inside plain tcp_recvmsg(), which redirected bytes
- * neither wake nor reach. Without this test they overtake or strand.
+ * Whether the reader has taken every byte sent by TCP and no call of it sits inside plain
+ * tcp_recvmsg(), which redirected bytes neither wake nor reach. Without this test they overtake or
+ * strand.
  */
 static __always_inline enum drained look_whether_drained(struct socket_state *own)
 {
@@ -555,9 +588,10 @@ static __always_inline enum drained look_whether_drained(struct socket_state *ow
 }
 
 /*
- * A socket with a second descriptor may have a second reader: one that is busy elsewhere, and may come back to it while the first takes
- * the last byte by TCP. After so many looks, over so long a time, at which the same thread always was the one that slept, the
- * descriptor is taken for one that nobody reads by (dup(), a parent after fork()).
+ * A socket with a second descriptor may have a second reader: one that is busy elsewhere, and may
+ * come back to it while the first takes the last byte by TCP. After so many looks, over so long a
+ * time, at which the same thread always was the one that slept, the descriptor is taken for one
+ * that nobody reads by (dup(), a parent after fork()).
  */
 static __always_inline bool is_doubt_old(struct socket_state *own)
 {

@@ -13,8 +13,8 @@ struct address {
 };
 
 /*
- * The verifier wants each field of the context read at a constant offset; without the barrier clang chooses between two offsets
- * and reads once.
+ * The verifier wants each field of the context read at a constant offset; without the barrier clang
+ * chooses between two offsets and reads once.
  */
 #define READ(field)                    \
 	({                             \
@@ -88,8 +88,9 @@ static __always_inline bool are_ports_in(const struct policy *policy, __u32 loca
 }
 
 /*
- * Ports of services whose sockets the kernel takes over from a process, and with them sk_user_data (iSCSI, NFS, NBD). Such a socket
- * must not be in a sockmap: the kernel would find no psock when it closes, warn, and never free it.
+ * Ports of services whose sockets the kernel takes over from a process, and with them sk_user_data
+ * (iSCSI, NFS, NBD). Such a socket must not be in a sockmap: the kernel would find no psock when it
+ * closes, warn, and never free it.
  */
 static __always_inline bool is_taken_over(const struct policy *policy, __u32 port)
 {

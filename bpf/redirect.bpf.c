@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+// Long: a program is one file: all that is decided about one message.
 /*
- * sk_msg: for every message of an enrolled socket, redirects it into the peer's receive queue or lets it go by TCP. Always passes:
- * any other verdict, also that of a redirect that failed, would make send() fail.
+ * sk_msg: for every message of an enrolled socket, redirects it into the peer's receive queue or
+ * lets it go by TCP. Always passes: any other verdict, also that of a redirect that failed, would
+ * make send() fail.
  */
 #include "peer.h"
 
@@ -45,7 +47,10 @@ static __always_inline void note_sender(struct socket_state *own)
 	own->sender = thread;
 }
 
-/* A thread that has not sent for so long is in no send: one that sleeps in it is seen, like any other. */
+/*
+ * A thread that has not sent for so long is in no send: one that sleeps in it is seen, like any
+ * other.
+ */
 static __always_inline void age_senders(struct socket_state *own)
 {
 	if (bpf_jiffies64() - own->aged <= REFRESH_JIFFIES)
@@ -56,7 +61,10 @@ static __always_inline void age_senders(struct socket_state *own)
 	own->flags &= ~FLAG_SENDERS_NOW;
 }
 
-/* WAIT: the passive end publishes itself; an active end that waits in vain must first make sure that nobody will. */
+/*
+ * WAIT: the passive end publishes itself; an active end that waits in vain must first make sure
+ * that nobody will.
+ */
 SUBPROGRAM void find_peer(struct socket_state *own)
 {
 	full_barrier(); /* `sent` first, which has_sent_before() asks for */
@@ -74,7 +82,10 @@ SUBPROGRAM void find_peer(struct socket_state *own)
 		own->refreshed = bpf_jiffies64();
 		return;
 	}
-	/* Claimed, or pushed out of the LRU, and published by nobody since: a passive end publishes itself before it enrols. */
+	/*
+	 * Claimed, or pushed out of the LRU, and published by nobody since: a passive end publishes
+	 * itself before it enrols.
+	 */
 	if (own->sent > ALONE_MESSAGES && bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES) {
 		count(COUNT_UNPAIRED);
 		enter(own, MODE_LEAVE);
@@ -91,9 +102,10 @@ static __always_inline __u64 get_pressure_end(struct mem_cgroup *group)
 }
 
 /*
- * What is redirected is charged to the reader's memory cgroup at once, and where that finds no room send() fails with ENOMEM (or, in
- * v2, somebody is killed), while TCP makes the sender wait. The limit of v1 is one for TCP alone. In v2 a cgroup full of page cache
- * has room all the same, so a reader that is not far behind is fed there until the kernel itself calls it pressure.
+ * What is redirected is charged to the reader's memory cgroup at once, and where that finds no room
+ * send() fails with ENOMEM (or, in v2, somebody is killed), while TCP makes the sender wait. The
+ * limit of v1 is one for TCP alone. In v2 a cgroup full of page cache has room all the same, so a
+ * reader that is not far behind is fed there until the kernel itself calls it pressure.
  */
 SUBPROGRAM bool is_cgroup_short(const struct end *reader, bool is_behind)
 {
@@ -105,7 +117,9 @@ SUBPROGRAM bool is_cgroup_short(const struct end *reader, bool is_behind)
 
 	if (!bpf_core_field_exists(sk->sk_memcg))
 		return false;
-	/* Not LOAD(): the verifier would have it as a pointer, of which no bit may be taken away. */
+	/*
+	 * Not LOAD(): the verifier would have it as a pointer, of which no bit may be taken away.
+	 */
 	BPF_CORE_READ_INTO(&memcg, sk, sk_memcg);
 	memcg &= ~MEMCG_FLAGS;
 	if (!memcg)
@@ -136,7 +150,10 @@ static __always_inline bool is_memory_short(const struct socket_state *own, bool
 	struct proto *proto = LOAD(struct sock, own->own.sock, __sk_common.skc_prot);
 	unsigned long pressure = 0;
 
-	/* By way of the socket: a kernel without CONFIG_KALLSYMS_ALL tells nobody the address of tcp_memory_pressure. */
+	/*
+	 * By way of the socket: a kernel without CONFIG_KALLSYMS_ALL tells nobody the address of
+	 * tcp_memory_pressure.
+	 */
 	bpf_probe_read_kernel(&pressure, sizeof(pressure),
 			      LOAD(struct proto, proto, memory_pressure));
 	return pressure || is_cgroup_short(&own->peer, is_behind);
@@ -151,15 +168,19 @@ static __always_inline __u32 get_written(struct bpf_sock *sk)
 }
 
 /*
- * The one reader of an adopted socket may have been anywhere inside a call of plain TCP. It is out of it, or seen asleep, once it
- * has taken bytes that were sent later. Of several readers one may still be on its way into such a call: some time must pass.
+ * The one reader of an adopted socket may have been anywhere inside a call of plain TCP. It is out
+ * of it, or seen asleep, once it has taken bytes that were sent later. Of several readers one may
+ * still be on its way into such a call: some time must pass.
  */
 static __always_inline bool is_too_early(const struct socket_state *own)
 {
 	return own->sent == 1 || bpf_jiffies64() - own->refreshed < ADOPT_JIFFIES;
 }
 
-/* An option of either end, whether it is one for sending or for reading, stops both directions: such connections are rare. */
+/*
+ * An option of either end, whether it is one for sending or for reading, stops both directions:
+ * such connections are rare.
+ */
 SUBPROGRAM bool is_kept_by_options(struct socket_state *own)
 {
 	if (!needs_tcp(own->own.sock) && !needs_tcp(own->peer.sock))
@@ -181,15 +202,19 @@ static __always_inline void note_look(struct socket_state *own)
 }
 
 /*
- * Whether the reader may stand still before bytes by TCP: it waits for edges, and is told by FIONREAD that there is nothing. Nothing
- * goes by TCP to such a one that could as well be redirected.
+ * Whether the reader may stand still before bytes by TCP: it waits for edges, and is told by
+ * FIONREAD that there is nothing. Nothing goes by TCP to such a one that could as well be
+ * redirected.
  */
 static __always_inline bool may_miss_bytes(const struct socket_state *own)
 {
 	return leaves_out_tcp() && may_be_read_by_edges(&own->peer);
 }
 
-/* The same, or it may become one: it never blocks and nothing waits for it yet, perhaps just before its epoll_ctl(). */
+/*
+ * The same, or it may become one: it never blocks and nothing waits for it yet, perhaps just before
+ * its epoll_ctl().
+ */
 SUBPROGRAM bool may_come_to_miss_bytes(const struct socket_state *own)
 {
 	struct sock *sk = (struct sock *)own->peer.sock;
@@ -203,8 +228,9 @@ SUBPROGRAM bool may_come_to_miss_bytes(const struct socket_state *own)
 }
 
 /*
- * Where splices are noticed, the first message goes by TCP: who splices from the first byte on does so before
- * anything is redirected to him. One who goes over to it later has to bear that a splice is refused.
+ * Where splices are noticed, the first message goes by TCP: who splices from the first byte on does
+ * so before anything is redirected to him. One who goes over to it later has to bear that a splice
+ * is refused.
  */
 static __always_inline bool is_too_early_for_splice(const struct socket_state *own)
 {
@@ -215,7 +241,10 @@ static __always_inline bool is_too_early_for_splice(const struct socket_state *o
 	return own->sent == 1 && !may_come_to_miss_bytes(own);
 }
 
-/* What the reader is from here on. A splice from an adopted socket may have been before it was enrolled. */
+/*
+ * What the reader is from here on. A splice from an adopted socket may have been before it was
+ * enrolled.
+ */
 SUBPROGRAM __u64 claim_reader(const struct socket_state *own)
 {
 	__u64 cookie = own->peer.cookie & COOKIE_MASK, feed, kept;
@@ -245,7 +274,10 @@ struct holder { /* of a reader's lock */
 	__u64 is_near;
 };
 
-/* Whether a redirect need not wait long: nobody holds the lock, or one who is in this very program and about to release it. */
+/*
+ * Whether a redirect need not wait long: nobody holds the lock, or one who is in this very program
+ * and about to release it.
+ */
 static long look_at_lock(__u32 unused, struct holder *holder)
 {
 	const struct socket_state *its = (void *)holder->state;
@@ -258,11 +290,12 @@ static long look_at_lock(__u32 unused, struct holder *holder)
 }
 
 /*
- * A redirect waits for the lock of the reader's socket, also for one that sleeps inside a call of his own, on a page of
- * FUSE, swap or NFS: a sender that does not block would be held, and could not be killed. A call that only copies is over
- * soon, and streams on two CPUs meet one at most of their messages, so a short wait decides; to go by TCP each time would
- * cost such a stream all that the bypass gains. Where both ends send, each holds his own lock and waits here for the
- * other's, and says so. What is left is the time from here to lock_sock() in the kernel's redirect.
+ * A redirect waits for the lock of the reader's socket, also for one that sleeps inside a call of
+ * his own, on a page of FUSE, swap or NFS: a sender that does not block would be held, and could
+ * not be killed. A call that only copies is over soon, and streams on two CPUs meet one at most of
+ * their messages, so a short wait decides; to go by TCP each time would cost such a stream all that
+ * the bypass gains. Where both ends send, each holds his own lock and waits here for the other's,
+ * and says so. What is left is the time from here to lock_sock() in the kernel's redirect.
  */
 SUBPROGRAM bool is_lock_held(struct socket_state *own)
 {
@@ -279,7 +312,10 @@ SUBPROGRAM bool is_lock_held(struct socket_state *own)
 	return !holder.is_near;
 }
 
-/* Whether the passive end is still on its way into the map, where its active end has found it already. */
+/*
+ * Whether the passive end is still on its way into the map, where its active end has found it
+ * already.
+ */
 static __always_inline bool is_being_enrolled(const struct end *reader)
 {
 	__u8 state = LOAD(struct sock, reader->sock, __sk_common.skc_state);
@@ -294,9 +330,9 @@ static long look_at_enrolment(__u32 unused, const struct end *reader)
 }
 
 /*
- * Nothing should go by TCP to a reader that may stand still before it, and what keeps the bypass from him is often over at
- * once: he is in accept(), or in the send that this message answers, on another CPU; or he is just being enrolled. Gives
- * whether another look may find it so.
+ * Nothing should go by TCP to a reader that may stand still before it, and what keeps the bypass
+ * from him is often over at once: he is in accept(), or in the send that this message answers, on
+ * another CPU; or he is just being enrolled. Gives whether another look may find it so.
  */
 VERIFIED_ONCE int await_reader(struct socket_state *own)
 {
@@ -407,8 +443,9 @@ SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *ow
 }
 
 /*
- * Whether more would wait than was found to be in order. Only where it costs no more than two loads is that known for every
- * message; elsewhere what has been sent since the last look counts as unread.
+ * Whether more would wait than was found to be in order. Only where it costs no more than two loads
+ * is that known for every message; elsewhere what has been sent since the last look counts as
+ * unread.
  */
 static __always_inline bool is_queue_long(const struct socket_state *own, __u32 size)
 {
@@ -440,8 +477,9 @@ static __always_inline bool is_refresh_due(const struct socket_state *own)
 }
 
 /*
- * Whether this end has sent without a pause since the last look and heard nothing. The reader of such a stream sleeps and is woken
- * for each message, while TCP puts many small ones into one packet.
+ * Whether this end has sent without a pause since the last look and heard nothing. The reader of
+ * such a stream sleeps and is woken for each message, while TCP puts many small ones into one
+ * packet.
  */
 static __always_inline bool is_one_way(struct socket_state *own, __u64 messages)
 {
@@ -454,9 +492,10 @@ static __always_inline bool is_one_way(struct socket_state *own, __u64 messages)
 }
 
 /*
- * Bytes that the reader's buffer has room for beside what TCP may send after them. What waits counts in sk_rmem_alloc; where it
- * leaves no room, TCP drops what its window had allowed, and the sender asks again only when its timer says so, which backs off
- * for as long as the reader pauses. A buffer whose size nobody has set grows up to tcp_rmem[2] (tcp_clamp_window()).
+ * Bytes that the reader's buffer has room for beside what TCP may send after them. What waits
+ * counts in sk_rmem_alloc; where it leaves no room, TCP drops what its window had allowed, and the
+ * sender asks again only when its timer says so, which backs off for as long as the reader pauses.
+ * A buffer whose size nobody has set grows up to tcp_rmem[2] (tcp_clamp_window()).
  */
 static __always_inline __u64 get_room(const struct end *reader)
 {
@@ -528,8 +567,9 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	room = get_room(&own->peer);
 	limit = most < room ? most : room;
 	/*
-	 * Not so for one who waits for edges: what TCP drops and sends again wakes him when he has stopped before it. Before
-	 * accept() nobody waits, and no memory cgroup is charged for what does.
+	 * Not so for one who waits for edges: what TCP drops and sends again wakes him when he has
+	 * stopped before it. Before accept() nobody waits, and no memory cgroup is charged for what
+	 * does.
 	 */
 	if (held > limit && LOAD(struct sock, reader, sk_wq) && may_be_read_by_edges(&own->peer))
 		limit = most * EDGE_QUEUES;
@@ -543,10 +583,11 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 }
 
 /*
- * BYPASS: a turn to TCP waits until a reader by edge-triggered epoll has taken all that was redirected, unless its queue is too long.
- * Else one that takes a short read for the end, as epoll(7) allows and nginx, Netty and Tokio do, stops between the last redirected
- * byte and the first TCP byte, and nothing wakes it. Who has taken nothing yet may become such a reader; and in the first second of a
- * drain all wait, because that costs nothing.
+ * BYPASS: a turn to TCP waits until a reader by edge-triggered epoll has taken all that was
+ * redirected, unless its queue is too long. Else one that takes a short read for the end, as
+ * epoll(7) allows and nginx, Netty and Tokio do, stops between the last redirected byte and the
+ * first TCP byte, and nothing wakes it. Who has taken nothing yet may become such a reader; and in
+ * the first second of a drain all wait, because that costs nothing.
  */
 SUBPROGRAM void turn_when_safe(struct socket_state *own, bool is_drain)
 {
@@ -569,8 +610,9 @@ static __always_inline enum mode give_up_lock(struct socket_state *own)
 }
 
 /*
- * BYPASS: how the reader is just now, asked for every message, and the mode that follows. A redirect does not look at the
- * reader's state, as TCP does, nor at what became of the connection: after connect(AF_UNSPEC) it may be another's.
+ * BYPASS: how the reader is just now, asked for every message, and the mode that follows. A
+ * redirect does not look at the reader's state, as TCP does, nor at what became of the connection:
+ * after connect(AF_UNSPEC) it may be another's.
  */
 static __always_inline enum mode look_at_socket(struct socket_state *own)
 {
@@ -581,7 +623,10 @@ static __always_inline enum mode look_at_socket(struct socket_state *own)
 
 	if (!is_end(reader) || !((1 << state) & RECEIVING))
 		return MODE_LEAVE;
-	/* At the next byte TCP resets the connection; or leave_when_shut() has come, whose shutdown is seen before the state. */
+	/*
+	 * At the next byte TCP resets the connection; or leave_when_shut() has come, whose shutdown
+	 * is seen before the state.
+	 */
 	if (shutdown && (shutdown & RCV_SHUTDOWN || GET(reader, flags) & FLAG_SHUT))
 		return MODE_LEAVE;
 	if (LOAD(struct sock, reader->sock, sk_lock.owned) && is_lock_held(own))

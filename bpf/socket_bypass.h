@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
+/* Long: what programs, helper and script agree on stands in one place. */
 /*
- * What the programs share: constants, maps and what is kept for a socket. docs/architecture.md tells the whole story; the one rule
- * behind it all: a reader takes redirected bytes before TCP bytes, so after a byte was sent by TCP nothing may be redirected in
- * that direction until the reader has taken every TCP byte (look_whether_drained() in peer.h).
+ * What the programs share: constants, maps and what is kept for a socket. docs/architecture.md
+ * tells the whole story; the one rule behind it all: a reader takes redirected bytes before TCP
+ * bytes, so after a byte was sent by TCP nothing may be redirected in that direction until the
+ * reader has taken every TCP byte (look_whether_drained() in peer.h).
  */
 #ifndef SOCKET_BYPASS_H
 #define SOCKET_BYPASS_H
@@ -36,8 +38,8 @@
 #define MESSAGE_BYTES \
 	1024 /* what the kernel keeps of a redirected message beside its bytes (struct sk_msg) */
 #ifndef EDGE_QUEUES
-#define EDGE_QUEUES \
-	16 /* so many times as much may wait for a reader by edge-triggered epoll, see turn_when_safe() */
+/* so many times as much may wait for a reader by edge-triggered epoll, see turn_when_safe() */
+#define EDGE_QUEUES 16
 #endif
 #ifndef SPILL_BYTES
 #define SPILL_BYTES (64 << 20) /* by TCP in one spill, then the direction leaves */
@@ -64,16 +66,18 @@
 	30000 /* 30 to 300 s, by HZ: one message by TCP, or conntrack forgets the connection */
 #endif
 #ifndef ADOPT_JIFFIES
-#define ADOPT_JIFFIES \
-	250 /* 0.25 to 2.5 s, by HZ, in which a call that is about to begin when its socket is adopted has begun */
+/*
+ * 0.25 to 2.5 s, by HZ, in which a call that is about to begin when its socket is adopted has begun
+ */
+#define ADOPT_JIFFIES 250
 #endif
 #ifndef DOUBTS
-#define DOUBTS \
-	64 /* looks at least, within ADOPT_JIFFIES at least, that find a reader alone who may not be */
+/* looks at least, within ADOPT_JIFFIES at least, that find a reader alone who may not be */
+#define DOUBTS 64
 #endif
 #ifndef SETTLE_US
-#define SETTLE_US \
-	1000000 /* after the last packet, in which a call that was on its way has arrived somewhere */
+/* after the last packet, in which a call that was on its way has arrived somewhere */
+#define SETTLE_US 1000000
 #endif
 #ifndef SHORT_CONNECTIONS
 #define SHORT_CONNECTIONS 16 /* of one service must have been seen before it may be judged */
@@ -83,8 +87,8 @@
 	3 /* mean of a service's client messages below which enrolling costs more than it gains */
 #endif
 #ifndef SHORT_PROBE
-#define SHORT_PROBE \
-	64 /* one connection in so many of a skipped service is enrolled to see whether it changed */
+/* one connection in so many of a skipped service is enrolled to see whether it changed */
+#define SHORT_PROBE 64
 #endif
 
 #define REFRESH_LOOKS 8 /* looks in the time after which a message by TCP is due */
@@ -103,12 +107,25 @@
 /* --- Settings and counters. The host script and docs name them in this order. --- */
 
 enum knob {
-	KNOB_DRAIN, /* not 0: enrol nothing, everybody leaves at the next message; DRAIN_GENTLY: when its reader's queue is empty */
+	/*
+	 * not 0: enrol nothing, everybody leaves at the next message; DRAIN_GENTLY: when its
+	 * reader's queue is empty
+	 */
+	KNOB_DRAIN,
 	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
-	KNOB_QUEUE_BYTES, /* that one reader may hold, MESSAGE_BYTES for each message with them, before its sender goes by TCP; 0: QUEUE_BYTES */
+	/*
+	 * that one reader may hold, MESSAGE_BYTES for each message with them, before its sender
+	 * goes by TCP; 0: QUEUE_BYTES
+	 */
+	KNOB_QUEUE_BYTES,
 	KNOB_RESERVED, /* that of earlier versions meant something else */
-	KNOB_REFRESH, /* seconds after which each direction sends a message by TCP; 0: REFRESH_JIFFIES */
-	KNOB_UNREAD, /* whether FIONREAD of an enrolled socket counts what came by TCP, as the host script has tried: UNREAD_… */
+	/* seconds after which each direction sends a message by TCP; 0: REFRESH_JIFFIES */
+	KNOB_REFRESH,
+	/*
+	 * whether FIONREAD of an enrolled socket counts what came by TCP, as the host script has
+	 * tried: UNREAD_…
+	 */
+	KNOB_UNREAD,
 	KNOBS,
 };
 
@@ -132,24 +149,30 @@ enum counter {
 	COUNT_REARMED, /* our callback flag had been taken away */
 	COUNT_DRAINED, /* directions that left because of KNOB_DRAIN */
 	COUNT_REFUSED_OPTIONS, /* sockets, and later directions, with an option that needs TCP */
-	COUNT_DOUBTFUL_MESSAGES, /* by TCP, for no other reason than that the reader's socket may have a second reader */
-	COUNT_REFUSED_DEFERRED, /* sockets that began with bytes, where FIONREAD of an enrolled one is wrong */
+	/* by TCP, for no other reason than that the reader's socket may have a second reader */
+	COUNT_DOUBTFUL_MESSAGES,
+	/* sockets that began with bytes, where FIONREAD of an enrolled one is wrong */
+	COUNT_REFUSED_DEFERRED,
 	COUNTERS,
 };
 
 /* --- Structures --- */
 
 /*
- * One end of a connection. The address is a number for bpf_probe_read_kernel(), good only while the cookie behind it is right. What
- * is called cookie is the kernel's one, which a socket keeps for life, and above it how often the socket was enrolled before: after
- * connect(AF_UNSPEC) it may have another connection, and who still knows it by the name of the old one finds nothing.
+ * One end of a connection. The address is a number for bpf_probe_read_kernel(), good only while the
+ * cookie behind it is right. What is called cookie is the kernel's one, which a socket keeps for
+ * life, and above it how often the socket was enrolled before: after connect(AF_UNSPEC) it may have
+ * another connection, and who still knows it by the name of the old one finds nothing.
  */
 struct end {
 	__u64 cookie;
 	__u64 sock;
 };
 
-/* A connection's name that NAT of the server's address, namespaces and IPv4-mapped addresses leave alone. */
+/*
+ * A connection's name that NAT of the server's address, namespaces and IPv4-mapped addresses leave
+ * alone.
+ */
 struct claim {
 	__u32 client_seq;
 	__u32 server_seq;
@@ -157,7 +180,10 @@ struct claim {
 	__u32 client_port; /* host order */
 };
 
-/* The direction from a socket to its peer; the order matters: from LEAVE on nothing is redirected again. */
+/*
+ * The direction from a socket to its peer; the order matters: from LEAVE on nothing is redirected
+ * again.
+ */
 enum mode {
 	MODE_WAIT, /* the peer is not known yet: TCP */
 	MODE_SPILL, /* TCP until the reader has drained it */
@@ -172,16 +198,22 @@ enum mode {
 	4u /* more than one thread has sent within the last two times REFRESH_JIFFIES */
 #define FLAG_PEER_OUT 8u /* LEAVE: the peer is out of the map */
 #define FLAG_RTT_THEIRS 16u /* another program had asked for RTT_CB before */
-#define FLAG_ADOPTED \
-	32u /* enrolled long after it was established, and has not redirected yet: a call on the peer may have begun before */
+/*
+ * enrolled long after it was established, and has not redirected yet: a call on the peer may have
+ * begun before
+ */
+#define FLAG_ADOPTED 32u
 #define FLAG_WITHDRAWN 64u /* of an active end: nobody may publish himself to it any more */
 #define FLAG_OPTIONS 128u /* an end has set an option that needs TCP */
 #define FLAG_SENDERS_NOW 256u /* another thread has sent since `aged` */
-#define FLAG_DOUBTFUL \
-	512u /* SPILL: at a message since it began, only a second reader that there may be stood against the bypass */
+/*
+ * SPILL: at a message since it began, only a second reader that there may be stood against the
+ * bypass
+ */
+#define FLAG_DOUBTFUL 512u
 #define FLAG_LOCKED 1024u /* LEAVE: the reader held its lock too long, too often */
-#define FLAG_SHUT \
-	2048u /* this end has shut its direction down, and may sleep in a recv(): nothing is redirected to it */
+/* this end has shut its direction down, and may sleep in a recv(): nothing is redirected to it */
+#define FLAG_SHUT 2048u
 
 #define FLAG_SPLICED 4096u /* LEAVE: the reader splices */
 #define FLAG_WAITED 8192u /* LEAVE: the reader asks for all bytes (MSG_WAITALL) */
@@ -203,7 +235,8 @@ struct socket_state {
 	__u64 look_messages; /* `messages` and `bytes` at the last look */
 	__u64 look_bytes;
 	__u64 queued; /* bytes unread by the peer at the last look */
-	__u64 empty_bytes; /* `bytes` when the peer's queue was last seen empty, for kernels that do not count it */
+	/* `bytes` when the peer's queue was last seen empty, for kernels that do not count it */
+	__u64 empty_bytes;
 	__u64 spilled; /* bytes by TCP in this spill */
 	__u64 spilled_messages;
 	__u64 returned; /* `messages` at the last return from TCP */
@@ -216,8 +249,16 @@ struct socket_state {
 	__u32 written; /* own write_seq when BYPASS began */
 	__u32 heard; /* messages that the peer had sent at the last look */
 	__u64 look_time; /* ns */
-	__u32 limit; /* bytes that may wait for the peer, without what the kernel keeps beside them, as of the last look */
-	__u32 largest; /* message that may be redirected to a peer whose queue is empty, as of the last look; 0: not looked yet */
+	/*
+	 * bytes that may wait for the peer, without what the kernel keeps beside them, as of the
+	 * last look
+	 */
+	__u32 limit;
+	/*
+	 * message that may be redirected to a peer whose queue is empty, as of the last look; 0:
+	 * not looked yet
+	 */
+	__u32 largest;
 	__u32 disconnects; /* sk_disconnects of this socket when it was enrolled */
 	__u32 is_waiting; /* its program waits for the peer's lock, holding its own */
 	__u32 timer; /* TCP_RTO_MAX_MS before it was shortened, 0: it is not */
@@ -239,7 +280,8 @@ struct policy {
 	__u32 everything;
 	__u32 ranges;
 	__u32 cidrs;
-	__u32 named; /* bits: ports of is_taken_over() that are listed by themselves, not in a range */
+	/* bits: ports of is_taken_over() that are listed by themselves, not in a range */
+	__u32 named;
 	struct port_range range[MAX_RANGES];
 	struct cidr cidr[MAX_CIDRS];
 };
@@ -251,7 +293,10 @@ struct service {
 	__u32 unused;
 };
 
-/* The cookie of a socket that is about to be enrolled, with what was kept for it when it was enrolled before. */
+/*
+ * The cookie of a socket that is about to be enrolled, with what was kept for it when it was
+ * enrolled before.
+ */
 static __always_inline __u64 get_next_cookie(__u64 cookie, const struct socket_state *before)
 {
 	__u64 times = before && before->own.cookie ? (before->own.cookie >> COOKIE_BITS) + 1 : 0;
@@ -275,8 +320,8 @@ struct { /* every enrolled socket, by its cookie; what redirect chooses from */
 	__type(value, __u64);
 } sockets SEC(".maps");
 
-struct
-{ /* by the active end's cookie: the passive end that claimed it, until the active end has seen it */
+/* by the active end's cookie: the passive end that claimed it, until the active end has seen it */
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_SOCKETS / 2);
@@ -300,8 +345,11 @@ struct { /* what is kept for an enrolled socket */
 	__type(value, struct socket_state);
 } state SEC(".maps");
 
-struct
-{ /* by a hash of it: the client that last sent a SYN to a listener of this host. A hint, never a proof. */
+/*
+ * by a hash of it: the client that last sent a SYN to a listener of this host. A hint, never a
+ * proof.
+ */
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_NOTES);
 	__type(key, __u32);
@@ -359,9 +407,10 @@ static __always_inline __u64 get_knob(__u32 knob)
 }
 
 /*
- * FIONREAD of an enrolled socket leaves out what was redirected until "bpf, sockmap: Fix FIONREAD for sockmap" (7.0; 6.6.128,
- * 6.12.75, 6.18.14), which brought the field, and from then on what came by TCP, until that was mended (7.2; 6.12.114). A program
- * that reads in pieces and believes it takes none for all, and goes on when the next edge of epoll wakes it.
+ * FIONREAD of an enrolled socket leaves out what was redirected until "bpf, sockmap: Fix FIONREAD
+ * for sockmap" (7.0; 6.6.128, 6.12.75, 6.18.14), which brought the field, and from then on what
+ * came by TCP, until that was mended (7.2; 6.12.114). A program that reads in pieces and believes
+ * it takes none for all, and goes on when the next edge of epoll wakes it.
  */
 #define COUNTS_REDIRECTED bpf_core_field_exists(((struct sk_psock *)0)->msg_tot_len)
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
+/* Long: one body for three ways into the kernel. */
 /*
  * The splice guard: asked when a file is read, and answers how a splice from a socket goes on. A
  * program that is refused one takes recv() instead, as it does for files that cannot be spliced; a
@@ -99,7 +100,8 @@ struct program {
 };
 
 struct acts {
-	__u64 kept; /* sockets that stay on TCP because it splices from them, or asks for all bytes */
+	/* sockets that stay on TCP because it splices from them, or asks for all bytes */
+	__u64 kept;
 	__u64 refused; /* splices */
 };
 
@@ -206,7 +208,10 @@ static __always_inline bool has_closed(__u64 state)
 	return words.layout != LAYOUT;
 }
 
-/* From here on nothing is redirected to it, unless something has been, or it is not open: what it is then. */
+/*
+ * From here on nothing is redirected to it, unless something has been, or it is not open: what it
+ * is then.
+ */
 SUBPROGRAM __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
 {
 	__u64 state = cookie ? find_open(sk, cookie) : 0, feed;

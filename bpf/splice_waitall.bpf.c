@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Beside the splice guard, where the kernel lets its functions be traced: recv(MSG_WAITALL) returns with what one
- * redirected message brought, or sleeps for good when part of it came by TCP (tcp_bpf_recvmsg() does not look at the
- * flag, Linux 4.17 to 7.3). Who asks so before anything was redirected to him stays on TCP, and who begins later goes
- * back to it. It is asked at each recv() from an enrolled socket, and from no other.
+ * Beside the splice guard, where the kernel lets its functions be traced: recv(MSG_WAITALL) returns
+ * with what one redirected message brought, or sleeps for good when part of it came by TCP
+ * (tcp_bpf_recvmsg() does not look at the flag, Linux 4.17 to 7.3). Who asks so before anything was
+ * redirected to him stays on TCP, and who begins later goes back to it. It is asked at each recv()
+ * from an enrolled socket, and from no other.
  */
 #include "splice.h"
 
@@ -23,7 +24,10 @@ static __always_inline bool is_probe(const struct program *program)
 	       name == NAME('p', 'r', 'o', 'b', 'e', '-', 'a', 'a');
 }
 
-/* The helpers are those of Linux 5.17. Until 5.18 whether to block is an argument of its own, before the flags. */
+/*
+ * The helpers are those of Linux 5.17. Until 5.18 whether to block is an argument of its own,
+ * before the flags.
+ */
 static __always_inline __u64 get_flags(__u64 *ctx)
 {
 	__u64 flags = 0, more = 0;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+// Long: a program is one file: all callbacks of one socket.
 /*
- * sock_ops: finds the two sockets of a connection that both live on this host and puts them into `sockets`; takes them out again
- * when redirect has decided to leave. Returns 1 on every path and never writes a reply: other programs of the cgroup have theirs.
+ * sock_ops: finds the two sockets of a connection that both live on this host and puts them into
+ * `sockets`; takes them out again when redirect has decided to leave. Returns 1 on every path and
+ * never writes a reply: other programs of the cgroup have theirs.
  */
 #include "leave.h"
 #include "policy.h"
@@ -34,7 +36,10 @@ static __always_inline __u32 get_remote_tail(const struct bpf_sock_ops *ctx)
 	return ctx->family == AF_INET ? READ(ctx->remote_ip4) : READ(ctx->remote_ip6[3]);
 }
 
-/* Each client has two places: of those that connect at the same moment, some share one, hardly any share both. */
+/*
+ * Each client has two places: of those that connect at the same moment, some share one, hardly any
+ * share both.
+ */
 static __always_inline __u64 *get_place(__u32 tail, __u32 port, bool is_second)
 {
 	__u32 hash = hash_client(tail, port), index;
@@ -109,8 +114,9 @@ static __always_inline struct socket_state *get_state(struct bpf_sock_ops *ctx)
 }
 
 /*
- * The passive end may be between taking the claim and publishing itself, on another CPU. So this leaves the flag before it looks for
- * what was published, and the passive end looks for the flag when it has published itself: one of the two sees the other.
+ * The passive end may be between taking the claim and publishing itself, on another CPU. So this
+ * leaves the flag before it looks for what was published, and the passive end looks for the flag
+ * when it has published itself: one of the two sees the other.
  */
 static __always_inline void withdraw(struct socket_state *own)
 {
@@ -126,8 +132,9 @@ static __always_inline void withdraw(struct socket_state *own)
 }
 
 /*
- * The connection that a socket was enrolled with is no more, and its application goes on with the socket. What came by the bypass
- * and was not read belonged to that connection: it goes too, as tcp_disconnect() throws away what came by TCP.
+ * The connection that a socket was enrolled with is no more, and its application goes on with the
+ * socket. What came by the bypass and was not read belonged to that connection: it goes too, as
+ * tcp_disconnect() throws away what came by TCP.
  */
 SUBPROGRAM void leave_at_once(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
@@ -174,7 +181,8 @@ static __always_inline bool enrol(struct bpf_sock_ops *ctx, struct socket_state 
 	__u64 cookie = own->own.cookie;
 	long error;
 
-#ifdef ENROL_LOOPS /* a test build: an active end has found its passive one, which is not in the map yet */
+/* a test build: an active end has found its passive one, which is not in the map yet */
+#ifdef ENROL_LOOPS
 	bpf_loop(ENROL_LOOPS, pass_time, 0, 0);
 #endif
 	error = bpf_sock_hash_update(ctx, &sockets, &cookie, BPF_NOEXIST);
@@ -195,8 +203,9 @@ static __always_inline bool enrol(struct bpf_sock_ops *ctx, struct socket_state 
 }
 
 /*
- * Whether the packet that establishes a connection brings its first bytes, as all do at a listener that defers (TCP_DEFER_ACCEPT;
- * nothing of it is left in the socket). An ordinary one begins with an ACK without bytes, unless that was lost.
+ * Whether the packet that establishes a connection brings its first bytes, as all do at a listener
+ * that defers (TCP_DEFER_ACCEPT; nothing of it is left in the socket). An ordinary one begins with
+ * an ACK without bytes, unless that was lost.
  */
 static __always_inline bool begins_with_bytes(const struct bpf_sock_ops *ctx)
 {
@@ -205,7 +214,10 @@ static __always_inline bool begins_with_bytes(const struct bpf_sock_ops *ctx)
 	return (long)ctx->skb_len > end - header;
 }
 
-/* nginx reads as much of them as its buffer takes, and believes FIONREAD when that says that nothing is left. */
+/*
+ * nginx reads as much of them as its buffer takes, and believes FIONREAD when that says that
+ * nothing is left.
+ */
 static __always_inline bool is_deferred(const struct bpf_sock_ops *ctx)
 {
 	if (is_fionread_right() || !begins_with_bytes(ctx))
@@ -276,8 +288,9 @@ static __always_inline bool is_withdrawn(const struct end *active)
 }
 
 /*
- * Whether the active end has sent something and found nobody. It comes by TCP to a socket that is enrolled by then,
- * as the first bytes at a listener that defers do, and for those who believe FIONREAD it is the same.
+ * Whether the active end has sent something and found nobody. It comes by TCP to a socket that is
+ * enrolled by then, as the first bytes at a listener that defers do, and for those who believe
+ * FIONREAD it is the same.
  */
 static __always_inline bool has_sent_before(const struct end *active)
 {
@@ -309,7 +322,10 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 				&claim)) /* somebody else, or the active end itself, was first */
 		return;
 	if (is_refused(sk) || is_deferred(ctx)) {
-		/* Nobody will feed the active end, and it is in a send at most: its next ACK restores the rest. */
+		/*
+		 * Nobody will feed the active end, and it is in a send at most: its next ACK
+		 * restores the rest.
+		 */
 		bpf_map_delete_elem(&sockets, &active.cookie);
 		return;
 	}
@@ -321,7 +337,10 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 #ifdef PUBLISH_LOOPS /* a test build: gives the active end time to close */
 	bpf_loop(PUBLISH_LOOPS, pass_time, 0, 0);
 #endif
-	/* The active end must know who feeds it before it is fed: else it would take itself out of the map with bytes unread. */
+	/*
+	 * The active end must know who feeds it before it is fed: else it would take itself out of
+	 * the map with bytes unread.
+	 */
 	if (bpf_map_update_elem(&peers, &active.cookie, &own->own, BPF_NOEXIST)) {
 		count(COUNT_REFUSED_FULL);
 		goto forget;
@@ -330,7 +349,10 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 	if (is_withdrawn(&active)) {
 		count(COUNT_UNPAIRED);
 	} else if (has_sent_before(&active)) {
-		/* Nobody feeds it. It is in a send, or asleep in a recv() after which its next ACK restores the rest. */
+		/*
+		 * Nobody feeds it. It is in a send, or asleep in a recv() after which its next ACK
+		 * restores the rest.
+		 */
 		bpf_map_delete_elem(&sockets, &active.cookie);
 	} else if (enrol(ctx, own)) {
 		count(COUNT_PAIRS);
@@ -365,8 +387,9 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 }
 
 /*
- * Also of a socket that an earlier generation has enrolled. After a reset its bytes stay readable: nothing comes after this that would
- * tell when they were read, so it goes where the oldest make room.
+ * Also of a socket that an earlier generation has enrolled. After a reset its bytes stay readable:
+ * nothing comes after this that would tell when they were read, so it goes where the oldest make
+ * room.
  */
 static __always_inline void close_feed(struct bpf_sock_ops *ctx)
 {
@@ -388,7 +411,8 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx)
 	__u32 state = ctx->args[1];
 
 	barrier_var(
-		state); /* no pointer into the context: the verifier refuses one that was added to */
+		/* no pointer into the context: the verifier refuses one that was added to */
+		state);
 	if (state == TCP_CLOSE) {
 		/* Who claims for it looks at this afterwards. */
 		if (own)
@@ -408,8 +432,9 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx)
 	learn_length(own);
 	withdraw(own);
 	/*
-	 * After a reset, and after an end in order, bytes must stay readable, whatever the old state was; after connect(AF_UNSPEC)
-	 * they must not. Where the kernel does not count the latter, they go when the socket connects or listens.
+	 * After a reset, and after an end in order, bytes must stay readable, whatever the old
+	 * state was; after connect(AF_UNSPEC) they must not. Where the kernel does not count the
+	 * latter, they go when the socket connects or listens.
 	 */
 	if (get_disconnects(own) != own->disconnects)
 		leave_at_once(ctx, own);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// node pack.mjs DIR: writes DIR/prebuilt-MACHINE.tar.gz and DIR/target-MACHINE.tar.gz, what a host of that type is sent, from the parts in DIR. And DIR/pod/*.gz, what a
-// ConfigMap brings to pods: by zopfli, which makes of the same bytes 6 % less than gzip, for that has no room for more.
+// node pack.mjs DIR: writes DIR/prebuilt-MACHINE.tar.gz and DIR/target-MACHINE.tar.gz, what a host
+// of that type is sent, from the parts in DIR. And DIR/pod/*.gz, what a ConfigMap brings to pods:
+// by zopfli, which makes of the same bytes 6 % less than gzip, for that has no room for more.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -15,7 +16,8 @@ for (const name of ["prebuilt-x86_64", "prebuilt-aarch64", "target-x86_64", "tar
 mkdirSync(join(folder, "pod"), { recursive: true });
 const names = readdirSync(folder).filter((file) => /^(socket-bypass|(probe|pod)-\w+|\w+\.bpf\.o)$/.test(file));
 for (const packed of readdirSync(join(folder, "pod"))) {
-  if (!names.includes(packed.replace(/\.gz$/, ""))) rmSync(join(folder, "pod", packed)); // of an earlier version
+  // Of an earlier version.
+  if (!names.includes(packed.replace(/\.gz$/, ""))) rmSync(join(folder, "pod", packed));
 }
 for (const name of names) {
   const [file, packed] = [join(folder, "pod", name), join(folder, "pod", `${name}.gz`)];

@@ -11,7 +11,8 @@ with open(sys.argv[1], "r+b") as file:
         file.seek(at + 56 * i)
         _, _, offset, _, _, size, _, _ = struct.unpack("<IIQQQQQQ", file.read(56))
         end = max(end, offset + size)
-    header[40:48], header[58:64] = bytes(8), bytes(6)  # where the sections are, their size and number, which has their names
+    # Where the sections are, their size and number, which has their names.
+    header[40:48], header[58:64] = bytes(8), bytes(6)
     file.seek(0)
     file.write(header)
     file.truncate(end)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh
-# What the builds of the programs share, as `. zig.sh`: one fixed version of the Zig compiler from PyPI, its wheels by their digests (zig.txt), so the bytes
-# are the same everywhere. It and what it built stay in ${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass.
+# What the builds of the programs share, as `. zig.sh`: one fixed version of the Zig compiler from
+# PyPI, its wheels by their digests (zig.txt), so the bytes are the same everywhere. It and what it
+# built stay in ${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass.
 
 # shellcheck disable=SC2154 # of who reads this, as $sources
 pins=$here/zig.txt
@@ -43,7 +44,8 @@ cat_sources() {
 	find "$sources" -type f | LC_ALL=C sort | while IFS= read -r source; do cat "$source"; done
 }
 
-# NAME OUTDIR [FLAG...]: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...` makes one, of what is in the folder $sources.
+# NAME OUTDIR [FLAG...]: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...`
+# makes one, of what is in the folder $sources.
 build_all() {
 	[ $# -ge 2 ] || {
 		say "expected ${0##*/} OUTDIR [COMPILER_FLAG...], found no OUTDIR"

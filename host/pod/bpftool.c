@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * bpftool, for two of its commands that need CAP_SYS_ADMIN although the kernel does not: to print a map, or a value, it wants the
- * types of its values by their id. All else goes to the real one.
+ * bpftool, for two of its commands that need CAP_SYS_ADMIN although the kernel does not: to print a
+ * map, or a value, it wants the types of its values by their id. All else goes to the real one.
  */
 #include "pod.h"
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: all that reads the bytes of strangers is in one file, for its fuzzer.
 /*
- * HTTP for scrapers, /metrics alone, in a process that has no capability and few system calls: what strangers send reaches nothing else.
- * A stranger costs little: so many connections a second, each for two seconds, with a short question in few pieces.
+ * HTTP for scrapers, /metrics alone, in a process that has no capability and few system calls: what
+ * strangers send reaches nothing else. A stranger costs little: so many connections a second, each
+ * for two seconds, with a short question in few pieces.
  */
 #include "pod.h"
 
@@ -133,7 +135,10 @@ static void read_question(struct client *client)
 	}
 	client->asked += (size_t)got;
 	client->question[client->asked] = 0;
-	/* What stands behind the first line is nothing to us, but a client that is cut off in its sentence takes it for an error. */
+	/*
+	 * What stands behind the first line is nothing to us, but a client that is cut off in its
+	 * sentence takes it for an error.
+	 */
 	if (!strstr(client->question, "\r\n\r\n") && client->asked < sizeof(client->question) - 1)
 		return;
 	if (strncmp(client->question, "GET ", 4))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the pod's program share: it tells health, serves metrics, and stands in for bpftool where that needs CAP_SYS_ADMIN. */
+/*
+ * What the files of the pod's program share: it tells health, serves metrics, and stands in for
+ * bpftool where that needs CAP_SYS_ADMIN.
+ */
 #ifndef POD_H
 #define POD_H
 

@@ -10,9 +10,10 @@
 #        sh pod.sh report           the metrics, without what tells strangers about the node
 #        sh pod.sh VERB FLAG...     status, flows, metrics, drain, resume, ... of the host script, by hand
 #
-# The environment says INSTANCE, GENERATION, OWNER, DRAIN_SECONDS and POD_UID. The node's cgroups are at /sys/fs/cgroup, for
-# reading alone, and of its bpffs the folder socket-bypass is at /bpffs/socket-bypass; /state is the pod's own and goes with it. Nothing
-# else of the node is touched.
+# The environment says INSTANCE, GENERATION, OWNER, DRAIN_SECONDS and POD_UID. The node's cgroups
+# are at /sys/fs/cgroup, for reading alone, and of its bpffs the folder socket-bypass is at
+# /bpffs/socket-bypass; /state is the pod's own and goes with it. Nothing else of the node is
+# touched.
 
 set -u
 umask 077
@@ -64,8 +65,9 @@ prepare() {
 	find_place
 }
 
-# The self-test runs in our own cgroup: a container that may not write to the tree of cgroups makes none, and attaching to one takes no
-# more than reading it. Of all processes that these files name, ours are the only ones that show.
+# The self-test runs in our own cgroup: a container that may not write to the tree of cgroups makes
+# none, and attaching to one takes no more than reading it. Of all processes that these files name,
+# ours are the only ones that show.
 find_place() {
 	v2=$(awk '$3 == "cgroup2" { if (!path || $2 == "/sys/fs/cgroup") path = $2 } END { print path }' /proc/mounts)
 	[ -n "$v2" ] || return 0
@@ -73,7 +75,8 @@ find_place() {
 	[ -z "$place" ] || export SOCKET_BYPASS_PLACE="${place%/cgroup.procs}"
 }
 
-# A kubelet makes the folder of our mount as open as bpffs itself is, and a mount is read-only without the mounts that are below it.
+# A kubelet makes the folder of our mount as open as bpffs itself is, and a mount is read-only
+# without the mounts that are below it.
 close_mounts() {
 	ignore chmod 0700 "$bpffs"
 	! awk -v path="$v2" '$2 == path { options = $4 } END { exit options !~ /^rw(,|$)/ }' /proc/mounts ||
@@ -87,7 +90,8 @@ remove() { script remove --owner "$1" --drain-seconds "$DRAIN_SECONDS"; } # OWNE
 
 # --- start ---
 
-# The pod before us stays the owner until our self-test has passed, so that it cleans up when it goes first.
+# The pod before us stays the owner until our self-test has passed, so that it cleans up when it
+# goes first.
 owner_before() {
 	found=$(readlink "$pins/owner") || found=
 	case $found in
@@ -131,7 +135,8 @@ cmd_start() {
 	# Also what a container that was killed while it unpacked has left.
 	rm -rf "${state:?}/child" "${state:?}/bin" "${state:?}/serves"
 	prepare
-	# Where the node's folder is a plain one; in sysfs, where systemd mounts bpffs, the kubelet could not make ours.
+	# Where the node's folder is a plain one; in sysfs, where systemd mounts bpffs, the kubelet
+	# could not make ours.
 	has_bpffs "$bpffs" ||
 		err "bpffs: expected one on the node, found none; mount it there (systemd does), or say mountBpffs: true"
 	[ -z "$v2" ] || [ -n "${SOCKET_BYPASS_PLACE:-}" ] ||

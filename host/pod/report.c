@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Keeps what a pod serves: process 1. Whoever may reach the port asks front_serve() in a process without rights, and that one asks here
- * for a report by a byte in a pipe. However many ask, one report is made at a time, and none before the one before it is old.
+ * Keeps what a pod serves: process 1. Whoever may reach the port asks front_serve() in a process
+ * without rights, and that one asks here for a report by a byte in a pipe. However many ask, one
+ * report is made at a time, and none before the one before it is old.
  */
 #include "pod.h"
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 #
-# socket-bypass: TCP between two sockets of this host skips the TCP/IP stack. `sh socket-bypass help`
-# tells its verbs and flags.
+# socket-bypass: TCP between two sockets of this host skips the TCP/IP stack. `sh socket-bypass
+# help` tells its verbs and flags.
 
 set -u
 umask 077
@@ -38,8 +38,8 @@ prepare() {
 			say gone
 			exit
 		fi
-		# What was pinned in a bpffs that was unmounted stays attached, and is found by the kernel's list. bpftool would mount one
-		# wherever it is told to pin.
+		# What was pinned in a bpffs that was unmounted stays attached, and is found by the
+		# kernel's list. bpftool would mount one wherever it is told to pin.
 		[ -z "$bpftool" ] || mount_bpffs || warn "note: bpffs: expected one, found none and could not mount it at /sys/fs/bpf"
 		[ -n "$bpffs" ] || return 0
 		;;

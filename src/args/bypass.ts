@@ -25,11 +25,13 @@ export interface BypassArgs {
    */
   traffic: TrafficArgs;
   /**
-   * Whether new data takes the bypass. False keeps everything installed but drained: connections stay up and go on by TCP. Default true.
+   * Whether new data takes the bypass. False keeps everything installed but drained: connections
+   * stay up and go on by TCP. Default true.
    */
   enabled?: pulumi.Input<boolean>;
   /**
-   * Directory of cgroup v2, relative to its mount, whose processes take part. Not one of a single .service or .scope, which vanishes when that restarts. Default "/", the whole host.
+   * Directory of cgroup v2, relative to its mount, whose processes take part. Not one of a single
+   * .service or .scope, which vanishes when that restarts. Default "/", the whole host.
    */
   cgroup?: pulumi.Input<string>;
   /**
@@ -45,19 +47,27 @@ export interface BypassArgs {
    */
   limits?: LimitArgs;
   /**
-   * Take the host over from another owner, such as another stack, instead of refusing. Default false.
+   * Take the host over from another owner, such as another stack, instead of refusing. Default
+   * false.
    */
   takeOver?: pulumi.Input<boolean>;
   /**
-   * Also enrol connections that are open already, each time the programs are attached. Needs Linux 6.12.104, 6.18.45, 7.1.9 or a newer line on the host; another one leaves them on TCP and says so. Default false.
+   * Also enrol connections that are open already, each time the programs are attached. Needs Linux
+   * 6.12.104, 6.18.45, 7.1.9 or a newer line on the host; another one leaves them on TCP and says
+   * so. Default false.
    */
   adopt?: pulumi.Input<boolean>;
   /**
-   * Protection of programs that splice, such as TCP proxies written in Go and HAProxy: "auto" (where the kernel of the host has a way; another one refuses traffic.everything, and warns of programs on its ports that splice), "require" (refuse a host without one) or "off". Default "auto".
+   * Protection of programs that splice, such as TCP proxies written in Go and HAProxy: "auto"
+   * (where the kernel of the host has a way; another one refuses traffic.everything, and warns of
+   * programs on its ports that splice), "require" (refuse a host without one) or "off". Default
+   * "auto".
    */
   spliceGuard?: pulumi.Input<SpliceGuard>;
   /**
-   * Look at each host in every preview and up: what drifted from what was declared, say after a reboot, shows as an update of just that step, with the reason as a warning. Without it a preview looks at no host. Default false.
+   * Look at each host in every preview and up: what drifted from what was declared, say after a
+   * reboot, shows as an update of just that step, with the reason as a warning. Without it a
+   * preview looks at no host. Default false.
    */
   detectDrift?: boolean;
 }

@@ -35,11 +35,14 @@ export interface LoginArgs {
    */
   agentSocketPath?: pulumi.Input<string>;
   /**
-   * Public key that the machine must prove to have, of type ed25519 or ecdsa: "ssh-ed25519 AAAA…", as in /etc/ssh/ssh_host_ed25519_key.pub. Required unless allowUnknownHostKey is true.
+   * Public key that the machine must prove to have, of type ed25519 or ecdsa: "ssh-ed25519 AAAA…",
+   * as in /etc/ssh/ssh_host_ed25519_key.pub. Required unless allowUnknownHostKey is true.
    */
   hostKey?: pulumi.Input<string>;
   /**
-   * How often a failed dial is tried again, -1 for ever; the pauses grow from 0.1 to 5 seconds. Default 10: with perDialTimeout, a machine that does not answer is given up after about a minute.
+   * How often a failed dial is tried again, -1 for ever; the pauses grow from 0.1 to 5 seconds.
+   * Default 10: with perDialTimeout, a machine that does not answer is given up after about a
+   * minute.
    */
   dialErrorLimit?: pulumi.Input<number>;
   /**
@@ -56,7 +59,10 @@ export interface ConnectionArgs extends LoginArgs {
   proxy?: pulumi.Input<LoginArgs>;
 }
 
-/** The provider's own patience is three minutes; a VM that is just starting needs a larger dialErrorLimit. @internal */
+/**
+ * The provider's own patience is three minutes; a VM that is just starting needs a larger
+ * dialErrorLimit. @internal
+ */
 export const loginDefaults = { port: 22, user: "root", dialErrorLimit: 10, perDialTimeout: 5 };
 
 const text = (what: string, fix: string, holds: (value: string) => boolean = () => true) =>
@@ -86,13 +92,19 @@ const login = {
   perDialTimeout: number("a number of seconds", 1, 600),
 };
 
-/** Checks of a connection that is there. A host key may be left out only where that is said. @internal */
+/**
+ * Checks of a connection that is there. A host key may be left out only where that is said.
+ * @internal
+ */
 export function connectionSchema(isUnknownAllowed: boolean) {
   const proxy = end(login, isUnknownAllowed).optional();
   return end({ ...login, proxy }, isUnknownAllowed);
 }
 
-/** One machine to log in to: its properties, and what must not be missing. What is no object is not shown either. */
+/**
+ * One machine to log in to: its properties, and what must not be missing. What is no object is not
+ * shown either.
+ */
 function end(properties: z.core.$ZodLooseShape, isUnknownAllowed: boolean) {
   const strict = shape(properties);
   return z.unknown().check((context) => {

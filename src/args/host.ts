@@ -13,38 +13,52 @@ export const Machine = {
 
 export type Machine = (typeof Machine)[keyof typeof Machine];
 
-/** One host: with a connection the machine at its other end, without one the machine that runs Pulumi. */
+/**
+ * One host: with a connection the machine at its other end, without one the machine that runs
+ * Pulumi.
+ */
 export interface HostArgs {
   /**
    * How to reach the host by SSH. Default: none, the host is the machine that runs Pulumi.
    */
   connection?: pulumi.Input<ConnectionArgs>;
   /**
-   * Take whatever host key the machine shows, also of the bastion, where none is given: then nothing proves which machine gets root commands and passwords. Default false.
+   * Take whatever host key the machine shows, also of the bastion, where none is given: then
+   * nothing proves which machine gets root commands and passwords. Default false.
    */
   allowUnknownHostKey?: boolean;
   /**
-   * Type of the machine as `uname -m` says it there, "x86_64" or "aarch64": it decides which program is sent. Default "x86_64" with a connection, that of the machine itself without.
+   * Type of the machine as `uname -m` says it there, "x86_64" or "aarch64": it decides which
+   * program is sent. Default "x86_64" with a connection, that of the machine itself without.
    */
   machine?: pulumi.Input<Machine>;
   /**
-   * Tells this machine from another one, such as the id of a VM: another id removes everything from the old machine and installs anew. Default: address and port of the connection, "local" without one.
+   * Tells this machine from another one, such as the id of a VM: another id removes everything from
+   * the old machine and installs anew. Default: address and port of the connection, "local" without
+   * one.
    */
   id?: pulumi.Input<string>;
   /**
-   * Command in front of every command, to become root without being asked, such as "sudo -n". Default: none, Pulumi runs as root. This gives full root rights to Pulumi.
+   * Command in front of every command, to become root without being asked, such as "sudo -n".
+   * Default: none, Pulumi runs as root. This gives full root rights to Pulumi.
    */
   become?: pulumi.Input<string>;
   /**
-   * Directory on the host for the files, absolute; root owns it and every folder above it, and nobody else may write to them, so not below /tmp. Default "/var/lib/socket-bypass".
+   * Directory on the host for the files, absolute; root owns it and every folder above it, and
+   * nobody else may write to them, so not below /tmp. Default "/var/lib/socket-bypass".
    */
   stateDir?: pulumi.Input<string>;
   /**
-   * Write a systemd unit that starts all again at each boot, where systemd runs. Say false where nothing can be written to /etc/systemd/system, as on NixOS, and have `socket-bypass boot start --instance NAME` run at boot by other means. Default true.
+   * Write a systemd unit that starts all again at each boot, where systemd runs. Say false where
+   * nothing can be written to /etc/systemd/system, as on NixOS, and have `socket-bypass boot start
+   * --instance NAME` run at boot by other means. Default true.
    */
   boot?: pulumi.Input<boolean>;
   /**
-   * What the installation is called on the host. Give the name that it has there before the component, the host's key, the stack or the project gets another one: then a rename replaces nothing. Lower-case letters, digits and dashes, at most 63; one for each host of a program. Default: made from those names, and another name replaces everything.
+   * What the installation is called on the host. Give the name that it has there before the
+   * component, the host's key, the stack or the project gets another one: then a rename replaces
+   * nothing. Lower-case letters, digits and dashes, at most 63; one for each host of a program.
+   * Default: made from those names, and another name replaces everything.
    */
   instance?: string;
 }
@@ -67,7 +81,8 @@ export const hostProperties = {
     "use letters, digits and . _ / - + : only, one blank between words, no quotes",
     (value) => /^[A-Za-z0-9_./+:-]+( [A-Za-z0-9_./+:=-]+)*$/.test(value),
   ),
-  // The boot unit names this directory: no blank, no percent sign. Root runs what lies in it, so none that anybody may write to; of others the host knows.
+  // The boot unit names this directory: no blank, no percent sign. Root runs what lies in it, so
+  // none that anybody may write to; of others the host knows.
   stateDir: text(
     'an absolute directory such as "/var/lib/socket-bypass"',
     'use letters, digits and . _ - in each part, and no "..", no double or closing "/"; nothing below /tmp, /var/tmp, /dev/shm, /run/lock or /run/user',

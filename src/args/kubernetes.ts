@@ -35,15 +35,20 @@ export interface PodResourceArgs {
    */
   requests?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /**
-   * What it may not exceed. Default none: the maps of the programs count as memory of the pod, and a connection for which there is no room stays plain TCP.
+   * What it may not exceed. Default none: the maps of the programs count as memory of the pod, and
+   * a connection for which there is no room stays plain TCP.
    */
   limits?: pulumi.Input<Record<string, pulumi.Input<string>>>;
 }
 
-/** Who may read the metrics of the pods: pods by the labels of their namespace and their own, or a network. */
+/**
+ * Who may read the metrics of the pods: pods by the labels of their namespace and their own, or a
+ * network.
+ */
 export interface MetricsReaderArgs {
   /**
-   * Labels of the namespaces of the readers; an empty map means all. Default: the namespace of the loader's pods.
+   * Labels of the namespaces of the readers; an empty map means all. Default: the namespace of the
+   * loader's pods.
    */
   namespaceLabels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /**

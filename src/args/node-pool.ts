@@ -23,23 +23,29 @@ import { hiddenText, isPending, plainFlag, shape, text, whole, wrong } from "./v
 /** The nodes of a Kubernetes cluster that take part, and the pod that looks after each of them. */
 export interface NodePoolArgs {
   /**
-   * Container image with a POSIX sh, the usual small tools (busybox has them) and bpftool 5.8 or newer; image/Dockerfile builds one. The programs and scripts are not in it: a ConfigMap brings them.
+   * Container image with a POSIX sh, the usual small tools (busybox has them) and bpftool 5.8 or
+   * newer; image/Dockerfile builds one. The programs and scripts are not in it: a ConfigMap brings
+   * them.
    */
   image: pulumi.Input<string>;
   /**
-   * When a node pulls the image: "Always", "IfNotPresent" or "Never". Default: as Kubernetes has it for the image's tag.
+   * When a node pulls the image: "Always", "IfNotPresent" or "Never". Default: as Kubernetes has it
+   * for the image's tag.
    */
   imagePullPolicy?: pulumi.Input<string>;
   /**
-   * Names of the secrets with which the image is pulled, in the namespace of the pods. Default none.
+   * Names of the secrets with which the image is pulled, in the namespace of the pods. Default
+   * none.
    */
   imagePullSecrets?: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * A namespace that exists; its Pod Security level must be "privileged", for the pods mount folders of the node. Default: one of its own, with that level.
+   * A namespace that exists; its Pod Security level must be "privileged", for the pods mount
+   * folders of the node. Default: one of its own, with that level.
    */
   namespace?: pulumi.Input<string>;
   /**
-   * Labels that a node must have to take part. A node that loses one is drained and cleaned. Default: all nodes.
+   * Labels that a node must have to take part. A node that loses one is drained and cleaned.
+   * Default: all nodes.
    */
   nodeSelector?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /**
@@ -47,7 +53,8 @@ export interface NodePoolArgs {
    */
   tolerations?: pulumi.Input<pulumi.Input<TolerationArgs>[]>;
   /**
-   * How many nodes are changed at a time: a number or a share such as "25%". Each gets its new pod beside the old one. Default "1".
+   * How many nodes are changed at a time: a number or a share such as "25%". Each gets its new pod
+   * beside the old one. Default "1".
    */
   maxSurge?: pulumi.Input<string>;
   /**
@@ -71,7 +78,8 @@ export interface NodePoolArgs {
    */
   bpffs?: pulumi.Input<string>;
   /**
-   * Mount bpffs on nodes that have none, by an init container that is privileged. Default false: systemd mounts it.
+   * Mount bpffs on nodes that have none, by an init container that is privileged. Default false:
+   * systemd mounts it.
    */
   mountBpffs?: boolean;
   /**
@@ -79,15 +87,20 @@ export interface NodePoolArgs {
    */
   cgroupRoot?: pulumi.Input<string>;
   /**
-   * Who may read the metrics at port 8080 of the pods, written down as a NetworkPolicy. Default: in a namespace of its own nobody but the node; in a given namespace no policy is made.
+   * Who may read the metrics at port 8080 of the pods, written down as a NetworkPolicy. Default: in
+   * a namespace of its own nobody but the node; in a given namespace no policy is made.
    */
   metricsFrom?: MetricsReaderArgs[];
   /**
-   * Seconds that unread bytes may take to be read before a node is detached or handed over, from 0 to 600. Default 10.
+   * Seconds that unread bytes may take to be read before a node is detached or handed over, from 0
+   * to 600. Default 10.
    */
   drainSeconds?: pulumi.Input<number>;
   /**
-   * What the installation is called on the nodes, and in the labels of the pods. Give the name that it has there before the component, the pool's key, the stack or the project gets another one: then a rename replaces nothing. Lower-case letters, digits and dashes, at most 63; one for each pool of a program. Default: made from those names, and another name replaces everything.
+   * What the installation is called on the nodes, and in the labels of the pods. Give the name that
+   * it has there before the component, the pool's key, the stack or the project gets another one:
+   * then a rename replaces nothing. Lower-case letters, digits and dashes, at most 63; one for each
+   * pool of a program. Default: made from those names, and another name replaces everything.
    */
   instance?: string;
 }
@@ -146,7 +159,9 @@ export const imageIsThere: z.core.CheckFn<Record<string, unknown>> = (context) =
 /** @internal */
 export const nodePoolSchema = shape(poolProperties).check(imageIsThere);
 
-/** Everything Kubernetes is asked for begins with it, and gets up to 18 characters more. @internal */
+/**
+ * Everything Kubernetes is asked for begins with it, and gets up to 18 characters more. @internal
+ */
 export function isPoolName(value: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/.test(value);
 }

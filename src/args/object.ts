@@ -17,7 +17,8 @@ export type CompileAt = (typeof CompileAt)[keyof typeof CompileAt];
 /** Where the BPF objects come from. */
 export interface ObjectArgs {
   /**
-   * Where the BPF objects are compiled: "prebuilt", "target" (each host) or "deployer" (the machine that runs Pulumi); the last two need clang and the headers of libbpf there. Default "prebuilt".
+   * Where the BPF objects are compiled: "prebuilt", "target" (each host) or "deployer" (the machine
+   * that runs Pulumi); the last two need clang and the headers of libbpf there. Default "prebuilt".
    */
   compile?: pulumi.Input<CompileAt>;
 }

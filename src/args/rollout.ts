@@ -2,14 +2,19 @@
 import { z } from "zod";
 import { shape, wrong } from "./validation/schema";
 
-/** The order in which hosts are changed. It decides what the program declares, so all of it must be known when the program runs. */
+/**
+ * The order in which hosts are changed. It decides what the program declares, so all of it must be
+ * known when the program runs.
+ */
 export interface RolloutArgs {
   /**
-   * Hosts that come first, by their names; the others wait until every step of them has ended well. Default: none.
+   * Hosts that come first, by their names; the others wait until every step of them has ended well.
+   * Default: none.
    */
   canary?: string[];
   /**
-   * How many of the other hosts are changed at a time, in the order of their names, from 1 to 1000. Default: all at once.
+   * How many of the other hosts are changed at a time, in the order of their names, from 1 to 1000.
+   * Default: all at once.
    */
   batchSize?: number;
 }

@@ -10,15 +10,19 @@ import { isPending, shape, wrong, wrongHidden } from "./validation/schema";
 /** Hosts and node pools, and what is the same on all of them. */
 export interface SocketBypassArgs extends BypassArgs {
   /**
-   * The hosts by a name that stays: it stands in the name of every resource of the host. Letters, digits and . _ - are allowed, at most 63. Default none.
+   * The hosts by a name that stays: it stands in the name of every resource of the host. Letters,
+   * digits and . _ - are allowed, at most 63. Default none.
    */
   hosts?: Record<string, HostArgs>;
   /**
-   * Node pools of Kubernetes clusters by a name that stays: it stands in the name of every resource of the pool. Lower-case letters, digits and dashes are allowed. Needs the package of the Kubernetes provider of Pulumi. Default none.
+   * Node pools of Kubernetes clusters by a name that stays: it stands in the name of every resource
+   * of the pool. Lower-case letters, digits and dashes are allowed. Needs the package of the
+   * Kubernetes provider of Pulumi. Default none.
    */
   nodePools?: Record<string, NodePoolArgs>;
   /**
-   * Change the hosts one batch after another: the first host that fails stops those behind it. Default: all at once.
+   * Change the hosts one batch after another: the first host that fails stops those behind it.
+   * Default: all at once.
    */
   rollout?: RolloutArgs;
 }

@@ -6,15 +6,19 @@ import { flag, isPending, list, shape, text, wrong } from "./validation/schema";
 /** Which connections may skip the TCP/IP stack. */
 export interface TrafficArgs {
   /**
-   * Ports ("6379") and ranges of ports ("8000-8999"), at most 64. One of the two ports of a connection must be among them. Default: any port.
+   * Ports ("6379") and ranges of ports ("8000-8999"), at most 64. One of the two ports of a
+   * connection must be among them. Default: any port.
    */
   ports?: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * Networks ("10.0.0.0/8", "fd00::/8"), at most 64. Both addresses of a connection must lie in them. Default: any address.
+   * Networks ("10.0.0.0/8", "fd00::/8"), at most 64. Both addresses of a connection must lie in
+   * them. Default: any address.
    */
   cidrs?: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * Every connection between two sockets of one host. Default false; stands alone, without ports and cidrs. A host whose kernel has no way to protect programs that splice refuses it, unless spliceGuard is "off".
+   * Every connection between two sockets of one host. Default false; stands alone, without ports
+   * and cidrs. A host whose kernel has no way to protect programs that splice refuses it, unless
+   * spliceGuard is "off".
    */
   everything?: pulumi.Input<boolean>;
 }
@@ -73,7 +77,10 @@ function wordsOf4(address: string): number[] {
   return [a * 256 + b, c * 256 + d];
 }
 
-/** Undefined for zones and for IPv4 in disguise: the kernel stores IPv4 that way, so it must come as IPv4. */
+/**
+ * Undefined for zones and for IPv4 in disguise: the kernel stores IPv4 that way, so it must come as
+ * IPv4.
+ */
 function wordsOf6(address: string): number[] | undefined {
   if (isIP(address) !== 6 || /[.%]/.test(address)) return undefined;
   const [head = "", tail] = address.split("::");

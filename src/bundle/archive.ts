@@ -2,7 +2,10 @@
 
 const block = 512;
 
-/** An archive of plain files in ustar format, executable for root alone and of no time. Ours, for root unpacks it: what makes it comes with the package and never from a registry. */
+/**
+ * An archive of plain files in ustar format, executable for root alone and of no time. Ours, for
+ * root unpacks it: what makes it comes with the package and never from a registry.
+ */
 export function asTar(files: readonly (readonly [name: string, data: Buffer])[]): Buffer {
   const entries = files.flatMap(([name, data]) => [
     headerOf(name, data.length),

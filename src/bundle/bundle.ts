@@ -19,7 +19,10 @@ export interface Bundle {
   readonly digest: string;
   /** The host has to compile. */
   readonly isSource: boolean;
-  /** What tells one generation from another; not the objects where a compiler of another version could change them. */
+  /**
+   * What tells one generation from another; not the objects where a compiler of another version
+   * could change them.
+   */
   readonly identity: Buffer;
 }
 
@@ -31,7 +34,10 @@ export type Extra = (typeof extraNames)[number];
 
 const bundles = new Map<string, Bundle>();
 
-/** Reads (and for "deployer" compiles) the files once per run. machine is what `uname -m` says on the host: one probe is sent. */
+/**
+ * Reads (and for "deployer" compiles) the files once per run. machine is what `uname -m` says on
+ * the host: one probe is sent.
+ */
 export function bundleFor(origin: ObjectOrigin, machine: string, extras: readonly Extra[] = []): Bundle {
   const key = `${origin} ${machine} ${extras}`;
   const known = bundles.get(key) ?? pack(origin, machine, extras);
@@ -39,7 +45,10 @@ export function bundleFor(origin: ObjectOrigin, machine: string, extras: readonl
   return known;
 }
 
-/** Twelve hex digits that change whenever the host must get a new generation: other content, or maps of another size. */
+/**
+ * Twelve hex digits that change whenever the host must get a new generation: other content, or maps
+ * of another size.
+ */
 export function generationOf(
   bundle: Pick<Bundle, "identity">,
   origin: ObjectOrigin,
@@ -69,7 +78,10 @@ function packedBefore(origin: "prebuilt" | "target", machine: string): Buffer | 
   return fs.existsSync(file) ? fs.readFileSync(file) : undefined;
 }
 
-/** What a host is sent of the package's own files; host/build/pack.mjs packs it when the package is built. */
+/**
+ * What a host is sent of the package's own files; host/build/pack.mjs packs it when the package is
+ * built.
+ */
 export function packageArchive(origin: "prebuilt" | "target", machine: string, extras: readonly Extra[] = []): Buffer {
   const objects = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
   return archiveOf(origin === "prebuilt" ? objects() : sources(), machine, extras);
@@ -80,7 +92,10 @@ function archiveOf(files: Files, machine: string, extras: readonly Extra[]): Buf
   return archive(new Map([...tools(machine), ...mine]));
 }
 
-/** System calls have other names on each type of machine, so one object of the splice guard is for one type. */
+/**
+ * System calls have other names on each type of machine, so one object of the splice guard is for
+ * one type.
+ */
 function isOfOther(machine: string, file: string): boolean {
   return file.startsWith(machine === "x86_64" ? "splice_arm64." : "splice_x86.");
 }
@@ -107,7 +122,10 @@ export function sources(): Files {
   return readFolder(path.join(packageRoot(), "bpf"), (file) => /\.([ch]|sh)$/.test(file));
 }
 
-/** The same files give the same bytes on every machine and day. Objects stand together: they are alike, and gzip looks back 32 KiB. */
+/**
+ * The same files give the same bytes on every machine and day. Objects stand together: they are
+ * alike, and gzip looks back 32 KiB.
+ */
 export function archive(files: Files): Buffer {
   const place = (name: string) => `${path.extname(name) === ".o" ? 0 : 1}${name}`;
   const names = [...files.keys()].sort((a, b) => (place(a) < place(b) ? -1 : 1));
@@ -115,7 +133,8 @@ export function archive(files: Files): Buffer {
 }
 
 export function packNow(data: Buffer): Buffer {
-  // Short blocks suit a text beside machine code: memLevel 6 is 2 % smaller than 8 here, and 9 is larger.
+  // Short blocks suit a text beside machine code: memLevel 6 is 2 % smaller than 8 here, and 9 is
+  // larger.
   const packed = gzipSync(data, { level: 9, memLevel: 6 });
   // The tenth byte names the operating system that packed it.
   packed[9] = 255;

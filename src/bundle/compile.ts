@@ -6,7 +6,10 @@ import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { packageRoot } from "./package-root";
 
-/** Compiles the objects on the machine that runs Pulumi; needs clang and llvm-strip 14 or newer, and raises what they say. */
+/**
+ * Compiles the objects on the machine that runs Pulumi; needs clang and llvm-strip 14 or newer, and
+ * raises what they say.
+ */
 export function compileObjects(): Map<string, Buffer> {
   const out = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-compile-"));
   try {

@@ -15,7 +15,10 @@ export interface PodFiles {
   readonly identity: Buffer;
 }
 
-/** A ConfigMap may hold 1 MiB, but `kubectl apply` writes all of an object into an annotation of it, which may hold 256 KiB with names and labels. */
+/**
+ * A ConfigMap may hold 1 MiB, but `kubectl apply` writes all of an object into an annotation of it,
+ * which may hold 256 KiB with names and labels.
+ */
 export const largestConfigMap = 261_000;
 
 const known = new Map<string, PodFiles>();
@@ -40,7 +43,8 @@ function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
     );
   const prebuilt = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
   const all = onlyWith(extras, origin === "deployer" ? compileObjects() : prebuilt());
-  // No room: the splice guard by system calls is the last of three, for kernels without any LSM, and a short recv(MSG_WAITALL) loses nothing.
+  // No room: the splice guard by system calls is the last of three, for kernels without any LSM,
+  // and a short recv(MSG_WAITALL) loses nothing.
   const objects = new Map(all.filter(([name]) => !/^splice_(x86|arm64|waitall)\./.test(name)));
   const contents = {
     texts: { "pod.sh": script.toString() },
@@ -60,7 +64,10 @@ function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
   return { ...contents, identity: digestOf(new Map([["pod.sh", script], ...tools, ...named])) };
 }
 
-/** By host/build/pack.mjs, when the package was built: the same bytes wherever Pulumi runs. What was only now compiled is not among them. */
+/**
+ * By host/build/pack.mjs, when the package was built: the same bytes wherever Pulumi runs. What was
+ * only now compiled is not among them.
+ */
 function packedBefore(name: string, origin: ObjectOrigin): Buffer | undefined {
   if (origin === "deployer" && name.endsWith(".bpf.o")) return undefined;
   const file = path.join(built(), "pod", `${name}.gz`);

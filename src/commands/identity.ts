@@ -18,7 +18,10 @@ export function identify(parts: IdentityParts, given?: string): Identity {
   return { instance: given ?? instanceName(parts), owner: parts.map(asOwnerPart).join("/") };
 }
 
-/** Lower case letters, digits and dashes: bpffs refuses dots, systemd gives some other characters a meaning. */
+/**
+ * Lower case letters, digits and dashes: bpffs refuses dots, systemd gives some other characters a
+ * meaning.
+ */
 function instanceName(parts: IdentityParts): string {
   const readable = parts
     .slice(2)

@@ -4,8 +4,10 @@
 const bare = /^[A-Za-z0-9_@%+:,./-]+$/;
 
 /**
- * Writes a word so that a POSIX shell reads back exactly this word, and so do fish and csh unless it holds a newline, for SSH hands the line to
- * whatever shell the user logs in with: inside quotes fish reads a backslash and csh an exclamation mark. Everything that reaches a shell goes through here.
+ * Writes a word so that a POSIX shell reads back exactly this word, and so do fish and csh unless
+ * it holds a newline, for SSH hands the line to whatever shell the user logs in with: inside quotes
+ * fish reads a backslash and csh an exclamation mark. Everything that reaches a shell goes through
+ * here.
  */
 export function quote(word: string): string {
   if (word.includes("\0")) {

@@ -27,7 +27,8 @@ export interface Policy {
   readonly refreshSeconds: number | undefined;
 }
 
-// What a step wants stands first: a preview cuts long lines, and the rest is the same in all of them.
+// What a step wants stands first: a preview cuts long lines, and the rest is the same in all of
+// them.
 
 /**
  * `object install`, by what `sh -s` reads: the script stands among the files that were sent, under

@@ -7,15 +7,18 @@ import { hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
 
 /**
- * One host whose TCP connections between its own sockets skip the TCP/IP stack. Use one for each VM where `deletedWith` matters.
+ * One host whose TCP connections between its own sockets skip the TCP/IP stack. Use one for each VM
+ * where `deletedWith` matters.
  */
 export class BypassHost extends pulumi.ComponentResource {
   /**
-   * Twelve hex digits that name what is installed: they change with the programs and with the size of their maps.
+   * Twelve hex digits that name what is installed: they change with the programs and with the size
+   * of their maps.
    */
   public readonly generation: pulumi.Output<string>;
   /**
-   * What the self-test found, as one line of JSON: kernel, messages redirected, and how this kernel behaves.
+   * What the self-test found, as one line of JSON: kernel, messages redirected, and how this kernel
+   * behaves.
    */
   public readonly selfTest: pulumi.Output<string>;
 

@@ -6,11 +6,14 @@ import { normalizeBypass } from "../install/normalize";
 import { deployNodePool, outputsOfPool, poolType } from "./node-pool";
 
 /**
- * The nodes of a Kubernetes cluster, on each of which a pod lets TCP connections between sockets of that node skip the TCP/IP stack. The cluster is that of the Kubernetes provider, whose package must be installed beside this one.
+ * The nodes of a Kubernetes cluster, on each of which a pod lets TCP connections between sockets of
+ * that node skip the TCP/IP stack. The cluster is that of the Kubernetes provider, whose package
+ * must be installed beside this one.
  */
 export class BypassNodePool extends pulumi.ComponentResource {
   /**
-   * Twelve hex digits that name what is installed: they change with the programs and with the size of their maps.
+   * Twelve hex digits that name what is installed: they change with the programs and with the size
+   * of their maps.
    */
   public readonly generation: pulumi.Output<string>;
   /**

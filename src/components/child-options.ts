@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 
-/** A component's options apply to its children, which inherit providers from the parent by themselves. */
+/**
+ * A component's options apply to its children, which inherit providers from the parent by
+ * themselves.
+ */
 export function childOptions(
   parent: pulumi.Resource,
   opts: pulumi.ComponentResourceOptions,

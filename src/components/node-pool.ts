@@ -19,7 +19,10 @@ export const poolType = "socket-bypass:index:BypassNodePool";
 /** Waiting for the lock of the node, and what the steps besides the self-test take at most. */
 const waitSeconds = 180;
 
-/** What a pool made, without waiting for its arguments to be right: what fails with them must be near the end. */
+/**
+ * What a pool made, without waiting for its arguments to be right: what fails with them must be
+ * near the end.
+ */
 export interface DeployedPool {
   readonly generation: pulumi.Output<string>;
   readonly namespace: pulumi.Output<string>;

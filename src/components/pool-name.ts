@@ -4,7 +4,10 @@ import { isPoolName } from "../args/node-pool";
 import type { Where } from "../args/validation/check";
 import { ArgsError, pathText } from "../args/validation/problem";
 
-/** Kubernetes takes fewer names than Pulumi does, and would say so only when everything else is done. */
+/**
+ * Kubernetes takes fewer names than Pulumi does, and would say so only when everything else is
+ * done.
+ */
 export function checkPoolName(name: string, { resource, what, path }: Where): void {
   if (isPoolName(name)) return;
   const expected = "a name of at most 40 lower-case letters, digits and dashes";

@@ -42,7 +42,8 @@ export interface NodePoolReport {
 }
 
 /**
- * Makes TCP between two sockets of the same host skip the TCP/IP stack, on every host that is named and every node of the pools that are named.
+ * Makes TCP between two sockets of the same host skip the TCP/IP stack, on every host that is named
+ * and every node of the pools that are named.
  */
 export class SocketBypass extends pulumi.ComponentResource {
   /**
@@ -54,7 +55,8 @@ export class SocketBypass extends pulumi.ComponentResource {
    */
   public readonly nodePools: pulumi.Output<Record<string, NodePoolReport>>;
   /**
-   * Twelve hex digits that name what is installed on the first host, or without hosts on the first node pool.
+   * Twelve hex digits that name what is installed on the first host, or without hosts on the first
+   * node pool.
    */
   public readonly generation: pulumi.Output<string>;
 

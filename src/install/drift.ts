@@ -4,7 +4,10 @@ import { type Found, keptEpochs, lookAt, readFound } from "../commands/drift-rep
 import type { Target } from "../targets/target";
 import { readLastSteps } from "./previous-state";
 
-/** What drifted becomes another number in the line of its step, so it shows as an update. Looked at in previews too. */
+/**
+ * What drifted becomes another number in the line of its step, so it shows as an update. Looked at
+ * in previews too.
+ */
 export function lookForDrift(
   name: string,
   target: Target,

@@ -17,12 +17,14 @@ interface Read {
   readonly right: Right;
 }
 
-// By the run: a process may run a program again and again, and a component that another language makes has a monitor of its own.
+// By the run: a process may run a program again and again, and a component that another language
+// makes has a monitor of its own.
 const read = new WeakMap<object, Promise<Read>>();
 
 /**
- * The state of this stack as it was when it was first asked for in this run; undefined where nobody can be asked. Read once a run, and only when somebody asks, because it
- * may be megabytes. Where it could not be read, `readRight` fails.
+ * The state of this stack as it was when it was first asked for in this run; undefined where nobody
+ * can be asked. Read once a run, and only when somebody asks, because it may be megabytes. Where it
+ * could not be read, `readRight` fails.
  */
 export async function readLast(): Promise<Last | undefined> {
   return (await readOnce()).last;
@@ -44,7 +46,10 @@ function readOnce(): Promise<Read> {
   return known;
 }
 
-/** The steps of a host as this stack last left them, those that it has; undefined where the state cannot be read. */
+/**
+ * The steps of a host as this stack last left them, those that it has; undefined where the state
+ * cannot be read.
+ */
 export async function readLastSteps(name: string, instance: string): Promise<LastSteps | undefined> {
   const last = await readLast();
   if (last === undefined) return undefined;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 
-/** Machines that are asked at once: one that does not answer holds its place for some ten seconds and needs no processor. */
+/**
+ * Machines that are asked at once: one that does not answer holds its place for some ten seconds
+ * and needs no processor.
+ */
 const places = 32;
 
 /**

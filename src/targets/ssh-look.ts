@@ -5,19 +5,24 @@ import { patience } from "./patience";
 import type { Connection } from "./ssh";
 import { logIn, loginSeconds, wordsOf } from "./ssh-client";
 
-/** What the remote line may take, and what it may print: `status` takes a second and prints some thousand bytes. */
+/**
+ * What the remote line may take, and what it may print: `status` takes a second and prints some
+ * thousand bytes.
+ */
 export const lookSeconds = 20 * patience;
 /** Until the answer is there, once a machine has let us in. */
 const answerSeconds = lookSeconds + loginSeconds;
 const largest = 1024 * 1024;
 
 /**
- * What a line prints on a machine, or an error in words that show nothing of the connection. The provider has no function that runs a remote command, and the
- * `ssh` of a user takes neither a password nor the text of a key.
+ * What a line prints on a machine, or an error in words that show nothing of the connection. The
+ * provider has no function that runs a remote command, and the `ssh` of a user takes neither a
+ * password nor the text of a key.
  */
 export async function lookBySsh(connection: Connection, line: string): Promise<string> {
   const clients: Client[] = [];
-  // A server may keep each part within its bound, or answer keepalives and nothing else: this bounds all of it.
+  // A server may keep each part within its bound, or answer keepalives and nothing else: this
+  // bounds all of it.
   const seconds = answerSeconds + (connection.proxy === undefined ? 1 : 2) * loginSeconds;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, fail) => {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: one table of cases on one installation.
 /*
- * Not proven here: that no reader of several on one socket can be preempted for more than a second between two instructions of the
- * kernel at the very moment of the adoption; kernels below 6.12, which refuse.
+ * Not proven here: that no reader of several on one socket can be preempted for more than a second
+ * between two instructions of the kernel at the very moment of the adoption; kernels below 6.12,
+ * which refuse.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";

@@ -3,7 +3,10 @@ import { describe, expect, test } from "vitest";
 import { amount } from "../support/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
 
-/** In the longest queue. Where the kernel does not count them: all that was redirected, but for the 10 KB of the first exchange. */
+/**
+ * In the longest queue. Where the kernel does not count them: all that was redirected, but for the
+ * 10 KB of the first exchange.
+ */
 function countUnread(path: Datapath): number {
   const flows = path.flows();
   expect(flows).toHaveLength(2);
@@ -45,8 +48,9 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     await expectEmpty(path);
   });
 
-  // Not proven here: readers by edge-triggered epoll, for whom more may wait (docs/limits.md); streams of small messages, where TCP
-  // may drop some for what it keeps beside them, and sends them again at once.
+  // Not proven here: readers by edge-triggered epoll, for whom more may wait (docs/limits.md);
+  // streams of small messages, where TCP may drop some for what it keeps beside them, and sends
+  // them again at once.
   test.each([
     ["plain TCP", "plain", 0, 8_000],
     ["a receive buffer of 64 KiB and messages of 50 KB", "enrolled", 65536, 50_000],
@@ -61,7 +65,8 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     },
   );
 
-  // Not proven here: how soon the bytes come then. Before Linux 6.15 there is no such option, and all three are 0.
+  // Not proven here: how soon the bytes come then. Before Linux 6.15 there is no such option, and
+  // all three are 0.
   test("TCP asks a reader by edges who has no room for it at least once a second, and everything arrives", async () => {
     const path = await Datapath.make(patient, "--queue-bytes", "100000");
     const { before, meanwhile, afterwards } = await path.play("backlog.paused_edges");

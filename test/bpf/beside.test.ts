@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Other programs on the same cgroup and sockets. Not proven here: a program attached after ours that asks for RTT_CB; it loses that
- * when the socket leaves, for we cannot know that it has asked.
+ * Other programs on the same cgroup and sockets. Not proven here: a program attached after ours
+ * that asks for RTT_CB; it loses that when the socket leaves, for we cannot know that it has asked.
  */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -102,7 +102,8 @@ describe.skipIf(isSkipped)("beside other programs", () => {
       );
     hook("attach", "multi");
     undo.push(() => hook("detach"));
-    // Readers that sleep in recv(): whether they sleep in the bypass is asked of what is kept for them.
+    // Readers that sleep in recv(): whether they sleep in the bypass is asked of what is kept for
+    // them.
     await path.play("paths.family", "ipv4");
     await expectCounters(path, { pairs: 1, refused_busy: 0, redirected_messages: 100 });
   });

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: the life of one installation, which all cases share.
 /*
- * Real sockets over a private generation that the host script has installed on a private cgroup; see cases/ for what they do. The
- * machine is this one, or a virtual one with another kernel (test/kernels).
+ * Real sockets over a private generation that the host script has installed on a private cgroup;
+ * see cases/ for what they do. The machine is this one, or a virtual one with another kernel
+ * (test/kernels).
  *
- * Not proven here: other machines; weakly ordered CPUs; a memory limit of cgroup v2 where the controller is that of v1 (memory.test.ts);
- * kTLS where the kernel has none; RTT_CB of a program attached after ours (beside.test.ts); speed.
+ * Not proven here: other machines; weakly ordered CPUs; a memory limit of cgroup v2 where the
+ * controller is that of v1 (memory.test.ts); kTLS where the kernel has none; RTT_CB of a program
+ * attached after ours (beside.test.ts); speed.
  *
- * A limit of the kernel that the cases allow for and count (patiently() in cases/common.py): a blocking recv() of an enrolled socket
- * may return EAGAIN when a second thread reads from the same socket, or waits in a send on it.
+ * A limit of the kernel that the cases allow for and count (patiently() in cases/common.py): a
+ * blocking recv() of an enrolled socket may return EAGAIN when a second thread reads from the same
+ * socket, or waits in a send on it.
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -90,7 +94,10 @@ export function compileProgram(name: string): string {
   return program;
 }
 
-/** Enrols also what a listener that defers accepts, on a kernel whose FIONREAD is wrong: for cases that do not ask it. */
+/**
+ * Enrols also what a listener that defers accepts, on a kernel whose FIONREAD is wrong: for cases
+ * that do not ask it.
+ */
 export const trusting = ["-DTRUST_FIONREAD"];
 /** Switches every few messages and never leaves by itself. */
 export const switching = [
@@ -120,7 +127,10 @@ interface Flow {
   readonly why: string;
 }
 
-/** One run of a case: `ready()` waits for its next line, `go()` answers it, `result()` is what it returned. */
+/**
+ * One run of a case: `ready()` waits for its next line, `go()` answers it, `result()` is what it
+ * returned.
+ */
 export class Case {
   private text = "";
   private errors = "";
@@ -181,7 +191,10 @@ export class Case {
 }
 
 const living: Datapath[] = [];
-/** In a virtual machine, where an installation takes half a minute: those that the next case may take over, by what they are made of. */
+/**
+ * In a virtual machine, where an installation takes half a minute: those that the next case may
+ * take over, by what they are made of.
+ */
 const spare = new Map<string, Datapath>();
 
 // Runs before the hook of the hosts, which removes the cgroup.
@@ -238,7 +251,10 @@ export class Datapath {
     return path;
   }
 
-  /** Installed by the script, serving the private cgroup. Without flags for apply every port is bypassed, with the splice guard where there is one. */
+  /**
+   * Installed by the script, serving the private cgroup. Without flags for apply every port is
+   * bypassed, with the splice guard where there is one.
+   */
   static async make(thresholds: readonly string[] = [], ...flags: string[]): Promise<Datapath> {
     const key = JSON.stringify([thresholds, flags]);
     const kept = spare.get(key);
@@ -256,7 +272,8 @@ export class Datapath {
   }
 
   static prepare(thresholds: readonly string[] = [], key = ""): Datapath {
-    // busybox is one file without libraries, which is several times faster to start on an emulated processor.
+    // busybox is one file without libraries, which is several times faster to start on an emulated
+    // processor.
     const path = new Datapath(key, new Host(isGuest ? "busybox" : "dash"));
     path.host.spliceGuard = "auto";
     path.isChanged = key === "";
@@ -275,7 +292,8 @@ export class Datapath {
   }
 
   private async done(words: string, ...flags: string[]): Promise<string> {
-    // Another instance, say the demo's, may have the whole host for a while, or the lock: neither is ours to take over.
+    // Another instance, say the demo's, may have the whole host for a while, or the lock: neither
+    // is ours to take over.
     for (const end = Date.now() + 300_000 * slowness; ; await new Promise((wake) => setTimeout(wake, 500))) {
       const { code, stdout, stderr } = await this.host.verb(words, ...flags);
       if (code === 0) return stdout;
@@ -435,7 +453,10 @@ export async function expectEmpty(path: Datapath, generation = path.host.generat
   );
 }
 
-/** Cookies of which the splice guard knows something, though no instance of the machine has such a socket. */
+/**
+ * Cookies of which the splice guard knows something, though no instance of the machine has such a
+ * socket.
+ */
 function strayFeeds(): string[] {
   const cookies = (pin: string) => dump<{ key: string[] }>(pin).map(({ key }) => key.slice(0, 6).join(""));
   const list = "for pin in /sys/fs/bpf/socket-bypass/*/*/sockets; do echo $pin; done";
@@ -445,7 +466,10 @@ function strayFeeds(): string[] {
   return feeds.filter((cookie) => !enrolled.has(cookie));
 }
 
-/** Bytes of the kernel that it cannot give back, but for those of connections in TIME_WAIT, which any program leaves behind. */
+/**
+ * Bytes of the kernel that it cannot give back, but for those of connections in TIME_WAIT, which
+ * any program leaves behind.
+ */
 export function kernelMemory(): number {
   const slab = /^SUnreclaim: +(\d+) kB/m.exec(fs.readFileSync("/proc/meminfo", "utf8"))?.[1];
   const waiting = /^TCP: .* tw (\d+)/m.exec(fs.readFileSync("/proc/net/sockstat", "utf8"))?.[1];

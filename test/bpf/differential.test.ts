@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Random sequences of socket calls, each on a plain connection and on an enrolled one (fuzz/*.c). What differs is a limit that
- * docs/limits.md has, or a fault; the program prints the sequence made short, and how to run it again.
- * SOCKET_BYPASS_FUZZ_SECONDS gives it longer than the sequences of `npm test`, and other ones each time; SOCKET_BYPASS_FUZZ_SEED
- * begins where another run did.
+ * Random sequences of socket calls, each on a plain connection and on an enrolled one (fuzz/*.c).
+ * What differs is a limit that docs/limits.md has, or a fault; the program prints the sequence made
+ * short, and how to run it again. SOCKET_BYPASS_FUZZ_SECONDS gives it longer than the sequences of
+ * `npm test`, and other ones each time; SOCKET_BYPASS_FUZZ_SEED begins where another run did.
  *
- * Not proven here: what two threads that read one socket at once get; io_uring, MSG_ZEROCOPY, kTLS; anything that takes longer than a
- * few milliseconds of rest; how much may wait in a queue. Sequences that end with a limit after which nothing can be compared say little.
+ * Not proven here: what two threads that read one socket at once get; io_uring, MSG_ZEROCOPY, kTLS;
+ * anything that takes longer than a few milliseconds of rest; how much may wait in a queue.
+ * Sequences that end with a limit after which nothing can be compared say little.
  */
 import * as fs from "node:fs";
 import { join } from "node:path";

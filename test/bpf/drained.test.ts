@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A client that has sent nothing does not know its server, which may redirect to it all the same. Not proven here: a passive end that is
- * between its claim and its publication just when the client leaves.
+ * A client that has sent nothing does not know its server, which may redirect to it all the same.
+ * Not proven here: a passive end that is between its claim and its publication just when the client
+ * leaves.
  */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -11,7 +12,8 @@ const over = (least: number) => expect.toSatisfy((count: number) => count > leas
 
 describe.skipIf(isSkipped)("a client that has sent nothing", () => {
   test("leaves when a drain begins only after its server can redirect to it no more", async () => {
-    // The server stands still between its verdict and its redirect, for as long as a million readings of the clock take.
+    // The server stands still between its verdict and its redirect, for as long as a million
+    // readings of the clock take.
     const path = await Datapath.make([...patient, "-DPAUSE_BYTES=4321", "-DPAUSE_LOOPS=1000000"]);
     path.caseSeconds = 30;
     const knobs = join(path.host.pins, path.host.generation, "maps/knobs");

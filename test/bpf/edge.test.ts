@@ -51,7 +51,8 @@ describe.skipIf(isSkipped)("a reader by edge-triggered epoll that stops at a sho
 
   test("a limit: but one that is still further behind waits for the next message", async () => {
     const path = await Datapath.make([], "--queue-bytes", "65536");
-    // Only where what went by TCP fits into one packet; a second one is refused, and wakes it when it is sent again.
+    // Only where what went by TCP fits into one packet; a second one is refused, and wakes it when
+    // it is sent again.
     const found: (number | undefined)[] = [];
     for (const count of [52, 53, 54, 55, 56]) found.push((await path.play("edge.late", 20000, count)).behind);
     expect(found).toContainEqual(expect.toSatisfy((behind: number) => behind > 0, "more than 0"));

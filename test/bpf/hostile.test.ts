@@ -68,7 +68,8 @@ describe.skipIf(isSkipped)("many sockets, and sockets made to harm", () => {
     await crowd.result();
     await expectEmpty(path);
     console.log(JSON.stringify([before, during, kernelMemory()]));
-    // What 20,000 sockets and their psocks took, but for a tenth: the kernel keeps some, and other programs run.
+    // What 20,000 sockets and their psocks took, but for a tenth: the kernel keeps some, and other
+    // programs run.
     const most = before + (during - before) / 10 + (16 << 20);
     await vi.waitFor(() => expect(kernelMemory()).toBeLessThan(most), { timeout: 20_000, interval: 500 });
   });

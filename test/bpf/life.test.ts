@@ -75,7 +75,8 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
     const path = await Datapath.make(patient);
     await path.play("crowd.storm", amount(2000));
     await expectEmpty(path);
-    // A client may have reset its connection before the server's end was established: nobody is there to pair with then.
+    // A client may have reset its connection before the server's end was established: nobody is
+    // there to pair with then.
     const { pairs = 0, remote_skipped = 0 } = path.counters();
     expect(pairs + remote_skipped).toBe(amount(2000));
     expect(pairs).toBeGreaterThan(amount(1900));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What else there is to send and receive with. The limits are those of docs/limits.md, as Linux 6.18 has them: where a kernel does
- * better, a test here fails and the page wants a change.
+ * What else there is to send and receive with. The limits are those of docs/limits.md, as Linux
+ * 6.18 has them: where a kernel does better, a test here fails and the page wants a change.
  */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -35,7 +35,8 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
       truncation: { no_buffer: "EFAULT", buffer: "overwritten" },
       zerocopy_send: { connecting: "ENOTSUP", accepting: "works" },
     });
-    // A filter that drops the FIN keeps its connection for a while, though both ends have closed it.
+    // A filter that drops the FIN keeps its connection for a while, though both ends have closed
+    // it.
     await path.ok("attach");
     await expectEmpty(path);
   });

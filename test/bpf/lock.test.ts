@@ -4,7 +4,10 @@ import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./dat
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
-/* Not proven here: a reader that falls asleep in the nanoseconds between the look at its lock and the redirect. */
+/*
+ * Not proven here: a reader that falls asleep in the nanoseconds between the look at its lock and
+ * the redirect.
+ */
 describe.skipIf(isSkipped)("a reader asleep on a page inside its own recv()", () => {
   test("holds no sender of plain TCP that does not block", async () => {
     const path = await Datapath.make(patient);

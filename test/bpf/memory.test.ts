@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Not proven here: a limit of cgroup v2 (memory.max), where the host has the memory controller in v1; the program reads the same
- * counters of the kernel there.
+ * Not proven here: a limit of cgroup v2 (memory.max), where the host has the memory controller in
+ * v1; the program reads the same counters of the kernel there.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -52,7 +52,8 @@ describe.skipIf(isSkipped)("readers that stop while memory is short", () => {
       [enrolled, plain].map((one) => [one.stopped, one.before, one.after].map(mebibytes)),
     );
     expect([enrolled.errors, plain.errors, enrolled.before]).toEqual([[], [], 0]);
-    // What may wait for a reader (4 MiB, with what the kernel keeps beside the bytes) is more than plain TCP's, and no more.
+    // What may wait for a reader (4 MiB, with what the kernel keeps beside the bytes) is more than
+    // plain TCP's, and no more.
     expect(enrolled.stopped).toBeLessThan((plain.stopped ?? 0) + 3 * (4 << 20));
     expect(enrolled.after).toBeLessThan(32 << 20);
     expect(read(join(folder, "memory.kmem.tcp.failcnt"))).toBe("0");
@@ -71,7 +72,8 @@ describe.skipIf(isSkipped)("readers that stop while memory is short", () => {
     for (const undo of restore.splice(0)) undo();
     pressed.go();
     expect(await pressed.result()).toEqual({ errors: [] });
-    // Each processor may hold 1 MiB that the host's count does not show (SK_MEMORY_PCPU_RESERVE, include/net/sock.h).
+    // Each processor may hold 1 MiB that the host's count does not show (SK_MEMORY_PCPU_RESERVE,
+    // include/net/sock.h).
     expect(unread).toBeLessThan((1 + os.cpus().length) << 20);
     await expectCounters(path, { pairs: 1, spills: over(0), redirect_failed: 0 });
     await expectEmpty(path);

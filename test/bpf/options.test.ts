@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Sockets whose own fields say that they use what only TCP gives (docs/limits.md, "Options and flags that need TCP").
+ * Sockets whose own fields say that they use what only TCP gives (docs/limits.md, "Options and
+ * flags that need TCP").
  *
- * Not proven here: that a rate is kept (it shows in time only); flags of a single call (MSG_WAITALL, MSG_TRUNC), which no field tells;
- * what comes between an option that is set in the middle and the next look at the reader.
+ * Not proven here: that a rate is kept (it shows in time only); flags of a single call
+ * (MSG_WAITALL, MSG_TRUNC), which no field tells; what comes between an option that is set in the
+ * middle and the next look at the reader.
  */
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";

@@ -5,7 +5,10 @@ import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./dat
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
-/** On a slow machine a reader may still be on its way to sleep when the next message comes, which then goes by TCP. */
+/**
+ * On a slow machine a reader may still be on its way to sleep when the next message comes, which
+ * then goes by TCP.
+ */
 const allOf = (count: number) =>
   isGuest ? expect.toSatisfy((found: number) => found <= count && found > count * 0.95, `95 % of ${count}`) : count;
 

@@ -101,7 +101,8 @@ describe.skipIf(isSkipped)("a connection that ends in order", () => {
 });
 
 describe.skipIf(isSkipped)("what else happens to a socket after it was enrolled", () => {
-  // Where the kernel has no bpf_rdonly_cast() (before 6.2) the reader is asked at each look only, and some are redirected.
+  // Where the kernel has no bpf_rdonly_cast() (before 6.2) the reader is asked at each look only,
+  // and some are redirected.
   test.skipIf(isGuest)("in TCP_REPAIR it is sent nothing by the bypass", async () => {
     const path = await Datapath.make(patient);
     await path.play("reuse.dumped", "enrolled");

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Real connections (soak/*.c) under everything that can happen to a generation. `npm run soak` is the same for longer.
+ * Real connections (soak/*.c) under everything that can happen to a generation. `npm run soak` is
+ * the same for longer.
  *
- * Not proven here: what docs/testing.md lists. Whether memory came back is told by what the kernel still has of ours: a psock that leaks
- * keeps its program, a socket that leaks keeps its storage's map.
+ * Not proven here: what docs/testing.md lists. Whether memory came back is told by what the kernel
+ * still has of ours: a psock that leaks keeps its program, a socket that leaks keeps its storage's
+ * map.
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -27,7 +29,10 @@ const connections = 20;
 /** It goes on until then, however slow the machine. */
 const wanted = seconds < 300 ? { bytes: 1e9, switches: 300 } : { bytes: 5e9, switches: 5000 };
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
-/** With each upgrade comes the next of these; the second is as installed, but judges nothing as too short. */
+/**
+ * With each upgrade comes the next of these; the second is as installed, but judges nothing as too
+ * short.
+ */
 const builds = [[...switching, ...patient], patient, [...leaving, ...patient]];
 
 describe.skipIf(isSkipped)("soak", () => {
@@ -83,7 +88,10 @@ describe.skipIf(isSkipped)("soak", () => {
   );
 });
 
-/** In a long run also hogs and containers, which would take the short one in `npm test` beyond its time. */
+/**
+ * In a long run also hogs and containers, which would take the short one in `npm test` beyond its
+ * time.
+ */
 const isCrowded = seconds >= 60;
 const crowd = (path: Datapath) => (isCrowded ? [path.host.cgroupFolder] : []);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: one table of cases for each way into the kernel.
 /*
- * The splice guard, by each way into the kernel that this machine has: programs that splice get every byte. Not proven here: Go and HAProxy
- * themselves (test/e2e/apps); that a program which cannot take a refusal is whole when it begins to splice after it has received.
+ * The splice guard, by each way into the kernel that this machine has: programs that splice get
+ * every byte. Not proven here: Go and HAProxy themselves (test/e2e/apps); that a program which
+ * cannot take a refusal is whole when it begins to splice after it has received.
  */
 import { join } from "node:path";
 import { beforeEach, describe, expect, type TestContext, test } from "vitest";
@@ -79,7 +81,10 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     return { kept, refused };
   };
 
-  /** They are known by address: a socket of the next case at that of a closed one would stay on TCP when it is adopted. */
+  /**
+   * They are known by address: a socket of the next case at that of a closed one would stay on TCP
+   * when it is adopted.
+   */
   const forgetSplicers = () => {
     const pin = join(folder, "maps/splicers");
     const rows = JSON.parse(call("bpftool", "-j", "map", "dump", "pinned", pin)) as { key: string[] }[];

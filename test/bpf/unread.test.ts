@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Programs that believe FIONREAD, where it leaves out what came by TCP to an enrolled socket (docs/limits.md). A test sets what the
- * host script found out about the kernel, so the datapath is the same on each.
+ * Programs that believe FIONREAD, where it leaves out what came by TCP to an enrolled socket
+ * (docs/limits.md). A test sets what the host script found out about the kernel, so the datapath is
+ * the same on each.
  *
  * Not proven here: nginx itself (test/e2e/apps); what goes by TCP to a reader that is far behind.
  */

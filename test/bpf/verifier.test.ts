@@ -6,7 +6,10 @@ import { describe, expect, test } from "vitest";
 import { bundle } from "../support/host.js";
 import { isSkipped } from "./datapath.js";
 
-/** The kernel gives up at a million, and another kernel or another compiler may need several times as many. */
+/**
+ * The kernel gives up at a million, and another kernel or another compiler may need several times
+ * as many.
+ */
 const MOST = 100_000;
 
 // Not proven here: other kernels, and guard, which needs fentry.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Not proven here: a worker that gets no processor for more than a second between two instructions of the kernel (SETTLE_US), and workers
- * of io_uring that read one registered file at the same time.
+ * Not proven here: a worker that gets no processor for more than a second between two instructions
+ * of the kernel (SETTLE_US), and workers of io_uring that read one registered file at the same
+ * time.
  */
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient, trusting } from "./datapath.js";

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A virtual machine on an emulated processor (no KVM is needed), reached by SSH on a port of the loopback. Its keys are of this run, its
- * disk is a copy that goes with it, and it can reach nothing but the SSH client.
+ * A virtual machine on an emulated processor (no KVM is needed), reached by SSH on a port of the
+ * loopback. Its keys are of this run, its disk is a copy that goes with it, and it can reach
+ * nothing but the SSH client.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -26,7 +27,10 @@ export interface Guest {
 }
 
 export interface GuestOptions {
-  /** It runs systemd and lives through reboots, with what is on its disk; default: it runs tests only and ends with its kernel. */
+  /**
+   * It runs systemd and lives through reboots, with what is on its disk; default: it runs tests
+   * only and ends with its kernel.
+   */
   readonly isHost?: boolean;
 }
 
@@ -118,7 +122,10 @@ function sshConfig(folder: string, port: number): string {
 `;
 }
 
-/** la57=off: a page table level less to walk. Cortex-A72 signs no pointers, which an emulator pays for at every call. */
+/**
+ * la57=off: a page table level less to walk. Cortex-A72 signs no pointers, which an emulator pays
+ * for at every call.
+ */
 const emulators: Record<Image["architecture"], { command: string; machine: string; console: string }> = {
   amd64: { command: "qemu-system-x86_64", machine: "-cpu max,la57=off -M q35", console: "ttyS0" },
   arm64: { command: "qemu-system-aarch64", machine: "-cpu cortex-a72 -M virt", console: "ttyAMA0" },
@@ -139,7 +146,8 @@ function boot(image: Image, folder: string, port: number, isHost: boolean): Chil
       ...["-kernel", join(image.folder, "kernel"), "-initrd", join(image.folder, "initrd")],
       // The names of interfaces stay, and nobody waits for a login on the console.
       ...["-append", `console=${console} panic=-1 mitigations=off quiet ${isHost ? systemd : ""}`],
-      // What is written goes to a file that has no name: it lives as long as this process, through reboots.
+      // What is written goes to a file that has no name: it lives as long as this process, through
+      // reboots.
       ...disk(join(image.folder, "disk.ext4"), "snapshot=on"),
       ...disk(join(folder, "keys.tar"), "readonly=on"),
       ...["-nic", `user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:${port}-:22`],

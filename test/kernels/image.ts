@@ -40,8 +40,9 @@ export function say(text: string): void {
 }
 
 /**
- * What a virtual machine boots from, made when there is none of the same recipe and the same packages. `isAny`: one of the same recipe
- * will do, whatever is newer in the archive, so that this needs no network.
+ * What a virtual machine boots from, made when there is none of the same recipe and the same
+ * packages. `isAny`: one of the same recipe will do, whatever is newer in the archive, so that this
+ * needs no network.
  */
 export async function getImage(kernel: Kernel, isAny: boolean): Promise<Image> {
   const recipe = digest(["image.sh", "guest.sh"].map((name) => fs.readFileSync(join(__dirname, name), "utf8")));
@@ -91,7 +92,10 @@ function open(folder: string, { architecture }: Kernel): Image {
   return { folder, architecture, packages: Object.fromEntries(lines.map((line) => line.split(" "))) };
 }
 
-/** Made aside and renamed, so that it is there whole or not at all; what an interruption leaves is removed. */
+/**
+ * Made aside and renamed, so that it is there whole or not at all; what an interruption leaves is
+ * removed.
+ */
 async function inFolder<T>(prefix: string, work: (part: string) => Promise<T>): Promise<T> {
   const part = join(cache, `${prefix}.part-${process.pid}`);
   fs.mkdirSync(part);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cases of test/bpf on other kernels, each in a virtual machine: `npm run test:kernels -- [--only KERNEL] [--few | --name TEXT | --quick]`.
+// The cases of test/bpf on other kernels, each in a virtual machine: `npm run test:kernels --
+// [--only KERNEL] [--few | --name TEXT | --quick]`.
 //
-// docs/kernels.md is written from the last run of each kernel; that it was one of a few cases is said there. Nothing is written with --name,
-// and with --quick: a few cases on the kernel that differs most, from any disk that is there.
+// docs/kernels.md is written from the last run of each kernel; that it was one of a few cases is
+// said there. Nothing is written with --name, and with --quick: a few cases on the kernel that
+// differs most, from any disk that is there.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
@@ -16,7 +18,10 @@ import { runCases, SLOWNESS } from "./vitest.js";
 const root = resolve(__dirname, "../..");
 /** Those that touch the machine by test/support/machine.ts only. */
 const files = ["whole", "backlog", "life", "order", "paths", "splice", "stream", "unread"];
-/** Beginnings of titles: one installation from preflight to its removal, order beside TCP, the bounds, and many switches. */
+/**
+ * Beginnings of titles: one installation from preflight to its removal, order beside TCP, the
+ * bounds, and many switches.
+ */
 const few = [
   "from preflight to removal",
   "TCP_DEFER_ACCEPT",

@@ -7,7 +7,10 @@ const root = resolve(__dirname, "../..");
 /** How many times longer everything may take: an emulated processor on a busy machine. */
 export const SLOWNESS = 10;
 
-/** Runs cases here that use a machine elsewhere; shows them as they end, and tells whether all passed. When this process is ended, so is the run. */
+/**
+ * Runs cases here that use a machine elsewhere; shows them as they end, and tells whether all
+ * passed. When this process is ended, so is the run.
+ */
 export async function runCases(args: readonly string[], env: Record<string, string>): Promise<boolean> {
   const child = spawn(join(root, "node_modules/.bin/vitest"), ["run", "--reporter=verbose", ...args], {
     cwd: root,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: each way to move bytes, in one program.
 /*
  * A relay that moves bytes from one connection to another by way of a pipe, without reading them.
  *

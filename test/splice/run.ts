@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only KERNEL[,KERNEL]] [--program TEXT[|TEXT]] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds N] [--keep] [--haproxy FILE[,FILE]] [--sing-box FILE]`
+// Long: a run from its machines to its page.
+// Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only
+// KERNEL[,KERNEL]] [--program TEXT[|TEXT]] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds
+// N] [--keep] [--haproxy FILE[,FILE]] [--sing-box FILE]`
 //
 //   --haproxy FILES   further ones for the machines of x86_64, built without shared libraries (make TARGET=linux-glibc LDFLAGS=-static)
 //   --sing-box FILE   a further relay for them, in Go (CGO_ENABLED=0)
 //   --keep            keeps also what --program chooses
 //
-// Each relay stands between a client and a server once with every port bypassed and once without, by turns; every byte is compared. Each way of the splice guard is
-// forced in its turn, and none of them. docs/limits.md is written from the last run of each program by each way, which may each have had its own numbers; nothing is
-// kept of a run with --program.
+// Each relay stands between a client and a server once with every port bypassed and once without,
+// by turns; every byte is compared. Each way of the splice guard is forced in its turn, and none of
+// them. docs/limits.md is written from the last run of each program by each way, which may each
+// have had its own numbers; nothing is kept of a run with --program.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -146,7 +150,9 @@ function zigCc(args: readonly string[]): void {
   execFileSync("sh", ["-c", lines, folder, ...args]);
 }
 
-/** Gives its version, which its folder is named by: the splice guard knows some by their own names. */
+/**
+ * Gives its version, which its folder is named by: the splice guard knows some by their own names.
+ */
 function take(tools: string, name: string, file: string, asked: string): string {
   const version = /version ([\d.]+)/.exec(execFileSync(file, [asked], { encoding: "utf8" }))?.[1] ?? "?";
   fs.mkdirSync(join(tools, `${name}-${version}`));
@@ -253,7 +259,10 @@ class Matrix {
     return this.machine.sh(`readlink ${guard}/serving || echo none`).trim().split(" ")[0] ?? "";
   }
 
-  /** Whom preflight warns of, where nothing protects: all listen at once. It tells eight ports of a kind of program, so it is asked by halves. */
+  /**
+   * Whom preflight warns of, where nothing protects: all listen at once. It tells eight ports of a
+   * kind of program, so it is asked by halves.
+   */
   private named(): Set<string> {
     const fronts = this.list.map((program, at) => ({ program, front: 7101 + at }));
     const halves = [0, 1].map((half) => fronts.filter(({ front }) => front % 2 === half).map(({ front }) => front));

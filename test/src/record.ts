@@ -47,7 +47,11 @@ interface Monitor {
 
 const secretMark = "4dabf18193072939515e22adb298388d";
 
-/** What a program registers, in order; the answer of a command is `<name> said` or what `answer` gives, its id `<name> id`, that of a look what `look` gives, and the stack has the resources of `state`. */
+/**
+ * What a program registers, in order; the answer of a command is `<name> said` or what `answer`
+ * gives, its id `<name> id`, that of a look what `look` gives, and the stack has the resources of
+ * `state`.
+ */
 export async function record(
   program: () => unknown,
   isPreview = false,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: one host with all that a test may do to it.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
@@ -9,7 +10,9 @@ import { call, isGuest, isThere, send, there } from "./machine.js";
 
 export const root = resolve(__dirname, "../..");
 
-/** The two shells the script must run under; the second also brings its own tools: awk, ls, mv, … */
+/**
+ * The two shells the script must run under; the second also brings its own tools: awk, ls, mv, …
+ */
 export const shells = ["dash", "busybox"] as const;
 export type Shell = (typeof shells)[number];
 
@@ -27,7 +30,9 @@ const v2 = call("cat", "/proc/mounts")
 const bpffs = "/sys/fs/bpf";
 const pins = join(bpffs, "socket-bypass");
 
-/** Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere. */
+/**
+ * Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere.
+ */
 export const lacking =
   !isGuest && process.getuid?.() !== 0
     ? "root"
@@ -49,7 +54,9 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/** Root runs what lies there, so no folder above it may be one that others can write to: not /tmp. */
+/**
+ * Root runs what lies there, so no folder above it may be one that others can write to: not /tmp.
+ */
 export function stateFolder(): string {
   const folder = fs.mkdtempSync(`/var/lib/socket-bypass-test-${process.pid}-`);
   folders.push(folder);
@@ -75,7 +82,9 @@ export function shellFolder(shell: Shell): string {
   return bins[shell];
 }
 
-/** The unpacked bundle as a host receives it: the objects, the probe and the script of this tree. */
+/**
+ * The unpacked bundle as a host receives it: the objects, the probe and the script of this tree.
+ */
 export function bundle(): string {
   if (built === undefined) {
     const dist = join(root, "dist/host");
@@ -120,7 +129,10 @@ export function run(
 
 let made = 0;
 
-/** One installation: its own name, state directory and private cgroup, all gone after the test, also when it failed. */
+/**
+ * One installation: its own name, state directory and private cgroup, all gone after the test, also
+ * when it failed.
+ */
 export class Host {
   readonly instance = `test-${process.pid}-${++made}`;
   readonly generation = createHash("sha256").update(this.instance).digest("hex").slice(0, 12);
@@ -135,7 +147,9 @@ export class Host {
   /** Stand-ins that come before every tool. */
   toolFolder = temporaryFolder();
   readonly children: ReturnType<typeof spawn>[] = [];
-  /** Off, so that nothing is said of programs that listen on this machine, and every kernel will do. */
+  /**
+   * Off, so that nothing is said of programs that listen on this machine, and every kernel will do.
+   */
   spliceGuard = "off";
   /** Who keeps it beyond the test ends it. */
   isKept = false;
@@ -279,8 +293,9 @@ export function readLink(path: string): string {
 }
 
 /**
- * A bpftool that counts its calls (but `version`, which comes before the lock) and at call number `at` fails, or kills the
- * script's whole process group with SIGKILL before or after it did what it was asked. Gives the file with the calls.
+ * A bpftool that counts its calls (but `version`, which comes before the lock) and at call number
+ * `at` fails, or kills the script's whole process group with SIGKILL before or after it did what it
+ * was asked. Gives the file with the calls.
  */
 export function faultyBpftool(host: Host, at: number, fault: "fail" | "kill before" | "kill after"): string {
   const calls = join(host.toolFolder, "calls");

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The machine whose kernel is tested: this one, or a virtual machine that test/kernels/run.ts has started and names in
- * SOCKET_BYPASS_TEST_GUEST (an ssh_config with a host called guest). The tests themselves always run here; test/bpf touches the machine
- * through these functions only, so that it has one list of cases for both.
+ * The machine whose kernel is tested: this one, or a virtual machine that test/kernels/run.ts has
+ * started and names in SOCKET_BYPASS_TEST_GUEST (an ssh_config with a host called guest). The tests
+ * themselves always run here; test/bpf touches the machine through these functions only, so that it
+ * has one list of cases for both.
  */
 import { execFileSync } from "node:child_process";
 import { shellLine } from "../../src/commands/quote.js";

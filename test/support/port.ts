@@ -2,7 +2,9 @@
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-/** A port outside the range of outgoing connections, which others on this machine make all the time. */
+/**
+ * A port outside the range of outgoing connections, which others on this machine make all the time.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(20_000, 32_000);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Before any test: removes what test runs that were killed have left in the kernel (a test removes its own things, also when it
-// fails), and mounts a bpffs where there is none, which the first use of the host script would do, and say.
+// Before any test: removes what test runs that were killed have left in the kernel (a test removes
+// its own things, also when it fails), and mounts a bpffs where there is none, which the first use
+// of the host script would do, and say.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";

@@ -8,7 +8,8 @@ import { stages } from "../../tools/setup/run-tests.js";
 import config from "../../vitest.config.js";
 import { root, temporaryFolder } from "./ensure.js";
 
-// What these do not prove: that a row names all that a folder can touch; only that none is forgotten.
+// What these do not prove: that a row names all that a folder can touch; only that none is
+// forgotten.
 const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "utf8" }).split("\0").filter(Boolean);
 
 describe("what a change can touch", () => {

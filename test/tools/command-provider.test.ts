@@ -109,7 +109,10 @@ describe("an inline program run by the Automation API", () => {
   });
 });
 
-/** A project folder with its own state; `pulumi` gives the JSON of a command with `--json`, or its text. */
+/**
+ * A project folder with its own state; `pulumi` gives the JSON of a command with `--json`, or its
+ * text.
+ */
 function project(program: (folder: string) => string) {
   const folder = temporaryFolder();
   const env = { ...engine.env, ...backend(folder), PULUMI_STACK: "dev" };
@@ -129,7 +132,8 @@ function project(program: (folder: string) => string) {
 
 async function inline(folder: string, env: Record<string, string>, program: () => Promise<Record<string, unknown>>) {
   const envVars = { ...engine.env, ...backend(folder), ...env };
-  // PulumiCommand.get asks for the version in our own environment, and that writes a log into the user's home.
+  // PulumiCommand.get asks for the version in our own environment, and that writes a log into the
+  // user's home.
   vi.stubEnv("PULUMI_HOME", engine.home);
   onTestFinished(() => void vi.unstubAllEnvs());
   return LocalWorkspace.createOrSelectStack(

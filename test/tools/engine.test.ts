@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: each way to find or make an engine, on one set of stand-ins.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -92,7 +93,8 @@ test("takes a copy of the command plugin in the user's own folder, and leaves th
   expect(readdirSync(join(fresh.HOME, ".pulumi"))).toEqual(["plugins"]);
 });
 
-// The real archive is not fetched here: it may not be reachable. One of our own build stands for it.
+// The real archive is not fetched here: it may not be reachable. One of our own build stands for
+// it.
 describe("the official release", () => {
   const archive = () => {
     const folder = temporaryFolder();

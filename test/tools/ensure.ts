@@ -57,7 +57,8 @@ export function parseEngine({ code, stdout, stderr }: Ended): Engine {
 /** A folder that is gone after the test. */
 export function temporaryFolder() {
   const folder = mkdtempSync(join(tmpdir(), "socket-bypass-setup-"));
-  // A program that a command has left behind may still write there, and Node's own retries list the folder only once.
+  // A program that a command has left behind may still write there, and Node's own retries list the
+  // folder only once.
   const remove = () => rmSync(folder, { recursive: true, force: true });
   onTestFinished(() => vi.waitFor(remove, { timeout: 9000, interval: 250 }));
   return folder;

@@ -13,7 +13,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { root, run, temporaryFolder } from "./ensure.js";
 
-// What these do not prove: that apt-get really installs, and that no service starts. That needs a machine without the tools.
+// What these do not prove: that apt-get really installs, and that no service starts. That needs a
+// machine without the tools.
 const cannotBecome = process.getuid?.() !== 0; // another user: only root can
 
 describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, ...applet) => {
@@ -84,7 +85,10 @@ describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, .
   });
 });
 
-/** A small checkout with one package, whose install script would leave a file, and a build that can be counted. */
+/**
+ * A small checkout with one package, whose install script would leave a file, and a build that can
+ * be counted.
+ */
 function checkout(lastly = "true") {
   const folder = temporaryFolder();
   chmodSync(folder, 0o755);

@@ -7,7 +7,8 @@ import { describe, expect, test } from "vitest";
 import { type Part, runStages } from "../../tools/setup/run-tests.js";
 import { root, run, temporaryFolder } from "./ensure.js";
 
-// What these do not prove: that the stages which `npm test` runs are all there is (test/tools/changed.test.ts looks for that).
+// What these do not prove: that the stages which `npm test` runs are all there is
+// (test/tools/changed.test.ts looks for that).
 
 const passes = `import { test } from "vitest"; test("holds", () => {});`;
 const fails = `import { test } from "vitest"; test("never holds", () => { throw new Error("no"); });`;

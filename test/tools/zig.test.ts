@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "./ensure.js";
 
-// Not the real compiler, which is 80 MB: a wheel of that name without anything in it, and pip without a network.
+// Not the real compiler, which is 80 MB: a wheel of that name without anything in it, and pip
+// without a network.
 test.each([true, false])(
   "pip installs the compiler only when its wheel has the digest that is written down (%j)",
   (isRight) => {

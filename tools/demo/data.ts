@@ -6,7 +6,10 @@ import { DemoError } from "./run";
 
 export const keys = 1000;
 
-/** Writes random values of 1 byte to 16 KiB through a connection of its own and reads them back; throws when one differs. */
+/**
+ * Writes random values of 1 byte to 16 KiB through a connection of its own and reads them back;
+ * throws when one differs.
+ */
 export async function checkData(port: number): Promise<void> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   await once(socket, "connect");

@@ -7,7 +7,8 @@ import { checkout, DemoError, run } from "./run";
 export const stateFolder = join(checkout, ".state");
 const stack = "dev";
 
-// The settings of the stack stay with its state: a Pulumi.dev.yaml beside Pulumi.yaml may be the user's own.
+// The settings of the stack stay with its state: a Pulumi.dev.yaml beside Pulumi.yaml may be the
+// user's own.
 const onStack = ["--stack", stack, "--config-file", join(stateFolder, `Pulumi.${stack}.yaml`)];
 const aside = ["--cwd", stateFolder];
 
@@ -28,7 +29,9 @@ export function needRoot(command: string): void {
 export class Engine {
   private constructor(private readonly env: NodeJS.ProcessEnv) {}
 
-  /** Finds, installs or builds the CLI, see docs/engine.md, and opens the stack in the state folder. */
+  /**
+   * Finds, installs or builds the CLI, see docs/engine.md, and opens the stack in the state folder.
+   */
   static async open(): Promise<Engine> {
     const answer = (await run(process.execPath, ["tools/pulumi/ensure.mjs", "--json"])).trim().split("\n").pop() ?? "";
     const { env } = JSON.parse(answer) as { env: Record<string, string> };
@@ -38,7 +41,8 @@ export class Engine {
       ...process.env,
       ...env,
       PULUMI_BACKEND_URL: `file://${stateFolder}`,
-      // Checking the types of the provider SDKs takes a minute of each preview; npm run typecheck does it.
+      // Checking the types of the provider SDKs takes a minute of each preview; npm run typecheck
+      // does it.
       PULUMI_NODEJS_TRANSPILE_ONLY: "true",
       // Protects nothing: this stack holds no secret.
       PULUMI_CONFIG_PASSPHRASE: "socket-bypass demo",

@@ -25,7 +25,8 @@ let stoppedBy: NodeJS.Signals | undefined;
 /** Runs a command to its end and gives its stdout. */
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   refuseWhenStopped();
-  // A group of its own, so that Ctrl-C comes from us only, once: the second one makes Pulumi give up its state.
+  // A group of its own, so that Ctrl-C comes from us only, once: the second one makes Pulumi give
+  // up its state.
   const child = spawn(command, args, {
     cwd: checkout,
     env: options.env ?? process.env,
@@ -68,7 +69,9 @@ export async function runEvenWhenStopped(command: string, args: readonly string[
   }
 }
 
-/** Runs the program of a file: ends with exit code 1 after a refusal, as a signal would after one. */
+/**
+ * Runs the program of a file: ends with exit code 1 after a refusal, as a signal would after one.
+ */
 export function start(main: () => Promise<void>): void {
   const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
   for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `npm start` runs: installs the bypass of examples/local on this machine with Pulumi and measures a real Redis with and without it.
+// What `npm start` runs: installs the bypass of examples/local on this machine with Pulumi and
+// measures a real Redis with and without it.
 //
 // usage: npm start -- [--json]
 //   --json   the last line of stdout is {"tcp":{"rps","p50us","p99us"},"bypass":{…},"unix":{…},"redirected":N}; the rest goes to stderr

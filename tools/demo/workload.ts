@@ -21,7 +21,10 @@ export const valueBytes = 64;
 const requests = 60_000;
 const rounds = 5;
 
-/** Plain TCP, bypass and Unix socket in turn, so that a slow second of the machine hits all three; medians. */
+/**
+ * Plain TCP, bypass and Unix socket in turn, so that a slow second of the machine hits all three;
+ * medians.
+ */
 export async function compare(redis: Redis, bypass: Bypass): Promise<Comparison> {
   const found: Record<keyof Comparison, Figures[]> = { tcp: [], bypass: [], unix: [] };
   await withCleanup(

@@ -12,7 +12,10 @@ export function isInCache(path) {
   return path.startsWith(`${cacheRoot}/`);
 }
 
-/** Makes the folder `path` with `fill(temporary folder)` and a rename: it is there whole or not at all. */
+/**
+ * Makes the folder `path` with `fill(temporary folder)` and a rename: it is there whole or not at
+ * all.
+ */
 export async function makeWhole(path, fill) {
   if (existsSync(path)) return path;
   const part = `${path}.part-${process.pid}`;

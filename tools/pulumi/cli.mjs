@@ -25,7 +25,8 @@ export const origins = Object.keys(ways);
 /** The CLI as {origin, pulumi}: the first way that works, or the `forced` one. */
 export async function findCli(forced) {
   if (forced !== undefined) return { origin: forced, pulumi: await ways[forced]() };
-  // What an earlier run made comes before a new download: an offline machine waits for it once only.
+  // What an earlier run made comes before a new download: an offline machine waits for it once
+  // only.
   const made = { release: findInstalled, build: findBuiltCli };
   const reasons = [];
   try {
@@ -93,7 +94,10 @@ function findInstalled() {
   return existsSync(pulumi) ? pulumi : undefined;
 }
 
-/** The archive of the release, whose digest the caller has from elsewhere than the archive: no code runs that was not named. */
+/**
+ * The archive of the release, whose digest the caller has from elsewhere than the archive: no code
+ * runs that was not named.
+ */
 async function install() {
   const name = `pulumi-${PULUMI_VERSION}-${process.platform}-${process.arch}.tar.gz`;
   const digest = process.env[DIGEST];

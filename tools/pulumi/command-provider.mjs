@@ -15,7 +15,10 @@ const INSTALL_SECONDS = 30;
 export const officialHome = join(cacheRoot, "home-official");
 const standInHome = join(cacheRoot, "home");
 
-/** A private PULUMI_HOME with the command provider in it, as {home, commandProvider: "official" | "stand-in"}. */
+/**
+ * A private PULUMI_HOME with the command provider in it, as {home, commandProvider: "official" |
+ * "stand-in"}.
+ */
 export async function provideCommand(cli, forced) {
   if (forced !== "build" && (await provideOfficial(cli))) return { home: officialHome, commandProvider: "official" };
   const standIn = findBuilt(command.program) ?? (await locked(() => build(command.program)));
@@ -25,7 +28,8 @@ export async function provideCommand(cli, forced) {
 
 async function provideOfficial({ origin, pulumi }) {
   if (hasPlugin(officialHome, command) || (await copyUsers(officialHome, command))) return true;
-  // A CLI that was built says that nothing can be downloaded; a stand-in that is there, that this was tried before.
+  // A CLI that was built says that nothing can be downloaded; a stand-in that is there, that this
+  // was tried before.
   if (origin === "build" || findBuilt(command.program) !== undefined) return false;
   const what = "official command provider";
   return await download(pulumi, officialHome, command, { what, limitSeconds: INSTALL_SECONDS });

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 
-// Finds or makes a Pulumi engine with the command provider, in plain Node: it runs before any package is installed.
+// Finds or makes a Pulumi engine with the command provider, in plain Node: it runs before any
+// package is installed.
 //
 // usage: node tools/pulumi/ensure.mjs [--json] [--kubernetes]
 //   The last line of stdout is {"pulumi", "home", "origin", "commandProvider", "env"}; --json leaves out what is said besides.
@@ -56,7 +57,10 @@ function tell({ origin, pulumi }, { commandProvider }) {
   say(`command provider: a stand-in for ${COMMAND_VERSION}, in a private PULUMI_HOME; it refuses SSH (docs/engine.md)`);
 }
 
-/** What a caller merges into the environment; PULUMI_BACKEND_URL and PULUMI_CONFIG_PASSPHRASE are the caller's own. */
+/**
+ * What a caller merges into the environment; PULUMI_BACKEND_URL and PULUMI_CONFIG_PASSPHRASE are
+ * the caller's own.
+ */
 function offlineEnv({ origin, pulumi }, { home }) {
   return {
     PATH: [dirname(pulumi), process.env.PATH].filter(Boolean).join(delimiter),

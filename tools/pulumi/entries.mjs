@@ -28,9 +28,10 @@ const kubernetesVersion = ["k8s.io/component-base/version", "k8s.io/client-go/pk
   .join(" ");
 
 /**
- * What is built from Go modules; `folder` holds go.mod and go.sum (default: the folder beside this file with the same name).
- * `package` is what `go build` is told, `usually` is on 2 cores with nothing cached. `embeds` are JSON files out of a module that main.go embeds, with
- * `version` set in the first.
+ * What is built from Go modules; `folder` holds go.mod and go.sum (default: the folder beside this
+ * file with the same name). `package` is what `go build` is told, `usually` is on 2 cores with
+ * nothing cached. `embeds` are JSON files out of a module that main.go embeds, with `version` set
+ * in the first.
  */
 export const entries = {
   pulumi: {

@@ -11,11 +11,15 @@ import { copyUsers, download, hasPlugin, plugin } from "./plugin.mjs";
 const kubernetes = plugin("kubernetes", KUBERNETES_PLUGIN_VERSION);
 const INSTALL_SECONDS = 60;
 
-/** Puts the Kubernetes provider into `home`: the user's own, a download, or a build of the same code. */
+/**
+ * Puts the Kubernetes provider into `home`: the user's own, a download, or a build of the same
+ * code.
+ */
 export async function provideKubernetes({ origin, pulumi }, home, forced) {
   if (hasPlugin(home, kubernetes)) return;
   if (forced !== "build" && (await copyUsers(home, kubernetes))) return;
-  // A built CLI, or a home without the official command provider, says that nothing can be downloaded.
+  // A built CLI, or a home without the official command provider, says that nothing can be
+  // downloaded.
   if (origin !== "build" && home === officialHome && findBuilt(kubernetes.program) === undefined) {
     const what = "Kubernetes provider";
     if (await download(pulumi, home, kubernetes, { what, limitSeconds: INSTALL_SECONDS })) return;

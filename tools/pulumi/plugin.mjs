@@ -11,7 +11,9 @@ export function plugin(kind, version) {
   return { kind, version, program: `pulumi-resource-${kind}`, folder: join("plugins", `resource-${kind}-v${version}`) };
 }
 
-/** Whether a PULUMI_HOME has it. The CLI marks an unfinished install by a file beside the folder. */
+/**
+ * Whether a PULUMI_HOME has it. The CLI marks an unfinished install by a file beside the folder.
+ */
 export function hasPlugin(home, { program, folder }) {
   return existsSync(join(home, folder, program)) && !existsSync(`${join(home, folder)}.partial`);
 }

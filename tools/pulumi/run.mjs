@@ -12,8 +12,8 @@ export function say(text) {
 atInterrupt(() => say("interrupted; what is compiled so far is kept, run the same again to go on"));
 
 /**
- * Runs a command to its end with a line of progress every 5 seconds. Returns the exit code (null when killed) and the last lines of its output.
- * `limitSeconds` default: none.
+ * Runs a command to its end with a line of progress every 5 seconds. Returns the exit code (null
+ * when killed) and the last lines of its output. `limitSeconds` default: none.
  */
 export async function runLong(command, args, { cwd, env, what, limitSeconds = 0 }) {
   const started = Date.now();

@@ -23,7 +23,10 @@ export function findEngine() {
   return engine;
 }
 
-/** A stack of a program in this process, with its backend and the engine's own files in FOLDER/backend, which is there. */
+/**
+ * A stack of a program in this process, with its backend and the engine's own files in
+ * FOLDER/backend, which is there.
+ */
 export async function createStack(
   args: InlineProgramArgs,
   folder: string,

@@ -20,7 +20,8 @@ export function atInterrupt(say) {
 }
 
 for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
-  // Not once: a shell, npm and a terminal may each send it, and a second one must not end this process in the middle.
+  // Not once: a shell, npm and a terminal may each send it, and a second one must not end this
+  // process in the middle.
   process.on(signal, () => {
     for (const undo of [...undos].reverse()) undo();
     sayGoodbye();

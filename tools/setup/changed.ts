@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which tests a change can touch: `npm test -- --changed [BASE]`. What differs from BASE (default: where this branch left main), what is
- * not committed and what is new are looked up by their folders; of TypeScript, vitest knows which test files import what. A file that
- * no row names touches everything.
+ * Which tests a change can touch: `npm test -- --changed [BASE]`. What differs from BASE (default:
+ * where this branch left main), what is not committed and what is new are looked up by their
+ * folders; of TypeScript, vitest knows which test files import what. A file that no row names
+ * touches everything.
  */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -13,7 +14,10 @@ const onHosts = ["bpf", "host/script", "e2e/apps", "e2e/local", "e2e/ssh", "host
 /** Folders of test/ that run the real engine. */
 const withEngine = ["e2e/local", "e2e/ssh", "e2e/kubernetes"];
 
-/** By how a path begins, the first that fits: the folders and files of test/ that it can touch, beside those that import it. */
+/**
+ * By how a path begins, the first that fits: the folders and files of test/ that it can touch,
+ * beside those that import it.
+ */
 export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["bpf/", [...onHosts, "src/bundle"]],
   ["host/pod/", ["host/pod", "e2e/kubernetes", "src/bundle"]],

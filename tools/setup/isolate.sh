@@ -1,8 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs a command with a bpffs, a cgroup v2 tree and a /usr/local/sbin of its own, so that two runs of the tests do not meet:
-# `sh tools/setup/isolate.sh COMMAND ARGUMENTS...`, as root. The kernel's list of symbols is cut down to those that our programs name: libbpf
-# reads it whole for each program that it loads, which took more than half of the time that the tests of the host script spent.
+# Runs a command with a bpffs, a cgroup v2 tree and a /usr/local/sbin of its own, so that two runs
+# of the tests do not meet: `sh tools/setup/isolate.sh COMMAND ARGUMENTS...`, as root. The kernel's
+# list of symbols is cut down to those that our programs name: libbpf reads it whole for each
+# program that it loads, which took more than half of the time that the tests of the host script
+# spent.
 set -eu
 
 main() {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Says how busy this machine is, and warns when that will make tests slow: `sh tools/setup/load.sh [PROC]`, PROC being /proc.
+# Says how busy this machine is, and warns when that will make tests slow: `sh tools/setup/load.sh
+# [PROC]`, PROC being /proc.
 set -eu
 
 proc=${1:-/proc}

@@ -1,6 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Makes this machine and checkout ready: tools, npm packages, build. Says nothing when all is there; says everything else on stderr.
+# Long: it runs before anything is installed, so it is one file, with its table of tools.
+#
+# Makes this machine and checkout ready: tools, npm packages, build. Says nothing when all is there;
+# says everything else on stderr.
 #
 # usage: sh tools/setup/prepare.sh PURPOSE…
 #   build  compile the BPF programs, the probe and the package
@@ -183,8 +186,9 @@ policy=/usr/sbin/policy-rc.d
 saved=$policy.before-socket-bypass
 mark='socket-bypass tools/setup/prepare.sh'
 
-# Packages start their services on install unless this file says no. The one we write says no for as long as this apt-get runs, and then what the
-# one before it says, even when nobody is left to put that back.
+# Packages start their services on install unless this file says no. The one we write says no for as
+# long as this apt-get runs, and then what the one before it says, even when nobody is left to put
+# that back.
 apt_get_quietly() {
 	if [ -e "$policy" ] && ! grep -qs "$mark" "$policy"; then
 		mv "$policy" "$saved"

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: a run from its parts to its summary, and how a signal ends it.
 /*
- * All tests: `npm test` is tools/setup/test.sh, which ends in this. Arguments go to one vitest, but for --changed [BASE] (tools/setup/changed.ts);
- * without any, the tests run in stages, and the parts of one stage side by side. A file that fails is run once more when nothing else runs: one that passes then is called flaky and
- * does not fail the run, one that fails again does.
+ * All tests: `npm test` is tools/setup/test.sh, which ends in this. Arguments go to one vitest, but
+ * for --changed [BASE] (tools/setup/changed.ts); without any, the tests run in stages, and the
+ * parts of one stage side by side. A file that fails is run once more when nothing else runs: one
+ * that passes then is called flaky and does not fail the run, one that fails again does.
  *
  * exit: 0 every file passed, if only alone; 1 some did not; 128 + N ended by signal N, and so is all that this has started
  */
@@ -37,7 +39,10 @@ interface Run {
   readonly faults: readonly string[];
   /** What vitest itself says of how many. */
   readonly counts: readonly string[];
-  /** What vitest says of the failures, once more in one piece where several parts have written at once. */
+  /**
+   * What vitest says of the failures, once more in one piece where several parts have written at
+   * once.
+   */
   readonly complaints: readonly string[];
 }
 
@@ -59,7 +64,10 @@ export const stages: readonly (readonly Part[])[] = [
   ],
 ];
 
-/** Runs the stages in `folder` one after the other, then what failed, and tells whether everything passed in the end. */
+/**
+ * Runs the stages in `folder` one after the other, then what failed, and tells whether everything
+ * passed in the end.
+ */
 export async function runStages(all: readonly (readonly Part[])[], folder: string, say: (text: string) => void) {
   const runs: Run[] = [];
   for (const parts of all) {
@@ -119,7 +127,10 @@ function summary(runs: readonly Run[], repeated: readonly Run[], twice: readonly
   return `${heading("result")}${lines.join("\n")}\n`;
 }
 
-/** With what the same process ran before it became this program, such as the build; what no parent waited for is missing. */
+/**
+ * With what the same process ran before it became this program, such as the build; what no parent
+ * waited for is missing.
+ */
 function timeTaken(): string {
   const fields = contentOf("/proc/self/stat").replace(/.*\) /s, "").split(" ").map(Number);
   const [user = 0, system = 0, userOfChildren = 0, systemOfChildren = 0] = fields.slice(11);
@@ -224,7 +235,10 @@ function readReport(file: string): Report {
   return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) : { files: [], errors: [] };
 }
 
-/** When a signal ends this process, it first ends what it has started, by their ids, waits for that, and cleans up. */
+/**
+ * When a signal ends this process, it first ends what it has started, by their ids, waits for that,
+ * and cleans up.
+ */
 export function endAtSignals(clean: () => Promise<void>): void {
   for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
     process.on(signal, async () => {
@@ -259,7 +273,10 @@ function isAlive({ pid, begun }: Process): boolean {
   return begun !== "" && beginOf(pid) === begun;
 }
 
-/** Empty when it is gone. One whose parent has not noticed yet still counts: to the sweep it is alive as well. */
+/**
+ * Empty when it is gone. One whose parent has not noticed yet still counts: to the sweep it is
+ * alive as well.
+ */
 function beginOf(pid: number): string {
   return contentOf(`/proc/${pid}/stat`).replace(/.*\) /s, "").split(" ")[19] ?? "";
 }
@@ -280,7 +297,10 @@ async function main(args: readonly string[]): Promise<void> {
   process.exitCode = isOk ? 0 : 1;
 }
 
-/** `--changed`, `--changed BASE` or `--changed=BASE`: of each part, the files that a change since then can touch. */
+/**
+ * `--changed`, `--changed BASE` or `--changed=BASE`: of each part, the files that a change since
+ * then can touch.
+ */
 function stagesOf(args: readonly string[]): readonly (readonly Part[])[] {
   const [, base = findBase(root)] = args.length === 1 ? (args[0]?.split("=") ?? []) : args;
   if (args.length > 2)
@@ -295,7 +315,10 @@ function stagesOf(args: readonly string[]): readonly (readonly Part[])[] {
   );
 }
 
-/** What stands in the arguments of vitest for files is no option: when one file is run again, it stands there alone. */
+/**
+ * What stands in the arguments of vitest for files is no option: when one file is run again, it
+ * stands there alone.
+ */
 async function partOf(args: readonly string[]): Promise<Part> {
   const { parseCLI } = await import("vitest/node");
   const files = parseCLI(["vitest", "run", ...args]).filter;

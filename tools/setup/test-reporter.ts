@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A reporter of vitest: writes what became of each test file, as JSON, to the file that SOCKET_BYPASS_TEST_REPORT names.
+// A reporter of vitest: writes what became of each test file, as JSON, to the file that
+// SOCKET_BYPASS_TEST_REPORT names.
 import * as fs from "node:fs";
 import { relative } from "node:path";
 import type { SerializedError } from "vitest";

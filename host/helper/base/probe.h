@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c, list.c, splice.c and unread.c. */
+/* Long: what each file gives to the others, in one list. */
+/*
+ * What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c, list.c,
+ * splice.c and unread.c.
+ */
 #ifndef PROBE_H
 #define PROBE_H
 
@@ -21,7 +25,10 @@ enum {
 	LARGEST_MESSAGE = 64 * 1024,
 	/* How long one step may make no progress before it counts as failed. */
 	PATIENCE_MS = 2000,
-	/* Until a connection is there: three repetitions of a SYN that found a queue full of strangers. */
+	/*
+	 * Until a connection is there: three repetitions of a SYN that found a queue full of
+	 * strangers.
+	 */
 	CONNECT_MS = 8000,
 };
 
@@ -94,7 +101,9 @@ struct listing {
 	char entries[1024] __attribute__((aligned(8)));
 };
 
-/* NULL when there are no more. What comes while it is listed may be missing; what goes may be told. */
+/*
+ * NULL when there are no more. What comes while it is listed may be missing; what goes may be told.
+ */
 const struct entry *next_entry(struct listing *listing);
 
 /* sockets.c */

@@ -6,7 +6,10 @@
 
 /* Shared by both ends of what a listener serves. */
 struct guests {
-	/* A bit for each port, by its number as the network has it, from which a client of ours comes. */
+	/*
+	 * A bit for each port, by its number as the network has it, from which a client of ours
+	 * comes.
+	 */
 	uint32_t ports[(UINT16_MAX + 1) / 32];
 	/* One whose port is not known yet. */
 	uint32_t is_coming;
@@ -173,7 +176,9 @@ static bool is_guest(const struct place *place, int fd, const union address *pee
 
 	if (!is_there || take_guest(place, port))
 		return is_there;
-	/* It may be the client that is just being told which port it got; it sends nothing before. */
+	/*
+	 * It may be the client that is just being told which port it got; it sends nothing before.
+	 */
 	while (__atomic_load_n(&place->guests->is_coming, __ATOMIC_SEQ_CST) && now_ns() < deadline)
 		wait_for(fd, POLLIN, in_ms(1));
 	return take_guest(place, port);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: each function of libc that the program uses, and no libc.
 /*
- * In place of libc, whose start-up alone would be a third of the program: the few functions that the
- * probe uses, under their usual names. The other files also build with any libc and without this one.
+ * In place of libc, whose start-up alone would be a third of the program: the few functions that
+ * the probe uses, under their usual names. The other files also build with any libc and without
+ * this one.
  */
 #define _GNU_SOURCE
 #include <elf.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: both ends of one measurement.
 /* The traffic of bench, between two processes. The first tenth of the time is not counted. */
 #include "bench.h"
 
@@ -122,7 +123,10 @@ static bool send_requests(const struct place *place)
 	return true;
 }
 
-/* The reader looks at the clock: it has fewer messages to do it for. Where both sides read, each adds what it got. */
+/*
+ * The reader looks at the clock: it has fewer messages to do it for. Where both sides read, each
+ * adds what it got.
+ */
 static bool send_stream(void)
 {
 	while (!__atomic_load_n(&tally->is_stopped, __ATOMIC_RELAXED))

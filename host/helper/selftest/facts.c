@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: one function for each fact, and the table of them.
 /* Where a redirected socket may differ from TCP: measured and told, not judged. */
 #include "probe.h"
 
@@ -38,7 +39,9 @@ static bool exchange(struct end *from, struct end *to)
 	return send_bytes(from, BYTES) && receive_bytes(to, BYTES);
 }
 
-/* When programs ask for such things: before they read. False where the kernel has no such option. */
+/*
+ * When programs ask for such things: before they read. False where the kernel has no such option.
+ */
 static bool ask_for_option(int fd, enum fact fact)
 {
 	switch (fact) {
@@ -276,7 +279,10 @@ static void wake_without_data(pid_t child, int fd, enum fact fact)
 {
 	if (fact == RECV_SIGNAL)
 		kill(child, SIGUSR1);
-	/* For all that wakes a thread in which no handler runs: children of other threads, freezers, tracers. */
+	/*
+	 * For all that wakes a thread in which no handler runs: children of other threads,
+	 * freezers, tracers.
+	 */
 	if (fact == RECV_STOPPED) {
 		kill(child, SIGSTOP);
 		sleep_ms(BLOCKED_MS);
@@ -330,7 +336,10 @@ static const char *measure_blocked(struct pair *pair, enum fact fact)
 
 void measure_facts(void)
 {
-	/* The kernel begins to take times some moments after the first socket asked, so one asks early. */
+	/*
+	 * The kernel begins to take times some moments after the first socket asked, so one asks
+	 * early.
+	 */
 	int early = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	set_option(early, SOL_SOCKET, SO_TIMESTAMPNS, 1);

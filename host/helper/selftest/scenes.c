@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What must hold on any TCP connection: what each side does, with client and server in two processes.
+ * What must hold on any TCP connection: what each side does, with client and server in two
+ * processes.
  *
  * a    connect or accept                    F    connect by sendto(MSG_FASTOPEN) of 1000 bytes
  * sN   send N bytes                         rN   receive N bytes

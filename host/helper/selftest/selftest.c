@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: the cases in their order, and what is told of each.
 /* selftest [--seconds N]: every case over real sockets, one line of JSON. */
 #include "probe.h"
 
@@ -244,8 +245,8 @@ static bool start_loopback(void)
 
 /*
  * In a network of its own no other user can crowd the listeners out, and no firewall of the host
- * takes part; the code of the kernel is the same. Where that is not allowed (a pod, whose network is
- * its own already) the cases run where they are, and answer() sends strangers away.
+ * takes part; the code of the kernel is the same. Where that is not allowed (a pod, whose network
+ * is its own already) the cases run where they are, and answer() sends strangers away.
  */
 static void leave_network(void)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * claim DIR: puts an empty folder of root in the place of one that is another user's, in one step, so that nobody gets in
- * between; what was there stands aside, under the name that is printed. Prints nothing where DIR is root's, or not there.
+ * claim DIR: puts an empty folder of root in the place of one that is another user's, in one step,
+ * so that nobody gets in between; what was there stands aside, under the name that is printed.
+ * Prints nothing where DIR is root's, or not there.
  */
 #include "probe.h"
 

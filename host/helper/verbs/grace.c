@@ -33,7 +33,10 @@ int verb_grace(char **words)
 	limit_verb("grace");
 	is_over = syscall(SYS_membarrier, MEMBARRIER_GLOBAL, 0) == 0;
 	if (!is_over || !has_several_cpus()) {
-		/* nohz_full kernels refuse membarrier; closing a packet socket waits for the same grace period. */
+		/*
+		 * nohz_full kernels refuse membarrier; closing a packet socket waits for the same
+		 * grace period.
+		 */
 		int code = errno;
 		int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * hooks FOLDER: the sock_ops programs of every cgroup in FOLDER and below, a line each: id, flags, path. bpftool gives up when a
- * cgroup goes while it walks, so two processes that make and remove cgroups would stop it for good; and it needs CAP_SYS_ADMIN.
+ * hooks FOLDER: the sock_ops programs of every cgroup in FOLDER and below, a line each: id, flags,
+ * path. bpftool gives up when a cgroup goes while it walks, so two processes that make and remove
+ * cgroups would stop it for good; and it needs CAP_SYS_ADMIN.
  */
 #include "probe.h"
 

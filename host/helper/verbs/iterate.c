@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * iterate PIN: runs a pinned BPF iterator once in each network namespace that a process lives in, and prints what it prints.
- * bpftool can run none from a pin, and an iterator over sockets sees only the namespace in which it was started.
+ * iterate PIN: runs a pinned BPF iterator once in each network namespace that a process lives in,
+ * and prints what it prints. bpftool can run none from a pin, and an iterator over sockets sees
+ * only the namespace in which it was started.
  */
 #include "probe.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * list PROGRAM MAP: runs a pinned program once for each key of a pinned map, and prints the lines that it answers with. bpftool
- * could, with two processes for each. When a key vanishes while it is looked at, the kernel begins again: a line may come twice.
+ * list PROGRAM MAP: runs a pinned program once for each key of a pinned map, and prints the lines
+ * that it answers with. bpftool could, with two processes for each. When a key vanishes while it is
+ * looked at, the kernel begins again: a line may come twice.
  */
 #include "probe.h"
 

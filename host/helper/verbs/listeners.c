@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: how each kind of program is known, from its file to its configuration.
 /*
- * listeners PORTS: who listens on them, in every network namespace that a process lives in, a line for each process and socket:
- * listener, port, process, what it is, whether a filter of system calls is on it, its unit, its program, its name. What it is: go;
- * splice, plain or unread for HAProxy, by its configuration; else a dash. Names and files are what the process wants them to be.
+ * listeners PORTS: who listens on them, in every network namespace that a process lives in, a line
+ * for each process and socket: listener, port, process, what it is, whether a filter of system
+ * calls is on it, its unit, its program, its name. What it is: go; splice, plain or unread for
+ * HAProxy, by its configuration; else a dash. Names and files are what the process wants them to
+ * be.
  */
 #include "probe.h"
 
@@ -295,7 +298,9 @@ static void read_configuration(int fd, struct configuration *found)
 	found->is_unread |= !reader.left;
 }
 
-/* In the process's own file system: a link inside a container must not lead to a file of the host. */
+/*
+ * In the process's own file system: a link inside a container must not lead to a file of the host.
+ */
 static int open_inside(int root, const char *path, int flags)
 {
 	struct open_how how;
@@ -594,7 +599,9 @@ static int walk_processes(void)
 	return 0;
 }
 
-/* In a child, because files of a container may lie where nobody answers, which only SIGKILL ends. */
+/*
+ * In a child, because files of a container may lie where nobody answers, which only SIGKILL ends.
+ */
 int verb_listeners(char **words)
 {
 	pid_t child;

@@ -98,7 +98,10 @@ static int refuse(const char *dir, const char *seconds, const struct stat *stat)
 	return EXIT_FAILED;
 }
 
-/* The last installation to be removed takes the folder along, also between the caller's mkdir and this. */
+/*
+ * The last installation to be removed takes the folder along, also between the caller's mkdir and
+ * this.
+ */
 static int open_or_make(const char *path)
 {
 	int fd;

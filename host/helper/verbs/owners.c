@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * owners: who has which socket open, a line for each descriptor: owner, inode, process, its name. The target of a link in /proc is
- * read alone: a list of them in text would let a path with a line feed in it pass for another process's socket.
+ * owners: who has which socket open, a line for each descriptor: owner, inode, process, its name.
+ * The target of a link in /proc is read alone: a list of them in text would let a path with a line
+ * feed in it pass for another process's socket.
  */
 #include "probe.h"
 

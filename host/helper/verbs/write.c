@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * write DIR NAME: stdin becomes DIR/NAME, readable for all, whole or not at all. DIR may be another user's, who may do with the
- * names in it what he likes at any moment: only descriptors are written to and changed, and a rename follows no link.
+ * write DIR NAME: stdin becomes DIR/NAME, readable for all, whole or not at all. DIR may be another
+ * user's, who may do with the names in it what he likes at any moment: only descriptors are written
+ * to and changed, and a rename follows no link.
  */
 #include "probe.h"
 
@@ -62,7 +63,10 @@ static bool copy(int from, int to)
 
 int verb_write(char **words)
 {
-	/* A link on the way would lead wherever its owner likes, so root writes there only by the folder's own name. */
+	/*
+	 * A link on the way would lead wherever its owner likes, so root writes there only by the
+	 * folder's own name.
+	 */
 	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
 				.resolve = RESOLVE_NO_SYMLINKS };
 	char beside[64 + TAIL];

@@ -2,10 +2,12 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # The text of the boot unit. A pod has no systemd.
 
-# The path of the script has no blank and no percent sign. The line before the script is what is_safe() says, of the script that
-# would say it: systemd takes "$$" for "$" and "%%" for "%". ProtectKernelTunables would make bpffs read-only, PrivateNetwork would
-# show another network's net.mptcp.enabled; the self-test makes a network of its own. Before 244 systemd does not start a oneshot
-# unit that has Restart=, and may have mounted no bpffs: one that the script mounts in the sandbox would go with it.
+# The path of the script has no blank and no percent sign. The line before the script is what
+# is_safe() says, of the script that would say it: systemd takes "$$" for "$" and "%%" for "%".
+# ProtectKernelTunables would make bpffs read-only, PrivateNetwork would show another network's
+# net.mptcp.enabled; the self-test makes a network of its own. Before 244 systemd does not start a
+# oneshot unit that has Restart=, and may have mounted no bpffs: one that the script mounts in the
+# sandbox would go with it.
 boot_unit() {
 	cat <<-END
 		[Unit]

@@ -15,8 +15,8 @@ find_unit() { # also -> $systemd_version, 0 where it does not say
 wants_unit() { [ -d "$systemd" ] && [ "$(kept boot)" != false ]; }
 has_unit() { [ "$(cat "$unit_file" 2>/dev/null)" = "$(boot_unit)" ]; }
 
-# Before anything is handed over: a host that serves and whose step fails would be the worst of both. busybox sh takes a folder that
-# is mounted read-only for one that root can write to.
+# Before anything is handed over: a host that serves and whose step fails would be the worst of
+# both. busybox sh takes a folder that is mounted read-only for one that root can write to.
 check_boot() {
 	find_unit
 	[ "$boot" = true ] && [ -d "$systemd" ] && [ -n "$instance" ] && ! has_unit || return 0
@@ -52,8 +52,8 @@ disable_boot() {
 	[ ! -d "$systemd" ] || ignore systemctl daemon-reload
 }
 
-# A boot would start again who was taken over, perhaps before us. Who serves on the cgroup, above or below is known by his
-# files too: with another state directory his unit names it.
+# A boot would start again who was taken over, perhaps before us. Who serves on the cgroup, above or
+# below is known by his files too: with another state directory his unit names it.
 disable_rivals() {
 	for unit_file in "$unit_folder"/socket-bypass-*.service "$state_dir"/*/cgroup; do
 		place=${unit_file%/cgroup}

@@ -19,7 +19,8 @@ list_sockets() { # FOLDER -> $listed, in the words of that very generation
 	return "$code"
 }
 
-# A second in which each connection turns to TCP when its reader has taken everything (DRAIN_GENTLY in bpf/socket_bypass.h); the rest turn at once.
+# A second in which each connection turns to TCP when its reader has taken everything (DRAIN_GENTLY
+# in bpf/socket_bypass.h); the rest turn at once.
 drain_gently() { # FOLDER
 	get_knob "$1" "$drain_knob"
 	[ "$value" -eq 0 ] && [ "$drain_seconds" -gt 0 ] && [ "$(count_keys "$1/sockets")" -ne 0 ] || return 0
@@ -27,7 +28,8 @@ drain_gently() { # FOLDER
 	ensure sleep 1
 }
 
-# Drains, then takes out every socket whose queues are empty; those that hold unread bytes get some time.
+# Drains, then takes out every socket whose queues are empty; those that hold unread bytes get some
+# time.
 sweep() { # FOLDER -> $left, $unread
 	drain_gently "$1"
 	set_knob "$1" "$drain_knob" 1
@@ -36,7 +38,8 @@ sweep() { # FOLDER -> $left, $unread
 	[ "$left" -ne 0 ] || return 0
 	find_probe
 	ensure "$probe" grace
-	# A thread that was told to redirect is seen no more where another one sleeps in plain TCP on the same socket: let it end.
+	# A thread that was told to redirect is seen no more where another one sleeps in plain TCP
+	# on the same socket: let it end.
 	ensure sleep 1
 	deadline=$(($(seconds_up) + drain_seconds))
 	while list_sockets "$1"; do
@@ -62,8 +65,8 @@ drop_pins() { # FOLDER: a report may pin its program there just then
 	ensure rm -rf "$1"
 }
 
-# Drains a generation, takes it off its cgroups and unpins it. Sockets with unread bytes go on by TCP and keep the programs and
-# maps in the kernel until they close.
+# Drains a generation, takes it off its cgroups and unpins it. Sockets with unread bytes go on by
+# TCP and keep the programs and maps in the kernel until they close.
 retire() { # FOLDER
 	[ -d "$1" ] || return 0
 	changed=1 left=0 unread=0

@@ -17,7 +17,7 @@ encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reas
 			}
 			return 1
 		}
-		function words(text, at,   part, n, i, k, v) { # colon-separated, into a[at..]; where they end, or 99
+		function words(text, at,   part, n, i, k, v) { # into a[at..]; where they end, or 99
 			n = split(text, part, /:/)
 			for (i = 1; i <= n; i++) {
 				if (part[i] !~ /^[0-9a-f]+$/ || length(part[i]) > 4 || at > 14) return 99
@@ -47,7 +47,7 @@ encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reas
 			nets = split(tolower(ENVIRON["cidrs"]), cidr, /,/)
 			if (ranges > 64 || nets > 64) fail("at most 64 ports and 64 CIDRs, found " ranges " and " nets)
 			byte(ENVIRON["everything"]); pad(4); byte(ranges); pad(8); byte(nets); pad(12)
-			bit[3260] = 1; bit[860] = 2; bit[2049] = 4; bit[10809] = 8 # is_taken_over() in bpf/policy.h
+			bit[3260] = 1; bit[860] = 2; bit[2049] = 4; bit[10809] = 8 # is_taken_over()
 			for (i = 1; i <= ranges; i++) { named += bit[port[i]]; bit[port[i]] = 0 }
 			byte(named); pad(16)
 			for (i = 1; i <= ranges; i++) {

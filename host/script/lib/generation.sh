@@ -8,7 +8,9 @@ is_map() { # PIN TYPE KEY VALUE ENTRIES
 	case $out in *"\"type\":\"$2\""*"\"bytes_key\":$3,\"bytes_value\":$4,\"max_entries\":$5,"*) ;; *) return 1 ;; esac
 }
 
-has_maps() { is_map "$1/sockets" sockhash 8 8 "$2" && is_map "$1/claims" lru_hash 16 16 "$3"; } # FOLDER SOCKETS PENDING
+has_maps() { # FOLDER SOCKETS PENDING
+	is_map "$1/sockets" sockhash 8 8 "$2" && is_map "$1/claims" lru_hash 16 16 "$3"
+}
 
 is_program() { # FOLDER PIN TYPE: of the maps that are pinned beside it
 	[ -e "$1/$2" ] || return
@@ -29,7 +31,8 @@ is_program() { # FOLDER PIN TYPE: of the maps that are pinned beside it
 has_track() { is_program "$1" track sock_ops; }
 has_redirect() { is_program "$1" redirect sk_msg; }
 
-has_verdict() { # bpftool does not tell what is attached to a map: a record that dies with the map does
+# bpftool does not tell what is attached to a map: a record that dies with the map does.
+has_verdict() { # FOLDER
 	id_of prog "$1/redirect"
 	[ -n "$value" ] && [ "$(readlink "$1/verdict")" = "$value" ]
 }
@@ -77,8 +80,8 @@ attach_verdict() { # FOLDER
 	put_link "$1/verdict" "$value"
 }
 
-# Makes the generation good up to a stage. What a killed run, a person or a reboot left incomplete is taken down and made anew,
-# so a step also works when the steps before it have been undone.
+# Makes the generation good up to a stage. What a killed run, a person or a reboot left incomplete
+# is taken down and made anew, so a step also works when the steps before it have been undone.
 build() { # maps|track|redirect|verdict
 	shape=$(kept shape) mine=$B/$instance/$generation objects=$home/$generation
 	[ -f "$objects/track.bpf.o" ] || err "$objects: expected the files of the generation, found none; run object install first"

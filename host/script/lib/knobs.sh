@@ -25,7 +25,8 @@ set_knob() { # FOLDER N VALUE
 	changed=1
 }
 
-# Whether FIONREAD of an enrolled socket counts what came by TCP; who cannot know lets the programs take the cautious way.
+# Whether FIONREAD of an enrolled socket counts what came by TCP; who cannot know lets the programs
+# take the cautious way.
 put_unread() { # FOLDER
 	# The maps of an earlier version have no place for it.
 	[ -e "$1/maps/feeds" ] || return 0

@@ -9,10 +9,12 @@ is_filtered() { # UNIT
 }
 
 # A note for each program that listens on them and is known to be harmed, with what to do about it.
-name_listeners() { # PORTS, or nothing for all; SPLICES and ASKS: 1 where who splices, or believes FIONREAD, is harmed
+# SPLICES and ASKS are 1 where who splices, or believes FIONREAD, is harmed.
+name_listeners() { # PORTS (empty: all) SPLICES ASKS
 	find_probe
 	listed=$("$probe" listeners "${1:-1-65535}" 2>&1)
-	# 3proxy gives up at any errno, and pasta and passt do not read in another way; HAProxy 3.3 tries again at EINVAL.
+	# 3proxy gives up at any errno, and pasta and passt do not read in another way; HAProxy 3.3
+	# tries again at EINVAL.
 	say "$listed" | splices=$2 asks=$3 release=$(uname -r) awk '
 		function is_known(name) { return name ~ /^(docker-proxy|systemd-socket-proxyd|realm|sing-box|xray|v2ray)$/ || is_stubborn(name) }
 		function is_stubborn(name) { return name ~ /^(3proxy|(pasta|passt)([.]avx2)?)$/ }

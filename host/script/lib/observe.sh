@@ -30,8 +30,8 @@ is_whole() { # STEP
 
 cmp_script() { [ "$(cat "$home/socket-bypass")" = "$(cat "$home/$(kept declared)/socket-bypass")" ]; }
 
-# For each step whether what it made is still there and what changed it last, and a number: what it was told to keep, and one more where it is
-# not whole, for stacks of earlier versions.
+# For each step whether what it made is still there and what changed it last, and a number: what it
+# was told to keep, and one more where it is not whole, for stacks of earlier versions.
 observe_epochs() {
 	mine=$B/$instance/$(kept declared) shape=$(kept shape)
 	set --

@@ -12,7 +12,8 @@ find_places() {
 	# A pod is given our folder of its node's bpffs and nothing beside it.
 	bpffs=${bpffs%/socket-bypass}
 	B=${bpffs:-/no-bpffs}/socket-bypass S=$B/_splice
-	# Ubuntu's bpftool is a wrapper that fails under a kernel it has no package for; any of the real ones will do.
+	# Ubuntu's bpftool is a wrapper that fails under a kernel it has no package for; any of the
+	# real ones will do.
 	for tool in bpftool /usr/lib/linux-tools/*/bpftool /usr/lib/linux-tools-*/bpftool; do
 		"$tool" version >/dev/null 2>&1 && bpftool=$tool && break
 	done
@@ -27,7 +28,8 @@ mount_bpffs() {
 
 machine() { uname -m | sed 's/^arm64$/aarch64/'; }
 
-find_file() ( # NAME [FOLDER]: in a generation's folder, else in the nearest, first in that of the script that runs
+# In a generation's folder, else in the nearest, first in that of the script that runs.
+find_file() ( # NAME [FOLDER]
 	for folder in "${2:-}" "$from" "$here" "$home/$generation" "$home/$(kept declared)" "$here/$(cat "$here/declared" 2>/dev/null)" "$home/current" "$home"/* "$here/current"; do
 		[ -f "$folder/$1" ] && say "$folder/$1" && return
 	done

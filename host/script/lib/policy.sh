@@ -21,7 +21,8 @@ live_policy() { # FOLDER -> $slot in force, $live
 	live="$(bytes) "
 }
 
-put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN: the slot not in use, the selector, then the switch
+# The slot that is not in use, the selector, then the switch.
+put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN
 	live_policy "$1"
 	if [ "$live" != "$2" ]; then
 		# shellcheck disable=SC2086 # one argument a byte

@@ -9,7 +9,8 @@ kept() { cat "$home/$1" 2>/dev/null; }
 put_link() { # PATH TEXT
 	[ "$(readlink "$1")" != "$2" ] || return 0
 	ignore rm -f "$1-new"
-	# Others may write to the folder of the link for hand-typed commands: into no folder that they put in the way.
+	# Others may write to the folder of the link for hand-typed commands: into no folder that
+	# they put in the way.
 	ensure ln -sn -- "$2" "$1-new"
 	ensure mv -fT "$1-new" "$1"
 	changed=1

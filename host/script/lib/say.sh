@@ -4,7 +4,8 @@
 
 say() { printf '%s\n' "$*"; }
 
-# What others chose (names of cgroups, targets of links) may hold what moves a cursor: C0, DEL, and C1 as UTF-8 has it.
+# What others chose (names of cgroups, targets of links) may hold what moves a cursor: C0, DEL, and
+# C1 as UTF-8 has it.
 c1=$(printf '\302[\200-\237]')
 warn() { printf 'socket-bypass: %s\n' "$*" | sed "s/$c1/?/g" | tr '\000-\011\013-\037\177' '?' >&2; }
 
@@ -30,7 +31,8 @@ make_folder() {
 	[ -d "$1" ] || ensure mkdir -p -m 0700 "$1"
 }
 
-# What undo holds runs when a verb fails or is stopped, latest first; what cleanup holds runs in any case.
+# What undo holds runs when a verb fails or is stopped, latest first; what cleanup holds runs in any
+# case.
 undo_with() { undo="($*); $undo"; }
 
 finish() {

@@ -68,7 +68,8 @@ attach_splice_guard() {
 	find_splice_way "$S/try" "$home/$generation"
 	former=$(readlink "$S/serving")
 	if [ "$way" = none ]; then
-		# That of another instance, which was sent more, or is of another version, is as good.
+		# That of another instance, which was sent more, or is of another version, is as
+		# good.
 		[ "$(splice_way)" = none ] || ! is_splice_refused "$S/maps/feeds" || return 0
 		[ "$splice_guard" = auto ] || err "spliceGuard: expected a way to protect programs that splice, found none: $reasons; use another kernel, or say auto or off and leave out their ports" 3
 		keep splice-why "$reasons"
@@ -91,8 +92,8 @@ attach_splice_guard() {
 	settle_splice_guard
 }
 
-# Beside it, because no splice needs it: where it cannot be there, the guard can, and a pod, which has
-# no room for it, leaves that of the host.
+# Beside it, because no splice needs it: where it cannot be there, the guard can, and a pod, which
+# has no room for it, leaves that of the host.
 put_waitall() {
 	[ "$splice_guard" != off ] && [ "$(splice_way)" != none ] || return 0
 	object=$(find_file splice_waitall.bpf.o "$home/$generation") || return 0

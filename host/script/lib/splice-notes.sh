@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # When to look for those programs.
 
-# Whether FIONREAD of an enrolled socket counts what was redirected to it (bpf/socket_bypass.h, COUNTS_REDIRECTED).
+# Whether FIONREAD of an enrolled socket counts what was redirected to it (bpf/socket_bypass.h,
+# COUNTS_REDIRECTED).
 counts_redirected() { grep -q msg_tot_len /sys/kernel/btf/vmlinux; }
 
 # Once a run, where they would be harmed.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # Which way the splice guard has on this kernel; docs/architecture.md tells how it works.
-# The records of the guard have names that links of ours had before it came, for a report of an earlier version
-# looks at all that is pinned:
+# The records of the guard have names that links of ours had before it came, for a report of an
+# earlier version looks at all that is pinned:
 #	$S/serving           the way, and the folder of its programs and links
 #	$S/for-I/serving     what instance I has declared
 
@@ -52,8 +52,8 @@ load_shared_guard() { # FOLDER OBJECT
 	load_splice_guard "$@"
 }
 
-# A program of the LSM kind is attached also where no LSM of that kind is asked, so only a splice that is
-# refused is proof.
+# A program of the LSM kind is attached also where no LSM of that kind is asked, so only a splice
+# that is refused is proof.
 is_splice_refused() { # FEEDS-PIN
 	out=$("$probe" splice "$1" 2>&1)
 	case $out in EINVAL* | full*) ;; *) return 1 ;; esac
@@ -85,7 +85,9 @@ find_splice_way() { # FOLDER-TO-TRY-IN FOLDER-OF-OBJECTS
 }
 
 # All ports are those of every program, and nobody knows all of them.
-is_exposed() { [ "$1$2" = 1true ] && [ "$3" != off ] && [ "$way" = none ]; } # EVERYTHING ENABLED WORD; $way
+is_exposed() { # EVERYTHING ENABLED WORD; $way
+	[ "$1$2" = 1true ] && [ "$3" != off ] && [ "$way" = none ]
+}
 
 refuse_everything() {
 	err "traffic.everything: expected a kernel with a way to protect programs that splice, found none ($reasons); list ports (traffic.ports) and leave out those of such programs, or say spliceGuard: \"off\" (--splice-guard off), at which they stand still or lose bytes" 3

@@ -6,9 +6,11 @@ link=/usr/local/sbin/socket-bypass
 
 serial_of() { kept "serials/$1" | sed 's/ .*//'; }
 
-# A step's serial grows when it changed anything, when an attempt ended half-way, with its predecessor's and with each
-# generation: so all behind a step that really ran runs again. It is a time where that is more: it grows too when the state was lost,
-# and a snapshot that is put back and then changed never comes to a serial that was there before. A boot makes what was declared, so it is no change.
+# A step's serial grows when it changed anything, when an attempt ended half-way, with its
+# predecessor's and with each generation: so all behind a step that really ran runs again. It is a
+# time where that is more: it grows too when the state was lost, and a snapshot that is put back and
+# then changed never comes to a serial that was there before. A boot makes what was declared, so it
+# is no change.
 step() { # NAME PREDECESSOR FUNCTION...
 	stage=serials/$1 changed=
 	[ -d "$home" ] || undo_with undo_home

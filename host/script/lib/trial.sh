@@ -18,7 +18,8 @@ make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
 }
 
 make_place() { # NAME
-	# A pod may make no cgroup. Nothing but the pod's own processes is in its container's, where it runs already.
+	# A pod may make no cgroup. Nothing but the pod's own processes is in its container's, where
+	# it runs already.
 	place=${SOCKET_BYPASS_PLACE:-}
 	[ -z "$place" ] || return 0
 	for parent in $(selftest_parents); do

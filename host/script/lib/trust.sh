@@ -2,8 +2,9 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # Who may have written here.
 
-# Root's own, no link, not writable by others. A sticky folder keeps others from replacing what is there, and not from making it
-# anew when a cleaner has emptied /tmp; so it will do only for what was unpacked just now.
+# Root's own, no link, not writable by others. A sticky folder keeps others from replacing what is
+# there, and not from making it anew when a cleaner has emptied /tmp; so it will do only for what
+# was unpacked just now.
 is_safe() ( # PATH [sticky]
 	sticky=${2:-}
 	# shellcheck disable=SC2046 # split on purpose: mode, links, user
@@ -25,7 +26,8 @@ unsafe_ancestor() ( # PATH [sticky]
 	done
 )
 
-# What a flag names: the script that runs was trusted by whoever started it, with all that lies beside it.
+# What a flag names: the script that runs was trusted by whoever started it, with all that lies
+# beside it.
 unsafe_bundle() (
 	[ "$from" != "$here" ] || return 0
 	for path in "$from"/*; do
@@ -34,7 +36,9 @@ unsafe_bundle() (
 	unsafe_ancestor "$from" sticky
 )
 
-unsafe_pin() { # the instance's first thing in bpffs that is not root's, is writable by others, or is a link but no record
+# The instance's first thing in bpffs that is not root's, is writable by others, or is a link but no
+# record.
+unsafe_pin() {
 	# shellcheck disable=SC2012 # busybox find has no -printf, and names in bpffs are plain
 	ls -lnR "$B/$instance" 2>/dev/null | awk '
 		/:$/ { folder = $0; sub(/:$/, "", folder) }
@@ -44,8 +48,8 @@ unsafe_pin() { # the instance's first thing in bpffs that is not root's, is writ
 		}'
 }
 
-# A bpffs that was mounted without a mode is open to all (1777), so anybody may have made our folder first, and would make it
-# again while root removes it.
+# A bpffs that was mounted without a mode is open to all (1777), so anybody may have made our folder
+# first, and would make it again while root removes it.
 claim_place() {
 	[ -e "$B" ] || [ -L "$B" ] || return 0
 	# shellcheck disable=SC2012 # one entry, of which only the number of its owner is read

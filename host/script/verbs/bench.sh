@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # bench: a trial as in the self-test; its program is on the cgroup only while the bypass runs.
 
-# Another instance on a cgroup above would take the plain connections, unless its ports are none that the kernel gives to clients.
+# Another instance on a cgroup above would take the plain connections, unless its ports are none
+# that the kernel gives to clients.
 check_plain() {
 	list_rivals
 	for other in $rivals; do
@@ -17,7 +18,8 @@ check_plain() {
 	done
 }
 
-# Lines of a cell (mode, size, CPUs), a way and the answer of the probe: the medians of each, and the ratio to plain TCP.
+# Lines of a cell (mode, size, CPUs), a way and the answer of the probe: the medians of each, and
+# the ratio to plain TCP.
 show_bench() {
 	awk -v json="$json" '
 		function median(which,   i, j, n, v, t) {
@@ -78,7 +80,8 @@ cmd_bench() {
 				for way in plain bypass unix; do
 					[ "$way" != bypass ] || must cgroup attach "$cgroup_folder" sock_ops pinned "$trial/track" multi
 					case $way in unix) transport=unix ;; *) transport=tcp ;; esac
-					# On a host that is busy enough the shortest runs get no turn.
+					# On a host that is busy enough the shortest runs get no
+					# turn.
 					for ms in $((seconds * 1000 / 54)) 500 1000 2000; do
 						answer=$(run_in_place "$cgroup_folder" "$probe" bench --mode "${cell% *}" --size "${cell#* }" --transport "$transport" --pin "$cpu,$last" --ms "$ms" 2>&1) && break
 						[ "$ms" != 2000 ] || err "bench: expected a run of $way ($cell) to end well, found: $answer"

@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # boot start: all steps again, as they were declared.
 
-# As declared, from the records. The self-test only where the kernel is another one than it passed on.
+# As declared, from the records. The self-test only where the kernel is another one than it passed
+# on.
 cmd_boot_start() {
 	generation=$(readlink "$home/current")
 	is_generation "$generation" || err "$home/current: expected the serving generation, found none; run pulumi up again"

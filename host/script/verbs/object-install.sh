@@ -31,8 +31,9 @@ install_object() {
 	# Delete lines use this copy: no upgrade prunes it.
 	keep socket-bypass "$(cat "$home/$generation/socket-bypass")"
 	ensure chmod 0700 "$home/socket-bypass"
-	# Somebody's own program, or another instance's script that is there, stays. Aside, for a link that cannot be made is no failure,
-	# and one that another instance took along is no change of this step.
+	# Somebody's own program, or another instance's script that is there, stays. Aside, for a
+	# link that cannot be made is no failure, and one that another instance took along is no
+	# change of this step.
 	[ -e "$link" ] || (ignore put_link "$link" "$home/socket-bypass")
 	keep declared "$generation"
 	# What no step behind this one looks at is no change for it.

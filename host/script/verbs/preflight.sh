@@ -43,7 +43,8 @@ refuse_kernel() {
 
 has_capability() { [ $((capabilities >> $1 & 1)) -eq 1 ]; }
 
-# They overwrite what a sockmap keeps with a socket. Their ports are those of is_taken_over() in bpf/policy.h.
+# They overwrite what a sockmap keeps with a socket. Their ports are those of is_taken_over() in
+# bpf/policy.h.
 check_modules() {
 	for word in iscsi_tcp:3260 nbd:10809 nfsd:2049; do
 		[ ! -d "/sys/module/${word%:*}" ] || warn "note: module ${word%:*}: expected none that takes sockets over from processes, found it loaded; its port ${word#*:} stays on TCP unless it is listed by itself (not in a range); leave out any other port that it uses"

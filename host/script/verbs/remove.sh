@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # remove, detach and the deletes of the single steps.
 
-# Deletes are per instance and undo all later stages: those may be there although their own step never finished.
+# Deletes are per instance and undo all later stages: those may be there although their own step
+# never finished.
 cmd_detach() {
 	[ -n "$bpftool" ] || [ ! -d "$B/$instance" ] || err "bpftool: expected it to detach $instance, found none; install it and run this again"
 	disable_boot

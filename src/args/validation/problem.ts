@@ -68,24 +68,25 @@ function describeHidden(value: unknown): string {
 }
 
 /**
- * The SDK inspects each error that nobody has handled (for its trace), and from a resource all others can be reached: that took half a
- * minute, in which the program seemed to hang.
+ * The SDK inspects each error that nobody has handled (for its trace), and from a resource all
+ * others can be reached: that took half a minute, in which the program seemed to hang.
  */
 export function withShortInspection<E extends Error>(error: E): E {
   return Object.defineProperty(error, inspect.custom, { value: () => error.message });
 }
 
 /**
- * All problems of one resource. It carries the marks by which the SDK knows its own errors, because one class of
- * the SDK reads well in a Node program only and another one through other languages only.
+ * All problems of one resource. It carries the marks by which the SDK knows its own errors, because
+ * one class of the SDK reads well in a Node program only and another one through other languages
+ * only.
  */
 export class ArgsError extends Error {
   readonly __pulumResourceError = true;
   readonly hideStack = true;
   readonly __pulumiInputPropertiesError = true;
   /**
-   * Empty for good: the engine prints the value that stands at each path in it, secret or not, and a password stands
-   * where nobody expects one, as under a name that does not exist.
+   * Empty for good: the engine prints the value that stands at each path in it, secret or not, and
+   * a password stands where nobody expects one, as under a name that does not exist.
    */
   readonly errors: never[] = [];
 
@@ -100,7 +101,8 @@ export class ArgsError extends Error {
       ...problems.map((one) => `  ${one.path}: ${reason(one)}`),
     ].join("\n");
     super(text);
-    // The SDK writes "error serializing property" in front, once for each resource that a wrong Output reaches.
+    // The SDK writes "error serializing property" in front, once for each resource that a wrong
+    // Output reaches.
     Object.defineProperty(this, "message", { get: () => text, set: () => undefined });
     withShortInspection(this);
   }

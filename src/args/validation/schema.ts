@@ -7,14 +7,19 @@ export function isPending(value: unknown): boolean {
   return pulumi.Output.isInstance(value) || value instanceof Promise;
 }
 
-/** A value that may be left out, or pending. Says in words what must hold and how to make it hold. */
+/**
+ * A value that may be left out, or pending. Says in words what must hold and how to make it hold.
+ */
 export function leaf(expected: string, fix: string, holds: (value: unknown) => boolean) {
   return z
     .custom<unknown>((value) => isPending(value) || holds(value), { error: expected, params: { expected, fix } })
     .optional();
 }
 
-/** Like leaf, for what must not be shown: `judge` gives what was expected and how to make it so, or nothing for a right value. */
+/**
+ * Like leaf, for what must not be shown: `judge` gives what was expected and how to make it so, or
+ * nothing for a right value.
+ */
 export function hiddenLeaf(judge: (value: unknown) => readonly [expected: string, fix: string] | undefined) {
   return z
     .unknown()
@@ -55,7 +60,10 @@ export function plainFlag() {
     .optional();
 }
 
-/** A text that stands in the names of resources or what they are made of, so it must be there when the program runs. */
+/**
+ * A text that stands in the names of resources or what they are made of, so it must be there when
+ * the program runs.
+ */
 export function plainText(expected: string, fix: string, holds: (value: string) => boolean) {
   return z
     .custom<string>((value) => typeof value === "string" && holds(value), {

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What was expected and how to make it so; undefined for a right value. Never what was found: it is a secret, or beside one. */
+/**
+ * What was expected and how to make it so; undefined for a right value. Never what was found: it is
+ * a secret, or beside one.
+ */
 export type Complaint = readonly [expected: string, fix: string] | undefined;
 
 const curves = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
 
-/** One line of a .pub file. The provider compares whole keys, so the type decides which key the machine has to show. */
+/**
+ * One line of a .pub file. The provider compares whole keys, so the type decides which key the
+ * machine has to show.
+ */
 export function hostKeyProblem(value: unknown): Complaint {
   const expected = 'a public host key of type ed25519 or ecdsa, such as "ssh-ed25519 AAAA…"';
   if (typeof value !== "string") return [expected, "copy /etc/ssh/ssh_host_ed25519_key.pub from the machine"];

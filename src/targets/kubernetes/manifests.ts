@@ -96,7 +96,8 @@ function podSpec(pool: Pool, account: pulumi.Input<string>, configMap: pulumi.In
     containers: [loaderContainer(pool)],
     volumes: [
       { name: "files", configMap: { name: configMap, defaultMode: 0o555 } },
-      // In memory, for programs run from it, and the kubelet's folder may be on a disk that is mounted noexec.
+      // In memory, for programs run from it, and the kubelet's folder may be on a disk that is
+      // mounted noexec.
       { name: "state", emptyDir: { medium: "Memory", sizeLimit: stateLimit } },
       { name: "bpffs", hostPath: { path: pool.bpffs, type: "Directory" } },
       { name: "cgroup", hostPath: { path: pool.cgroupRoot, type: "Directory" } },
@@ -152,13 +153,15 @@ function loaderContainer(pool: Pool): object {
           "BPF",
           // Attaches programs that work on sockets: sock_ops to a cgroup, sk_msg to a sockhash.
           "NET_ADMIN",
-          // Programs that read kernel memory (bpf_probe_read_kernel), and on Linux 6.1 all that follow pointers of the kernel.
+          // Programs that read kernel memory (bpf_probe_read_kernel), and on Linux 6.1 all that
+          // follow pointers of the kernel.
           "PERFMON",
         ],
       },
     },
     resources: { requests: pool.requests, limits: pool.limits },
-    // Until the self-test has passed and the programs are attached, or the kernel is known to be none of ours.
+    // Until the self-test has passed and the programs are attached, or the kernel is known to be
+    // none of ours.
     startupProbe: { ...health, periodSeconds: 1, failureThreshold: pool.startSeconds },
     readinessProbe: { ...health, periodSeconds: 10, failureThreshold: 2 },
     // What somebody detached or unpinned is made anew by a restart.
@@ -167,9 +170,11 @@ function loaderContainer(pool: Pool): object {
     volumeMounts: [
       { name: "files", mountPath: files, readOnly: true },
       { name: "state", mountPath: "/state" },
-      // Not at its usual place: AppArmor's default profile lets nobody write there. And without what others have pinned.
+      // Not at its usual place: AppArmor's default profile lets nobody write there. And without
+      // what others have pinned.
       { name: "bpffs", mountPath: `/bpffs/${ownFolder}`, subPath: ownFolder },
-      // Over the container's own view, which ends at its own cgroup. Programs are attached by a descriptor that may only read.
+      // Over the container's own view, which ends at its own cgroup. Programs are attached by a
+      // descriptor that may only read.
       { name: "cgroup", mountPath: "/sys/fs/cgroup", readOnly: true },
     ],
   };

@@ -21,14 +21,18 @@ export interface Deployed {
 }
 
 /**
- * The provider waits for an object that it deletes to be gone, but before 4.24 misses one that goes while it begins to wait, and then waits until its timeout of ten
- * minutes (pulumi-kubernetes pull request 3688). Objects that nothing depends on are gone before it looks this way.
+ * The provider waits for an object that it deletes to be gone, but before 4.24 misses one that goes
+ * while it begins to wait, and then waits until its timeout of ten minutes (pulumi-kubernetes pull
+ * request 3688). Objects that nothing depends on are gone before it looks this way.
  */
 const goneAtOnce = { "pulumi.com/deletionPropagationPolicy": "background" };
 /** A namespace is never gone at once; what was in this one has been waited for before. */
 const namespaceTimeout = "2m";
 
-/** Puts one pool into a cluster. Kubernetes names everything after `name`, with a few letters more: a new one can stand beside the old one. */
+/**
+ * Puts one pool into a cluster. Kubernetes names everything after `name`, with a few letters more:
+ * a new one can stand beside the old one.
+ */
 export function deployPool(
   name: string,
   pool: Pool,
@@ -39,7 +43,8 @@ export function deployPool(
   const { core, apps, networking } = loadKubernetes();
   const { labels: itsLabels, annotations } = pool;
   const labels = ownLabels(pool.instance);
-  // First in all metadata: the SDK waits for one property after another, and a namespace that is not made never has a name.
+  // First in all metadata: the SDK waits for one property after another, and a namespace that is
+  // not made never has a name.
   const itsAnnotations = when(right, pulumi.output(goneAtOnce));
   const where =
     namespace ??
@@ -58,7 +63,8 @@ export function deployPool(
     `${name}-files`,
     {
       metadata: itsMetadata,
-      // Other files are another ConfigMap, so that a pod that starts again finds those it began with.
+      // Other files are another ConfigMap, so that a pod that starts again finds those it began
+      // with.
       immutable: true,
       data: files.texts,
       binaryData: files.binaries,

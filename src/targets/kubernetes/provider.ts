@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 
-/** One resource of Kubernetes. Our own words for it: the types of the package are no part of ours, for most users do not have it. */
+/**
+ * One resource of Kubernetes. Our own words for it: the types of the package are no part of ours,
+ * for most users do not have it.
+ */
 export interface KubernetesObject extends pulumi.CustomResource {
   readonly metadata: pulumi.Output<{ readonly name: string; readonly namespace: string }>;
 }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Long: a function for each case.
 """Connections that are established when their sockets are adopted: before the first answer of the test."""
 import resource
 import select

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Long: a function for each case.
 """Readers that are slow, that stop, and connections that end with bytes unread."""
 import errno
 import os

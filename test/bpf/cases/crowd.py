@@ -18,7 +18,8 @@ def several_senders(senders="4", records="2000"):
     """Records by several threads on one socket, in both directions at once: each record whole, each thread's in order."""
     client, server = pair()
     senders, records = int(senders), int(records)
-    # TCP itself lets another thread in between where a send has to wait for room, so there is always room: 64 KiB are on their way at most.
+    # TCP itself lets another thread in between where a send has to wait for room, so there is
+    # always room: 64 KiB are on their way at most.
     room = {(sock, thread): threading.Semaphore(64) for sock in (client, server) for thread in range(senders)}
 
     def send(sock, thread):

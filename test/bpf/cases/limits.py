@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Long: a function for each case.
 """Other ways to send and to read than send() and recv(); what a limit of the kernel breaks is told, not hidden."""
 import array
 import ctypes
@@ -234,7 +235,8 @@ def wait_after_shutdown(one, unread, count=20):
     connections = [enrolled() for _ in range(count)]
     for socks in connections if unread else ():
         socks[1 - one].send(NOISE[:unread])
-    time.sleep(0.1)  # an acknowledgement of earlier bytes that is still due would take the FIN's along
+    # An acknowledgement of earlier bytes that is still due would take the FIN's along.
+    time.sleep(0.1)
     waiting = []
     for socks in connections:
         socks[one].shutdown(socket.SHUT_WR)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Long: a function for each case.
 """Where the two ends are: families, namespaces, NAT, other cgroups."""
 import errno
 import os

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Long: a function for each case.
 """
 Sockets that end one connection by connect(AF_UNSPEC) and begin another, or listen. Each case says what it saw; with "plain" its processes
 are in a cgroup that nothing is attached to, so the two can be compared.

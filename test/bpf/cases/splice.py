@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Long: a function for each case.
 """
 Programs that splice from a socket. Those that take recv() where a splice is refused are real ones (Go, HAProxy); those that do not know
 how are whole only where they splice before anything was redirected to them.

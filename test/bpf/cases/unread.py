@@ -74,7 +74,8 @@ def believed(times, pause, kind="edges"):
     client, server = pair()
     reader = None if kind == "blocks" else Believer(server, 0 if kind == "levels" else select.EPOLLET)
     if not reader:
-        server.settimeout(None)  # else Python's is a socket that never blocks, and may become one read by edges
+        # Else Python's is a socket that never blocks, and may become one read by edges.
+        server.settimeout(None)
     behind = 0
     for i in range(int(times)):
         data = NOISE[i : i + 3500]

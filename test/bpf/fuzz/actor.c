@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: each call of a socket that can be drawn.
 /* The processes and threads that make the calls. Neither knows in which world it is. */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -323,7 +324,10 @@ static int64_t receive(struct desk *desk)
 	}
 }
 
-/* Until nothing is there any more, or so many bytes were read. The result's detail is the errno that ended it, or 0 for the end. */
+/*
+ * Until nothing is there any more, or so many bytes were read. The result's detail is the errno
+ * that ended it, or 0 for the end.
+ */
 static void read_all(struct desk *desk)
 {
 	int64_t done = 0;
@@ -362,7 +366,10 @@ static void read_exact(struct desk *desk)
 		if (n > 0) {
 			done += n;
 		} else if ((n == 0 || errno == EAGAIN) && now_ns() < until) {
-			/* Not by poll(), from which SO_RCVLOWAT may hide them; after SHUT_RD the end may come before them. */
+			/*
+			 * Not by poll(), from which SO_RCVLOWAT may hide them; after SHUT_RD the
+			 * end may come before them.
+			 */
 			sleep_ns(200000);
 		} else {
 			desk->result.error = n ? errno : 0;
@@ -390,7 +397,9 @@ static int64_t control_epoll(const struct step *step)
 	return epoll_ctl(epoll_fd, step->value, get_fd(step->end), &event);
 }
 
-/* The events of the one end that the step names; the others' must not get lost by being looked at. */
+/*
+ * The events of the one end that the step names; the others' must not get lost by being looked at.
+ */
 static int64_t wait_epoll(struct desk *desk)
 {
 	struct epoll_event events[ENDS] = { 0 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same calls on two connections, one plain, one enrolled; see main.c. A sequence is planned from a number (plan.c), processes in
- * both worlds perform it step by step (actor.c, world.c), and each step's results are judged (judge.c).
+ * The same calls on two connections, one plain, one enrolled; see main.c. A sequence is planned
+ * from a number (plan.c), processes in both worlds perform it step by step (actor.c, world.c), and
+ * each step's results are judged (judge.c).
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -177,7 +178,10 @@ extern uint64_t allowed[], steps_done;
 extern const char *const allowances[];
 extern const int allowance_count;
 extern int drain_fd;
-/* Runs the steps whose place in `chosen` is true. Gives the fault, or NULL; the log tells all steps. */
+/*
+ * Runs the steps whose place in `chosen` is true. Gives the fault, or NULL; the log tells all
+ * steps.
+ */
 const char *run_sequence(const struct plan *plan, const bool *chosen);
 const char *get_log(void);
 

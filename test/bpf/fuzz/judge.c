@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: each difference that is allowed, with its reason, beside the state that decides it.
 /*
- * Runs a sequence in both worlds and compares. A step is over when in both worlds its call has returned, or sleeps, and what can be
- * seen of all ends is the same; that has some seconds, so nothing depends on how fast the machine is. After a call that took more
- * bytes in one world than in the other, the other takes the rest, and both are at the same byte of each stream again.
+ * Runs a sequence in both worlds and compares. A step is over when in both worlds its call has
+ * returned, or sleeps, and what can be seen of all ends is the same; that has some seconds, so
+ * nothing depends on how fast the machine is. After a call that took more bytes in one world than
+ * in the other, the other takes the rest, and both are at the same byte of each stream again.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -232,7 +234,10 @@ static bool has_pending(int end, bool (*is_kind)(enum call))
 	return false;
 }
 
-/* Bytes by TCP may be on their way. The sender keeps them back (Nagle, MSG_MORE, TCP_CORK), or waits for the reader's window. */
+/*
+ * Bytes by TCP may be on their way. The sender keeps them back (Nagle, MSG_MORE, TCP_CORK), or
+ * waits for the reader's window.
+ */
 static bool is_late(int sender, int world)
 {
 	const struct view *from = &ends[sender].views[world], *to = &ends[sender ^ 1].views[world];
@@ -309,7 +314,10 @@ static void ask_rest(struct operation *operation, int world, enum call call, int
 	start(operation, world, &step);
 }
 
-/* A blocking recv() that says EAGAIN: the kernel wakes its thread without bytes. It is called again, as patient programs do. */
+/*
+ * A blocking recv() that says EAGAIN: the kernel wakes its thread without bytes. It is called
+ * again, as patient programs do.
+ */
 static bool is_called_again(struct operation *operation)
 {
 	const struct step *step = &operation->asked[ENROLLED];
@@ -551,7 +559,10 @@ static bool may_be_fewer(const struct operation *operation, int behind)
 	return step->call != CALL_READ_ALL && has_some && allow(SHORT_READ);
 }
 
-/* What a world can read yet. Where the reader has shut its side, judge_send() lets one world take less than the other. */
+/*
+ * What a world can read yet. Where the reader has shut its side, judge_send() lets one world take
+ * less than the other.
+ */
 static int64_t get_left(int end, int world)
 {
 	return connection_of(end)->is_read_shut
@@ -559,7 +570,10 @@ static int64_t get_left(int end, int world)
 		       : INT64_MAX;
 }
 
-/* A byte that comes after SHUT_RD, and by TCP it comes when it comes, or by the time that EAGAIN is tried again, resets the connection. */
+/*
+ * A byte that comes after SHUT_RD, and by TCP it comes when it comes, or by the time that EAGAIN is
+ * tried again, resets the connection.
+ */
 static bool is_end_or_reset(const struct operation *operation)
 {
 	for (int world = 0; world < WORLDS; world++) {
@@ -635,7 +649,9 @@ static bool is_reader_filling(int end)
 	return false;
 }
 
-/* What is left of events that one world has and the other has not, when all is excused that may be. */
+/*
+ * What is left of events that one world has and the other has not, when all is excused that may be.
+ */
 static uint32_t blame_events(int end, uint32_t plain, uint32_t enrolled)
 {
 	uint32_t missing = plain & ~enrolled, extra = enrolled & ~plain;
@@ -729,7 +745,10 @@ static void judge_other(struct operation *operation)
 		break;
 	case CALL_SHUTDOWN:
 	case CALL_NAMES:
-		/* A FIN comes behind the bytes that wait, so the one connection may be over earlier. */
+		/*
+		 * A FIN comes behind the bytes that wait, so the one connection may be over
+		 * earlier.
+		 */
 		if (operation->is_late && allow(QUEUE))
 			return;
 		break;
@@ -1267,7 +1286,10 @@ static void reconnect(struct step *step)
 	struct connection *old = connection_of(step->end);
 
 	use_connection(step->value / 2);
-	/* Its reset may destroy what is on its way; what was read at the other end must be right all the same. */
+	/*
+	 * Its reset may destroy what is on its way; what was read at the other end must be right
+	 * all the same.
+	 */
 	if (is_late(step->end, PLAIN) || is_crowded(step->end))
 		old->is_loose = true;
 	ends[step->value] = ends[step->end];
@@ -1360,12 +1382,18 @@ static bool is_anything_pending(bool is_one_behind)
 	return false;
 }
 
-/* Everything that can be read is read, both directions are shut, and both worlds must have had the same bytes and the end. */
+/*
+ * Everything that can be read is read, both directions are shut, and both worlds must have had the
+ * same bytes and the end.
+ */
 static void finish(void)
 {
 	uint64_t until = now_ns() + (uint64_t)(DRAIN_MS * slowness) * 1000000;
 
-	/* After SHUT_RD a reader does not wait for what TCP has yet to send: its sender may need its timer. */
+	/*
+	 * After SHUT_RD a reader does not wait for what TCP has yet to send: its sender may need
+	 * its timer.
+	 */
 	for (int round = 0; round < DRAIN_ROUNDS || now_ns() < until; round++) {
 		for (int end = 0; end < ENDS; end++)
 			drain_end(end);

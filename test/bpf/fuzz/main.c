@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: usage, and what is printed of a difference.
 /*
- * differential [--seed N] [--seconds N] ...: random sequences of socket calls, each made on a plain connection and on an enrolled one.
- * What differs is a limit that judge.c knows by name (docs/limits.md has them all), or a fault.
+ * differential [--seed N] [--seconds N] ...: random sequences of socket calls, each made on a plain
+ * connection and on an enrolled one. What differs is a limit that judge.c knows by name
+ * (docs/limits.md has them all), or a fault.
  *
- *	--seed N        the first sequence's number; the next is one more. Without: from the clock, and printed
+ *	--seed N        the first sequence's number; the next is one more. Default: from the clock
  *	--seconds N     until that many are over, --count N: so many sequences
- *	--drain PATH    the pinned map `knobs`: a sequence may let the generation drain and serve again
+ *	--drain PATH    the pinned map `knobs`: a sequence may drain the generation and let it serve again
  *	--only 0,3-7    those steps of the one sequence
  *	--strict        no limit is known: whatever differs is a fault
  *	--control       both connections are plain
  *	--fast          a fault is told as it is found
  *	--verbose       tells each step of each sequence
  *
- * Ends with a line of JSON, or with a fault: its sequence, made as short as can be, and how to run it again. It runs inside the cgroup
- * that is bypassed, with OTHER_CGROUP in its environment.
+ * Ends with a line of JSON, or with a fault: its sequence, made as short as can be, and how to run
+ * it again. It runs inside the cgroup that is bypassed, with OTHER_CGROUP in its environment.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Draws a sequence from a number. A step that cannot be made when its turn comes is left out, so any part of a sequence is one too. */
+// Long: how each call is drawn.
+/*
+ * Draws a sequence from a number. A step that cannot be made when its turn comes is left out, so
+ * any part of a sequence is one too.
+ */
 #define _GNU_SOURCE
 #include "fuzz.h"
 

@@ -113,7 +113,9 @@ static void run_spawner(struct world *world, pid_t parent)
 			}
 		} else {
 			kill(pid, SIGKILL);
-			/* The second process dies with the first, and is a child of this one then. */
+			/*
+			 * The second process dies with the first, and is a child of this one then.
+			 */
 			while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 				;
 		}

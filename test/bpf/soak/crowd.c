@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What else goes on on a host: somebody takes the processor, somebody memory, and containers come and go. */
+/*
+ * What else goes on on a host: somebody takes the processor, somebody memory, and containers come
+ * and go.
+ */
 #define _GNU_SOURCE
 #include "soak.h"
 

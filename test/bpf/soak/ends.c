@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: each way of an end to send and to read.
 /*
- * An end of a connection. Byte n of a stream is a function of the stream's seed and n, so the reader knows of every byte whether it
- * is the one that belongs there: nothing can be lost, repeated, moved or changed unseen.
+ * An end of a connection. Byte n of a stream is a function of the stream's seed and n, so the
+ * reader knows of every byte whether it is the one that belongs there: nothing can be lost,
+ * repeated, moved or changed unseen.
  */
 #define _GNU_SOURCE
 #include "soak.h"

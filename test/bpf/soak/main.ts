@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * `npm run soak -- [--minutes N]`: test/bpf/soak.test.ts for N minutes (default 15). The last line of stdout is what it moved and
- * what happened meanwhile, as JSON; exit 1 when a byte was lost, reordered or repeated, or something stayed behind.
+ * `npm run soak -- [--minutes N]`: test/bpf/soak.test.ts for N minutes (default 15). The last line
+ * of stdout is what it moved and what happened meanwhile, as JSON; exit 1 when a byte was lost,
+ * reordered or repeated, or something stayed behind.
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";

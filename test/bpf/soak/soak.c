@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: the life of all connections, and what is told of it.
 /*
- * soak CONNECTIONS [CGROUP]: so many connections at once, each with a process at either end, both directions full of bytes of random sizes;
- * each that ends is followed by the next, until SIGTERM. Now and then one end is killed. Every byte is checked (ends.c). Beside them,
- * where a cgroup is named, hogs of processor and memory, and clients in cgroups below it that come and go (crowd.c).
+ * soak CONNECTIONS [CGROUP]: so many connections at once, each with a process at either end, both
+ * directions full of bytes of random sizes; each that ends is followed by the next, until SIGTERM.
+ * Now and then one end is killed. Every byte is checked (ends.c). Beside them, where a cgroup is
+ * named, hogs of processor and memory, and clients in cgroups below it that come and go (crowd.c).
  *
- * Prints a line of JSON each second, and the whole when it is over; exit 1 on the first byte that is lost, repeated, reordered or
- * wrong, and on a connection that stands still.
+ * Prints a line of JSON each second, and the whole when it is over; exit 1 on the first byte that
+ * is lost, repeated, reordered or wrong, and on a connection that stands still.
  */
 #define _GNU_SOURCE
 #include "soak.h"

@@ -12,7 +12,10 @@
 
 enum { MAX_SLOTS = 256, CLIENT = 0, SERVER = 1 };
 
-/* How an end sends and reads. Of one connection each end has its own, but both talk or neither does. */
+/*
+ * How an end sends and reads. Of one connection each end has its own, but both talk or neither
+ * does.
+ */
 enum way {
 	WAY_POLL, /* one thread that never blocks */
 	WAY_EDGE, /* the same by edge-triggered epoll */
@@ -70,7 +73,10 @@ void play(struct slot *slot, int fd, int end) __attribute__((noreturn));
 enum ring_call { RING_SEND = 26, RING_RECV = 27 };
 int call_ring(enum ring_call call, int fd, void *bytes, uint32_t size);
 
-/* Who takes processor and memory, and cgroups that come and go below `folder`, each with a client in it. */
+/*
+ * Who takes processor and memory, and cgroups that come and go below `folder`, each with a client
+ * in it.
+ */
 void hog_processor(void) __attribute__((noreturn));
 void hog_memory(void) __attribute__((noreturn));
 void churn_containers(const char *folder, int port) __attribute__((noreturn));

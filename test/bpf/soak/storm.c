@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Connections that come and go beside the long ones: nothing, one message or a few; closed from either side, reset, or half closed. */
+/*
+ * Connections that come and go beside the long ones: nothing, one message or a few; closed from
+ * either side, reset, or half closed.
+ */
 #define _GNU_SOURCE
 #include "soak.h"
 
@@ -39,7 +42,9 @@ void storm_server(int listener)
 	}
 }
 
-/* Each echo must be the request; a connection may end early only when one of the two ends chose to. */
+/*
+ * Each echo must be the request; a connection may end early only when one of the two ends chose to.
+ */
 static void ask(int fd, uint64_t *state)
 {
 	uint8_t bytes[SIZE], reply[SIZE];
@@ -85,7 +90,10 @@ void storm_client(int port, uint64_t seed)
 	uint64_t state = seed;
 
 	while (!atomic_load(&shared->is_over)) {
-		/* Many addresses, or the ports of one would be used up by connections that have just ended. */
+		/*
+		 * Many addresses, or the ports of one would be used up by connections that have
+		 * just ended.
+		 */
 		struct sockaddr_in address = { AF_INET,
 					       htons((uint16_t)port),
 					       { htonl(0x7f000001 + (uint32_t)draw(&state, 200)) },

@@ -7,7 +7,8 @@ import { client, expectRedirected, fileWith, isSkippedWithout, Program, withoutS
 const ENOSYS = 38;
 
 describe.skipIf(isSkippedWithout("haproxy", "python3"))("HAProxy in TCP mode", () => {
-  // Not with `option splice-auto`: it splices now and then, so what comes of it differs from run to run (docs/limits.md).
+  // Not with `option splice-auto`: it splices now and then, so what comes of it differs from run to
+  // run (docs/limits.md).
   test("without splice: requests and a stream in both directions come back whole", async () => {
     const { path, answer } = await play("", true);
     expect(answer).toEqual({ replies: 200, stuck: false });

@@ -40,13 +40,15 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
     await expectRedirected(path, 4, 100, 1_000_000);
   });
 
-  // nginx asks FIONREAD how much is left after a read that filled its buffer, and waits for the next edge of epoll when told: nothing.
+  // nginx asks FIONREAD how much is left after a read that filled its buffer, and waits for the
+  // next edge of epoll when told: nothing.
   test("listen … deferred: requests of any length are answered, by TCP where FIONREAD is wrong", async () => {
     const { path, front } = await serve("deferred");
     const { facts } = JSON.parse(await path.ok("selftest"));
     const what = ["post:10", "post:500", "post:3000", "post:100000", "get:40/200000"];
     expect(await ask(path, front, ...what, ...what)).toEqual({ missing: [] });
-    // Of the two connections of a request, the one to the service behind nginx is enrolled in any case.
+    // Of the two connections of a request, the one to the service behind nginx is enrolled in any
+    // case.
     if (facts.fionread_tcp === "exact" && facts.fionread_redirected === "exact")
       await expectRedirected(path, 4, 30, 1_000_000);
     else await expectCounters(path, { refused_deferred: over(8), pairs: over(0) });
@@ -91,7 +93,10 @@ function files(): string {
   return folder;
 }
 
-/** nginx with the files of this test, and as a proxy of the service in clients/web.py for everything that is COUNT/SIZE. */
+/**
+ * nginx with the files of this test, and as a proxy of the service in clients/web.py for everything
+ * that is COUNT/SIZE.
+ */
 async function serve(listen = "", http = "", old?: Datapath) {
   const [front, back] = [await freePort(), await freePort()];
   const path = old ?? (await Datapath.make());

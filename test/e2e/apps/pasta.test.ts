@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Not proven here: newer versions of passt, which look at unread bytes with SO_PEEK_OFF (Linux 6.9); Podman itself; connections that
- * a container opens.
+ * Not proven here: newer versions of passt, which look at unread bytes with SO_PEEK_OFF (Linux
+ * 6.9); Podman itself; connections that a container opens.
  */
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters } from "../../bpf/datapath.js";

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Real programs on loopback, server and client both inside the private cgroup of a Datapath. What a case returns was checked byte for
- * byte by the client; that it went by the bypass is asserted from the kernel's counters.
+ * Real programs on loopback, server and client both inside the private cgroup of a Datapath. What a
+ * case returns was checked byte for byte by the client; that it went by the bypass is asserted from
+ * the kernel's counters.
  *
- * Not proven here: other versions than the ones installed; TLS; programs under load for longer than seconds; speed.
+ * Not proven here: other versions than the ones installed; TLS; programs under load for longer than
+ * seconds; speed.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -23,7 +25,8 @@ export function isSkippedWithout(...tools: string[]): boolean {
 }
 
 const running: Program[] = [];
-// Before the hook of the datapath, which kills what is left and would leave a database's shared memory.
+// Before the hook of the datapath, which kills what is left and would leave a database's shared
+// memory.
 afterEach(async () => {
   await Promise.all(running.splice(0).map((program) => program.stop()));
 });
@@ -119,7 +122,10 @@ export function client(name: string): string[] {
   return ["env", `PYTHONPATH=${join(__dirname, "../../bpf/cases")}`, "python3", "-B", script];
 }
 
-/** Words before a command to which the kernel refuses splice so, as to a unit with SystemCallFilter=~splice:… */
+/**
+ * Words before a command to which the kernel refuses splice so, as to a unit with
+ * SystemCallFilter=~splice:…
+ */
 export function withoutSplice(errno: number): string[] {
   return ["python3", "-c", filter, `${errno}`];
 }

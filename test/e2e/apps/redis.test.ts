@@ -28,7 +28,8 @@ describe.skipIf(isSkippedWithout("redis-server", "redis-cli", "redis-benchmark",
     await expectRedirected(path, 3, 500, 1_000_000);
   });
 
-  // hiredis in blocking mode takes EAGAIN for an error. SIGSTOP and SIGCONT are what a debugger, a job control or `docker pause` does.
+  // hiredis in blocking mode takes EAGAIN for an error. SIGSTOP and SIGCONT are what a debugger, a
+  // job control or `docker pause` does.
   test("a limit: redis-cli that waits in a blocking call is cut off when it is stopped and continued", async () => {
     const path = await Datapath.make();
     const port = await serve(path);

@@ -5,8 +5,8 @@ import { Pool, redirectedOn, tracesOn } from "./pool.js";
 import { Place, sleeper } from "./traffic.js";
 
 /*
- * A node without bpffs and with /var/lib mounted noexec, and the other mode of kube-proxy and of cgroups than node-pool.test.ts has. In order: each test goes on where the one before it
- * ended.
+ * A node without bpffs and with /var/lib mounted noexec, and the other mode of kube-proxy and of
+ * cgroups than node-pool.test.ts has. In order: each test goes on where the one before it ended.
  */
 vi.setConfig({ testTimeout: 400_000 });
 const isSkipped = lacking !== undefined && !process.env.CI;

@@ -7,8 +7,9 @@ import { Cluster, lacking } from "./cluster/cluster.js";
 import { asking, machineState, service, tracesOf, waitFor, web } from "./cluster/fixtures.js";
 
 /*
- * That the test bed is a Kubernetes whose nodes carry traffic, and that it goes without a trace. Not proven here: DNS (there is none), limits of
- * memory in mode v2, volumes other than of the node and of objects, and whatever only a kernel of its own shows.
+ * That the test bed is a Kubernetes whose nodes carry traffic, and that it goes without a trace.
+ * Not proven here: DNS (there is none), limits of memory in mode v2, volumes other than of the node
+ * and of objects, and whatever only a kernel of its own shows.
  */
 const isSkipped = lacking !== undefined && !process.env.CI;
 if (lacking !== undefined) console.warn(`test/e2e/kubernetes: expected ${lacking}, found none`);

@@ -8,7 +8,8 @@ import { findEngine } from "../../../tools/pulumi/stack.js";
 
 const example = resolve(__dirname, "../../../examples/node-pool");
 
-// What this does not prove: that its program installs; node-pool.test.ts does that with the same arguments.
+// What this does not prove: that its program installs; node-pool.test.ts does that with the same
+// arguments.
 test("examples/node-pool plans the pool of its configuration, without a cluster", () => {
   const folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-example-"));
   onTestFinished(() => fs.rmSync(folder, { recursive: true, force: true }));

@@ -18,7 +18,8 @@ with open(f"{group}/memory.limit_in_bytes") as file:
     limit = int(file.read())
 assert limit < 1 << 32, f"{group}: expected a limit, found {limit}"
 victim = os.pidfd_open(pid)
-# A file in memory, not memory of this process: so it is not the largest, and the kernel chooses by the score that the kubelet gave the loader.
+# A file in memory, not memory of this process: so it is not the largest, and the kernel chooses by
+# the score that the kubelet gave the loader.
 fill = os.memfd_create("fill")
 with open(f"{group}/cgroup.procs", "w") as file:
     file.write(str(os.getpid()))

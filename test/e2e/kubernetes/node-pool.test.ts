@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: one cluster, whose tests follow on one another.
 import * as fs from "node:fs";
 import { join } from "node:path";
 import * as kubernetes from "@pulumi/kubernetes";
@@ -9,8 +10,9 @@ import { exhaustLoader, Pool, redirectedOn, servingOn, tracesOn, until } from ".
 import { Place, port, sleeper } from "./traffic.js";
 
 /*
- * One node pool through its life, in order: each test goes on where the one before it ended. Traffic runs in the network namespaces of pods and in the
- * cgroup of their node. What is not proven here stands in docs/testing.md.
+ * One node pool through its life, in order: each test goes on where the one before it ended.
+ * Traffic runs in the network namespaces of pods and in the cgroup of their node. What is not
+ * proven here stands in docs/testing.md.
  */
 vi.setConfig({ testTimeout: 400_000 });
 const isSkipped = lacking !== undefined && !process.env.CI;

@@ -25,7 +25,10 @@ export interface Pod {
 
 let made = 0;
 
-/** A SocketBypass with one node pool, in a stack of its own that the real engine and the real provider run. */
+/**
+ * A SocketBypass with one node pool, in a stack of its own that the real engine and the real
+ * provider run.
+ */
 export class Pool {
   readonly folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-pool-"));
   /** Tests change them between one run and the next. */
@@ -47,7 +50,8 @@ export class Pool {
       const { nodePools, generation } = new SocketBypass(
         "edge",
         {
-          // That of the tests, of which messages are counted, and not the kubelet that asks a pod of its node how it is.
+          // That of the tests, of which messages are counted, and not the kubelet that asks a pod
+          // of its node how it is.
           traffic: { ports: ["80", `${port}`] },
           nodePools: { workers: { image, imagePullPolicy: "Never", ...this.pool } },
           ...this.args,
@@ -141,7 +145,10 @@ export async function servingOn(node: Machine): Promise<{ owner: string; generat
   return owner && generation ? { owner, generation } : undefined;
 }
 
-/** Everything that the loader could leave on a node, but for its empty folder, which is a mount of the pod. */
+/**
+ * Everything that the loader could leave on a node, but for its empty folder, which is a mount of
+ * the pod.
+ */
 export async function tracesOn(node: Machine): Promise<string[]> {
   const look = `
     find /sys/fs/bpf -mindepth 1 ! -name "*.debug" ! -path /sys/fs/bpf/socket-bypass
@@ -163,7 +170,10 @@ export async function redirectedOn(node: Machine, generation = "*"): Promise<num
   return counts.reduce((sum, { value }) => sum + value, 0);
 }
 
-/** Lets the memory of the loader's container run out, in hybrid mode, until the kernel has killed the loader. */
+/**
+ * Lets the memory of the loader's container run out, in hybrid mode, until the kernel has killed
+ * the loader.
+ */
 export async function exhaustLoader(node: Machine): Promise<void> {
   const script = join(__dirname, "exhaust.py");
   const look = `pid=$(pgrep -of "^/state/files/pod-") &&

@@ -52,7 +52,10 @@ export function sleeper(
   return [pod, ...services];
 }
 
-/** A place where processes run: a node, or a pod of it, which is then a network namespace; the process itself is one of the node, outside the pod's own cgroup. */
+/**
+ * A place where processes run: a node, or a pod of it, which is then a network namespace; the
+ * process itself is one of the node, outside the pod's own cgroup.
+ */
 export class Place<M extends Machine = Machine> {
   private readonly children: ChildProcess[] = [];
 

@@ -5,10 +5,11 @@ import { attachments, isSkipped, Machine } from "./machine.js";
 
 type Fault = "fails" | "is killed with its script";
 
-// What these do not prove: that each call of bpftool may fail; test/host/script does, with the script alone.
+// What these do not prove: that each call of bpftool may fail; test/host/script does, with the
+// script alone.
 describe.skipIf(isSkipped)("bpftool", () => {
-  // The preflight comes first and makes each thing once for trial. The first step has no earlier one whose delete would undo it
-  // when it was killed, so there up comes before destroy.
+  // The preflight comes first and makes each thing once for trial. The first step has no earlier
+  // one whose delete would undo it when it was killed, so there up comes before destroy.
   test.each<[Fault, string, number, "up" | "destroy"]>([
     ["fails", "prog load", 1, "destroy"],
     ["is killed with its script", "prog load", 1, "up"],
@@ -95,7 +96,10 @@ ${when === "after" ? '/usr/sbin/bpftool "$@"\n' : ""}${act}`,
   );
 }
 
-/** The call with that number among those that have these words sends the signals to the engine, and goes on. */
+/**
+ * The call with that number among those that have these words sends the signals to the engine, and
+ * goes on.
+ */
 function interruptEngine(machine: Machine, what: string, at: number, signals: number): void {
   const calls = join(machine.toolFolder, "calls");
   machine.writeTool(

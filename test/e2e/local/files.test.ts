@@ -8,7 +8,10 @@ import { bundleFor } from "../../../src/bundle/bundle.js";
 import { attachments, each, isSkipped, Machine } from "./machine.js";
 import { Project } from "./project.js";
 
-/** What earlier versions of the package gave the engine: no hook, and the files as text behind a script. */
+/**
+ * What earlier versions of the package gave the engine: no hook, and the files as text behind a
+ * script.
+ */
 const asBefore: ResourceTransformation = ({ name, props, opts }) => {
   if (!name.endsWith("-object")) return undefined;
   const { hooks: _, ...others } = opts;

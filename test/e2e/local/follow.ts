@@ -26,7 +26,10 @@ export function stepWithout(prefix: RegExp) {
     type.startsWith("command:") ? (urn.split("::").at(-1) ?? "").replace(prefix, "") : undefined;
 }
 
-/** One run of the engine. What `called` has a name for is in the changes; `lines` grows while it runs. */
+/**
+ * One run of the engine. What `called` has a name for is in the changes; `lines` grows while it
+ * runs.
+ */
 export async function follow(
   run: (onEvent: OnEvent) => Promise<unknown>,
   called: (metadata: StepEventMetadata) => string | undefined,

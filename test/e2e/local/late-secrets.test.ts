@@ -17,7 +17,9 @@ const marks: readonly string[] = ["a secret", "a late secret"] satisfies Mark[];
 
 const login = { host: "127.0.0.1", port: 1, user: "ops", password: "x", dialErrorLimit: 0, perDialTimeout: 1 };
 const { traffic, ...others } = everything;
-/** Nothing is wrong in it, and nothing of it gets to this machine or another: nobody listens there. */
+/**
+ * Nothing is wrong in it, and nothing of it gets to this machine or another: nobody listens there.
+ */
 const right = {
   ...others,
   traffic: { ports: traffic.ports, cidrs: traffic.cidrs },
@@ -102,14 +104,18 @@ function untoldOf(all: readonly Wrong[], said: string): string[] {
 }
 
 const leaksIn = (...texts: string[]) => [...new Set(texts.flatMap((text) => text.match(/battery\d+x/g) ?? []))];
-/** The SDK's own messages for finding faults in it show each answer of the engine, with the secrets in it that are right where they are. */
+/**
+ * The SDK's own messages for finding faults in it show each answer of the engine, with the secrets
+ * in it that are right where they are.
+ */
 const withoutDebug = (events: string) =>
   events
     .split("\n")
     .filter((line) => !line.includes('"severity":"debug"'))
     .join("\n");
 
-// What these do not prove: that each place is told through a plugin, which answers with the first failure alone, and is not asked again after it.
+// What these do not prove: that each place is told through a plugin, which answers with the first
+// failure alone, and is not asked again after it.
 describe.each([
   ["in a Node program", "node"],
   ["through the engine, as in other languages", "plugin"],

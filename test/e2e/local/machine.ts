@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: one stack on this machine, from its program to its traffic.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,7 +23,9 @@ const v2 =
     .map((line) => line.split(" "))
     .find(([, , type]) => type === "cgroup2")?.[1] ?? "";
 
-/** Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere. */
+/**
+ * Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere.
+ */
 const lacking =
   process.getuid?.() !== 0
     ? "root"
@@ -41,7 +44,10 @@ export const steps = [
 export type Args = Partial<SocketBypassArgs>;
 let made = 0;
 
-/** A private cgroup, state directory and stack on this machine, all gone after the test, also when it failed. */
+/**
+ * A private cgroup, state directory and stack on this machine, all gone after the test, also when
+ * it failed.
+ */
 export class Machine {
   readonly stackName: string;
   readonly cgroup: string;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program of secrets.test.ts, late-secrets.test.ts and files.test.ts: one component for each of the arguments in mistakes.json, where the failure of one is none of the others.
+// The program of secrets.test.ts, late-secrets.test.ts and files.test.ts: one component for each of
+// the arguments in mistakes.json, where the failure of one is none of the others.
 import { readFileSync } from "node:fs";
 import { local } from "@pulumi/command";
 import { ComponentResource, secret } from "@pulumi/pulumi";
 import { SocketBypass } from "../../../bin/index.js";
 
-/** The component as a program in another language has it: the engine starts the package as a plugin and hands the arguments on. */
+/**
+ * The component as a program in another language has it: the engine starts the package as a plugin
+ * and hands the arguments on.
+ */
 class ThroughPlugin extends ComponentResource {
   constructor(name, args) {
     super(`socket-bypass:index:${args.hosts === undefined ? "BypassHost" : "SocketBypass"}`, name, args, {}, true);
@@ -25,5 +29,6 @@ const { way, all } = JSON.parse(readFileSync("mistakes.json", "utf8"), (_, value
 });
 
 const Component = way === "node" ? SocketBypass : ThroughPlugin;
-// A failure that nobody handles is what the engine is told of, as where a program makes one component alone.
+// A failure that nobody handles is what the engine is told of, as where a program makes one
+// component alone.
 for (const [name, args] of Object.entries(all)) void (async () => new Component(name, args))();

@@ -159,7 +159,10 @@ function keepInstance(machine: Machine, instance = machine.instance()): void {
   machine.args = { ...machine.args, hosts: { web: { stateDir: machine.stateDir, instance } } };
 }
 
-/** What anybody then does to the program at the cgroup of these, and which one it is in the end, where another. */
+/**
+ * What anybody then does to the program at the cgroup of these, and which one it is in the end,
+ * where another.
+ */
 function watched(...all: Machine[]): () => string[] {
   const [machine = new Machine()] = all;
   const log = join(machine.folder, "attached");

@@ -8,7 +8,9 @@ import { findEngine } from "../../../tools/pulumi/stack.js";
 
 const root = resolve(__dirname, "../../..");
 
-/** What an engine was asked once: whether it went well, and all that it has said and written down. */
+/**
+ * What an engine was asked once: whether it went well, and all that it has said and written down.
+ */
 export interface Run {
   readonly ok: boolean;
   readonly said: string;
@@ -75,7 +77,10 @@ export class Project {
   }
 }
 
-/** The places that components were told of, by the names of the components; the CLI says all of them in full at its end. */
+/**
+ * The places that components were told of, by the names of the components; the CLI says all of them
+ * in full at its end.
+ */
 export function placesTold(said: string): Map<string, string[]> {
   const all = new Map<string, string[]>();
   for (const text of said.split(/ problems? in the arguments of SocketBypass "/).slice(1)) {

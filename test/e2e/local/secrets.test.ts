@@ -21,7 +21,10 @@ const misspelt = { passwrd: password };
 /** Whatever text it is, it is right there; what is right is not told. */
 const anyText = /\.(password|privateKeyPassword|id|annotations\.a|tolerations\.0\.(key|value))$/;
 const anyTexts = /\.annotations$/;
-/** Where a plain text is not shown either. Elsewhere it is, for that is how a port or a folder is corrected. */
+/**
+ * Where a plain text is not shown either. Elsewhere it is, for that is how a port or a folder is
+ * corrected.
+ */
 const hidden = places.filter((path) =>
   /\.(connection\..*|become|image|imagePullSecrets\.0|priorityClassName)$/.test(nameOf(path)),
 );
@@ -39,7 +42,10 @@ const mistakes: Mistake[] = [
   }),
 ];
 
-/** Wrong in one place more, so that nothing is installed here even where a mistake gets lost on the way. */
+/**
+ * Wrong in one place more, so that nothing is installed here even where a mistake gets lost on the
+ * way.
+ */
 const neverRight = put(["cgroup"], "nowhere");
 
 /** The places that are told of these arguments at once; others are told once a secret is known. */
@@ -64,7 +70,8 @@ beforeEach(() => {
   return () => project.remove();
 });
 
-// What these do not prove: what is found out only once a secret is known, such as a port that is a secret text; late-secrets.test.ts does.
+// What these do not prove: what is found out only once a secret is known, such as a port that is a
+// secret text; late-secrets.test.ts does.
 describe.each([
   ["in a Node program", "node"],
   ["through the engine, as in other languages", "plugin"],
@@ -73,7 +80,8 @@ describe.each([
     expect(told.length).toBeGreaterThan(places.length);
     let untold = told;
     let before = told.length + 1;
-    // The first failure ends the program, at times before the engine has asked the plugin about the last ones.
+    // The first failure ends the program, at times before the engine has asked the plugin about the
+    // last ones.
     while (untold.length > 0 && untold.length < before) {
       before = untold.length;
       untold = tell(way, untold);
@@ -82,7 +90,9 @@ describe.each([
   }, 500_000);
 });
 
-/** Lets one program make all of these mistakes, and gives those whose place the engine did not tell. */
+/**
+ * Lets one program make all of these mistakes, and gives those whose place the engine did not tell.
+ */
 function tell(way: string, wrong: readonly Mistake[]): Mistake[] {
   const all = wrong.map(({ place, value }, at) => [`c${at}`, put(place, value, neverRight)] as const);
   const options = ["--yes", "--skip-preview", "--continue-on-error"];

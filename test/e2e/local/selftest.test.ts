@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { attachments, isSkipped, Machine } from "./machine.js";
 
-// A kernel that redirects nothing: the self-test's cgroup gets no program. It says nothing of the production cgroup.
+// A kernel that redirects nothing: the self-test's cgroup gets no program. It says nothing of the
+// production cgroup.
 const idleKernel = `case "$*" in *"cgroup attach"*socket-bypass-selftest-*) exit 0 ;; esac\nexec /usr/sbin/bpftool "$@"`;
 
 describe.skipIf(isSkipped)("a self-test that fails", () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections of this process with itself through 127.0.0.1: every byte that comes back is compared with what was sent.
+// Connections of this process with itself through 127.0.0.1: every byte that comes back is compared
+// with what was sent.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";

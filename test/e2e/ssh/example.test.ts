@@ -8,7 +8,8 @@ import { isSkipped, makeFolder, makeKeys } from "./far.js";
 
 const example = resolve(__dirname, "../../../examples/ssh-fleet");
 
-// What this does not prove: that its program installs; test/e2e/ssh/ways-in.test.ts does that with the same arguments.
+// What this does not prove: that its program installs; test/e2e/ssh/ways-in.test.ts does that with
+// the same arguments.
 describe.skipIf(isSkipped)("examples/ssh-fleet", () => {
   test("plans the machines of its configuration, the canary first, and asks none of them", () => {
     const folder = makeFolder();

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A machine of its own as far as the product can see: network, mounts (bpffs, cgroup v2, state, users) and an sshd, on this kernel.
+# A machine of its own as far as the product can see: network, mounts (bpffs, cgroup v2, state,
+# users) and an sshd, on this kernel.
 #
 # usage: sh far.sh NAME CGROUP-FOLDER SSHD-CONFIG USER SHELL HASH SUDOERS
 #   NAME is a network namespace that is there. Runs sshd in the foreground; with it all of the machine but namespace and cgroup goes.

@@ -8,7 +8,9 @@ import type { ConnectionArgs, LoginArgs } from "../../../src/index.js";
 
 const v2 = /^\S+ (\S+) cgroup2 /m.exec(fs.readFileSync("/proc/mounts", "utf8"))?.[1] ?? "";
 
-/** Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere. */
+/**
+ * Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere.
+ */
 const tools = ["ip", "nsenter", "unshare", "bpftool", "ssh-keygen", "/usr/sbin/sshd"];
 const lacking =
   process.getuid?.() !== 0
@@ -67,7 +69,10 @@ export function makeKeys(type = "ed25519", password = ""): Keys {
   return { file, privateKey: fs.readFileSync(file, "utf8"), publicKey: fs.readFileSync(`${file}.pub`, "utf8") };
 }
 
-/** A machine of its own with an sshd, see far.sh; it shares this kernel only. Gone after the file's tests, also when they failed. */
+/**
+ * A machine of its own with an sshd, see far.sh; it shares this kernel only. Gone after the file's
+ * tests, also when they failed.
+ */
 export class Far {
   readonly name: string;
   readonly address: string;
@@ -205,7 +210,10 @@ export class Far {
       .filter((found) => found !== "");
   }
 
-  /** Ends the sshd, and with it all that lives in its mounts; start makes a new machine under the same address. */
+  /**
+   * Ends the sshd, and with it all that lives in its mounts; start makes a new machine under the
+   * same address.
+   */
   async stop(): Promise<void> {
     const { sshd } = this;
     this.sshd = undefined;

@@ -24,7 +24,8 @@ const faults: Fault[] = [
   "runs it and says 1",
 ];
 
-// What these do not prove: what the official provider makes of a server that stalls; its stand-in ignores a request to cancel.
+// What these do not prove: what the official provider makes of a server that stalls; its stand-in
+// ignores a request to cancel.
 describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
   let far: Far;
   let liar: Liar;
@@ -125,7 +126,8 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     const failed = fleet.failure(fleet.up());
     const words = "expected the host to answer with the serial of this step";
     await vi.waitFor(() => expect(fleet.heard()).toContain(words), { timeout: 30_000, interval: 100 });
-    // A program of the CLI ends by itself then; one that is run by the Automation API waits for resources that will never be.
+    // A program of the CLI ends by itself then; one that is run by the Automation API waits for
+    // resources that will never be.
     await fleet.interrupt();
     const { said, changes } = await failed;
     expect(Object.keys(changes)).toEqual(["web-object", "web-map-sockets"]);

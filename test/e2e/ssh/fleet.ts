@@ -55,7 +55,10 @@ export class Fleet {
     return this.lines.join("");
   }
 
-  /** Ends the run under way as a user does who has no patience: the first interrupt waits for the step that runs, the second does not. */
+  /**
+   * Ends the run under way as a user does who has no patience: the first interrupt waits for the
+   * step that runs, the second does not.
+   */
   async interrupt(): Promise<void> {
     const engine = execFileSync("pgrep", ["-P", `${process.pid}`, "-x", "pulumi"], { encoding: "utf8" }).trim();
     for (let times = 0; times < 2 && fs.existsSync(`/proc/${engine}`); times++) {

@@ -18,7 +18,10 @@ export type Fault =
 
 const { private: hostKey, public: hostKeyPublic } = utils.generateKeyPairSync("ed25519");
 
-/** An SSH server of this process that runs commands on a far machine as a real one would, but for the faults that it is told. */
+/**
+ * An SSH server of this process that runs commands on a far machine as a real one would, but for
+ * the faults that it is told.
+ */
 export class Liar {
   /** The next command that holds these words is treated like that; later ones are not. */
   fault: { readonly at: string; readonly fault: Fault } | undefined;

@@ -15,7 +15,8 @@ const eachOf = (hosts: readonly string[], op: string, names = steps) =>
     hosts.flatMap((host) => names.map((step) => `${host}-${step}`)),
   );
 
-// What these do not prove: other kernels, and systemd; that the steps check a host key, where the command provider is the stand-in, which ignores it.
+// What these do not prove: other kernels, and systemd; that the steps check a host key, where the
+// command provider is the stand-in, which ignores it.
 describe.skipIf(isSkipped)("hosts behind real sshds", () => {
   const secrets = { login: "correct-horse", key: "battery-staple" };
   let hosts: Record<string, HostArgs>;

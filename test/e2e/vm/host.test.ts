@@ -8,7 +8,8 @@ const minutes = 60_000;
 /** Of a host's steps, from this one on. */
 const from = (step: string) => steps.slice(steps.indexOf(step)).map((name) => `web-${name}`);
 
-// What these do not prove: a processor that is not emulated, services that the distribution starts early in its boot. Each case goes on from the one before.
+// What these do not prove: a processor that is not emulated, services that the distribution starts
+// early in its boot. Each case goes on from the one before.
 describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
   "a machine with a systemd of its own: $name",
   (given) => {

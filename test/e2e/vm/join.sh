@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Makes this virtual machine a node of a cluster, also after the next boot: containerd, kubelet and kube-proxy as services of systemd, which makes the pods' cgroups.
+# Makes this virtual machine a node of a cluster, also after the next boot: containerd, kubelet and
+# kube-proxy as services of systemd, which makes the pods' cgroups.
 #
 # usage: sh join.sh NAME ADDRESS SUBNET PROXY   beside node-config.sh, kubernetes (the program), image.tar, kubelet.kubeconfig, proxy.kubeconfig and ca.crt
 set -eu

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Connections of this machine with itself: each sends, gets the same back, and compares every byte. Says `talking` once all of them do.
-# A line on stdin asks for the rounds of each; its end stops them.
+# Connections of this machine with itself: each sends, gets the same back, and compares every byte.
+# Says `talking` once all of them do. A line on stdin asks for the rounds of each; its end stops
+# them.
 import os
 import socket
 import sys

@@ -10,8 +10,9 @@ const folder = "/opt/node";
 const scripts = [join(__dirname, "join.sh"), join(__dirname, "../kubernetes/cluster/node-config.sh")];
 
 /**
- * A virtual machine as a node of a cluster. It reaches the API server by a port of its own loopback that SSH leads there, and nothing reaches its pods from
- * outside: no logs and no exec through the API server, no traffic between it and other nodes.
+ * A virtual machine as a node of a cluster. It reaches the API server by a port of its own loopback
+ * that SSH leads there, and nothing reaches its pods from outside: no logs and no exec through the
+ * API server, no traffic between it and other nodes.
  */
 export class Member implements Machine {
   readonly name = "guest";

@@ -9,8 +9,10 @@ import { isSkipped, type Vm, vms } from "./vm.js";
 vi.setConfig({ testTimeout: 900_000, hookTimeout: 1_800_000 });
 
 /*
- * A third node with a kernel, a systemd and an AppArmor of its own: its cgroup2 is mounted with nsdelegate, systemd makes its pods' cgroups, and they hold limits.
- * Each case goes on from the one before. What these do not prove: traffic between this node and another, which have no way to each other.
+ * A third node with a kernel, a systemd and an AppArmor of its own: its cgroup2 is mounted with
+ * nsdelegate, systemd makes its pods' cgroups, and they hold limits. Each case goes on from the one
+ * before. What these do not prove: traffic between this node and another, which have no way to each
+ * other.
  */
 describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
   let cluster: Cluster;
@@ -31,7 +33,9 @@ describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
     [one, two] = [await Place.ofPod(cluster, guest, "one"), await Place.ofPod(cluster, guest, "two")];
     await two.serve();
   };
-  /** Bytes in their places; what was redirected meanwhile, and the rounds of the slowest connection. */
+  /**
+   * Bytes in their places; what was redirected meanwhile, and the rounds of the slowest connection.
+   */
   const exchange = async (address: string, at = port) => {
     const before = await redirectedOn(guest);
     const { faults, least } = await one.exchange(address, at);

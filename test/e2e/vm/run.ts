@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hosts with a kernel, a systemd and an sshd of their own, which the engine of this machine installs on: `npm run test:vm -- [--only KERNEL|both|debian12-node] [--quick]`.
+// Hosts with a kernel, a systemd and an sshd of their own, which the engine of this machine
+// installs on: `npm run test:vm -- [--only KERNEL|both|debian12-node] [--quick]`.
 //
-// Each machine alone, then two at once, then one as a node of a Kubernetes cluster, on an emulated processor. --quick: a few cases on one machine, from any disk that is there.
+// Each machine alone, then two at once, then one as a node of a Kubernetes cluster, on an emulated
+// processor. --quick: a few cases on one machine, from any disk that is there.
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -45,7 +47,10 @@ async function withHost<T>(kernel: Kernel, work: (guest: Guest) => Promise<T>): 
   return await withGuest(image, work, { isHost: true });
 }
 
-/** Runs the cases of one file against these machines; the first that fails ends it, for each goes on from the one before. */
+/**
+ * Runs the cases of one file against these machines; the first that fails ends it, for each goes on
+ * from the one before.
+ */
 async function play(file: string, guests: Record<string, Guest>): Promise<void> {
   const list = join(dirname(Object.values(guests)[0]?.config ?? ""), "guests.json");
   // Keys are in it.

@@ -71,12 +71,16 @@ export class Vm {
     return Object.fromEntries(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^[^=]*=/, "")]));
   }
 
-  /** A hundred messages each way between two sockets that are made for it; each byte is compared. */
+  /**
+   * A hundred messages each way between two sockets that are made for it; each byte is compared.
+   */
   talk(): string {
     return this.run("python3 -", fs.readFileSync(join(__dirname, "../ssh/talk.py"), "utf8"));
   }
 
-  /** Connections that talk until they are stopped, each byte compared. Returns once all of them do. */
+  /**
+   * Connections that talk until they are stopped, each byte compared. Returns once all of them do.
+   */
   async startLoad(): Promise<Load> {
     this.run("cat >/run/load.py", fs.readFileSync(join(__dirname, "load.py"), "utf8"));
     const child = spawn("ssh", ["-F", this.guest.config, "guest", "python3 /run/load.py"], {
@@ -101,7 +105,10 @@ export class Vm {
     };
   }
 
-  /** Waits until it answers again and has started all of its services. "power cut": nothing is written to the disk before. */
+  /**
+   * Waits until it answers again and has started all of its services. "power cut": nothing is
+   * written to the disk before.
+   */
   async reboot(how: "asked" | "power cut"): Promise<void> {
     const before = this.bootId();
     const line = how === "asked" ? "systemctl reboot" : "echo b >/proc/sysrq-trigger";

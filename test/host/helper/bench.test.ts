@@ -11,7 +11,8 @@ async function bench(...args: string[]) {
   return JSON.parse(ended.stdout);
 }
 
-// What these do not prove: that the numbers are right to a percent; they only agree with each other.
+// What these do not prove: that the numbers are right to a percent; they only agree with each
+// other.
 describe.each(["tcp", "tcp6", "unix"])("bench over %s", (transport) => {
   test("rr tells rate and latency", async () => {
     const answer = await bench("--transport", transport, "--size", "100");

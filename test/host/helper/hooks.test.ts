@@ -35,7 +35,8 @@ for _ in range(depth):
 os.rmdir(sys.argv[1])
 `;
 
-// What this does not prove: that an attached program is told with its flags and path; test/host/script does, by status and preflight.
+// What this does not prove: that an attached program is told with its flags and path;
+// test/host/script does, by status and preflight.
 describe.skipIf(isUnprivileged || v2 === undefined)("hooks", () => {
   afterEach(() => {
     python(remove);

@@ -38,7 +38,8 @@ describe("lock", () => {
       const others = Array.from({ length: 5 }, () =>
         run(probe, "lock", folder, "20", "--", "sh", "-c", 'stat -c %a "$1"; rmdir "$1"', "sh", folder),
       );
-      // One that waited for a folder that is gone by then finds nothing to remove: the script looks, and runs it again.
+      // One that waited for a folder that is gone by then finds nothing to remove: the script
+      // looks, and runs it again.
       for (const { stderr } of await Promise.all(others)) expect(stderr).not.toContain("expected a directory");
     }
     expect(await run(probe, "lock", folder, "1", "--", "stat", "-c", "%a", folder)).toEqual({

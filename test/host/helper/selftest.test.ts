@@ -10,7 +10,8 @@ const names = [
   ...["wake_poll", "wake_recv", "facts"],
 ];
 
-// What this does not prove: anything about redirected sockets; that needs the programs loaded (test/bpf, test/host/script).
+// What this does not prove: anything about redirected sockets; that needs the programs loaded
+// (test/bpf, test/host/script).
 describe("selftest on plain TCP", () => {
   test("passes every case, and its facts are those of TCP", async () => {
     const ended = await run(probe, "selftest");

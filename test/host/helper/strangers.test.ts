@@ -7,7 +7,10 @@ const probe = build();
 /** As in a pod: no right to make a namespace. */
 const confined = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
 
-/** What the probe answers in a network where two processes of another user dial its listeners all the time, and how often they were sent away. */
+/**
+ * What the probe answers in a network where two processes of another user dial its listeners all
+ * the time, and how often they were sent away.
+ */
 async function amongStrangers(...command: string[]) {
   const script = 'ip link set lo up && exec python3 "$@"';
   const { code, stdout, stderr } = await run(
@@ -19,7 +22,8 @@ async function amongStrangers(...command: string[]) {
   return { answer: JSON.parse(answer), sentAway: Number(/^sent away (\d+)$/.exec(last)?.[1]) };
 }
 
-// What these do not prove: anything against a user who takes all ports or all of the processor; that the modes of bench whose listener is soon closed send strangers away too.
+// What these do not prove: anything against a user who takes all ports or all of the processor;
+// that the modes of bench whose listener is soon closed send strangers away too.
 describe.skipIf(isUnprivileged)("users who dial the listeners of the probe first", () => {
   test("do not meet the self-test where it may have a network of its own", async () => {
     const { answer, sentAway } = await amongStrangers(probe, "selftest", "--seconds", "60");
@@ -34,7 +38,8 @@ describe.skipIf(isUnprivileged)("users who dial the listeners of the probe first
     expect(sentAway).toBeGreaterThan(0);
   });
 
-  // In this mode the listener is open throughout; in the others it closes when all of its clients have come.
+  // In this mode the listener is open throughout; in the others it closes when all of its clients
+  // have come.
   test.each(["tcp", "tcp6"])("are sent away by bench over %s", async (transport) => {
     const { answer, sentAway } = await amongStrangers(
       ...[probe, "bench", "--mode", "connect", "--transport", transport, "--ms", "3000"],

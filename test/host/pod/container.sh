@@ -1,10 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs a command as a kubelet would run the loader: container.sh FOLDER GROUP NAME COMMAND ARGUMENTS...
+# Runs a command as a kubelet would run the loader: container.sh FOLDER GROUP NAME COMMAND
+# ARGUMENTS...
 #
-# Mount, process, network and cgroup namespaces of its own, three capabilities, and a root that nobody may write to, of busybox and this machine's bpftool.
-# FOLDER/files is the ConfigMap at /opt/socket-bypass, FOLDER/bpffs the node's, FOLDER/NAME the pod's own /state; GROUP (a cgroup) is the node's root, and
-# NAME below it the container's. STATE_OPTIONS are those of the mount at /state. Everything ends with process 1, which ends with the caller (--kill-child).
+# Mount, process, network and cgroup namespaces of its own, three capabilities, and a root that
+# nobody may write to, of busybox and this machine's bpftool. FOLDER/files is the ConfigMap at
+# /opt/socket-bypass, FOLDER/bpffs the node's, FOLDER/NAME the pod's own /state; GROUP (a cgroup) is
+# the node's root, and NAME below it the container's. STATE_OPTIONS are those of the mount at
+# /state. Everything ends with process 1, which ends with the caller (--kill-child).
 set -eu
 
 main() {

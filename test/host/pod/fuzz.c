@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fuzz SEED CONNECTIONS: what reads strangers' bytes in a pod (host/pod/http.c), built with sanitizers, between random questions and
- * random reports. Its limit on new connections is lifted. Prints how many answers came whole; exit 1 with what was wrong.
+ * fuzz SEED CONNECTIONS: what reads strangers' bytes in a pod (host/pod/http.c), built with
+ * sanitizers, between random questions and random reports. Its limit on new connections is lifted.
+ * Prints how many answers came whole; exit 1 with what was wrong.
  */
 #include "../../../host/pod/http.c"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: what one pod does, from its start to its end.
 import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
@@ -6,8 +7,9 @@ import { test as always, expect } from "vitest";
 import { fieldOf, generations, isSkipped, machine, Node, ticksOf, until } from "./pod.js";
 
 /*
- * The loader in namespaces, with the capabilities and the root folder that a kubelet would give it. What a real kubelet makes of it is in
- * test/e2e/kubernetes. Not proven here: seccomp, and cgroup2 mounted with nsdelegate.
+ * The loader in namespaces, with the capabilities and the root folder that a kubelet would give it.
+ * What a real kubelet makes of it is in test/e2e/kubernetes. Not proven here: seccomp, and cgroup2
+ * mounted with nsdelegate.
  */
 const test = always.skipIf(isSkipped);
 const [first, second] = generations;
@@ -177,7 +179,8 @@ test("however many ask, one report is made at a time and none before the one bef
   const processes = [pod.init, pod.front()];
   const ticks = () => processes.map(ticksOf).reduce((sum, one) => sum + one, 0);
   const [ticksBefore, began] = [ticks(), Date.now()];
-  // Three that ask as fast as they can, one that keeps many open, one that sends a byte at a time, one that never reads.
+  // Three that ask as fast as they can, one that keeps many open, one that sends a byte at a time,
+  // one that never reads.
   const script = join(__dirname, "strangers.py");
   const strangers = spawn("nsenter", ["-t", `${pod.init}`, "-n", "python3", script, "12"], {
     stdio: ["ignore", "pipe", "inherit"],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: one pod with all that a kubelet would do for it.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -111,7 +112,8 @@ export class Node {
 
   /** What is left of any pod. */
   traces(): string[] {
-    // The records are links, which lead nowhere. The folder is a mount of the pod, which cannot remove it.
+    // The records are links, which lead nowhere. The folder is a mount of the pod, which cannot
+    // remove it.
     const kept = ["!", "-name", "*.debug", "!", "-path", join(this.bpffs, "socket-bypass")];
     const found = execFileSync("find", [this.bpffs, "-mindepth", "1", ...kept], { encoding: "utf8" });
     const pinned = found.split("\n").filter(Boolean).sort();

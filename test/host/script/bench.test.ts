@@ -34,7 +34,8 @@ const v2 = fs
 const tracesOf = (pid: number | undefined) =>
   [`${v2}/socket-bypass-bench-${pid}`, `/sys/fs/bpf/socket-bypass/_try-${pid}`].filter((path) => fs.existsSync(path));
 
-// What these do not prove: that a figure is right. They are real runs, and another load on the machine changes all of them.
+// What these do not prove: that a figure is right. They are real runs, and another load on the
+// machine changes all of them.
 describe.skipIf(isSkipped).each(shells)("bench under %s", (shell) => {
   const start = (host: Host, ...words: string[]) => {
     const child = spawn(join(shellFolder(shell), "sh"), [join(host.bundle, "socket-bypass"), "bench", ...words], {

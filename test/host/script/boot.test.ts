@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: all on one stand-in of systemctl.
 import { execFileSync, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { attachments, Host, isSkipped, shells, temporaryFolder, writeTool } from "../../support/host.js";
 
-// What these do not prove: that a systemd starts the unit; systemctl is a stand-in that notes its calls.
+// What these do not prove: that a systemd starts the unit; systemctl is a stand-in that notes its
+// calls.
 class BootHost extends Host {
   units = temporaryFolder();
   readonly notes = temporaryFolder();
@@ -134,8 +136,9 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     expect(applied.stderr).toBe(
       "socket-bypass: note: systemd 239: expected 244 or newer, which can try a unit of this kind again; a boot start that fails is not tried again\n",
     );
-    // With Type=oneshot it would not load it: "Service has Restart= setting other than no". And what stands behind Protect… or Private… gives it
-    // mounts of its own, with which a bpffs would go that this systemd has not mounted itself.
+    // With Type=oneshot it would not load it: "Service has Restart= setting other than no". And
+    // what stands behind Protect… or Private… gives it mounts of its own, with which a bpffs would
+    // go that this systemd has not mounted itself.
     expect(fs.readFileSync(host.unit, "utf8")).not.toMatch(/^(Restart|Protect|Private|ReadWrite|SystemCall)/m);
     expect(await host.apply()).toMatchObject({ code: 0, stderr: "" });
     host.haveSystemd(244);

@@ -2,14 +2,18 @@
 import { describe, expect, test } from "vitest";
 import { Host, isSkipped, removeTool, shells, writeTool } from "../../support/host.js";
 
-/** What bpftool answers where cgroups and connections come and go: it gives up, or tells of an error inside a list. */
+/**
+ * What bpftool answers where cgroups and connections come and go: it gives up, or tells of an error
+ * inside a list.
+ */
 const troubled = `case "$*" in
 *"cgroup tree"*) echo '{"error":"can'"'"'t iterate over /sys/fs/cgroup: No such file or directory"}' && exit 255 ;;
 *"map dump pinned "*/sockets) echo '[{"key":["0x01"],"value":{"error":"No such file or directory"}}]' ;;
 *) exec /usr/sbin/bpftool "$@" ;;
 esac`;
 
-// What these do not prove: that the walk over cgroups that come and go is whole; test/host/helper/hooks.test.ts does.
+// What these do not prove: that the walk over cgroups that come and go is whole;
+// test/host/helper/hooks.test.ts does.
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
   test("every verb works where bpftool cannot list cgroups and sockets that come and go", async () => {
     const host = new Host(shell);

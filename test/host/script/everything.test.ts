@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Host, isSkipped, shells } from "../../support/host.js";
 
 /*
- * All traffic, where the kernel has no way to protect programs that splice, which these tests make so on any kernel. Not proven here: that a kernel with a
- * way takes it; test/bpf/splice.test.ts has that.
+ * All traffic, where the kernel has no way to protect programs that splice, which these tests make
+ * so on any kernel. Not proven here: that a kernel with a way takes it; test/bpf/splice.test.ts has
+ * that.
  */
 beforeEach(() => {
   Host.spliceWays = "no-way";

@@ -3,14 +3,16 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { faultyBpftool, Host, isSkipped, removeTool, shells, writeTool } from "../../support/host.js";
 
-// Every call takes half an hour, so a run takes one in so many, others each time; SOCKET_BYPASS_TEST_EVERY=1 takes all.
+// Every call takes half an hour, so a run takes one in so many, others each time;
+// SOCKET_BYPASS_TEST_EVERY=1 takes all.
 const every = Number(process.env.SOCKET_BYPASS_TEST_EVERY ?? 16);
 const callsUpTo = (count: number) => {
   const first = 1 + (Math.floor(Date.now() / 1000) % every);
   return Array.from({ length: count }, (_, i) => i + 1).filter((at) => at % every === first % every);
 };
 
-// What these do not prove: a kill between two bpftool calls in the middle of a rename or a record; each is one system call.
+// What these do not prove: a kill between two bpftool calls in the middle of a rename or a record;
+// each is one system call.
 describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every call of", () => {
   const faults = ["fail", "kill before", "kill after"] as const;
 

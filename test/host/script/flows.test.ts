@@ -18,7 +18,8 @@ interface Flow {
   readonly server: End | null;
 }
 
-// What these do not prove: the reasons reader-asleep, next-message, small-messages and much-by-tcp, which pass too soon or need 64 MiB; other kernels.
+// What these do not prove: the reasons reader-asleep, next-message, small-messages and much-by-tcp,
+// which pass too soon or need 64 MiB; other kernels.
 describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
   test("tells both ends, processes, state, counts and the reason of each connection, as JSON and as a table", async () => {
     const host = new Host(shell);
@@ -165,7 +166,10 @@ print(json.dumps([client.getsockname()[1] for client, _ in pairs]), flush=True)
 sys.stdin.read()
 `;
 
-/** One with a name that moves the cursor, and two open files whose paths hold lines of a list of process 1 with its sockets. */
+/**
+ * One with a name that moves the cursor, and two open files whose paths hold lines of a list of
+ * process 1 with its sockets.
+ */
 const forger = `
 import os, socket, sys
 with open("/proc/self/comm", "wb") as comm:
@@ -181,7 +185,10 @@ print(client.getsockname()[1], flush=True)
 sys.stdin.read()
 `;
 
-/** Two hundred at a time, which say enough that their service is not taken for one of short connections. */
+/**
+ * Two hundred at a time, which say enough that their service is not taken for one of short
+ * connections.
+ */
 const storm = `
 import random, socket
 listener = socket.create_server(("127.0.0.1", 0), backlog=1000)

@@ -109,7 +109,10 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
 
 type Traffic = ReturnType<typeof spawn>;
 
-/** Connections of one process with itself, each with some exchanges behind it, so that both ends are enrolled. */
+/**
+ * Connections of one process with itself, each with some exchanges behind it, so that both ends are
+ * enrolled.
+ */
 async function startPairs(host: Host, count: number): Promise<Traffic> {
   const traffic = host.start(process.execPath, "-e", pairsProgram, `${count}`);
   expect(await ask(traffic, "")).toBe(`${count} pairs are open`);
@@ -125,8 +128,9 @@ function ask(traffic: Traffic, word: string): Promise<string> {
   });
 }
 
-// Plain text because it runs as a process of the private cgroup. "fill" writes without anybody reading (the readers are
-// paused), "exchange" reads everything and goes through ten more round trips, all of it compared.
+// Plain text because it runs as a process of the private cgroup. "fill" writes without anybody
+// reading (the readers are paused), "exchange" reads everything and goes through ten more round
+// trips, all of it compared.
 const pairsProgram = `
 const net = require("node:net");
 const count = Number(process.argv[1]);
@@ -160,7 +164,8 @@ server.listen(0, "127.0.0.1", async () => {
 let filled = 0;
 process.stdin.on("data", async (data) => {
   if (data.toString().trim() === "fill") {
-    // Nothing reads while this thread does not return to its event loop, and libuv reads ahead otherwise.
+    // Nothing reads while this thread does not return to its event loop, and libuv reads ahead
+    // otherwise.
     for (const [client, server] of pairs) { server._handle.readStop(); server._handle.reading = false; }
     for (const [client] of pairs) { client.write("left unread"); client.write("left unread"); }
     filled = 22;

@@ -15,7 +15,8 @@ const gauges = ["healthy", "serving", "draining", "enrolled_sockets", "max_socke
 /** By program: none in these tests splices. */
 const ofPrograms = ["splicing_sockets", "refused_splices"];
 
-// The parsers are those of Prometheus' own Python client. What these do not prove: that node-exporter itself reads the file.
+// The parsers are those of Prometheus' own Python client. What these do not prove: that
+// node-exporter itself reads the file.
 describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
   test("are OpenMetrics that its parser reads, with the counters of status and what serves", async () => {
     const host = new Host(shell);
@@ -113,7 +114,8 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     expect(found.samples).toEqual(same.samples);
   });
 
-  // One run in four lost this race while a shell wrote, changed and renamed the file by its name; test/host/helper takes the same turn for certain.
+  // One run in four lost this race while a shell wrote, changed and renamed the file by its name;
+  // test/host/helper takes the same turn for certain.
   test("--textfile into another user's folder touches no file of root's, however fast the names there change", async () => {
     const host = new Host(shell);
     await host.apply();
@@ -172,7 +174,9 @@ function scrape(format: "openmetrics" | "text", text: string): Scrape {
   );
 }
 
-/** One connection with 100 messages of 100 bytes each way; it has ended, so all of them are counted. */
+/**
+ * One connection with 100 messages of 100 bytes each way; it has ended, so all of them are counted.
+ */
 async function converse(host: Host): Promise<void> {
   const child = host.start("python3", "-c", traffic);
   const lines = createInterface({ input: child.stdout ?? process.stdin });

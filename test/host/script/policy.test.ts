@@ -6,7 +6,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { faultyBpftool, Host, isSkipped, removeTool, root, run, shellFolder, shells } from "../../support/host.js";
 
-// The encoder alone, cut out of the script: a live map for each of hundreds of policies would take minutes.
+// The encoder alone, cut out of the script: a live map for each of hundreds of policies would take
+// minutes.
 const encoder =
   /^encode_policy\(\).*?^}$/ms.exec(readFileSync(join(root, "host/script/lib/encode-policy.sh"), "utf8"))?.[0] ?? "";
 

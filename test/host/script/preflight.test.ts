@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Answer, attachments, Host, isSkipped, run, shellFolder, shells, writeTool } from "../../support/host.js";
 
-// What these do not prove: that the deny-listed kernels crash, nor that the others do not. Versions come from a fake uname.
+// What these do not prove: that the deny-listed kernels crash, nor that the others do not. Versions
+// come from a fake uname.
 describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
   test("answers with one line where nothing is in the way, and changes nothing", async () => {
     const host = new Host(shell);
@@ -234,7 +235,10 @@ async function notes(host: Host, release: string, ulps: string): Promise<string[
   return lines.map((line) => line.replace(/^socket-bypass: note: /, "")).filter((line) => !line.includes("mptcp"));
 }
 
-/** Runs a verb after a change to mounts and network settings that nobody else sees; more lines may follow the verb. */
+/**
+ * Runs a verb after a change to mounts and network settings that nobody else sees; more lines may
+ * follow the verb.
+ */
 function inNamespace(host: Host, setup: string, verb: string, ...flags: string[]): Promise<Answer> {
   const [words = "", ...more] = verb.split(";");
   const line = [`${setup} && sh ${host.bundle}/socket-bypass ${words} "$@"`, ...more].join(";");

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# racer.py FOLDER VICTIM: puts a link to VICTIM in the place of whatever appears in FOLDER, until SIGTERM; then prints how often it has.
+# racer.py FOLDER VICTIM: puts a link to VICTIM in the place of whatever appears in FOLDER, until
+# SIGTERM; then prints how often it has.
 import os
 import signal
 import sys

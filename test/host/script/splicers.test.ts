@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: one test for each kind of program.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { release } from "node:os";
@@ -10,8 +11,10 @@ import { countsRedirected } from "../../support/machine.js";
 import { freePort } from "../../support/port.js";
 
 /*
- * Who splices, where the kernel has no way to protect him, which these tests make so on any kernel. Real programs: a Go program, HAProxy, Python under the
- * names of others. Not proven here: that those really splice and what becomes of them then (test/e2e/apps); that systemd takes the lines of a unit as they are told.
+ * Who splices, where the kernel has no way to protect him, which these tests make so on any kernel.
+ * Real programs: a Go program, HAProxy, Python under the names of others. Not proven here: that
+ * those really splice and what becomes of them then (test/e2e/apps); that systemd takes the lines
+ * of a unit as they are told.
  */
 beforeEach(() => {
   Host.spliceWays = "no-way";

@@ -45,7 +45,10 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
   });
 });
 
-/** Applies the next generation with stdout closed early, and sends the signal to the script while bpftool does what the pattern says. */
+/**
+ * Applies the next generation with stdout closed early, and sends the signal to the script while
+ * bpftool does what the pattern says.
+ */
 async function stopAt(host: Host, pattern: string, signal: NodeJS.Signals): Promise<{ code: number | null }> {
   const there = join(host.toolFolder, "there");
   writeTool(

@@ -20,7 +20,8 @@ import {
 const nobody = 65534;
 const verbs = ["preflight", "object install", "map create", "policy set --everything", "attach", "status", "flows"];
 
-// What these do not prove: that systemd runs the line before the unit's own; test/e2e/vm has a systemd.
+// What these do not prove: that systemd runs the line before the unit's own; test/e2e/vm has a
+// systemd.
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
   test.each([0o1777, 0o777, 0o775])(
     "a state directory below a folder of mode %o is refused by every verb",

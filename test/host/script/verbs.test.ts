@@ -40,7 +40,8 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     await answersOf(host);
     const serials = join(host.home, "serials");
     const [serial, ...seen] = fs.readFileSync(join(serials, "policy"), "utf8").split(" ");
-    // Of a machine that was changed again an hour ago, and one second more would be what it answered then.
+    // Of a machine that was changed again an hour ago, and one second more would be what it
+    // answered then.
     fs.writeFileSync(join(serials, "policy"), [Number(serial) - 3600, ...seen].join(" "));
     const { stdout } = await host.verb("policy set", "--everything");
     expect(Number(stdout)).toBeGreaterThanOrEqual(Number(serial));

@@ -12,7 +12,10 @@ beforeAll(() => pulumi.runtime.setMocks({ newResource: () => ({ id: "1", state: 
 const resource = {} as pulumi.Resource;
 const where = { resource, what: 'SocketBypass "edge"', path: ["traffic"] };
 
-/** What an Output holds, or its error. `apply` would swallow the error, and the SDK keeps it in three promises more. */
+/**
+ * What an Output holds, or its error. `apply` would swallow the error, and the SDK keeps it in
+ * three promises more.
+ */
 function settled<T>(output: pulumi.Output<T>): Promise<T> {
   const inner = output as unknown as {
     promise(): Promise<T>;

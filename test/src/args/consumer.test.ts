@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A user's repository has a compiler configuration of its own. Not proven here: a packed tarball, other versions of TypeScript, Bun.
+ * A user's repository has a compiler configuration of its own. Not proven here: a packed tarball,
+ * other versions of TypeScript, Bun.
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -14,7 +15,10 @@ import * as bypass from "socket-bypass";
 const args: bypass.SocketBypassArgs = { traffic: { ports: ["6379"] }, hosts: { web: {} }, limits: { refreshSeconds: 60 } };
 export const edge: bypass.SocketBypass = new bypass.SocketBypass("edge", args);
 `;
-/** Both without skipLibCheck, so that our declarations are compiled as well; the first with what was the default of TypeScript 5. */
+/**
+ * Both without skipLibCheck, so that our declarations are compiled as well; the first with what was
+ * the default of TypeScript 5.
+ */
 const configurations = {
   "of Pulumi's template before March 2026": {
     target: "es2020",

@@ -18,7 +18,9 @@ function errorOf(check: () => void): ArgsError | undefined {
   return undefined;
 }
 
-/** The lines of the one error about these arguments of a SocketBypass; empty when they are right. */
+/**
+ * The lines of the one error about these arguments of a SocketBypass; empty when they are right.
+ */
 export function problemsOfMany(args: unknown): string[] {
   const error = errorOf(() => checkNow(socketBypassSchema, args, { resource, what: 'SocketBypass "edge"', path: [] }));
   return error === undefined ? [] : error.message.split("\n").map((line) => line.trim());

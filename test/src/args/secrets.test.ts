@@ -29,7 +29,9 @@ async function errorsOf(args: unknown): Promise<ArgsError[]> {
   return errors as ArgsError[];
 }
 
-/** What normalize.ts checks once it is known: each property by itself, and connections as a whole. */
+/**
+ * What normalize.ts checks once it is known: each property by itself, and connections as a whole.
+ */
 function pending({ hosts, nodePools, ...shared }: Tree): [ZodType, unknown][] {
   const each = (properties: object, given: unknown) =>
     Object.entries(properties).map(([key, schema]): [ZodType, unknown] => [

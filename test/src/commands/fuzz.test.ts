@@ -13,7 +13,8 @@ import { receiving } from "../../../src/commands/staged";
 import { stepNames } from "../../../src/commands/verbs";
 import { shells } from "./shells";
 
-// The same ones in each run; fast-check tells the seed again where it found something, and how to come to the smallest case.
+// The same ones in each run; fast-check tells the seed again where it found something, and how to
+// come to the smallest case.
 const seed = Number(process.env.SOCKET_BYPASS_FUZZ_SEED ?? 1);
 
 const step = { whole: true, serial: 1700000001, generation: "0123456789ab" };
@@ -125,7 +126,8 @@ describe.skipIf(process.getuid?.() !== 0).each(shells)(
       fc.assert(
         fc.property(damage, ([place, change, byte]) => {
           const answer = send(Buffer.concat(change(place % packed.length, packed, byte)));
-          // Some bytes of a packed file, such as the time in its head, say nothing of what is in it.
+          // Some bytes of a packed file, such as the time in its head, say nothing of what is in
+          // it.
           expect(answer).toEqual(
             answer.whole ? { code: 0, whole: true, left: [digest] } : { code: 1, whole: false, left: [] },
           );

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: what is declared for one pool, property by property.
 import { gunzipSync } from "node:zlib";
 import type { types } from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A user's unit tests: the mocks of Pulumi's documentation, which answer with what they were given and nothing else. */
+/*
+ * A user's unit tests: the mocks of Pulumi's documentation, which answer with what they were given
+ * and nothing else.
+ */
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { SocketBypass, type SocketBypassArgs } from "../../../src";

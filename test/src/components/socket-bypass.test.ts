@@ -97,7 +97,8 @@ test("an instance that is given stands in every line of its host and leaves the 
   expect(first?.inputs.triggers).toEqual(["local", instance, "/var/lib/socket-bypass"]);
 });
 
-// The first two would get equal URNs as well, which the engine refuses in the preview; mocks do not show that.
+// The first two would get equal URNs as well, which the engine refuses in the preview; mocks do not
+// show that.
 test("components whose names run into each other share neither instance nor owner", async () => {
   const all = await record(() => {
     new SocketBypass("edge", { hosts: { "web-1": {} }, traffic });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: what is declared for one host, rule by rule.
 /*
- * Where each of the fourteen rules of architecture.md section 3 is tested. Mocks show what is declared, never what the
+ * Where each rule of the steps (docs/architecture.md) is tested, by its number here. Mocks show what is declared, never what the
  * engine or a host makes of it.
  *
  *  1 content is an update     here (no update line of its own, no trigger changes), test/src/bundle/bundle; test/e2e/local: really no replacement

@@ -25,7 +25,10 @@ function analyze(): string {
   return `${JSON.stringify(schema, null, 2)}\n`;
 }
 
-/** UPDATE_GOLDEN=1 writes it anew; read the difference before you commit it: programs in other languages depend on it. */
+/**
+ * UPDATE_GOLDEN=1 writes it anew; read the difference before you commit it: programs in other
+ * languages depend on it.
+ */
 test("the schema for other languages is the one that was agreed on", () => {
   const schema = analyze();
   if (process.env.UPDATE_GOLDEN === "1") fs.writeFileSync(golden, schema);

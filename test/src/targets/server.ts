@@ -17,7 +17,10 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-/** A server of this process that lets everybody in but who says "wrong", and does with a command what it is told to. */
+/**
+ * A server of this process that lets everybody in but who says "wrong", and does with a command
+ * what it is told to.
+ */
 export async function serve(
   act: (channel: ServerChannel, command: string, peer: Peer) => void,
   isOpen = true,

@@ -4,7 +4,10 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** What answers in place of a host: a serial, and for the self-test a line of JSON; the files are wanted and read to their end. */
+/**
+ * What answers in place of a host: a serial, and for the self-test a line of JSON; the files are
+ * wanted and read to their end.
+ */
 const recorder = `#!/bin/sh
 digest=\${SSH_ORIGINAL_COMMAND##* }
 case $SSH_ORIGINAL_COMMAND in *" receive.sh "*) echo "wants $digest" ;; esac
@@ -67,7 +70,8 @@ export class Endpoints {
       ...["PidFile=none", "StrictModes=no", "PermitRootLogin=yes", "UsePAM=no", "UseDNS=no", "MaxStartups=200"],
     ];
     const words = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", ...options.flatMap((option) => ["-o", option])];
-    // A root of its own whose shell is sh: bash reads .bashrc when sshd starts it, which may do anything.
+    // A root of its own whose shell is sh: bash reads .bashrc when sshd starts it, which may do
+    // anything.
     const enter = [
       `--net=/run/netns/${name}`,
       "unshare",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The usual design, to measure against: every established socket goes into the sockhash under its addresses and ports, and every
- * message is redirected to whoever is there under the same addresses and ports the other way round. IPv4 only. It reorders bytes,
- * holds what is unread without a bound, and takes sockets in whose peer is elsewhere: never use it.
+ * The usual design, to measure against: every established socket goes into the sockhash under its
+ * addresses and ports, and every message is redirected to whoever is there under the same addresses
+ * and ports the other way round. IPv4 only. It reorders bytes, holds what is unread without a
+ * bound, and takes sockets in whose peer is elsewhere: never use it.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>

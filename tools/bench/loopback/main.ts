@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measures every cell in five ways on this machine, as root: `npm run bench -- [--quick] [--rounds N] [--ms N] [--only TEXT] [--write]`
+// Measures every cell in five ways on this machine, as root: `npm run bench -- [--quick] [--rounds
+// N] [--ms N] [--only TEXT] [--write]`
 //
 //   --quick   fewer and shorter rounds, within 5 minutes     --rounds N, --ms N   rounds (7), and length of a run (400)
 //   --only    cells whose name contains it                   --write              keep the result and draw it in docs/bench/, with --only those cells of it
 //
-// The last line of stdout is one JSON object from cell name to {tcp, tcpAgain, article, bypass, unix, ratio}, ratio being bypass to tcp.
-// How it is measured: docs/bench/README.md.
+// The last line of stdout is one JSON object from cell name to {tcp, tcpAgain, article, bypass,
+// unix, ratio}, ratio being bypass to tcp. How it is measured: docs/bench/README.md.
 import * as os from "node:os";
 import { parseArgs } from "node:util";
 import { type Cell, measure, type Result, type Suite } from "../report/cell";

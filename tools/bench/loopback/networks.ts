@@ -11,12 +11,16 @@ const port = 7000;
 const service = "10.96.0.10";
 const overTcp = ways.filter((way) => way !== "unix");
 
-// A pod, a node that forwards, and a pod. The service's address is rewritten on the node, as kube-proxy does.
+// A pod, a node that forwards, and a pod. The service's address is rewritten on the node, as
+// kube-proxy does.
 const rules = `table ip bench {
   chain prerouting { type nat hook prerouting priority -100; ip daddr ${service} tcp dport ${port} dnat to 10.78.0.2; }
 }`;
 
-/** Two pods of one node, by address and by service, and a peer that is not here: its sockets are in no tracked cgroup. */
+/**
+ * Two pods of one node, by address and by service, and a peer that is not here: its sockets are in
+ * no tracked cgroup.
+ */
 export function networks(ms: number): Suite {
   const cells: Cell[] = [];
   for (const [pin, place] of [

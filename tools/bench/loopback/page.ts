@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// docs/bench: results.json, and what is drawn and written from it. Alone: `npx tsx tools/bench/loopback/page.ts` draws again from the same results.
+// docs/bench: results.json, and what is drawn and written from it. Alone: `npx tsx
+// tools/bench/loopback/page.ts` draws again from the same results.
 import type { Result } from "../report/cell";
 import { cellText, lossesText, machineText, plainText, type Run, read, write, writeSection } from "../report/figures";
 import { drawSizes, drawWorkloads } from "../report/plot";

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * reads ROUNDS-MS [enrolled]: ns that calls take which a splice guard is asked about, one line `NAME NS` each. Both ends are in this
- * thread, and what was written is read at once, so nothing waits. `enrolled`: only calls on a TCP connection whose bytes go by the bypass.
+ * reads ROUNDS-MS [enrolled]: ns that calls take which a splice guard is asked about, one line
+ * `NAME NS` each. Both ends are in this thread, and what was written is read at once, so nothing
+ * waits. `enrolled`: only calls on a TCP connection whose bytes go by the bypass.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -113,7 +114,10 @@ static void splice_tcp(void)
 	empty(drain[0]);
 }
 
-/* As a program does that takes recv() where a splice is refused. Now and then a message goes by TCP, and is spliced. */
+/*
+ * As a program does that takes recv() where a splice is refused. Now and then a message goes by
+ * TCP, and is spliced.
+ */
 static void splice_refused(void)
 {
 	ssize_t moved;

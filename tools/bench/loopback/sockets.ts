@@ -34,7 +34,10 @@ function traffic(mode: keyof typeof names, size: number, pin: keyof typeof place
   };
 }
 
-/** A request of 64 bytes and its answer on a connection of its own. Unix sockets have no such mode here. */
+/**
+ * A request of 64 bytes and its answer on a connection of its own. Unix sockets have no such mode
+ * here.
+ */
 function connections(pin: keyof typeof places, ms: number): Cell {
   return {
     name: `connect, one request 64 B, close, ${places[pin]}`,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the splice guard costs who does not need it, as root: `npm run bench:splice -- [--only KERNEL[,KERNEL]] [--rounds N] [--ms N] [--write]`
+// What the splice guard costs who does not need it, as root: `npm run bench:splice -- [--only
+// KERNEL[,KERNEL]] [--rounds N] [--ms N] [--write]`
 //
 //   --only KERNELS       virtual machines of test/kernels; default: debian13, which has all ways but that by system calls
 //   --rounds N, --ms N   rounds (9), and length of a cell (100)     --write   keep the result in docs/bench/
 //
-// The last line of stdout is one JSON object, from kernel to {release, cells: from way and cell to {off, ratio, low, high}}.
-// How it is measured: docs/bench/README.md.
+// The last line of stdout is one JSON object, from kernel to {release, cells: from way and cell to
+// {off, ratio, low, high}}. How it is measured: docs/bench/README.md.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";

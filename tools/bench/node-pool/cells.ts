@@ -13,7 +13,10 @@ export const bypassedPort = 7000;
 const ports: Partial<Record<Way, number>> = { tcp: 7001, bypass: bypassedPort, tcpAgain: 7002 };
 const script = join(__dirname, "../loopback/connect.py");
 
-/** Two pods on the first node and one on the second, each with a Service, and what is measured between them. */
+/**
+ * Two pods on the first node and one on the second, each with a Service, and what is measured
+ * between them.
+ */
 export async function openCells(cluster: Cluster, ms: number): Promise<Cell[]> {
   const open = Object.entries(ports).map(([way, port]) => ({ name: way.toLowerCase(), port }));
   const homes = { one: 1, two: 1, far: 2 } as const;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a node pool costs and gives on a real cluster, as root: `npm run bench:pool -- [--rounds N] [--ms N] [--write]`
+// What a node pool costs and gives on a real cluster, as root: `npm run bench:pool -- [--rounds N]
+// [--ms N] [--write]`
 //
 //   --rounds N, --ms N   rounds (7), and length of a run (400)     --write   keep the result in docs/bench/
 //
-// The cluster is that of the tests: a real control plane and two real nodes in namespaces of this machine, with the real engine and its provider.
-// The last line of stdout is one JSON object {up, rssMiB, podMiB, cpuShare, cells}, cells being from name to {tcp, tcpAgain, bypass, ratio}.
-// How it is measured: docs/bench/README.md.
+// The cluster is that of the tests: a real control plane and two real nodes in namespaces of this
+// machine, with the real engine and its provider. The last line of stdout is one JSON object {up,
+// rssMiB, podMiB, cpuShare, cells}, cells being from name to {tcp, tcpAgain, bypass, ratio}. How it
+// is measured: docs/bench/README.md.
 import * as fs from "node:fs";
 import { parseArgs } from "node:util";
 import { Cluster } from "../../../test/e2e/kubernetes/cluster/cluster";
@@ -25,7 +27,8 @@ const { values } = parseArgs({
 });
 const [rounds, ms] = [Number(values.rounds), Number(values.ms)];
 
-// Looked at between steps: the engine, left alone in the middle of one, would leave its provider and its state.
+// Looked at between steps: the engine, left alone in the middle of one, would leave its provider
+// and its state.
 const stop = new AbortController();
 for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
   process.on(signal, () => {

@@ -4,7 +4,8 @@ import type { Node } from "../../../test/e2e/kubernetes/cluster/cluster";
 
 const seconds = 60;
 
-// What the cgroups of its pod count is of all processes that it ever had, and of the kernel's memory for its maps.
+// What the cgroups of its pod count is of all processes that it ever had, and of the kernel's
+// memory for its maps.
 const look = `
   pid=$(pgrep -f '^/state/files/pod-')
   pod() { awk -F: -v is="$1" '("," $2 ",") ~ ("," is ",") { print "/sys/fs/cgroup/" $2 $3 "/.." }' "/proc/$pid/cgroup"; }

@@ -18,7 +18,9 @@ export interface Suite {
   close?(): Promise<void> | void;
 }
 
-/** Medians in the cell's unit; ratios are medians of each round's ratio to that round's plain TCP. */
+/**
+ * Medians in the cell's unit; ratios are medians of each round's ratio to that round's plain TCP.
+ */
 export interface Result {
   readonly unit: string;
   readonly isCost: boolean;
@@ -28,7 +30,10 @@ export interface Result {
   readonly spread: Partial<Record<Way, readonly [number, number]>>;
 }
 
-/** Each round takes every way once, in turn, so that drift of the machine hits all alike; every other round backwards. */
+/**
+ * Each round takes every way once, in turn, so that drift of the machine hits all alike; every
+ * other round backwards.
+ */
 export async function measure(cell: Cell, rounds: number): Promise<Result> {
   const found = new Map<Way, number[]>(cell.ways.map((way) => [way, []]));
   for (let round = 0; round < rounds; round++) {

@@ -49,7 +49,8 @@ def serve(inner, port):
 
 def forward(inner, port):
     words = f"pasta --foreground --runas 0 --config-net -4 -t {port} -T none -u none -U none --netns {inner}"
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # pasta takes one that Python left ignored for a failure
+    # pasta takes one that Python left ignored for a failure.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execvp("pasta", words.split())
 
 

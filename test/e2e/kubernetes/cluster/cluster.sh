@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Keeps a Kubernetes cluster on this machine until its stdin ends, and removes all of it then: also when whoever held the other end was killed.
+# Keeps a Kubernetes cluster on this machine until its stdin ends, and removes all of it then: also
+# when whoever held the other end was killed.
 #
 # usage: sh cluster.sh sweep      removes what keepers that were killed have left; each keeper does that first
 #        sh cluster.sh NODES MODE PROXY BINARY PROBE
@@ -11,8 +12,9 @@
 #   PROBE   host/helper, for the image of the pods
 #   Says "ready FOLDER" on stdout once all nodes are Ready. FOLDER has a kubeconfig, logs, and what the parts tell one another.
 #
-# What is where: control.sh is the first process of namespaces of the cluster's own, with the control plane, a bridge, and the nodes' states on a
-# tmpfs; node.sh starts a node in namespaces inside those. So the end of one process ends everything but the cgroups and the folder.
+# What is where: control.sh is the first process of namespaces of the cluster's own, with the
+# control plane, a bridge, and the nodes' states on a tmpfs; node.sh starts a node in namespaces
+# inside those. So the end of one process ends everything but the cgroups and the folder.
 set -eu
 
 here=$(cd -- "$(dirname -- "$0")" && pwd)

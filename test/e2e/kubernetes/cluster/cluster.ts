@@ -20,7 +20,10 @@ export const lacking =
     ? "root"
     : tools.find((tool) => spawnSync(tool, ["--version"], { stdio: "ignore" }).error !== undefined);
 
-/** Finds or builds what a cluster runs (etcd and Kubernetes, one file), and the engine with its provider: many minutes the first time, a moment later on. */
+/**
+ * Finds or builds what a cluster runs (etcd and Kubernetes, one file), and the engine with its
+ * provider: many minutes the first time, a moment later on.
+ */
 export async function ensureCluster(): Promise<string> {
   const said = await ended("node", [join(root, "tools/pulumi/ensure.mjs"), "--json", "--kubernetes"]);
   return JSON.parse(said.trimEnd().split("\n").at(-1) ?? "").cluster;
@@ -35,7 +38,10 @@ export interface ClusterOptions {
   readonly proxy?: "nftables" | "iptables";
 }
 
-/** A real Kubernetes on this kernel, in namespaces and cgroups of its own; it is gone when `down` returns, or when this process ends anyhow. */
+/**
+ * A real Kubernetes on this kernel, in namespaces and cgroups of its own; it is gone when `down`
+ * returns, or when this process ends anyhow.
+ */
 export class Cluster {
   /** For programs of this machine; it leads to a port of the loopback device. */
   readonly kubeconfig: string;
@@ -55,7 +61,8 @@ export class Cluster {
 
   static async make({ nodes = 2, mode = "hybrid", proxy = "nftables" }: ClusterOptions = {}): Promise<Cluster> {
     const cluster = await ensureCluster();
-    // A session of its own: what ends this process by its terminal must not end the one that cleans up.
+    // A session of its own: what ends this process by its terminal must not end the one that cleans
+    // up.
     const kept = spawn("sh", [script, `${nodes}`, mode, proxy, cluster, probe], {
       detached: true,
       stdio: ["pipe", "pipe", "pipe"],

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The first process of a cluster's namespaces: network, secrets and control plane. usage: sh control.sh FOLDER (by cluster.sh)
+# The first process of a cluster's namespaces: network, secrets and control plane. usage: sh
+# control.sh FOLDER (by cluster.sh)
 set -eu
 
 main() {

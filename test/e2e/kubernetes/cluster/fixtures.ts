@@ -6,7 +6,10 @@ import { image } from "./cluster.js";
 
 export { image };
 
-/** A server on each of two nodes that answers with its name at :8080/name; both families of addresses. */
+/**
+ * A server on each of two nodes that answers with its name at :8080/name; both families of
+ * addresses.
+ */
 export function web(): object {
   const labels = { app: "web" };
   const serve = "mkdir /tmp/www && hostname >/tmp/www/name && exec httpd -f -p 8080 -h /tmp/www";

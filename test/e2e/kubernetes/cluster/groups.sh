@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# For the other scripts here: a group of one name in every cgroup hierarchy of this machine, below the group that we are in.
+# For the other scripts here: a group of one name in every cgroup hierarchy of this machine, below
+# the group that we are in.
 
 # Prints "controllers folder" for each hierarchy; the controllers are "-" for cgroup v2.
 hierarchies() {

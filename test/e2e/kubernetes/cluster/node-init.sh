@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The first process of a node's namespaces: mounts, network, containerd, kubelet, kube-proxy. usage: sh node-init.sh FOLDER NUMBER (by node.sh)
+# The first process of a node's namespaces: mounts, network, containerd, kubelet, kube-proxy. usage:
+# sh node-init.sh FOLDER NUMBER (by node.sh)
 set -eu
 
 here=$(cd -- "$(dirname -- "$0")" && pwd)
@@ -77,7 +78,8 @@ make_mounts() {
 	mount --make-rshared /
 }
 
-# The kubelet sets these where they differ. They are of the whole machine, so it finds files with its values in their place.
+# The kubelet sets these where they differ. They are of the whole machine, so it finds files with
+# its values in their place.
 hold_settings() {
 	while read -r setting value; do
 		mkdir -p "/run/node/settings/${setting%/*}"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Starts or stops a node of a cluster that cluster.sh keeps. What is on its disk stays when it stops; all else of it goes, as when a machine reboots.
+# Starts or stops a node of a cluster that cluster.sh keeps. What is on its disk stays when it
+# stops; all else of it goes, as when a machine reboots.
 #
 # usage: sh node.sh start|stop FOLDER NUMBER
 #        sh node.sh run FOLDER NUMBER COMMAND ARGUMENTS...   the command as a process of the node
