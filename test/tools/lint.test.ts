@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { checkComments, wideComments } from "../../tools/lint/comments.js";
+import { checkImports } from "../../tools/lint/imports.js";
+import { checkLength } from "../../tools/lint/length.js";
+import { anchorsOf, checkLinks } from "../../tools/lint/links.js";
+import { checkNames } from "../../tools/lint/names.js";
+import { callsOf, checkParts } from "../../tools/lint/parts.js";
+
+// What these do not prove: that the repository keeps the rules; `npm run lint` does.
+const files = (all: Record<string, string>) => new Map(Object.entries(all));
+const license = "// SPDX-License-Identifier: Apache-2.0\n";
+const wide = `// ${"a word ".repeat(20)}\n`;
+
+describe("length", () => {
+  const long = "x\n".repeat(250);
+
+  test.each([
+    [{ "a.ts": `${license}${long}` }, 1],
+    [{ "a.ts": long }, 0],
+    [{ "a.ts": `${license}// Long: one table.\n${long}` }, 0],
+    [{ "a.sh": `#!/bin/sh\n# SPDX-License-Identifier: Apache-2.0\n# Long: one table.\n${long}` }, 0],
+    [{ "a.ts": `${license}// Long: \n${long}` }, 1],
+    [{ "a.ts": `${license}\n// Long: too late\n${long}` }, 1],
+    [{ "a.md": `${long}${long}`, "a.json": `${long}${long}` }, 0],
+  ])("case %#: %# faults", (all, count) => {
+    expect(checkLength(files(all))).toHaveLength(count);
+  });
+});
+
+describe("comments", () => {
+  test("those that are wider than 100 columns are found in every kind of source, tabs being eight wide", () => {
+    expect(wideComments("a.ts", `${license}${wide}`)).toEqual([2]);
+    expect(wideComments("a.ts", `const a = 1; ${wide}`)).toEqual([1]);
+    expect(wideComments("a.c", `/*\n * ${"a word ".repeat(20)}\n */\nint a;\n`)).toEqual([2]);
+    expect(wideComments("a.sh", `# ${"a word ".repeat(20)}\n`)).toEqual([1]);
+    const tabs = "\t".repeat(6);
+    expect(wideComments("a.c", `${tabs}/* ${"a word ".repeat(6)}*/\n`)).toEqual([]);
+    expect(wideComments("a.c", `${tabs}/* ${"a word ".repeat(7)}*/\n`)).toEqual([1]);
+  });
+
+  test("code that is wide, and what cannot be broken, is none", () => {
+    expect(wideComments("a.ts", `const a = "${"a word ".repeat(20)}";\n`)).toEqual([]);
+    expect(wideComments("a.sh", `echo "${"a word ".repeat(20)}"\n`)).toEqual([]);
+    expect(wideComments("a.ts", `// https://example.com/${"a".repeat(100)}\n`)).toEqual([]);
+  });
+
+  test("the list of those that are known may only shrink", () => {
+    const all = files({ "a.ts": wide });
+    expect(checkComments(all, { "a.ts": 1 })).toEqual([]);
+    expect(checkComments(all, {})).toEqual(["a.ts:1: expected a comment of at most 100 columns"]);
+    expect(checkComments(all, { "a.ts": 2 })).toEqual([
+      "a.ts: 1 wide comments are left: write that into tools/lint/known.ts",
+    ]);
+    expect(checkComments(files({}), { "a.ts": 1 })).toEqual(["a.ts: is in tools/lint/known.ts and not here"]);
+  });
+});
+
+describe("imports", () => {
+  test.each([
+    ["src/args/a.ts", "../bundle/b", false],
+    ["src/args/a.ts", "./validation/b", true],
+    ["src/args/validation/a.ts", "../b", true],
+    ["src/bundle/a.ts", "../commands/b", false],
+    ["src/commands/a.ts", "../bundle/b", true],
+    ["src/targets/kubernetes/a.ts", "../../install/b", false],
+    ["src/install/a.ts", "../components/b", false],
+    ["src/components/a.ts", "../install/b", true],
+    ["src/index.ts", "./components/b", true],
+    ["src/args/a.ts", "../../tools/b", false],
+    ["host/build/a.mjs", "../../test/b", false],
+    ["test/a.ts", "../src/args/b", true],
+    ["tools/a.ts", "../test/b", true],
+  ])("%s from %s: %s", (path, specifier, isRight) => {
+    const faults = checkImports(files({ [path]: `import { b } from "${specifier}";\n` }));
+    expect(faults).toHaveLength(isRight ? 0 : 1);
+  });
+});
+
+describe("links and names", () => {
+  const pages = { "docs/a.md": "# One\n## Two `words`, and more\n## One\n", "src/a.ts": "" };
+
+  test.each([
+    ["[a](a.md)", true],
+    ["[a](a.md#one-1)", true],
+    ["[a](#two-words-and-more)", false],
+    ["[a](a.md#two-words-and-more)", true],
+    ["[a](a.md#three)", false],
+    ["[a](b.md)", false],
+    ["[a](../src/)", true],
+    ["[a](https://example.com)", true],
+    ["`[a](b.md)`", true],
+  ])("%s resolves: %s", (text, isRight) => {
+    expect(checkLinks(files({ ...pages, "docs/page.md": text }))).toHaveLength(isRight ? 0 : 1);
+  });
+
+  test("headings get the anchors that GitHub gives them", () => {
+    expect([...anchorsOf("# A b\n## A b\n### `c()` - d\n```\n# none\n```\n")]).toEqual(["a-b", "a-b-1", "c---d"]);
+  });
+
+  test.each([
+    ["src/b.ts", `${license}// See src/a.ts.\n`, true],
+    ["src/b.ts", `${license}// See src/a, and docs/a.\n`, true],
+    ["src/b.ts", `${license}// See src/gone.ts.\n`, false],
+    ["src/b.ts", `${license}const a = "src/gone.ts";\n`, true],
+    ["README.md", "The folder `src/gone/` has it.\n", false],
+    ["src/b.c", "/*\n * As in src/gone.c.\n */\n", false],
+    ["src/b.ts", `${license}// See section 3.\n`, false],
+  ])("%s, %j: %s", (path, text, isRight) => {
+    expect(checkNames(files({ ...pages, [path]: text }))).toHaveLength(isRight ? 0 : 1);
+  });
+});
+
+describe("parts of the host script", () => {
+  const parts = "# The order.\nlib/a\nlib/b pods no\nlib/c\nverbs/d-e\n";
+  const right = {
+    "host/script/parts.txt": parts,
+    "host/script/main.sh": "main() { cmd_d_e; }\n",
+    "host/script/lib/a.sh": "one() { :; }\n",
+    "host/script/lib/b.sh": "two() { one; }\n",
+    "host/script/lib/c.sh": "three() { one; }\n",
+    "host/script/verbs/d-e.sh": "cmd_d_e() { three; }\n",
+  };
+
+  test.each([
+    ["as they should be", {}, []],
+    [
+      "a call of a later part",
+      { "host/script/lib/a.sh": "one() {\n\t[ -e x ] || three\n}\n" },
+      ["host/script/lib/a.sh: three: expected calls of earlier parts, found one of lib/c"],
+    ],
+    [
+      "a verb without its function",
+      { "host/script/verbs/d-e.sh": "other() { :; }\n" },
+      ["host/script/verbs/d-e.sh: expected cmd_d_e, found none"],
+    ],
+    [
+      "a part that is not listed",
+      { "host/script/lib/x.sh": "" },
+      ["host/script/lib/x.sh: expected it in host/script/parts.txt, found nothing"],
+    ],
+    [
+      "a function twice",
+      { "host/script/lib/c.sh": "one() { :; }\nthree() { one; }\n" },
+      ["host/script/lib/c.sh: one: is in lib/a too"],
+    ],
+  ])("%s", (_, more, faults) => {
+    expect(checkParts(files({ ...right, ...more }))).toEqual(faults);
+  });
+
+  test("a call is a word where a command may stand, and no word of awk, a comment or the pattern of a case", () => {
+    const text = `
+# five
+all() {
+	one && two "$(three)" | four
+	awk '{ five() }'
+	case $x in
+	six | seven) eight ;;
+	esac
+	undo_with nine
+	cleanup="ten; $cleanup"
+	if ! eleven; then say twelve; fi
+}
+`;
+    const found = callsOf(text);
+    for (const name of ["one", "two", "three", "four", "eight", "nine", "ten", "eleven"]) expect(found).toContain(name);
+    for (const name of ["five", "six", "seven", "twelve"]) expect(found).not.toContain(name);
+  });
+});

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+import { posix } from "node:path";
+import type { Files } from "./files";
+
+/** Of src/, from the bottom up; what stands beside another may not import it. */
+const layers: Readonly<Record<string, readonly string[]>> = {
+  args: [],
+  bundle: ["args"],
+  commands: ["args", "bundle"],
+  targets: ["args", "bundle", "commands"],
+  install: ["args", "bundle", "commands", "targets"],
+  components: ["args", "bundle", "commands", "targets", "install"],
+};
+
+/** Imports in src go down only, and the product imports nothing of tools and test. */
+export function checkImports(files: Files): string[] {
+  const faults: string[] = [];
+  for (const [path, text] of files) {
+    if (!/\.(ts|mts|mjs)$/.test(path)) continue;
+    for (const [, specifier = ""] of text.matchAll(/\b(?:from|import|require)\s*\(?\s*"(\.[^"]*)"/g)) {
+      const target = posix.normalize(posix.join(posix.dirname(path), specifier));
+      const [top = "", layer = ""] = path.split("/");
+      const [itsTop = "", itsLayer = ""] = target.split("/");
+      if (!["tools", "test"].includes(top) && ["tools", "test"].includes(itsTop) && path.includes("/"))
+        faults.push(
+          `${path}: expected no import of ${target}: ${itsTop} imports the product, never the other way round`,
+        );
+      if (top !== "src" || itsTop !== "src" || !path.includes("/", 4)) continue;
+      if (layer !== itsLayer && !layers[layer]?.includes(itsLayer))
+        faults.push(
+          `${path}: expected no import of ${target}: ${layer} may import ${layers[layer]?.join(", ") || "nothing of ours"}`,
+        );
+    }
+  }
+  return faults;
+}
