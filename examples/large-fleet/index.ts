@@ -3,8 +3,9 @@
 //
 //   npx tsx examples/large-fleet/index.ts preview|up|destroy --machines FILE --stacks N [--at-once N]
 //
-// An engine keeps one state for each stack and writes all of it after each step, so the time of one stack grows with
-// the square of its machines; with many stacks of a bounded size it grows with their number.
+// An engine keeps one state for each stack and writes all of it after each step, so the time of one
+// stack grows with the square of its machines; with many stacks of a bounded size it grows with
+// their number.
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { parseArgs } from "node:util";
@@ -35,8 +36,9 @@ const { values, positionals } = parseArgs({
 });
 
 /**
- * The stack of a machine, by its name alone: it stays there whatever other machines come and go. Another number of
- * stacks would move machines from stack to stack, and the one would install before the other removes: choose it once.
+ * The stack of a machine, by its name alone: it stays there whatever other machines come and go.
+ * Another number of stacks would move machines from stack to stack, and the one would install
+ * before the other removes: choose it once.
  */
 function stackOf(name: string, count: number): number {
   return createHash("sha256").update(name).digest().readUInt32BE() % count;
@@ -75,7 +77,10 @@ interface Group {
   readonly machines: Machines;
 }
 
-/** Says one line for each stack, or what the engine says of one that fails, and gives whether it went well. */
+/**
+ * Says one line for each stack, or what the engine says of one that fails, and gives whether it
+ * went well.
+ */
 async function run(verb: Verb, { stackName, machines }: Group): Promise<boolean> {
   const started = performance.now();
   try {
@@ -92,7 +97,10 @@ async function run(verb: Verb, { stackName, machines }: Group): Promise<boolean>
   }
 }
 
-/** With another number nobody would visit some of the stacks that are there, and machines would be in two. */
+/**
+ * With another number nobody would visit some of the stacks that are there, and machines would be
+ * in two.
+ */
 async function checkCount(count: number): Promise<void> {
   const workspace = await LocalWorkspace.create({ projectSettings: { name: project, runtime: "nodejs" } });
   const numbers = (await workspace.listStacks()).map(({ name }) => Number(/-of-(\d+)$/.exec(name)?.[1] ?? count));
@@ -103,7 +111,10 @@ async function checkCount(count: number): Promise<void> {
     );
 }
 
-/** In order, so many at once; the rest does not begin after one that fails, except that a destroy goes on. */
+/**
+ * In order, so many at once; the rest does not begin after one that fails, except that a destroy
+ * goes on.
+ */
 async function runAll(verb: Verb, groups: readonly Group[], atOnce: number): Promise<boolean> {
   const waiting = [...groups];
   let isWell = true;

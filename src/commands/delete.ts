@@ -7,8 +7,9 @@ import { defaultStateDir, type Installation } from "./verbs";
 /** What a delete line names: no generation, so that an upgrade does not change it. */
 export type Installed = Omit<Installation, "generation">;
 
-// The state holds each of these lines twice for each step of each host, quoted once more for `sh -c`: so they are written
-// with few quotation marks, and with variables for what they repeat. An instance needs no quotes.
+// The state holds each of these lines twice for each step of each host, quoted once more for `sh
+// -c`: so they are written with few quotation marks, and with variables for what they repeat. An
+// instance needs no quotes.
 
 /**
  * The delete line of a step between the attachment and the first. Where the script is gone, or in a
@@ -25,10 +26,10 @@ function scriptOf(on: Installed): string {
 }
 
 /**
- * The delete line of the attachment, which a removal runs first, and of the first step, which it runs
- * last. It decides by itself, because the state keeps it for years: script there, run it; nothing
- * there, done; script gone but pins or the boot unit there, say what to type and fail. What others may
- * have put there is not there.
+ * The delete line of the attachment, which a removal runs first, and of the first step, which it
+ * runs last. It decides by itself, because the state keeps it for years: script there, run it;
+ * nothing there, done; script gone but pins or the boot unit there, say what to type and fail. What
+ * others may have put there is not there.
  */
 export function deleteLine(on: Installed, ...words: readonly string[]): string {
   return [

@@ -24,8 +24,8 @@ export interface Found {
 }
 
 /**
- * A line that prints what `status --json` says, and where nothing is installed what an installation would be refused for. It never fails: a preview
- * goes on.
+ * A line that prints what `status --json` says, and where nothing is installed what an installation
+ * would be refused for. It never fails: a preview goes on.
  */
 export function lookAt(on: Omit<Installed, "owner">): string {
   const script = `${on.stateDir}/${on.instance}/socket-bypass`;
@@ -36,7 +36,10 @@ export function lookAt(on: Omit<Installed, "owner">): string {
   return `if [ -f ${quote(script)} ] && ${isRoots(quote(script))} 2>/dev/null; then ${status} 2>/dev/null || echo; else ${strange}; ${lacking}; fi`;
 }
 
-/** Nothing that a host answers is trusted to have a shape: whoever has it decides what it prints, and all other hosts go on. */
+/**
+ * Nothing that a host answers is trusted to have a shape: whoever has it decides what it prints,
+ * and all other hosts go on.
+ */
 const number = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(8192);
 const answer = z.object({
@@ -57,8 +60,11 @@ type Answer = z.infer<typeof answer>;
 const mostProblems = 20;
 
 /**
- * The epochs of a host, from what the line printed; undefined where that is none of what it can print. A step that is not whole, or that something else
- * than this stack changed last, gets one more than it was told last: the host's own records may be those of a snapshot. Where it printed that there is nothing to ask, or status failed, each step that the stack has gets another number than it was told last, so that it runs; it keeps that, and the next look finds it there.
+ * The epochs of a host, from what the line printed; undefined where that is none of what it can
+ * print. A step that is not whole, or that something else than this stack changed last, gets one
+ * more than it was told last: the host's own records may be those of a snapshot. Where it printed
+ * that there is nothing to ask, or status failed, each step that the stack has gets another number
+ * than it was told last, so that it runs; it keeps that, and the next look finds it there.
  */
 export function readFound(printed: string, machine: string, last: LastSteps): Found | undefined {
   // Some login shells print something of their own first.
@@ -111,7 +117,9 @@ export function serialTextIn(said: string): string {
   return /^(?:\{"serial":)?(\d{1,16})\b/.exec(line)?.[1] ?? "";
 }
 
-/** The value of a flag where it stands last: what a user types comes before, or has no blank in it. */
+/**
+ * The value of a flag where it stands last: what a user types comes before, or has no blank in it.
+ */
 function wordIn(line: string, flag: string): string | undefined {
   return new RegExp(`.* ${flag} (\\S+) `).exec(line)?.[1];
 }
@@ -141,7 +149,10 @@ export function keptEpochs(last: LastSteps): Record<string, number> {
   return epochsAfter(last, 0);
 }
 
-/** Of nothing but the state: a time would be another one in `up` than in its preview. A step that the stack does not have is made in any case. */
+/**
+ * Of nothing but the state: a time would be another one in `up` than in its preview. A step that
+ * the stack does not have is made in any case.
+ */
 function epochsAfter(last: LastSteps, more: number): Record<string, number> {
   return Object.fromEntries(Object.entries(last).map(([step, { line }]) => [step, epochIn(line) + more]));
 }

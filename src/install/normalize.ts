@@ -13,7 +13,10 @@ import type { Policy } from "../commands/verbs";
 import { asStateHolds } from "../targets/private-key";
 import { readLast } from "./previous-state";
 
-/** What is the same on every host, checked, with defaults. Each by itself: what is not known yet makes only its own lines unknown. */
+/**
+ * What is the same on every host, checked, with defaults. Each by itself: what is not known yet
+ * makes only its own lines unknown.
+ */
 export function normalizeBypass(args: BypassArgs, where: Where) {
   const { settle, right } = checker(where);
   const settled = <K extends keyof BypassArgs & keyof typeof bypassProperties>(name: K) =>
@@ -91,9 +94,11 @@ function asKept(login: pulumi.UnwrappedObject<LoginArgs>) {
 }
 
 /**
- * What tells this machine from another one, of nothing but address and port where no id is given: a new key is no new machine. As a digest of them the state
- * held it in plain text at first, and whoever reads it finds the address among those of a network in seconds, with a salt too, for that stands beside it.
- * So it is secret and another digest now; a stack that has the first one keeps it, because another one removes everything and installs it anew.
+ * What tells this machine from another one, of nothing but address and port where no id is given: a
+ * new key is no new machine. As a digest of them the state held it in plain text at first, and
+ * whoever reads it finds the address among those of a network in seconds, with a salt too, for that
+ * stands beside it. So it is secret and another digest now; a stack that has the first one keeps
+ * it, because another one removes everything and installs it anew.
  */
 function normalizeId(args: HostArgs, id: pulumi.Output<string | undefined>, instance: string): pulumi.Output<string> {
   if (args.connection === undefined) return id.apply((given) => given ?? hostDefaults.id);

@@ -14,9 +14,9 @@ export function asClientReads(text: string): string {
 }
 
 /**
- * The same key in the fewest bytes that the provider reads, for the state holds it sixteen times for
- * each host: of ed25519, what `ssh-keygen` writes has 411 bytes and PKCS#8 has 119. Text that is not
- * such a key of OpenSSH, and one with a password, stays as it is.
+ * The same key in the fewest bytes that the provider reads, for the state holds it sixteen times
+ * for each host: of ed25519, what `ssh-keygen` writes has 411 bytes and PKCS#8 has 119. Text that
+ * is not such a key of OpenSSH, and one with a password, stays as it is.
  */
 export function asStateHolds(text: string): string {
   // The provider takes the first of several keys.
@@ -29,7 +29,8 @@ export function asStateHolds(text: string): string {
   ]);
   if (!whole.subarray(0, head.length).equals(head)) return text;
   const point = whole.subarray(head.length, head.length + 32);
-  // Behind the public key a length, two equal numbers, the public key again, and what is 64 bytes: the seed and the public key.
+  // Behind the public key a length, two equal numbers, the public key again, and what is 64 bytes:
+  // the seed and the public key.
   const secret = Buffer.concat([asString("ssh-ed25519"), asString(point), asNumber(64)]);
   const start = head.length + 32 + 4 + 8;
   const seed = whole.subarray(start + secret.length, start + secret.length + 32);

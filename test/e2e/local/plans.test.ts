@@ -6,7 +6,8 @@ import { describe, expect, test } from "vitest";
 import type { Changes } from "./follow.js";
 import { each, isSkipped, Machine } from "./machine.js";
 
-// What these do not prove: `up --strict`, which checks the plan of its own preview by the same code of the engine.
+// What these do not prove: `up --strict`, which checks the plan of its own preview by the same code
+// of the engine.
 describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDrift) => {
   const make = () => {
     const machine = new Machine();
@@ -44,7 +45,10 @@ describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDri
   test("a stack whose triggers hold the id of the step before, as earlier versions wrote them, keeps them", async () => {
     const machine = make();
     let place: Promise<string[]> | undefined;
-    /** What earlier versions of the package gave the engine: the first step's place in each step, and the id. */
+    /**
+     * What earlier versions of the package gave the engine: the first step's place in each step,
+     * and the id.
+     */
     const asBefore: ResourceTransformation = ({ name, props, opts }) => {
       if (!("triggers" in props)) return undefined;
       if (name.endsWith("-object")) place = Promise.resolve(props.triggers);

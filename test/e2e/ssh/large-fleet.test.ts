@@ -10,7 +10,8 @@ import { isSkipped, makeFolder, makeKeys } from "./far.js";
 
 const root = resolve(__dirname, "../../..");
 
-// What this does not prove: that its machines are installed, for a recorder answers in their place; test/e2e/ssh/ways-in.test.ts does that with the same arguments.
+// What this does not prove: that its machines are installed, for a recorder answers in their place;
+// test/e2e/ssh/ways-in.test.ts does that with the same arguments.
 describe.skipIf(isSkipped)("examples/large-fleet", () => {
   const endpoints = new Endpoints();
   afterAll(() => endpoints.close());

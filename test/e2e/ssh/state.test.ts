@@ -30,7 +30,10 @@ describe.skipIf(isSkipped)("the digest of a host's address", () => {
     const connection = liar.connection();
     const first = createHash("sha256").update(`${connection.host}:${connection.port}`).digest("hex").slice(0, 12);
     let place: Promise<string[]> | undefined;
-    /** What earlier versions of the package gave the engine: the place, in plain text, for each step. */
+    /**
+     * What earlier versions of the package gave the engine: the place, in plain text, for each
+     * step.
+     */
     const asBefore: ResourceTransformation = ({ props, opts }) => {
       if (!("triggers" in props)) return undefined;
       place ??= Promise.resolve(props.triggers);

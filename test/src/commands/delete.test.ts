@@ -14,7 +14,10 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(folder, { recursive: true }));
 
-/** The line asks `id` who it is; here a function says so, for some a shell runs its own `id` and not the first of PATH. */
+/**
+ * The line asks `id` who it is; here a function says so, for some a shell runs its own `id` and not
+ * the first of PATH.
+ */
 function runAs(user: number, shell: readonly string[], line: string) {
   return runLine(shell, `id() { echo ${user}; }; ${line}`);
 }
@@ -48,7 +51,8 @@ describe.each(shells)("%s", (_, shell) => {
     });
   });
 
-  // The list of mounts is another file here, so that no real bpffs is needed; test/host/script has the real one.
+  // The list of mounts is another file here, so that no real bpffs is needed; test/host/script has
+  // the real one.
   test("the script is gone but pins are there: fails, and says what to type", () => {
     const pins = path.join(folder.replace(" ", "-"), "bpf");
     fs.mkdirSync(path.join(pins, "socket-bypass", instance, "3f2a9c000000"), { recursive: true });

@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: what is declared for one host, rule by rule.
 /*
- * Where each rule of the steps (docs/architecture.md) is tested, by its number here. Mocks show what is declared, never what the
- * engine or a host makes of it.
+ * Where each rule of the steps (docs/architecture.md) is tested, by its number here. Mocks show
+ * what is declared, never what the engine or a host makes of it.
  *
- *  1 content is an update     here (no update line of its own, no trigger changes), test/src/bundle/bundle; test/e2e/local: really no replacement
- *  2 one chain                here (stdin, dependencies, triggers, toggling); test/e2e/local: order of a replacement
+ *  1 content is an update     here (no update line of its own, no trigger changes),
+ *                             test/src/bundle/bundle; test/e2e/local: really no replacement
+ *  2 one chain                here (stdin, dependencies, triggers, toggling);
+ *                             test/e2e/local: order of a replacement
  *  3 generations side by side test/host/script/handover
- *  4 deletes                  here (which steps have one), test/src/commands/delete; test/host/script/stop, test/e2e/local: destroy
+ *  4 deletes                  here (which steps have one), test/src/commands/delete;
+ *                             test/host/script/stop, test/e2e/local: destroy
  *  5 owner                    here (the words), test/src/commands/identity; test/host/script/owner
  *  6 self-test                test/host/script/selftest, test/host/helper/selftest
- *  7 lines                    here (no environment, become, quoting); test/host/script/stop, test/host/helper/lock: signals and the lock
+ *  7 lines                    here (no environment, become, quoting);
+ *                             test/host/script/stop, test/host/helper/lock: signals and the lock
  *  8 options reach children   here
- *  9 no args in the state     here (inputs of components, secrets stay marked); test/e2e/local: the exported stack
+ *  9 no args in the state     here (inputs of components, secrets stay marked);
+ *                             test/e2e/local: the exported stack
  * 10 no hook but for files    here, test/src/targets/deliver
- * 11 files                    test/src/targets/deliver (the hook), test/host/script/receive, test/host/script/preflight; test/e2e/local/files
+ * 11 files                    test/src/targets/deliver (the hook), test/host/script/receive,
+ *                             test/host/script/preflight; test/e2e/local/files
  * 12 policy is atomic         test/host/script/policy
  * 13 boot unit                test/host/script/boot
- * 14 drift                    here (the numbers in the lines), test/src/commands/drift-report; test/host/script/status, test/e2e/local/drift
+ * 14 drift                    here (the numbers in the lines), test/src/commands/drift-report;
+ *                             test/host/script/status, test/e2e/local/drift
  */
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
@@ -79,7 +86,7 @@ describe("a BypassHost", async () => {
 
   test("replaces each step for another place only, the old one first, by values that a preview knows", async () => {
     const folder = "/var/lib/socket-bypass";
-    // Only the first step tells the place: what depends on it is replaced with it (test/engine).
+    // Only the first step tells the place: what depends on it is replaced with it (test/e2e/local).
     const place = [["local", instance, folder], ...Array(7).fill([folder])];
     expect(column(commands, ({ inputs }) => inputs.triggers)).toEqual(place);
     expect(column(commands, ({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(8).fill(true));
