@@ -120,7 +120,9 @@ describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every ca
         await prepare(host);
         faultyBpftool(host, at, fault);
         const broken = await host.verb("selftest");
-        if (fault === "fail") {
+        // The first two ask for its version, before and behind the lock: where it has none, the
+        // script takes another one.
+        if (fault === "fail" && at > 2) {
           expect({ at, code: broken.code }).toEqual({ at, code: 1 });
           expect({ at, traces: host.traces().filter((trace) => trace.includes("selftest")) }).toEqual({
             at,
