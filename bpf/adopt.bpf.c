@@ -135,7 +135,7 @@ static __always_inline __u64 get_task(__u32 task)
 	return value ? *value : 0;
 }
 
-SUBPROGRAM void add_task(__u32 task)
+NOINLINE void add_task(__u32 task)
 {
 	__u64 *value = bpf_map_lookup_elem(&tasks, &task);
 
@@ -207,7 +207,7 @@ static __always_inline bool is_in_a_map(struct sk_psock *psock)
 static __always_inline bool is_alone(const struct socket_state *own, struct sk_psock *psock)
 {
 	return get_task(TASK_PASS) == PASS_NOTE && (own->flags & FLAG_ADOPTED) &&
-	       is_end(&own->peer) && !get_psock(&own->peer) && !has_redirected_bytes(psock);
+	       is_same_socket(&own->peer) && !get_psock(&own->peer) && !has_redirected_bytes(psock);
 }
 
 static __always_inline bool is_read_by_edges(struct tcp_sock *tp)
@@ -254,8 +254,8 @@ static __always_inline enum task examine(const struct names *names, struct tcp_s
  * end counts its SYN too. So a passive end is noted under what it takes itself to be called, and
  * the active end looks for a name that is one higher.
  */
-SUBPROGRAM void get_name(const struct names *names, struct tcp_sock *socket, bool is_active,
-			 struct claim *name)
+NOINLINE void get_name(const struct names *names, struct tcp_sock *socket, bool is_active,
+		       struct claim *name)
 {
 	struct tcp_sock___iter *tp = (void *)socket;
 	__u32 received = tp->rcv_nxt - (__u32)tp->bytes_received;
@@ -291,7 +291,7 @@ static __always_inline void note(const struct names *names, struct tcp_sock *tp)
  * Whether all that one end has received is what the other has sent: not so where something on the
  * way changes the bytes.
  */
-SUBPROGRAM bool is_between(__u64 sender, __u64 receiver)
+NOINLINE bool is_between(__u64 sender, __u64 receiver)
 {
 	struct tcp_sock___iter *from = (void *)sender, *to = (void *)receiver;
 	__u32 acked = 0, next = 0, written = 0;
@@ -302,8 +302,8 @@ SUBPROGRAM bool is_between(__u64 sender, __u64 receiver)
 	return next - acked <= written - acked;
 }
 
-SUBPROGRAM bool enrol(struct tcp_sock *tp, const struct end *own_end, const struct end *peer,
-		      __u32 flags)
+NOINLINE bool enrol(struct tcp_sock *tp, const struct end *own_end, const struct end *peer,
+		    __u32 flags)
 {
 	struct socket_state *own = bpf_sk_storage_get(&state, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	int callbacks = ((struct tcp_sock___iter *)tp)->bpf_sock_ops_cb_flags;
@@ -352,7 +352,7 @@ static __always_inline void adopt_active(const struct names *names, struct tcp_s
 	if (!found)
 		return;
 	passive = *found;
-	if (!is_end(&passive) || !is_between(own.sock, passive.sock) ||
+	if (!is_same_socket(&passive) || !is_between(own.sock, passive.sock) ||
 	    !is_between(passive.sock, own.sock))
 		return;
 	if (bpf_map_update_elem(&actives, &passive.cookie, &own, BPF_NOEXIST)) {
@@ -401,7 +401,7 @@ int adopt_sockets(struct bpf_iter__tcp *ctx)
 			return 0;
 		active = *found;
 		bpf_map_delete_elem(&actives, &own.cookie);
-		if (!is_end(&active) || !get_psock(&active))
+		if (!is_same_socket(&active) || !get_psock(&active))
 			return 0; /* it has closed */
 	}
 	read_names(sk, &names);

@@ -193,7 +193,7 @@ static __always_inline bool describe(const struct end *end, struct scratch *its)
 		if (published)
 			its->state.peer = *published;
 	}
-	if (is_end(&own->peer)) {
+	if (is_same_socket(&own->peer)) {
 		feeder = get_psock(&own->peer);
 		lag = get_lag(own);
 	}
@@ -212,7 +212,7 @@ static __always_inline bool describe(const struct end *end, struct scratch *its)
 }
 
 SEC("classifier")
-int list_socket(CONTEXT(__sk_buff) packet)
+int list_socket(void *packet)
 {
 	struct scratch *its;
 	struct bpf_sock *sk;

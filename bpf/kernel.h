@@ -15,13 +15,12 @@
 #include <bpf/bpf_helpers.h>
 
 /*
- * What a program is given. A pointer to the structure would bring the names of all its fields into
- * the object, which nothing reads.
+ * A program is given a void *: a pointer to the structure would bring the names of all its fields
+ * into the object, which nothing reads.
  */
-#define CONTEXT(type) void *
 
 /* A function that stays one in the object: called from several places, or too large to repeat. */
-#define SUBPROGRAM static __noinline __attribute__((unused))
+#define NOINLINE static __noinline __attribute__((unused))
 
 /*
  * The same, but the verifier checks it once, for any arguments, and takes its answer as unknown. It

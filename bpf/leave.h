@@ -67,7 +67,7 @@ static __always_inline bool needs_short_timer(struct bpf_sock_ops *ctx, struct s
 
 	if (!is_with_application(ctx) || own->mode < MODE_SPILL || own->mode == MODE_BYPASS)
 		return false;
-	return psock && is_end(&own->peer) && has_redirected_bytes(psock);
+	return psock && is_same_socket(&own->peer) && has_redirected_bytes(psock);
 }
 
 static __always_inline void shorten_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
@@ -91,7 +91,7 @@ static __always_inline void restore_timer(struct bpf_sock_ops *ctx, struct socke
 }
 
 /* At each ACK of new bytes, and each time that bytes are sent again. */
-SUBPROGRAM void set_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
+NOINLINE void set_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	bool is_short = own->timer;
 
@@ -154,7 +154,7 @@ static __always_inline bool is_peer_out(struct socket_state *own)
 		return true;
 	if (!own->peer.cookie)
 		return false;
-	if (!is_end(&own->peer))
+	if (!is_same_socket(&own->peer))
 		return true; /* it has closed */
 	psock = get_psock(&own->peer);
 	if (!psock)
@@ -229,7 +229,7 @@ static __always_inline bool may_peer_redirect(struct socket_state *own)
 
 	if (!own->peer.cookie && is_never_fed(own))
 		return false;
-	if (!is_end(&own->peer))
+	if (!is_same_socket(&own->peer))
 		return false;
 	psock = get_psock(&own->peer);
 	if (!psock)
@@ -245,7 +245,7 @@ static __always_inline bool may_peer_redirect(struct socket_state *own)
  * kernel's recv() of an enrolled socket would say EAGAIN. So this end leaves before, unless
  * something may be lost: then the peer goes by TCP from its next message on all the same.
  */
-SUBPROGRAM void leave_when_shut(struct bpf_sock_ops *ctx, struct socket_state *own)
+NOINLINE void leave_when_shut(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	struct sk_psock *psock = get_psock(&own->own);
 

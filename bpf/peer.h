@@ -69,7 +69,7 @@ extern const void ep_poll_callback __ksym __weak;
 extern const void pollwake __ksym __weak;
 extern const void io_poll_wake __ksym __weak;
 
-static __always_inline bool is_end(const struct end *end)
+static __always_inline bool is_same_socket(const struct end *end)
 {
 	__u64 cookie = LOAD(struct sock, end->sock, __sk_common.skc_cookie.counter);
 
@@ -121,7 +121,7 @@ static __always_inline bool takes_times(struct sock *sk)
  * SO_ATTACH_FILTER. No socket has any of them by default, and one that connect() or accept() made
  * has those of before, or of its listener.
  */
-SUBPROGRAM bool needs_tcp(__u64 socket)
+NOINLINE bool needs_tcp(__u64 socket)
 {
 	__u64 flags = LOAD(struct sock, socket, __sk_common.skc_flags);
 
@@ -137,7 +137,7 @@ SUBPROGRAM bool needs_tcp(__u64 socket)
 }
 
 /* The psock of an end; 0 when it has left the map and the last call that held it is over. */
-SUBPROGRAM struct sk_psock *get_psock(const struct end *end)
+NOINLINE struct sk_psock *get_psock(const struct end *end)
 {
 	__u64 data = (__u64)LOAD(struct sock, end->sock, sk_user_data) & ~USER_DATA_FLAGS;
 
@@ -207,7 +207,7 @@ static __always_inline void note_sleeper(struct waiters *found, const struct tas
 }
 
 /* A sleeper of any kind waits by woken_wake_function; poll and epoll do not. */
-SUBPROGRAM void look_at_waiters(const struct end *end, struct waiters *found)
+NOINLINE void look_at_waiters(const struct end *end, struct waiters *found)
 {
 	struct sock *sk = (struct sock *)end->sock;
 	struct list_head *head, *at = 0;
@@ -254,7 +254,7 @@ unknown:
  * again, and who sleeps in a call on the socket looks when it wakes. Also true where that cannot be
  * known, and before accept().
  */
-SUBPROGRAM bool may_be_read_by_edges(const struct end *end)
+NOINLINE bool may_be_read_by_edges(const struct end *end)
 {
 	struct sock *sk = (struct sock *)end->sock;
 	struct list_head *head, *at = 0;
@@ -310,7 +310,7 @@ static __always_inline bool is_unattended(const struct end *end)
  * storage only of the socket that it runs on. Nothing else that may be stored with a socket begins
  * with the socket's own cookie and address.
  */
-SUBPROGRAM struct socket_state *find_state(const struct end *end)
+NOINLINE struct socket_state *find_state(const struct end *end)
 {
 	struct bpf_local_storage *storage = LOAD(struct sock, end->sock, sk_bpf_storage);
 	struct hlist_node *node = 0;
@@ -342,7 +342,7 @@ SUBPROGRAM struct socket_state *find_state(const struct end *end)
 	return gone;
 }
 
-SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
+NOINLINE bool read_state(const struct end *end, struct socket_state *found)
 {
 	struct socket_state *there = find_state(end);
 
@@ -353,7 +353,7 @@ SUBPROGRAM bool read_state(const struct end *end, struct socket_state *found)
 /* A word of what is kept for an end; 0 where that cannot be known. */
 #define GET(end, field) get_word(end, __builtin_offsetof(struct socket_state, field))
 
-SUBPROGRAM __u32 get_word(const struct end *end, __u32 offset)
+NOINLINE __u32 get_word(const struct end *end, __u32 offset)
 {
 	struct socket_state *its = find_state(end);
 	__u32 word = 0;
@@ -575,14 +575,14 @@ static __always_inline enum drained look_whether_drained(struct socket_state *ow
 {
 	enum drained first, second;
 
-	if (!is_end(&own->peer))
+	if (!is_same_socket(&own->peer))
 		return NOT_DRAINED;
 	first = look_once_whether_drained(own);
 	if (first == NOT_DRAINED)
 		return NOT_DRAINED;
 	full_barrier(); /* the two looks must not be merged or reordered */
 	second = look_once_whether_drained(own);
-	if (!is_end(&own->peer))
+	if (!is_same_socket(&own->peer))
 		return NOT_DRAINED;
 	return first < second ? first : second;
 }

@@ -20,7 +20,7 @@
 
 enum { TCP_ESTABLISHED = 1, TCP_SYN_RECV = 3, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT = 8 };
 
-SUBPROGRAM void enter(struct socket_state *own, __u32 mode)
+NOINLINE void enter(struct socket_state *own, __u32 mode)
 {
 	if (mode == MODE_SPILL) {
 		own->spilled = 0;
@@ -65,7 +65,7 @@ static __always_inline void age_senders(struct socket_state *own)
  * WAIT: the passive end publishes itself; an active end that waits in vain must first make sure
  * that nobody will.
  */
-SUBPROGRAM void find_peer(struct socket_state *own)
+NOINLINE void find_peer(struct socket_state *own)
 {
 	full_barrier(); /* `sent` first, which has_sent_before() asks for */
 	if (take_published_peer(own)) {
@@ -107,7 +107,7 @@ static __always_inline __u64 get_pressure_end(struct mem_cgroup *group)
  * limit of v1 is one for TCP alone. In v2 a cgroup full of page cache has room all the same, so a
  * reader that is not far behind is fed there until the kernel itself calls it pressure.
  */
-SUBPROGRAM bool is_cgroup_short(const struct end *reader, bool is_behind)
+NOINLINE bool is_cgroup_short(const struct end *reader, bool is_behind)
 {
 	struct page_counter *counter;
 	struct mem_cgroup *group;
@@ -181,7 +181,7 @@ static __always_inline bool is_too_early(const struct socket_state *own)
  * An option of either end, whether it is one for sending or for reading, stops both directions:
  * such connections are rare.
  */
-SUBPROGRAM bool is_kept_by_options(struct socket_state *own)
+NOINLINE bool is_kept_by_options(struct socket_state *own)
 {
 	if (!needs_tcp(own->own.sock) && !needs_tcp(own->peer.sock))
 		return false;
@@ -215,7 +215,7 @@ static __always_inline bool may_miss_bytes(const struct socket_state *own)
  * The same, or it may become one: it never blocks and nothing waits for it yet, perhaps just before
  * its epoll_ctl().
  */
-SUBPROGRAM bool may_come_to_miss_bytes(const struct socket_state *own)
+NOINLINE bool may_come_to_miss_bytes(const struct socket_state *own)
 {
 	struct sock *sk = (struct sock *)own->peer.sock;
 
@@ -245,7 +245,7 @@ static __always_inline bool is_too_early_for_splice(const struct socket_state *o
  * What the reader is from here on. A splice from an adopted socket may have been before it was
  * enrolled.
  */
-SUBPROGRAM __u64 claim_reader(const struct socket_state *own)
+NOINLINE __u64 claim_reader(const struct socket_state *own)
 {
 	__u64 cookie = own->peer.cookie & COOKIE_MASK, feed, kept;
 
@@ -297,7 +297,7 @@ static long look_at_lock(__u32 unused, struct holder *holder)
  * the bypass gains. Where both ends send, each holds his own lock and waits here for the other's,
  * and says so. What is left is the time from here to lock_sock() in the kernel's redirect.
  */
-SUBPROGRAM bool is_lock_held(struct socket_state *own)
+NOINLINE bool is_lock_held(struct socket_state *own)
 {
 	struct holder holder = { own->peer.sock, (__u64)find_state(&own->peer), false };
 	__u32 was_waiting = own->is_waiting;
@@ -320,7 +320,7 @@ static __always_inline bool is_being_enrolled(const struct end *reader)
 {
 	__u8 state = LOAD(struct sock, reader->sock, __sk_common.skc_state);
 
-	return is_end(reader) && (1 << state) & RECEIVING && !get_psock(reader) &&
+	return is_same_socket(reader) && (1 << state) & RECEIVING && !get_psock(reader) &&
 	       (__u16)GET(reader, mode) != MODE_GONE;
 }
 
@@ -390,7 +390,7 @@ static __always_inline bool note_kept(struct socket_state *own, __u64 feed)
 	return true;
 }
 
-SUBPROGRAM void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)
+NOINLINE void return_when_drained(struct bpf_sock *sk, struct socket_state *own, __u32 size)
 {
 	enum drained drained;
 	__u64 feed;
@@ -515,7 +515,7 @@ static __always_inline __u64 get_room(const struct end *reader)
 }
 
 /* BYPASS: how the reader keeps up, and what follows from it. */
-SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
+NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 {
 	__u64 since = own->bytes - own->look_bytes, messages = own->messages - own->look_messages;
 	__u64 queued, held, room, mean = 1, most = get_knob(KNOB_QUEUE_BYTES), limit;
@@ -523,7 +523,7 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
 	struct sk_psock *psock = get_psock(&own->peer);
 	__u32 rcvbuf = LOAD(struct sock, own->peer.sock, sk_rcvbuf);
 
-	if (!psock || !is_end(&own->peer)) {
+	if (!psock || !is_same_socket(&own->peer)) {
 		enter(own, MODE_LEAVE);
 		return;
 	}
@@ -589,11 +589,11 @@ SUBPROGRAM void look_at_reader(struct socket_state *own, __u32 size)
  * first TCP byte, and nothing wakes it. Who has taken nothing yet may become such a reader; and in
  * the first second of a drain all wait, because that costs nothing.
  */
-SUBPROGRAM void turn_when_safe(struct socket_state *own, bool is_drain)
+NOINLINE void turn_when_safe(struct socket_state *own, bool is_drain)
 {
 	struct sk_psock *psock = get_psock(&own->peer);
 
-	if (psock && is_end(&own->peer) && has_redirected_bytes(psock) &&
+	if (psock && is_same_socket(&own->peer) && has_redirected_bytes(psock) &&
 	    (is_drain || own->queued >= own->bytes || may_be_read_by_edges(&own->peer)))
 		return;
 	enter(own, own->turn);
@@ -621,7 +621,7 @@ static __always_inline enum mode look_at_socket(struct socket_state *own)
 	__u8 shutdown = LOAD(struct sock, reader->sock, sk_shutdown);
 	struct sock *sk;
 
-	if (!is_end(reader) || !((1 << state) & RECEIVING))
+	if (!is_same_socket(reader) || !((1 << state) & RECEIVING))
 		return MODE_LEAVE;
 	/*
 	 * At the next byte TCP resets the connection; or leave_when_shut() has come, whose shutdown
@@ -653,7 +653,7 @@ static __always_inline void pause_before_redirect(const struct sk_msg_md *msg)
 #endif
 
 SEC("sk_msg")
-int redirect_msg(CONTEXT(sk_msg_md) context)
+int redirect_msg(void *context)
 {
 	struct sk_msg_md *msg = context;
 	struct bpf_sock *sk = msg->sk;

@@ -386,7 +386,7 @@ struct {
 
 /* --- What every program needs of them --- */
 
-SUBPROGRAM void count_many(__u32 counter, __u64 n)
+NOINLINE void count_many(__u32 counter, __u64 n)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
@@ -428,13 +428,13 @@ static __always_inline bool leaves_out_tcp(void)
 }
 
 /* For bpf_loop(): a test build holds a program for a while, so that others act in between. */
-SUBPROGRAM long pass_time(__u32 unused, void *context)
+NOINLINE long pass_time(__u32 unused, void *context)
 {
 	return !bpf_ktime_get_ns();
 }
 
 /* An active end learns who feeds it. False when nobody has published itself to it. */
-SUBPROGRAM bool take_published_peer(struct socket_state *own)
+NOINLINE bool take_published_peer(struct socket_state *own)
 {
 	__u64 cookie = own->own.cookie;
 	struct end *found = bpf_map_lookup_elem(&peers, &cookie);
@@ -447,7 +447,7 @@ SUBPROGRAM bool take_published_peer(struct socket_state *own)
 }
 
 /* Moves what a socket counted for itself into `counters`. */
-SUBPROGRAM void flush_counts(struct socket_state *own)
+NOINLINE void flush_counts(struct socket_state *own)
 {
 	count_many(COUNT_REDIRECTED_MESSAGES, own->messages - own->counted_messages);
 	count_many(COUNT_REDIRECTED_BYTES, own->bytes - own->counted_bytes);

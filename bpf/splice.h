@@ -139,7 +139,7 @@ static __always_inline void get_program(struct program *program)
 	BPF_CORE_READ_STR_INTO(&program->name, task, group_leader, comm);
 }
 
-SUBPROGRAM void count_act(const struct program *program, bool is_refused)
+NOINLINE void count_act(const struct program *program, bool is_refused)
 {
 	struct acts none = {}, *found = bpf_map_lookup_elem(&programs, program);
 
@@ -171,7 +171,7 @@ static __always_inline bool is_in_a_sockmap(__u64 sk)
  * Where what is kept with the socket lies, when it is in a map of ours and open: only then
  * something will tell when it closes. As find_state() of peer.h does, for all generations.
  */
-SUBPROGRAM __u64 find_open(__u64 sk, __u64 cookie)
+NOINLINE __u64 find_open(__u64 sk, __u64 cookie)
 {
 	struct bpf_local_storage *storage;
 	struct hlist_node *node = 0;
@@ -212,7 +212,7 @@ static __always_inline bool has_closed(__u64 state)
  * From here on nothing is redirected to it, unless something has been, or it is not open: what it
  * is then.
  */
-SUBPROGRAM __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
+NOINLINE __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
 {
 	__u64 state = cookie ? find_open(sk, cookie) : 0, feed;
 
@@ -235,7 +235,7 @@ SUBPROGRAM __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
 }
 
 /* FEED_REDIRECTED when a splice from it must not go on. */
-SUBPROGRAM __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
+NOINLINE __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
 {
 	__u64 feed = get_feed(&feeds, cookie), spliced = FEED_SPLICED;
 
@@ -249,7 +249,7 @@ SUBPROGRAM __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
 }
 
 /* Whether it was the last one: its sender, which looks here, redirects no more. */
-SUBPROGRAM bool note_refusal(__u64 cookie)
+NOINLINE bool note_refusal(__u64 cookie)
 {
 	__u64 *found = bpf_map_lookup_elem(&past, &cookie), first = FEED_REFUSED + 1;
 
@@ -273,7 +273,7 @@ static __always_inline bool is_tcp(__u64 sk)
 }
 
 /* A splice from this file begins: 0, or the error that ends it. */
-SUBPROGRAM int judge_splice(__u64 file)
+NOINLINE int judge_splice(__u64 file)
 {
 	__u64 socket = (__u64)LOAD(struct file___splice, file, private_data);
 	__u64 sk = (__u64)LOAD(struct socket, socket, sk), cookie, feed;

@@ -136,7 +136,7 @@ static __always_inline void withdraw(struct socket_state *own)
  * socket. What came by the bypass and was not read belonged to that connection: it goes too, as
  * tcp_disconnect() throws away what came by TCP.
  */
-SUBPROGRAM void leave_at_once(struct bpf_sock_ops *ctx, struct socket_state *own)
+NOINLINE void leave_at_once(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	if (own->mode == MODE_GONE)
 		return;
@@ -466,7 +466,7 @@ static __always_inline void on_retransmission(struct bpf_sock_ops *ctx)
 }
 
 SEC("sockops")
-int track_sockets(CONTEXT(bpf_sock_ops) context)
+int track_sockets(void *context)
 {
 	struct bpf_sock_ops *ctx = context;
 
