@@ -15,7 +15,7 @@
  * direction from being redirected, or "-".
  */
 #define ONLY_SOCKETS
-#include "peer.h"
+#include "waiters.h"
 
 #define AF_INET6 10
 

@@ -7,7 +7,7 @@
 #ifndef SOCKET_BYPASS_LEAVE_H
 #define SOCKET_BYPASS_LEAVE_H
 
-#include "peer.h"
+#include "waiters.h"
 
 #define TCP_ESTABLISHED 1
 #define TCP_FIN_WAIT1 4

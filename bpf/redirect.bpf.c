@@ -5,7 +5,7 @@
  * lets it go by TCP. Always passes: any other verdict, also that of a redirect that failed, would
  * make send() fail.
  */
-#include "peer.h"
+#include "drained.h"
 
 #define SOCK_RCVBUF_LOCK 2
 #define MEMCG_FLAGS 7ULL /* in the low bits of sk_memcg, on newer kernels */

@@ -4,7 +4,7 @@
  * What the programs share: constants, maps and what is kept for a socket. docs/architecture.md
  * tells the whole story; the one rule behind it all: a reader takes redirected bytes before TCP
  * bytes, so after a byte was sent by TCP nothing may be redirected in that direction until the
- * reader has taken every TCP byte (look_whether_drained() in peer.h).
+ * reader has taken every TCP byte (look_whether_drained() in drained.h).
  */
 #ifndef SOCKET_BYPASS_H
 #define SOCKET_BYPASS_H
