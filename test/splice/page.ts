@@ -57,7 +57,10 @@ export interface Row {
 /** In order of the tables. */
 export const ways = ["lsm", "fmod_ret", "syscall", "none"];
 
-/** With what an earlier run found on the same kernel, of the same version of a program, by ways that this one has not tried. */
+/**
+ * With what an earlier run found on the same kernel, of the same version of a program, by ways that
+ * this one has not tried.
+ */
 export function joinReports(former: Report | undefined, report: Report): Report {
   if (former === undefined || former.release !== report.release) return report;
   const rows = report.rows.map((row) => {

@@ -20,7 +20,10 @@ export interface Program {
   readonly isStartedLate?: boolean;
   /** Half-closed connections are not its thing on plain TCP either. */
   readonly endsBoth?: boolean;
-  /** Where a side shuts its direction down; HAProxy that splices does so by plain TCP too, in one run of three on a busy processor. */
+  /**
+   * Where a side shuts its direction down; HAProxy that splices does so by plain TCP too, in one
+   * run of three on a busy processor.
+   */
   readonly mayEndEarly?: boolean;
   /** Whether what becomes of it on that kernel is a limit that limits.md has. */
   readonly isLimit?: (release: string) => boolean;
