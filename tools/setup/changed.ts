@@ -34,6 +34,7 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   // Lint and types are what looks at these, and tests that import them.
   ["tools/bench/", []],
   ["tools/demo/", []],
+  ["tools/lint/", []],
   ["docs/", []],
   [".", []],
   ["README.md", []],
