@@ -40,7 +40,8 @@ export function asStateHolds(text: string): string {
     const key = createPrivateKey({ format: "jwk", key: { kty: "OKP", crv: "Ed25519", d, x } });
     return key.export({ type: "pkcs8", format: "pem" }).toString();
   } catch {
-    // An OpenSSL that knows no ed25519 (FIPS) is no reason to fail here: it is not we who log in with it.
+    // An OpenSSL that knows no ed25519 (FIPS) is no reason to fail here: it is not we who log in
+    // with it.
     return text;
   }
 }

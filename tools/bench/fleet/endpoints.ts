@@ -46,7 +46,8 @@ export class Endpoints {
 
   private addPlace(number: number): void {
     const name = `test-${process.pid}-fleet${number}`;
-    // Four networks of 198.18.0.0/15 for each process, so that two at once, or what a killed one has left, do not answer for each other.
+    // Four networks of 198.18.0.0/15 for each process, so that two at once, or what a killed one
+    // has left, do not answer for each other.
     const network = (process.pid % 128) * 4 + Math.floor(number / 60);
     const net = `198.${18 + (network >> 8)}.${network & 255}`;
     const [near, far] = [`${net}.${(number % 60) * 4 + 1}`, `${net}.${(number % 60) * 4 + 2}`];
