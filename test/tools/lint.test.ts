@@ -5,6 +5,7 @@ import { checkImports } from "../../tools/lint/imports.js";
 import { checkLength } from "../../tools/lint/length.js";
 import { anchorsOf, checkLinks } from "../../tools/lint/links.js";
 import { checkNames } from "../../tools/lint/names.js";
+import { checkPages } from "../../tools/lint/pages.js";
 import { callsOf, checkParts } from "../../tools/lint/parts.js";
 
 // What these do not prove: that the repository keeps the rules; `npm run lint` does.
@@ -165,5 +166,22 @@ all() {
     const found = callsOf(text);
     for (const name of ["one", "two", "three", "four", "eight", "nine", "ten", "eleven"]) expect(found).toContain(name);
     for (const name of ["five", "six", "seven", "twelve"]) expect(found).not.toContain(name);
+  });
+});
+
+describe("pages", () => {
+  const words = "a word ".repeat(20);
+
+  test("a wide line is told with its number; a table, code and what a program wrote are not", () => {
+    const text = [`| ${words} |`, "```", words, "```", "<!-- cells -->", words, "<!-- end of cells -->", words];
+    expect(checkPages(files({ "docs/a.md": text.join("\n"), "a.ts": words }))).toEqual([
+      "docs/a.md:8: expected at most 120 columns",
+    ]);
+  });
+
+  test("guillemets are told", () => {
+    expect(checkPages(files({ "a.md": "He says «yes».\n" }))).toEqual([
+      "a.md:1: expected English quotation marks, found guillemets",
+    ]);
   });
 });

@@ -10,6 +10,7 @@ import { longCommentsIn } from "./known";
 import { checkLength } from "./length";
 import { checkLinks } from "./links";
 import { checkNames } from "./names";
+import { checkPages } from "./pages";
 import { checkParts } from "./parts";
 
 const root = resolve(__dirname, "../..");
@@ -30,6 +31,7 @@ function main(): number {
     ...checkComments(files, longCommentsIn),
     ...checkLinks(files),
     ...checkNames(files),
+    ...checkPages(files),
   ];
   for (const fault of faults) console.error(fault);
   return faults.length > 0 ? 1 : 0;
