@@ -120,7 +120,7 @@ export function serialTextIn(said: string): string {
 /**
  * The value of a flag where it stands last: what a user types comes before, or has no blank in it.
  */
-function wordIn(line: string, flag: string): string | undefined {
+export function wordIn(line: string, flag: string): string | undefined {
   return new RegExp(`.* ${flag} (\\S+) `).exec(line)?.[1];
 }
 

@@ -21,6 +21,7 @@ import {
 import { promiseOf } from "../targets/deliver";
 import type { StepResource, Target } from "../targets/target";
 import { lookForDrift } from "./drift";
+import { isNotLeftOut } from "./left-out";
 import type { Normalized } from "./normalize";
 import { type LastSteps, readLastSteps, readRight } from "./previous-state";
 
@@ -73,18 +74,26 @@ export function installSteps(
   const place = [args.id, pulumi.output(instance)];
   const last = readLastSteps(name, instance);
 
+  let all = right;
+  // Whoever waits for a step that never begins is told first, for he would wait for ever.
+  const behind = (...steps: StepResource[]) => {
+    const its = { name, generation, parent: opts.parent };
+    all = all.then((wrong) => wrong ?? allRight(steps.map((one) => isNotLeftOut(one, its))));
+    return all;
+  };
+
   /** One link of the chain: runs again when `before` answers something new, is replaced when `before` is. */
   const link = (
     step: StepName,
     before: StepResource,
     converge: pulumi.Input<readonly string[]>,
     undoLine?: pulumi.Output<string>,
-    { dependsOn = [], limit = stepSeconds }: { dependsOn?: pulumi.Resource[]; limit?: pulumi.Input<number> } = {},
+    { dependsOn = [], limit = stepSeconds }: { dependsOn?: StepResource[]; limit?: pulumi.Input<number> } = {},
   ): StepResource =>
     target.run(
       `${name}-${suffixes[step]}`,
       {
-        right,
+        right: behind(before, ...dependsOn),
         converge,
         ...(undoLine === undefined ? {} : { undo: undoLine }),
         stdin: target.answerOf(before).apply((said) => said && (serialTextIn(said) || said)),
@@ -171,7 +180,7 @@ export function installSteps(
     whole("detach"),
     { dependsOn: [policy] },
   );
-  return { generation, selfTest: target.answerOf(selfTest), attachment, right };
+  return { generation, selfTest: target.answerOf(selfTest), attachment, right: all };
 }
 
 /**

@@ -24,6 +24,8 @@ export interface Step {
 /** A step as the engine keeps it. */
 export interface StepResource extends pulumi.CustomResource {
   readonly stdout: pulumi.Output<string>;
+  /** The line that it ran last; that of a run before this one, where --target leaves it out. */
+  readonly create: pulumi.Output<string | undefined>;
 }
 
 export interface Delivery {

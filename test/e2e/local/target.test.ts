@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { isSkipped, Machine } from "./machine.js";
+
+describe.skipIf(isSkipped)("a run that leaves out a step of a new generation", () => {
+  test("says so in one sentence, in a preview too, changes nothing, and names what to type, which does it", async () => {
+    const machine = new Machine();
+    await machine.up();
+    const before = machine.generation();
+    const urns = new Map((await machine.exported()).map(({ urn }) => [urn.split("::").at(-1) ?? "", urn]));
+    const urnOf = (step: string) => urns.get(`edge-web-${step}`) ?? "";
+    machine.args = { ...machine.args, limits: { sockets: 1024 } };
+    const advice = "type: pulumi up --target '**::edge-web-*'";
+    const target = [urnOf("attachment")];
+    const refused = [
+      await machine.failure(machine.preview({ target })),
+      await machine.failure(machine.up({ target })),
+      await machine.failure(machine.up({ exclude: [urnOf("object")] })),
+    ];
+    expect(machine.status()).toMatchObject({ healthy: true, serving: before });
+    refused.push(await machine.failure(machine.up({ target: [urnOf("object"), ...target] })));
+    for (const said of refused) {
+      expect(said).toMatch(
+        /the steps of edge-web: expected edge-web-[a-z-]+ to have run for generation [0-9a-f]{12} before those behind it, found [0-9a-f]{12}, because --target or --exclude leaves it out; /,
+      );
+      expect(said).toContain(advice);
+      expect(said).not.toMatch(/cannot open| {4}at /);
+    }
+    expect(machine.generation()).toBe(before);
+    await machine.up({ target: ["**::edge-web-*"] });
+    expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
+    expect(machine.generation()).not.toBe(before);
+    expect((await machine.up()).changes).toEqual({});
+    // Of the generation that is there each step may run alone.
+    machine.args = { ...machine.args, enabled: false };
+    expect((await machine.up({ target: [urnOf("policy")] })).changes).toEqual({ policy: "update" });
+    await machine.destroy();
+    expect(machine.traces()).toEqual([]);
+  });
+});
