@@ -26,9 +26,12 @@ const right = {
   hosts: {
     web: {
       ...others.hosts.web,
+      // A program has many of these.
+      instance: undefined,
       ...{ become: "false", allowUnknownHostKey: true, connection: { ...login, proxy: login } },
     },
   },
+  nodePools: { workers: { ...others.nodePools.workers, instance: undefined } },
 };
 /** Any text is right there. */
 const anyText = /\.(password|privateKeyPassword|id|annotations\.a|tolerations\.0\.(key|value))$/;
