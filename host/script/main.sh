@@ -35,6 +35,9 @@ prepare() {
 	delete)
 		# The last is what a run was killed at.
 		if [ ! -d "$B/$instance" ] && [ ! -d "$home" ] && [ ! -d "$state_dir/_removed-$instance" ]; then
+			# Of a run that was killed before its first step, whose state knows nothing of it.
+			ignore rm -rf "$state_dir/_staged-$instance"
+			ignore rmdir "$state_dir"
 			say gone
 			exit
 		fi
@@ -73,9 +76,9 @@ main() {
 	# What was sent for this run alone goes with it, however it ends.
 	case $here/ in "$state_dir/_staged-$instance/"*) cleanup="rm -rf '$state_dir/_staged-$instance'; ignore rmdir '$state_dir'" ;; esac
 	trap finish EXIT
-	prepare "$@"
 	trap 'exit 130' INT
 	trap 'warn "$verb: stopped by a signal or a time limit; run it again" && exit 143' TERM
+	prepare "$@"
 	"cmd_${verb% *}${second:+_$second}"
 	case $kind:$verb in
 	report:* | *:selftest | *:adopt) ;;

@@ -42,7 +42,12 @@ export function running(on: Place, digest: string): string {
   return [
     `s=${script}`,
     `[ -f "$s" ] || { echo "socket-bypass: $s${gone}" >&2; exit 1; }`,
-    'exec sh "$s" "$@"',
+    // Not by exec: an interrupt makes the provider kill the process that it knows, and the script
+    // goes on to its end and removes what was sent. dash forks for `-c` anyway; bash does not. A
+    // `timeout` in front of it tells all to stop, and waits for this shell.
+    "trap : INT TERM",
+    'sh "$s" "$@"',
+    "exit",
     "",
   ].join("\n");
 }

@@ -17,5 +17,8 @@ lock() { # the script's own arguments
 	[ "${SOCKET_BYPASS_LOCK:-0}" -lt 20 ] || err "$B: expected to lock it, found it removed each time; run this again"
 	find_probe
 	export SOCKET_BYPASS_LOCK=$((${SOCKET_BYPASS_LOCK:-0} + 1))
-	exec "$probe" lock "$B" 120 -- sh "$script" "$@"
+	[ -n "$cleanup" ] || exec "$probe" lock "$B" 120 -- sh "$script" "$@"
+	# Who waits for the lock may be told to stop, or wait in vain, and what was sent must go then too.
+	"$probe" lock "$B" 120 -- sh "$script" "$@"
+	exit
 }
