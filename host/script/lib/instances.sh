@@ -17,6 +17,6 @@ find_instances() {
 # Reports take no lock, so an upgrade may remove what they are looking at: that is no failure.
 skip_gone() { # FOLDER WHAT-A-LOOK-SAID
 	[ -d "$1" ] || return
-	say "${2##*"$nl"}" >&2
+	say "${2##*"$nl"}" | shorten >&2
 	exit 1
 }

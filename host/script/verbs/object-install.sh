@@ -4,6 +4,13 @@
 
 cmd_object_install() { step object '' install_object; }
 
+compile_objects() { # FOLDER
+	out=$(sh "$from/build.sh" "$1" 2>&1)
+	code=$?
+	[ -z "$out" ] || say "$out" | shorten >&2
+	return "$code"
+}
+
 install_object() {
 	[ -f "$from/socket-bypass" ] || err "--from $from: expected the unpacked bundle, found no socket-bypass in it"
 	preflight
@@ -13,7 +20,7 @@ install_object() {
 	ignore rm -rf "$new"
 	cleanup="rm -rf '$new'; $cleanup"
 	ensure mkdir -m 0700 "$new"
-	[ -z "$compile" ] || sh "$from/build.sh" "$new" >&2 || err "build.sh: expected it to compile the objects, found the reason above"
+	[ -z "$compile" ] || compile_objects "$new" || err "build.sh: expected it to compile the objects, found the reason above"
 	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o adopt.bpf.o $(splice_objects) "probe-$(machine)"; do
 		# Sent only where they are asked for.
 		case $file in adopt.bpf.o | splice_*) [ -e "$from/$file" ] || continue ;; esac
