@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
-import type { HostArgs } from "../../../src/index.js";
+import type { ConnectionArgs, HostArgs } from "../../../src/index.js";
 import { each, steps } from "../local/machine.js";
 import { atEnd, Far, isSkipped, makeFolder, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
@@ -129,6 +129,38 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     expect(said).not.toMatch(/hunter2|BEGIN OPENSSH/);
     await fleet.destroy();
     for (const far of [good, asking]) expect(far.traces()).toEqual([]);
+  }, 120_000);
+
+  test("that let nobody in behind a bastion say why, of the two the one that it is, where the provider would say EOF or wait for 25 minutes", async () => {
+    const keys = makeKeys();
+    const bastion = await new Far({ keys }).start();
+    const far = await new Far({ keys, behind: bastion }).start();
+    const proxy = { ...bastion.login(), dialErrorLimit: 0 };
+    const behind = (more: Partial<ConnectionArgs> = {}, by: object = proxy) => ({
+      connection: far.connection({ dialErrorLimit: 0, perDialTimeout: 2, ...more, proxy: by as never }),
+    });
+    const other = makeKeys();
+    const fleet = new Fleet({
+      traffic: everything,
+      hosts: {
+        key: behind({ privateKey: other.privateKey }),
+        hostkey: behind({ hostKey: other.publicKey }),
+        closed: behind({ port: 1 }),
+        bastion: behind({}, { ...proxy, privateKey: other.privateKey }),
+        bastionkey: behind({}, { ...proxy, hostKey: other.publicKey }),
+      },
+    });
+    const { said } = await fleet.failure(fleet.up({ continueOnError: true }));
+    for (const [name, why] of [
+      ["key", "the host lets nobody in with this user and key, password or agent"],
+      ["hostkey", "the host shows another host key than is declared"],
+      ["closed", "the host cannot be reached from its bastion"],
+      ["bastion", "the host its bastion lets nobody in with this user and key, password or agent"],
+      ["bastionkey", "the host its bastion shows another host key than is declared"],
+    ])
+      expect(said).toContain(`before hook "files for edge-${name}" failed: ${why}`);
+    expect(far.traces()).toEqual([]);
+    await fleet.destroy();
   }, 120_000);
 
   test("that show another host key than is declared get neither a password nor a command", async () => {
