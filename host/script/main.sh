@@ -35,7 +35,7 @@ prepare() {
 	delete)
 		# The last is what a run was killed at.
 		if [ ! -d "$B/$instance" ] && [ ! -d "$home" ] && [ ! -d "$state_dir/_removed-$instance" ]; then
-			# Of a run that was killed before its first step, whose state knows nothing of it.
+			# Of a run that was killed before its first step, which no state knows of.
 			ignore rm -rf "$state_dir/_staged-$instance"
 			ignore rmdir "$state_dir"
 			say gone

@@ -18,7 +18,7 @@ lock() { # the script's own arguments
 	find_probe
 	export SOCKET_BYPASS_LOCK=$((${SOCKET_BYPASS_LOCK:-0} + 1))
 	[ -n "$cleanup" ] || exec "$probe" lock "$B" 120 -- sh "$script" "$@"
-	# Who waits for the lock may be told to stop, or wait in vain, and what was sent must go then too.
+	# Whoever waits for the lock may be stopped, or wait in vain: what was sent goes then too.
 	"$probe" lock "$B" 120 -- sh "$script" "$@"
 	exit
 }

@@ -19,7 +19,8 @@ function folderOf(shell: (typeof shells)[number] | "bash"): string {
 
 const pins = "/sys/fs/bpf/socket-bypass";
 
-// What these do not prove: what is left where a whole group is killed, which nobody can clean up after; see docs/ssh.md.
+// What these do not prove: what is left where a whole group is killed, which nobody can clean up
+// after; see docs/ssh.md.
 describe.skipIf(isSkipped).each([...shells, "bash"] as const)("a first step, with %s as sh,", (shell) => {
   const cases = ["before the lock", "in the wait for the lock", "in its work"] as const;
 

@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { copyOf, Host, isSkipped, shells, writeTool } from "../../support/host.js";
 
-/** Of the lines that a step says; Pulumi's command provider stands still behind one of 65,536 bytes. */
+/**
+ * Of the lines that a step says; Pulumi's command provider stands still behind one of 65,536 bytes.
+ */
 const longest = (said: string) => Math.max(...said.split("\n").map((line) => Buffer.byteLength(line)));
 const flood = `awk 'BEGIN { for (at = 0; at < 20000; at++) printf "0123456789"; print "" }'`;
 
