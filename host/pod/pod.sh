@@ -49,7 +49,7 @@ unpack() {
 	[ -f "$pod" ] || err "$pod: expected it, found none; a node must be of type x86_64 or aarch64"
 	# Without arguments it says how it is used.
 	ran=$("$pod" 2>&1)
-	[ $? -ne 126 ] || err "$pod: expected it to run, found: ${ran##*: }; is $state mounted noexec? leave it in memory (a transform must not take the medium of the volume «state»)"
+	[ $? -ne 126 ] || err "$pod: expected it to run, found: ${ran##*: }; is $state mounted noexec? leave it in memory (a transform must not take the medium of the volume 'state')"
 	# Without CAP_SYS_ADMIN bpftool prints no map: ours stands before it.
 	ln -sfn "$pod" "$state/bin/bpftool"
 	ln -sfn "$pod" "$state/bin/pod"

@@ -46,7 +46,7 @@ prepare() {
 		[ -z "$bpftool" ] || mount_bpffs || warn "note: bpffs: expected one, found none and could not mount it at /sys/fs/bpf"
 		[ -n "$bpffs" ] || return 0
 		;;
-	switch) [ -n "$bpffs" ] || err "bpffs: expected one, found none mounted, so nothing of $instance is pinned; type «socket-bypass boot start --instance $instance»" ;;
+	switch) [ -n "$bpffs" ] || err "bpffs: expected one, found none mounted, so nothing of $instance is pinned; type 'socket-bypass boot start --instance $instance'" ;;
 	esac
 	lock "$@"
 	if [ "$kind" = delete ] && ! is_mine; then

@@ -22,7 +22,7 @@ check_boot() {
 	[ "$boot" = true ] && [ -d "$systemd" ] && [ -n "$instance" ] && ! has_unit || return 0
 	(boot_unit >"$unit_file-new") 2>/dev/null && [ "$(cat "$unit_file-new")" = "$(boot_unit)" ] && why= || why=1
 	ignore rm -f "$unit_file-new"
-	[ -z "$why" ] || err "$unit_folder: expected to write the boot unit $unit there, found it read-only or full; say --boot false (boot: false), and have «$home/socket-bypass boot start --instance $instance --state-dir $state_dir» run at boot by other means"
+	[ -z "$why" ] || err "$unit_folder: expected to write the boot unit $unit there, found it read-only or full; say --boot false (boot: false), and have '$home/socket-bypass boot start --instance $instance --state-dir $state_dir' run at boot by other means"
 }
 
 enable_boot() {

@@ -4,7 +4,7 @@
 
 bpf() { out=$("$bpftool" -j "$@" 2>&1); }
 must() { bpf "$@" || refuse "$@"; }
-refuse() { err "bpftool $1 $2 ${4:-$3}: expected it to work, found: $(explain)"; }
+refuse() { err "bpftool $1 $2 ${4:-$3} failed: $(explain)"; }
 
 lookup() { # MAP-PIN KEY-BYTES: bpftool that may not see the map's types says so and ends well
 	# shellcheck disable=SC2086 # one argument a byte

@@ -20,7 +20,7 @@ detach_program() { # PIN [CGROUP-FOLDER-TO-KEEP]
 	while IFS= read -r place; do
 		[ "${place:-${2:-}}" != "${2:-}" ] || continue
 		# A cgroup that is gone has let go of it.
-		bpf cgroup detach "$place" sock_ops pinned "$1" || [ ! -d "$place" ] || err "bpftool cgroup detach $place: expected it to work, found: $(explain); run this again"
+		bpf cgroup detach "$place" sock_ops pinned "$1" || [ ! -d "$place" ] || err "bpftool cgroup detach $place failed: $(explain); run this again"
 		changed=1
 	done <<-END
 		$places
@@ -75,5 +75,5 @@ list_rivals() { # other instances whose cgroup is ours, above or below -> $rival
 
 check_rivals() {
 	list_rivals
-	[ -z "$rivals" ] || [ -n "$take_over" ] || err "cgroup $cgroup: expected no other instance on it, above or below, found $other on $(recorded cgroup "$other"); type «socket-bypass remove --instance $other», or say --take-over (takeOver: true)"
+	[ -z "$rivals" ] || [ -n "$take_over" ] || err "cgroup $cgroup: expected no other instance on it, above or below, found $other on $(recorded cgroup "$other"); type 'socket-bypass remove --instance $other', or say --take-over (takeOver: true)"
 }

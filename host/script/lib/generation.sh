@@ -53,7 +53,7 @@ load_track() { # FOLDER OBJECT: pinned aside with its maps and renamed, the prog
 	done
 	if ! bpf prog load "$object" "$folder/track-new" type sockops "$@" pinmaps "$folder/maps-new"; then
 		# That of an earlier version: at boot, where an upgrade has stopped half-way.
-		case $out in *"find map '"*) ;; *) err "bpftool prog load $folder/track-new: expected it to work, found: $(explain)" ;; esac
+		case $out in *"find map '"*) ;; *) err "bpftool prog load $folder/track-new failed: $(explain)" ;; esac
 		ignore rm -rf "$folder/maps-new"
 		must prog load "$object" "$folder/track-new" type sockops map name sockets pinned "$folder/sockets" map name claims pinned "$folder/claims" pinmaps "$folder/maps-new"
 	fi
@@ -71,7 +71,7 @@ load_beside() { # FOLDER load|loadall OBJECT PIN WORD...: on the maps that are p
 }
 
 load_redirect() { # FOLDER OBJECT
-	load_beside "$1" load "$2" "$1/redirect" type sk_msg || err "bpftool prog load $1/redirect: expected it to work, found: $(explain)"
+	load_beside "$1" load "$2" "$1/redirect" type sk_msg || err "bpftool prog load $1/redirect failed: $(explain)"
 }
 
 attach_verdict() { # FOLDER

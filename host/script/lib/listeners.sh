@@ -22,8 +22,8 @@ name_listeners() { # PORTS (empty: all) SPLICES ASKS
 		function name_kind(kind) {
 			if (ENVIRON["asks"] && (asks(name) || asks(program))) return "asks"
 			if (!ENVIRON["splices"]) return ""
-			if (kind == "splice") return "HAProxy with «option splice-*»"
-			if (kind == "unread") return "HAProxy, whose configuration cannot be read: it splices with «option splice-*»"
+			if (kind == "splice") return "HAProxy with \047option splice-*\047"
+			if (kind == "unread") return "HAProxy, whose configuration cannot be read: it splices with \047option splice-*\047"
 			if (is_known(name) || is_known(program)) return "one that splices"
 			return kind == "go" ? "one in Go, which splices where it passes on from one connection to another" : ""
 		}
@@ -58,7 +58,7 @@ name_listeners() { # PORTS (empty: all) SPLICES ASKS
 		*:-) what="$what, or keep it from splicing (SystemCallFilter=~splice:$errno where it is a unit of systemd)" ;;
 		*)
 			[ "$filtered" = - ] || ! is_filtered "$unit" || continue
-			what="$what, or type «systemctl edit $unit», write «[Service]» and below it «SystemCallFilter=~splice:$errno», and restart it"
+			what="$what, or type 'systemctl edit $unit', write '[Service]' and below it 'SystemCallFilter=~splice:$errno', and restart it"
 			;;
 		esac
 		warn "$what"

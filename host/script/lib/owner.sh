@@ -12,7 +12,7 @@ stack_of() ( # OWNER: its first two words, project and stack
 check_owner() {
 	found=$(owner_recorded)
 	[ -z "$found" ] || [ -n "$take_over" ] || [ "$(stack_of "$found")" = "$(stack_of "$owner")" ] ||
-		err "instance $instance: expected owner $owner, found $found; type «socket-bypass remove --instance $instance», or say --take-over (takeOver: true)"
+		err "instance $instance: expected owner $owner, found $found; type 'socket-bypass remove --instance $instance', or say --take-over (takeOver: true)"
 }
 
 claim_owner() {

@@ -24,7 +24,7 @@ err() { # MESSAGE [EXIT]
 usage() { err "$1; see sh $script help" 2; }
 
 ensure() { # COMMAND...
-	why=$("$@" 2>&1) || err "$*: expected it to work, found: ${why##*"$nl"}"
+	why=$("$@" 2>&1) || err "$* failed: ${why##*"$nl"}"
 }
 
 need() { # FLAG VALUE

@@ -14,7 +14,7 @@ check_plain() {
 		policy_of ports | tr , '\n' | awk -F - -v given="$(cat /proc/sys/net/ipv4/ip_local_port_range)" '
 			BEGIN { split(given, range, " ") }
 			$1 == "" || ($1 + 0 <= range[2] && $NF + 0 >= range[1]) { bad = 1 }
-			END { exit bad || !NR }' || err "bench: expected nothing that bypasses its plain connections too, found instance $other on $(recorded cgroup "$other"); type «socket-bypass drain --instance $other», and resume afterwards"
+			END { exit bad || !NR }' || err "bench: expected nothing that bypasses its plain connections too, found instance $other on $(recorded cgroup "$other"); type 'socket-bypass drain --instance $other', and resume afterwards"
 	done
 }
 

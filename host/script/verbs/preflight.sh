@@ -97,7 +97,7 @@ check_hooks() { # other sock_ops programs on the cgroup, above and below
 		case $ours in *" $id "*) continue ;; esac
 		case $flags:$cgroup_folder/ in
 		multi:* | override:"$place"/?*) ;;
-		*:"$place"/*) finding host "$place: expected its sock_ops programs attached with «multi», found $id with «$flags»; attach that one with multi" ;;
+		*:"$place"/*) finding host "$place: expected its sock_ops programs attached with 'multi', found $id with '$flags'; attach that one with multi" ;;
 		esac
 		[ "$place" != "$lost_place" ] || ! is_lost "$id" || continue
 		bpf prog show id "$id" || continue
@@ -107,7 +107,7 @@ check_hooks() { # other sock_ops programs on the cgroup, above and below
 		for map in $(say "${used%%]*}" | tr , ' '); do
 			bpf map show id "$map" || continue
 			case $out in
-			*'"type":"sockmap"'* | *'"type":"sockhash"'*) finding host "$place: expected no other user of sockmaps, found sock_ops program $id ($name): a socket can serve one only; choose another --cgroup, or type «bpftool cgroup detach $place sock_ops id $id»" && break ;;
+			*'"type":"sockmap"'* | *'"type":"sockhash"'*) finding host "$place: expected no other user of sockmaps, found sock_ops program $id ($name): a socket can serve one only; choose another --cgroup, or type 'bpftool cgroup detach $place sock_ops id $id'" && break ;;
 			esac
 		done
 	done <<-END

@@ -17,7 +17,7 @@ describe.skipIf(isSkipped)("bpftool", () => {
     ["fails", "type sockops", 2, "up"],
     ["is killed with its script", "prog attach", 2, "destroy"],
     ["is killed with its script", "cgroup attach", 1, "up"],
-  ])("%s in up, at «%s» number %i: then %s comes right, and destroy leaves nothing", async (fault, what, at, next) => {
+  ])("%s in up, at '%s' number %i: then %s comes right, and destroy leaves nothing", async (fault, what, at, next) => {
     const machine = new Machine();
     breakBpftool(machine, what, at, fault);
     expect(await machine.failure(machine.up())).toMatch(

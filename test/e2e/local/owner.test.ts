@@ -14,7 +14,7 @@ describe.skipIf(isSkipped)("one machine, two who want it", () => {
       `cgroup ${first.cgroup}: expected no other instance on it, above or below, found ${first.instance()} on ${first.cgroup}`,
     );
     expect(said).toContain(
-      `type «socket-bypass remove --instance ${first.instance()}», or say --take-over (takeOver: true)`,
+      `type 'socket-bypass remove --instance ${first.instance()}', or say --take-over (takeOver: true)`,
     );
     await second.destroy();
     expect(first.status()).toMatchObject({ healthy: true, owner: first.owner() });

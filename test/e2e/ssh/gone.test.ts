@@ -9,7 +9,7 @@ const every = { traffic: { everything: true }, spliceGuard: "off" as const };
 const selfTest = { enabled: false };
 
 describe.skipIf(isSkipped)("a machine that is gone", () => {
-  test("with its VM is skipped; alone it fails in bounded time by its name, keeps nobody from the end, and leaves by «state delete»", async () => {
+  test("with its VM is skipped; alone it fails in bounded time by its name, keeps nobody from the end, and leaves by 'state delete'", async () => {
     const keys = makeKeys();
     const [lost, vm, stays] = [new Far({ keys }), new Far({ keys }), new Far({ keys })];
     for (const far of [lost, vm, stays]) await far.start();

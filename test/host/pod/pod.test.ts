@@ -91,7 +91,7 @@ test("a pod whose folder is mounted noexec says so", async () => {
   expect(await pod.ended).toBe(1);
   expect(pod.message).toBe(
     `/state/files/pod-${machine}: expected it to run, found: Permission denied; is /state mounted noexec? ` +
-      "leave it in memory (a transform must not take the medium of the volume «state»)\n",
+      "leave it in memory (a transform must not take the medium of the volume 'state')\n",
   );
   expect(node.traces()).toEqual([]);
 });

@@ -100,7 +100,7 @@ describe.skipIf(isSkipped).each(shells)("bench under %s", (shell) => {
     expect(stderr).toMatch(
       /^socket-bypass: bench: expected nothing that bypasses its plain connections too, found instance /m,
     );
-    expect(stderr).toContain(`type «socket-bypass drain --instance `);
+    expect(stderr).toContain(`type 'socket-bypass drain --instance `);
     expect(tracesOf(refused.child.pid)).toEqual([]);
     claimOwn(host);
   });

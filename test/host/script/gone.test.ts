@@ -35,7 +35,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
       const refused = await withoutBpffs(host, verb);
       expect(refused).toMatchObject({ code: 1, stdout: "0\n" });
       expect(refused.stderr).toBe(
-        `socket-bypass: bpffs: expected one, found none mounted, so nothing of ${host.instance} is pinned; type «socket-bypass boot start --instance ${host.instance}»\n`,
+        `socket-bypass: bpffs: expected one, found none mounted, so nothing of ${host.instance} is pinned; type 'socket-bypass boot start --instance ${host.instance}'\n`,
       );
       expect(fs.existsSync(place)).toBe(false);
     },

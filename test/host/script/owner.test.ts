@@ -15,7 +15,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr).toBe(
       `socket-bypass: instance ${host.instance}: expected owner project/other/component/web1, found ${host.owner}; ` +
-        `type «socket-bypass remove --instance ${host.instance}», or say --take-over (takeOver: true)\n`,
+        `type 'socket-bypass remove --instance ${host.instance}', or say --take-over (takeOver: true)\n`,
     );
     expect(await host.apply(...stranger, "--take-over")).toMatchObject({ code: 0 });
     expect(await host.status()).toMatchObject({ healthy: true, owner: "project/other/component/web1" });
@@ -58,7 +58,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
       ]) {
         expect(answer).toMatchObject({ code: 1, stdout: "" });
         expect(answer.stderr).toContain(
-          `found ${first.instance} on ${first.cgroup}; type «socket-bypass remove --instance ${first.instance}»`,
+          `found ${first.instance} on ${first.cgroup}; type 'socket-bypass remove --instance ${first.instance}'`,
         );
       }
       expect(second.traces()).toEqual([]);

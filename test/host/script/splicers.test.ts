@@ -89,7 +89,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     const { port, pid } = await listen(host, named("docker-proxy"));
     putInUnit(host, pid, "docker.service");
     expect(await look(host, `${port}`)).toEqual([
-      `docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found one that splices; leave out port ${port}, or type «systemctl edit docker.service», write «[Service]» and below it «SystemCallFilter=~splice:EINVAL», and restart it`,
+      `docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found one that splices; leave out port ${port}, or type 'systemctl edit docker.service', write '[Service]' and below it 'SystemCallFilter=~splice:EINVAL', and restart it`,
     ]);
   });
 
@@ -124,7 +124,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     const host = new Host(shell);
     const option = "  option splice-auto\n";
     expect(await lookAtHaproxy(host, { more: option })).toEqual([
-      expect.stringMatching(/ found HAProxy with «option splice-\*»; .*SystemCallFilter=~splice:ENOSYS/),
+      expect.stringMatching(/ found HAProxy with 'option splice-\*'; .*SystemCallFilter=~splice:ENOSYS/),
     ]);
     expect(await lookAtHaproxy(host, { more: option, chroot: true, words: ["-W"] })).toHaveLength(1);
     expect(await lookAtHaproxy(host, { more: option, isFolder: true })).toHaveLength(1);
@@ -151,7 +151,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     putInUnit(host, pid, "x\x1b[2J.service");
     const { stderr } = await host.verb("preflight", "--ports", `${port}`);
     expect(stderr).toMatch(/^socket-bypass: note: a\?b\?\[2J\S+ c \(process /);
-    expect(stderr.replaceAll(/[«»]/g, "")).toMatch(/^[ -~\n]*$/);
+    expect(stderr).toMatch(/^[ -~\n]*$/);
     expect(stderr).not.toContain("systemctl edit");
     expect(stderr.trim().split("\n")).toHaveLength(1);
   });
