@@ -7,11 +7,11 @@ say() { printf '%s\n' "$*"; }
 # What others chose (names of cgroups, targets of links) may hold what moves a cursor: C0, DEL, and
 # C1 as UTF-8 has it.
 c1=$(printf '\302[\200-\237]')
-warn() { printf 'socket-bypass: %s\n' "$*" | shorten | sed "s/$c1/?/g" | tr '\000-\011\013-\037\177' '?' >&2; }
-
 # Pulumi's command provider waits for ever behind a line of 64 KiB, as a verifier or a compiler may
 # say.
-shorten() { cut -b-4000; }
+warn() { printf 'socket-bypass: %.4000s\n' "$*" | sed "s/$c1/?/g" | tr '\000-\011\013-\037\177' '?' >&2; }
+
+shorten() { awk '{ print substr($0, 1, 4000) }'; }
 
 look_of() { printf '%s' "$(ls -ldn "$1")" | tr '\n' '?'; }
 ignore() { "$@" >/dev/null 2>&1 || :; }
