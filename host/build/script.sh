@@ -21,7 +21,9 @@ join() { # IS-FOR-PODS
 
 write() { # FILE IS-FOR-PODS
 	mkdir -p "${1%/*}"
-	join "$2" | cat -s | awk -v list="$here/../kernels.deny" -v short="$2" '
+	# By itself: a part that cannot be read fails a pipeline only where it is the last of it.
+	join "$2" >"$1.parts"
+	cat -s "$1.parts" | awk -v list="$here/../kernels.deny" -v short="$2" '
 		/^set -u$/ { body = short }
 		body && /^[ \t]*(#|$)/ { next }
 		/kernels\.deny/ {
@@ -32,6 +34,7 @@ write() { # FILE IS-FOR-PODS
 		}
 		body { sub(/^\t+/, "") }
 		{ print }' >"$1.new"
+	rm "$1.parts"
 	mv "$1.new" "$1"
 }
 

@@ -20,6 +20,6 @@ export function installHost(part: Part, args: HostArgs, after: readonly Installe
   return installSteps(name, targetFor(host), identity, all, childOptions(component, opts), after);
 }
 
-export function outputsOfHost({ right, generation, selfTest }: Installed) {
-  return { generation: when(right, generation), selfTest: when(right, selfTest) };
+export function outputsOfHost({ shown, generation, selfTest }: Installed) {
+  return { generation: when(shown, generation), selfTest: when(shown, selfTest) };
 }

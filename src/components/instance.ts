@@ -21,7 +21,10 @@ export function identityOf(key: readonly string[], given: string | undefined, wh
   const wasGiven = mine.get(instance);
   // Names that are made are the same only below parents that differ, on machines that do.
   if (wasGiven === true || (wasGiven === false && given !== undefined)) {
-    const fix = "give it to the one that was renamed, and leave it out elsewhere";
+    const fix =
+      given === undefined
+        ? "its own name makes the same one: give it another instance, which stays"
+        : "give it to the one that was renamed, and leave it out elsewhere";
     const expected = "an instance that no other host or pool of this program has";
     throw new ArgsError(where.resource, where.what, [
       { path: pathText([...where.path, "instance"]), expected, found: JSON.stringify(instance), fix },

@@ -94,8 +94,8 @@ export class SocketBypass extends pulumi.ComponentResource {
     for (const key of Object.keys(hosts)) {
       const its = installed.get(key);
       if (its === undefined) continue;
-      const { generation, selfTest, right } = its;
-      rights.push(right);
+      const { generation, selfTest, shown } = its;
+      rights.push(shown);
       generations.push(generation);
       reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));
     }

@@ -21,7 +21,7 @@ import {
 import { promiseOf } from "../targets/deliver";
 import type { StepResource, Target } from "../targets/target";
 import { lookForDrift } from "./drift";
-import { isNotLeftOut } from "./left-out";
+import { isNotRefused, refusal, whatIsLeftOut } from "./left-out";
 import type { Normalized } from "./normalize";
 import { type LastSteps, readLastSteps, readRight } from "./previous-state";
 
@@ -34,7 +34,10 @@ export interface Installed {
   readonly selfTest: pulumi.Output<string>;
   /** What ends last; all its other steps have ended before. Where its arguments are wrong, it never begins, and nobody should wait for it. */
   readonly attachment: pulumi.Resource;
+  /** Of its arguments and files. */
   readonly right: Right;
+  /** That, and in a preview that none of its steps shows that it would be refused. */
+  readonly shown: Right;
 }
 
 type Words = (on: Installation) => readonly string[];
@@ -74,13 +77,7 @@ export function installSteps(
   const place = [args.id, pulumi.output(instance)];
   const last = readLastSteps(name, instance);
 
-  let all = right;
-  // Whoever waits for a step that never begins is told first, for he would wait for ever.
-  const behind = (...steps: StepResource[]) => {
-    const its = { name, generation, parent: opts.parent };
-    all = all.then((wrong) => wrong ?? allRight(steps.map((one) => isNotLeftOut(one, its))));
-    return all;
-  };
+  const shown: Right[] = [];
 
   /** One link of the chain: runs again when `before` answers something new, is replaced when `before` is. */
   const link = (
@@ -89,12 +86,13 @@ export function installSteps(
     converge: pulumi.Input<readonly string[]>,
     undoLine?: pulumi.Output<string>,
     { dependsOn = [], limit = stepSeconds }: { dependsOn?: StepResource[]; limit?: pulumi.Input<number> } = {},
-  ): StepResource =>
-    target.run(
+  ): StepResource => {
+    const leftOut = whatIsLeftOut(name, [before, ...dependsOn], generation);
+    const made = target.run(
       `${name}-${suffixes[step]}`,
       {
-        right: behind(before, ...dependsOn),
-        converge,
+        right,
+        converge: pulumi.all([converge, leftOut]).apply(([typed, text]) => (text ? refusal(text) : typed)),
         ...(undoLine === undefined ? {} : { undo: undoLine }),
         stdin: target.answerOf(before).apply((said) => said && (serialTextIn(said) || said)),
         // It comes by way of the step before, so that the engine replaces this step with that one.
@@ -111,6 +109,9 @@ export function installSteps(
       },
       { ...opts, dependsOn: [before, ...dependsOn, ...asList(opts.dependsOn)] },
     );
+    shown.push(isNotRefused(made, leftOut, opts.parent));
+    return made;
+  };
   const words = (make: Words) => on.apply(make);
 
   const object = target.run(
@@ -180,7 +181,7 @@ export function installSteps(
     whole("detach"),
     { dependsOn: [policy] },
   );
-  return { generation, selfTest: target.answerOf(selfTest), attachment, right: all };
+  return { generation, selfTest: target.answerOf(selfTest), attachment, right, shown: allRight([right, ...shown]) };
 }
 
 /**

@@ -3,30 +3,50 @@ import * as pulumi from "@pulumi/pulumi";
 import { withShortInspection } from "../args/validation/problem";
 import type { Right } from "../args/validation/right";
 import { wordIn } from "../commands/drift-report";
+import { quote } from "../commands/quote";
 import { promiseOf } from "../targets/deliver";
 import type { StepResource } from "../targets/target";
 
+const reason = "because --target or --exclude leaves it out";
+
 /**
- * Wrong where --target or --exclude leaves out the step before one of a new generation, whose files
- * are not on the host then: sh would say that it cannot open the script. The engine answers with
- * what it keeps of a step that is left out, also in a preview; a hook would say the same and cost
+ * What is wrong where --target or --exclude leaves out a step before one of a new generation, whose
+ * files are not on the host then: sh would say that it cannot open the script. The engine answers
+ * with what it keeps of a step that is left out, also in a preview; a hook would say the same and cost
  * every step of the state its name.
  */
-export async function isNotLeftOut(
-  before: StepResource,
-  its: {
-    readonly name: string;
-    readonly generation: pulumi.Output<string>;
-    readonly parent: pulumi.Resource | undefined;
-  },
+export async function whatIsLeftOut(
+  name: string,
+  before: readonly StepResource[],
+  generation: pulumi.Output<string>,
+): Promise<string | undefined> {
+  for (const step of before) {
+    const [line, urn, wanted] = await Promise.all([known(step.create), known(step.urn), known(generation)]);
+    const found = line === undefined ? undefined : wordIn(line, "--generation");
+    if (found === undefined || wanted === undefined || found === wanted) continue;
+    return (
+      `the steps of ${name}: expected ${urn?.split("::").at(-1)} to have run for generation ${wanted} before those behind it, ` +
+      `found ${found}, ${reason}; type: pulumi up --target '**::${name}-*'`
+    );
+  }
+  return undefined;
+}
+
+/** What a step types in place of its line: nobody knows whether the engine leaves out that step too, and then nothing is wrong. */
+export function refusal(leftOut: string): string[] {
+  return ["sh", "-c", `echo ${quote(`socket-bypass: ${leftOut}`)} >&2; exit 1`];
+}
+
+/** Wrong in a preview that shows that a step would be refused; in an update the step itself says so. */
+export async function isNotRefused(
+  step: StepResource,
+  leftOut: Promise<string | undefined>,
+  parent: pulumi.Resource | undefined,
 ): Right {
-  const [line, urn, generation] = await Promise.all([known(before.create), known(before.urn), known(its.generation)]);
-  const found = line === undefined ? undefined : wordIn(line, "--generation");
-  if (found === undefined || generation === undefined || found === generation) return undefined;
-  const text =
-    `the steps of ${its.name}: expected ${urn?.split("::").at(-1)} to have run for generation ${generation} before those behind it, ` +
-    `found ${found}, because --target or --exclude leaves it out; type: pulumi up --target '**::${its.name}-*'`;
-  return { error: withShortInspection(new pulumi.ResourceError(text, its.parent, true)) };
+  if (!pulumi.runtime.isDryRun()) return undefined;
+  const text = await leftOut;
+  if (text === undefined || !(await known(step.create))?.includes(reason)) return undefined;
+  return { error: withShortInspection(new pulumi.ResourceError(text, parent, true)) };
 }
 
 /** A preview does not know all of it. The SDK has no public word for either. */

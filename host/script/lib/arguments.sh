@@ -59,10 +59,11 @@ parse() {
 }
 
 check_arguments() {
-	while IFS='|' read -r flag rule _; do
+	while IFS='|' read -r flag rule default _; do
 		variable_of "$flag"
 		eval "word=\$$variable"
-		[ -z "$word" ] || check_word "--$flag" "$rule" "$word"
+		# Those without a default may be left out, which is as if they were empty.
+		[ -z "$word$default" ] || check_word "--$flag" "$rule" "$word"
 	done <<-END
 		$(flag_table)
 	END

@@ -27,6 +27,11 @@ describe.skipIf(isSkipped)("a run that leaves out a step of a new generation", (
       expect(said).not.toMatch(/cannot open| {4}at /);
     }
     expect(machine.generation()).toBe(before);
+    // A host that is left out as a whole keeps nobody from the end, nor does a program that a destroy or a refresh runs.
+    expect((await machine.preview({ exclude: ["**::edge-web-*"] })).changes).toEqual({});
+    expect((await machine.up({ exclude: ["**::edge-web-*"] })).changes).toEqual({});
+    await (await machine.open()).refresh({ runProgram: true });
+    expect(machine.generation()).toBe(before);
     await machine.up({ target: ["**::edge-web-*"] });
     expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
     expect(machine.generation()).not.toBe(before);
@@ -34,7 +39,8 @@ describe.skipIf(isSkipped)("a run that leaves out a step of a new generation", (
     // Of the generation that is there each step may run alone.
     machine.args = { ...machine.args, enabled: false };
     expect((await machine.up({ target: [urnOf("policy")] })).changes).toEqual({ policy: "update" });
-    await machine.destroy();
+    machine.args = { ...machine.args, limits: { sockets: 2048 } };
+    await (await machine.open()).destroy({ runProgram: true });
     expect(machine.traces()).toEqual([]);
   });
 });
