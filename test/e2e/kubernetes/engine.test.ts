@@ -49,7 +49,7 @@ test("takes a copy of the plugin in the user's own folder, and builds none", asy
   const users = join(fresh.HOME, ".pulumi", folder);
   mkdirSync(users, { recursive: true });
   cpSync(join(engine.home, folder, "pulumi-resource-kubernetes"), join(users, "pulumi-resource-kubernetes"));
-  cpSync(join(engine.home, "plugins/resource-command-v1.2.1"), join(users, "../../resource-command-v1.2.1"), {
+  cpSync(join(engine.home, "plugins/resource-command-v1.2.1"), join(users, "../resource-command-v1.2.1"), {
     recursive: true,
   });
   const bin = join(fresh.HOME, "bin");
