@@ -20,8 +20,9 @@ test.each([
 ])("an instance that %s is refused, by its name, and the next run begins anew", (_, first, second) => {
   const [one, other] = second === undefined ? ["b", "a"] : ["a", "b"];
   expect(identityFor(one, first)).toMatchObject({ instance: first ?? made, owner: `shop/prod/${one}` });
+  const fix = second === undefined ? "its own name makes the same one: give it another instance" : "give it to the one";
   expect(() => identityFor(other, second)).toThrow(
-    `instance: expected an instance that no other host or pool of this program has, found "${second ?? made}"; give it`,
+    `instance: expected an instance that no other host or pool of this program has, found "${second ?? made}"; ${fix}`,
   );
 });
 
