@@ -7,7 +7,7 @@ import { isPending, shape, wrong } from "./validation/schema";
 /** One node pool with all that is said about it. */
 export interface BypassNodePoolArgs extends BypassArgs, NodePoolArgs {}
 
-/** The image has no compiler. @internal */
+/** A pod cannot compile, because the image has no compiler. @internal */
 export const isCompiledBefore: z.core.CheckFn<Record<string, unknown>> = (context) => {
   const { object } = context.value;
   if (typeof object !== "object" || object === null || isPending(object) || !("compile" in object)) return;

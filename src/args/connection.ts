@@ -60,8 +60,8 @@ export interface ConnectionArgs extends LoginArgs {
 }
 
 /**
- * The provider's own patience is three minutes; a VM that is just starting needs a larger
- * dialErrorLimit. @internal
+ * With its own defaults the provider tries for three minutes; a VM that is just starting needs a
+ * larger dialErrorLimit. @internal
  */
 export const loginDefaults = { port: 22, user: "root", dialErrorLimit: 10, perDialTimeout: 5 };
 
@@ -93,7 +93,7 @@ const login = {
 };
 
 /**
- * Checks of a connection that is there. A host key may be left out only where that is said.
+ * Checks a connection that was given. Its host key may be missing only if `isUnknownAllowed`.
  * @internal
  */
 export function connectionSchema(isUnknownAllowed: boolean) {
@@ -102,8 +102,8 @@ export function connectionSchema(isUnknownAllowed: boolean) {
 }
 
 /**
- * One machine to log in to: its properties, and what must not be missing. What is no object is not
- * shown either.
+ * Checks one machine to log in to: its properties, and that none of the required ones is missing. A
+ * value that is not an object may hold a credential, so it is not shown either.
  */
 function end(properties: z.core.$ZodLooseShape, isUnknownAllowed: boolean) {
   const strict = shape(properties);

@@ -81,8 +81,9 @@ export const hostProperties = {
     "use letters, digits and . _ / - + : only, one blank between words, no quotes",
     (value) => /^[A-Za-z0-9_./+:-]+( [A-Za-z0-9_./+:=-]+)*$/.test(value),
   ),
-  // The boot unit names this directory: no blank, no percent sign. Root runs what lies in it, so
-  // none that anybody may write to; of others the host knows.
+  // The boot unit names this directory, so it has no blank and no percent sign. Root runs the files
+  // in it, so directories that everybody may write to are refused; the host script checks the
+  // owners of all others.
   stateDir: text(
     'an absolute directory such as "/var/lib/socket-bypass"',
     'use letters, digits and . _ - in each part, and no "..", no double or closing "/"; nothing below /tmp, /var/tmp, /dev/shm, /run/lock or /run/user',
@@ -96,7 +97,10 @@ export const hostProperties = {
   instance: instanceName,
 };
 
-/** Whether a connection is whole depends on what is said beside it. @internal */
+/**
+ * Checks the connection together with allowUnknownHostKey, which decides whether a host key may be
+ * missing. @internal
+ */
 export const connectionIsWhole: z.core.CheckFn<Record<string, unknown>> = (context) => {
   const { connection, allowUnknownHostKey } = context.value;
   const schema = connectionSchema(allowUnknownHostKey === true);

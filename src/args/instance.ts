@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { plainText } from "./validation/schema";
 
-/** As the host script takes it, and Kubernetes as the value of a label. @internal */
+/**
+ * The host script takes these names, and Kubernetes takes them as the value of a label. @internal
+ */
 export const instanceName = plainText(
   "a name of 1 to 63 lower-case letters, digits and dashes, no dash at either end",
   "give the name that the installation has, as in /var/lib/socket-bypass",

@@ -81,7 +81,7 @@ export const folder = text(
 export const oneOf = (...words: string[]) =>
   text(words.map((word) => `"${word}"`).join(", "), "choose one of them", (value) => words.includes(value));
 
-/** A list of these, however long. @internal */
+/** A list of these entries, of any length. @internal */
 export function listOf(entry: z.ZodType, what: string) {
   return z
     .unknown()
@@ -103,7 +103,7 @@ export function listOf(entry: z.ZodType, what: string) {
     .optional();
 }
 
-/** A map of texts by keys as Kubernetes has them. @internal */
+/** A map of texts whose keys follow the rules of Kubernetes. @internal */
 export function mapOf(what: string, holds: (value: string) => boolean) {
   return z
     .unknown()

@@ -141,7 +141,7 @@ export const poolProperties = {
   mountBpffs: plainFlag(),
   cgroupRoot: folder,
   metricsFrom: listOf(reader, "readers").check((context) => {
-    // Whether there is a policy at all must be known at preview.
+    // A preview must already know whether to create a policy.
     if (isPending(context.value))
       context.issues.push(wrong(context.value, [], "a list", "an Output is known too late"));
   }),
@@ -149,7 +149,7 @@ export const poolProperties = {
   instance: instanceName,
 };
 
-/** A leaf may be left out everywhere; this one may not. @internal */
+/** A leaf is optional everywhere, but this one is required. @internal */
 export const imageIsThere: z.core.CheckFn<Record<string, unknown>> = (context) => {
   if (context.value.image !== undefined) return;
   const fix = "build image/Dockerfile and push it to where the nodes pull from; there is none to be had elsewhere";
@@ -160,7 +160,8 @@ export const imageIsThere: z.core.CheckFn<Record<string, unknown>> = (context) =
 export const nodePoolSchema = shape(poolProperties).check(imageIsThere);
 
 /**
- * Everything Kubernetes is asked for begins with it, and gets up to 18 characters more. @internal
+ * The names of all Kubernetes objects of a pool begin with this name and add up to 18 characters.
+ * @internal
  */
 export function isPoolName(value: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/.test(value);

@@ -49,7 +49,7 @@ const size = z
 /** @internal */
 export const rolloutSchema = shape({ canary: names, batchSize: size });
 
-/** Canaries that are no host, by their place in the list. @internal */
+/** Canaries that are not declared as hosts, with their index in the list. @internal */
 export function strangers(rollout: unknown, hosts: unknown): [at: number, name: string][] {
   if (typeof rollout !== "object" || rollout === null || typeof hosts !== "object" || hosts === null) return [];
   const { canary } = rollout as { canary?: unknown };

@@ -44,7 +44,7 @@ const nodePools = places(
   "rename the pool in this map",
 );
 
-/** A map of at least one of these, by names that are right. */
+/** A map of at least one of these entries, whose keys are valid names. */
 function places(entry: z.ZodType, expected: string, fix: string, names: RegExp, name: string, rename: string) {
   return z
     .unknown()

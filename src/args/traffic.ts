@@ -71,14 +71,15 @@ export function isNetwork(value: string): boolean {
   return words !== undefined && Number(bits) <= width && BigInt.asUintN(width - Number(bits), toNumber(words)) === 0n;
 }
 
-/** An address as 16-bit words. */
+/** Splits an IPv4 address into two 16-bit words. */
 function wordsOf4(address: string): number[] {
   const [a = 0, b = 0, c = 0, d = 0] = address.split(".").map(Number);
   return [a * 256 + b, c * 256 + d];
 }
 
 /**
- * Undefined for zones and for IPv4 in disguise: the kernel stores IPv4 that way, so it must come as
+ * Splits an IPv6 address into eight 16-bit words; undefined for one with a zone and for an
+ * IPv4-mapped one. The kernel stores an IPv4-mapped address as IPv4, so the user must write it as
  * IPv4.
  */
 function wordsOf6(address: string): number[] | undefined {

@@ -3,8 +3,9 @@
 const block = 512;
 
 /**
- * An archive of plain files in ustar format, executable for root alone and of no time. Ours, for
- * root unpacks it: what makes it comes with the package and never from a registry.
+ * Makes a ustar archive of plain files that only root may execute, with every timestamp zero. The
+ * package brings this code itself because root unpacks the result, so nothing from a registry may
+ * make it.
  */
 export function asTar(files: readonly (readonly [name: string, data: Buffer])[]): Buffer {
   const entries = files.flatMap(([name, data]) => [
@@ -26,7 +27,7 @@ function headerOf(name: string, size: number): Buffer {
   put("0000000", 116);
   put(size.toString(8).padStart(11, "0"), 124);
   put("00000000000", 136);
-  // The sum is taken with blanks in its own place.
+  // The checksum is taken with blanks in its own field.
   put("        ", 148);
   put("0", 156);
   put("ustar\u000000", 257);

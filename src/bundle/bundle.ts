@@ -13,30 +13,30 @@ export type ObjectOrigin = "prebuilt" | "target" | "deployer";
 
 /** What a host is sent before its first step. */
 export interface Bundle {
-  /** A tar, packed by gzip. */
+  /** A tar, compressed by gzip. */
   readonly packed: Buffer;
-  /** Of the tar, for the host to compare. */
+  /** The SHA-256 of the tar, which the host compares. */
   readonly digest: string;
-  /** The host has to compile. */
+  /** Whether the host has to compile the objects. */
   readonly isSource: boolean;
   /**
-   * What tells one generation from another; not the objects where a compiler of another version
-   * could change them.
+   * The bytes that tell one generation from another. They leave out objects that are compiled
+   * outside the package, because another version of the compiler could change those.
    */
   readonly identity: Buffer;
 }
 
 export type Files = ReadonlyMap<string, Buffer>;
 
-/** Objects that are sent only where they are asked for. */
+/** Objects that are sent only to hosts that ask for them. */
 const extraNames = ["adopt"] as const;
 export type Extra = (typeof extraNames)[number];
 
 const bundles = new Map<string, Bundle>();
 
 /**
- * Reads (and for "deployer" compiles) the files once per run. machine is what `uname -m` says on
- * the host: one probe is sent.
+ * Reads (and for "deployer" compiles) the files once per run. `machine` is what `uname -m` prints
+ * on the host; the bundle holds the probe for that machine only.
  */
 export function bundleFor(origin: ObjectOrigin, machine: string, extras: readonly Extra[] = []): Bundle {
   const key = `${origin} ${machine} ${extras}`;
@@ -72,15 +72,15 @@ function pack(origin: ObjectOrigin, machine: string, extras: readonly Extra[]): 
   };
 }
 
-/** By host/build/pack.mjs, when the package was built. */
+/** Finds the bundle that host/build/pack.mjs compressed when the package was built. */
 function packedBefore(origin: "prebuilt" | "target", machine: string): Buffer | undefined {
   const file = path.join(built(), `${origin}-${machine}.tar.gz`);
   return fs.existsSync(file) ? fs.readFileSync(file) : undefined;
 }
 
 /**
- * What a host is sent of the package's own files; host/build/pack.mjs packs it when the package is
- * built.
+ * Makes the archive of the package's own files that a host receives. host/build/pack.mjs compresses
+ * it when the package is built.
  */
 export function packageArchive(origin: "prebuilt" | "target", machine: string, extras: readonly Extra[] = []): Buffer {
   const objects = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
@@ -93,14 +93,14 @@ function archiveOf(files: Files, machine: string, extras: readonly Extra[]): Buf
 }
 
 /**
- * System calls have other names on each type of machine, so one object of the splice guard is for
- * one type.
+ * System calls have other names on each machine type, so each object of the splice guard by system
+ * calls belongs to one machine type.
  */
 function isOfOther(machine: string, file: string): boolean {
   return file.startsWith(machine === "x86_64" ? "splice_arm64." : "splice_x86.");
 }
 
-/** Without the objects, or sources, that nobody asked for. */
+/** Leaves out the optional objects, or their sources, that nobody asked for. */
 export function onlyWith(extras: readonly Extra[], files: Files): [string, Buffer][] {
   const left = extraNames.filter((name) => !extras.includes(name));
   return [...files].filter(([file]) => !left.some((name) => file.startsWith(`${name}.bpf.`)));
@@ -123,8 +123,8 @@ export function sources(): Files {
 }
 
 /**
- * The same files give the same bytes on every machine and day. Objects stand together: they are
- * alike, and gzip looks back 32 KiB.
+ * The same files give the same bytes on every machine and day. Objects stand next to each other
+ * because they resemble each other and gzip looks back only 32 KiB.
  */
 export function archive(files: Files): Buffer {
   const place = (name: string) => `${path.extname(name) === ".o" ? 0 : 1}${name}`;
@@ -133,8 +133,8 @@ export function archive(files: Files): Buffer {
 }
 
 export function packNow(data: Buffer): Buffer {
-  // Short blocks suit a text beside machine code: memLevel 6 is 2 % smaller than 8 here, and 9 is
-  // larger.
+  // Short blocks suit text beside machine code: memLevel 6 gives an archive 2 % smaller than 8 does
+  // for these files, and 9 a larger one.
   const packed = gzipSync(data, { level: 9, memLevel: 6 });
   // The tenth byte names the operating system that packed it.
   packed[9] = 255;

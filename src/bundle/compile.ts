@@ -7,8 +7,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { packageRoot } from "./package-root";
 
 /**
- * Compiles the objects on the machine that runs Pulumi; needs clang and llvm-strip 14 or newer, and
- * raises what they say.
+ * Compiles the objects on the machine that runs Pulumi. It needs clang and llvm-strip 14 or newer,
+ * and its error shows what they printed.
  */
 export function compileObjects(): Map<string, Buffer> {
   const out = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-compile-"));

@@ -7,17 +7,17 @@ import { built, type Extra, type Files, type ObjectOrigin, onlyWith, packNow, re
 import { compileObjects } from "./compile";
 import { packageRoot } from "./package-root";
 
-/** What a ConfigMap brings to the pods of a pool, whose nodes may be of either type of machine. */
+/** What the ConfigMap of a pool holds for its pods, whose nodes may be of either machine type. */
 export interface PodFiles {
   readonly texts: Readonly<Record<string, string>>;
-  /** Packed by gzip, in base 64. */
+  /** Files compressed by gzip, in base64. */
   readonly binaries: Readonly<Record<string, string>>;
   readonly identity: Buffer;
 }
 
 /**
- * A ConfigMap may hold 1 MiB, but `kubectl apply` writes all of an object into an annotation of it,
- * which may hold 256 KiB with names and labels.
+ * A ConfigMap may hold 1 MiB, but `kubectl apply` writes the whole object, with its name and
+ * labels, into an annotation of that object, and annotations may hold 256 KiB.
  */
 export const largestConfigMap = 261_000;
 
@@ -43,8 +43,9 @@ function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
     );
   const prebuilt = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
   const all = onlyWith(extras, origin === "deployer" ? compileObjects() : prebuilt());
-  // No room: the splice guard by system calls is the last of three, for kernels without any LSM,
-  // and a short recv(MSG_WAITALL) loses nothing.
+  // The ConfigMap has no room for two of the guards. The splice guard by system calls is the last
+  // of three, for kernels without any LSM; and without the guard of recv(MSG_WAITALL) a short read
+  // loses no data.
   const objects = new Map(all.filter(([name]) => !/^splice_(x86|arm64|waitall)\./.test(name)));
   const contents = {
     texts: { "pod.sh": script.toString() },
@@ -59,14 +60,16 @@ function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
     throw new pulumi.RunError(
       `socket-bypass: ConfigMap: expected at most ${largestConfigMap} bytes, found ${size}; leave something out of dist/host`,
     );
-  // Not the objects where a compiler of another version could change them.
+  // The identity leaves out compiled objects, because another version of the compiler could change
+  // them.
   const named = origin === "deployer" ? onlyWith(extras, sources()) : [...objects];
   return { ...contents, identity: digestOf(new Map([["pod.sh", script], ...tools, ...named])) };
 }
 
 /**
- * By host/build/pack.mjs, when the package was built: the same bytes wherever Pulumi runs. What was
- * only now compiled is not among them.
+ * Finds a file that host/build/pack.mjs compressed when the package was built, so that the bytes
+ * are the same wherever Pulumi runs. Objects that were compiled in this run are not among those
+ * files.
  */
 function packedBefore(name: string, origin: ObjectOrigin): Buffer | undefined {
   if (origin === "deployer" && name.endsWith(".bpf.o")) return undefined;

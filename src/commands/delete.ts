@@ -4,17 +4,20 @@ import { quote, shellLine } from "./quote";
 import { isRoots } from "./trust";
 import { defaultStateDir, type Installation } from "./verbs";
 
-/** What a delete line names: no generation, so that an upgrade does not change it. */
+/**
+ * What a delete line names. It names no generation, so that an upgrade does not change the line.
+ */
 export type Installed = Omit<Installation, "generation">;
 
 // The state holds each of these lines twice for each step of each host, quoted once more for `sh
-// -c`: so they are written with few quotation marks, and with variables for what they repeat. An
+// -c`. So they are written with few quotation marks, and with variables for what they repeat. An
 // instance needs no quotes.
 
 /**
- * The delete line of a step between the attachment and the first. Where the script is gone, or in a
- * folder of the user's that is not root's own, it does nothing: a removal begins and ends with a
- * `deleteLine`, which looks at all of that, and stops there with the state whole.
+ * The delete line of every step but the attachment and the first. It does nothing where the script
+ * is gone, or lies in a folder of the user's that is not root's own: a removal begins and ends with
+ * a `deleteLine`, which checks all of that and, if something is wrong, stops there with the state
+ * intact.
  */
 export function deleteStepLine(on: Installed, ...words: readonly string[]): string {
   const isOurs = on.stateDir === defaultStateDir ? "" : ` && ${isRoots("$s", true)}`;
@@ -27,9 +30,10 @@ function scriptOf(on: Installed): string {
 
 /**
  * The delete line of the attachment, which a removal runs first, and of the first step, which it
- * runs last. It decides by itself, because the state keeps it for years: script there, run it;
- * nothing there, done; script gone but pins or the boot unit there, say what to type and fail. What
- * others may have put there is not there.
+ * runs last. The state keeps this line for years, so the line decides by itself: it runs the script
+ * if that is there; it succeeds if nothing is left; and it fails and says what to type if the
+ * script is gone but pins or the boot unit are left. It treats files that someone other than root
+ * may have put there as missing.
  */
 export function deleteLine(on: Installed, ...words: readonly string[]): string {
   return [
@@ -38,9 +42,10 @@ export function deleteLine(on: Installed, ...words: readonly string[]): string {
     "s=$d/$n/socket-bypass a=$d/_removed-$n u=socket-bypass-$n b= c=",
     `r() ${isRoots("$1")}`,
     `if [ -f "$s" ] && r "$s"; then ${runWords(on, words)}; fi`,
-    // A removal that was killed at its last calls has left its own files.
+    // A removal that was killed during its last calls leaves its own files in $a.
     `if [ -d "$a" ] && r "$a"; then rm -rf "$a"; rmdir "$d" 2>/dev/null; fi`,
-    // What this prints of it is typed as root. The bpffs itself may be sticky: nothing empties it.
+    // The user types as root what is printed below, so the folder must be root's. The bpffs itself
+    // may be sticky, because no cleaner empties it.
     `o() ( set -f -- $(ls -ldn "$1" 2>/dev/null); case $3$1 in 0d????-??-*) ;; *) exit 1 ;; esac )`,
     `while read -r _ m t _; do p=$m/socket-bypass; case $t in cgroup2) c=$m ;; bpf) if o "$p" && o "$p/$n"; then b=$p/$n; fi ;; esac; done </proc/mounts`,
     "f=/etc/systemd/system/$u.service",
@@ -55,7 +60,7 @@ export function deleteLine(on: Installed, ...words: readonly string[]): string {
   ].join("; ");
 }
 
-// Anybody else could not look into these folders, and would take that for "gone".
+// Another user could not read these folders, and the line would take that for "gone".
 const asRootOnly = `[ "$(id -u)" = 0 ] || { echo "socket-bypass: expected to run as root, found another user; set become" >&2; exit 1; }`;
 
 function runWords(on: Installed, words: readonly string[]): string {

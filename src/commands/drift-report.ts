@@ -6,26 +6,26 @@ import { quote, shellLine } from "./quote";
 import { isRoots } from "./trust";
 import { defaultStateDir, type StepName, stepNames } from "./verbs";
 
-/** What a stack knows of a step since it ran last. */
+/** What a stack knows of a step since the step last ran. */
 export interface LastStep {
-  /** What was typed. */
+  /** The line that was typed. */
   readonly line: string;
-  /** What the host answered. */
+  /** What the host answered to it. */
   readonly answer: string;
 }
 type LastSteps = Readonly<Partial<Record<StepName, LastStep>>>;
 
-/** What a host says of an installation. */
+/** What a host reports about an installation. */
 export interface Found {
-  /** For each step the number it was told to keep, and one more where it has drifted. */
+  /** For each step the number that it was told to keep, plus one where the step has drifted. */
   readonly epochs: Readonly<Record<string, number>>;
-  /** What differs from what was declared, in words. */
+  /** What differs from the declaration, in words. */
   readonly problems: readonly string[];
 }
 
 /**
- * A line that prints what `status --json` says, and where nothing is installed what an installation
- * would be refused for. It never fails: a preview goes on.
+ * A line that prints what `status --json` reports or, where nothing is installed, the reasons for
+ * which an installation would be refused. It never fails, so that a preview goes on.
  */
 export function lookAt(on: Omit<Installed, "owner">): string {
   const script = `${on.stateDir}/${on.instance}/socket-bypass`;
@@ -37,34 +37,35 @@ export function lookAt(on: Omit<Installed, "owner">): string {
 }
 
 /**
- * Nothing that a host answers is trusted to have a shape: whoever has it decides what it prints,
- * and all other hosts go on.
+ * The shape of an answer. It is checked strictly because whoever controls a host decides what that
+ * host prints, and a bad answer must not stop the other hosts.
  */
 const number = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(8192);
 const answer = z.object({
   epochs: z.record(z.string().max(32), number),
   problems: z.array(z.string()),
-  // Not from the script of an earlier version.
+  // The script of an earlier version does not send this.
   steps: z.record(z.string().max(32), z.object({ whole: z.boolean(), serial: number, generation: text })).optional(),
   policy: z
     .object({
       ...{ everything: z.boolean(), ports: text, cidrs: text, enabled: z.boolean(), queueBytes: number },
-      // Not from the script of an earlier version.
+      // The script of an earlier version does not send this.
       refreshSeconds: number.default(0),
     })
     .optional(),
 });
 type Answer = z.infer<typeof answer>;
-/** Of them a preview shows no more. */
+/** A preview shows at most this many problems. */
 const mostProblems = 20;
 
 /**
- * The epochs of a host, from what the line printed; undefined where that is none of what it can
- * print. A step that is not whole, or that something else than this stack changed last, gets one
- * more than it was told last: the host's own records may be those of a snapshot. Where it printed
- * that there is nothing to ask, or status failed, each step that the stack has gets another number
- * than it was told last, so that it runs; it keeps that, and the next look finds it there.
+ * Reads the epochs of a host from what the line printed; undefined if the line cannot have printed
+ * that. A step that is not whole, or that something other than this stack changed last, gets the
+ * epoch that it was told last plus one: the host's own records cannot be trusted because they may
+ * come from a restored snapshot. Where nothing is installed or `status` failed, each step of the
+ * stack gets its last epoch plus one, so that it runs; it keeps that number, and the next look
+ * finds it.
  */
 export function readFound(printed: string, machine: string, last: LastSteps): Found | undefined {
   // Some login shells print something of their own first.
@@ -108,9 +109,10 @@ function serialIn(said: string): number {
 }
 
 /**
- * The serial of a step: how the last line of its answer begins, or what a self-test names so. It
- * changes whenever the step did anything, so the next step needs nothing else of an answer, which
- * may be 2 KB. Empty where the answer has none.
+ * The serial of a step: the number at the start of the last line of its answer, or in a self-test's
+ * JSON the field of that name. It changes whenever the step changed anything, so the next step
+ * needs only the serial and not the whole answer, which may be 2 KB. Empty where the answer has
+ * none.
  */
 export function serialTextIn(said: string): string {
   const line = said.trimEnd().split("\n").at(-1) ?? "";
@@ -118,18 +120,19 @@ export function serialTextIn(said: string): string {
 }
 
 /**
- * The value of a flag where it stands last: what a user types comes before, or has no blank in it.
+ * The value of the last occurrence of a flag: what a user types stands before it or contains no
+ * blank.
  */
 export function wordIn(line: string, flag: string): string | undefined {
   return new RegExp(`.* ${flag} (\\S+) `).exec(line)?.[1];
 }
 
-/** The installation that a step's line names; undefined where it is no line of a step. */
+/** The instance that a step's line names; undefined if it is not the line of a step. */
 export function instanceIn(line: string): string | undefined {
   return wordIn(line, "--instance");
 }
 
-/** The host's records are those of the line that was typed last. */
+/** Whether the policy in the host's records is the one in the line that was typed last. */
 function hasPolicy({ policy }: Answer, line: string): boolean {
   const words = / policy set (.*?) --instance /.exec(line)?.[1];
   if (policy === undefined || words === undefined) return true;
@@ -144,14 +147,14 @@ function hasPolicy({ policy }: Answer, line: string): boolean {
   );
 }
 
-/** What the steps were told last, so that they do not change. */
+/** The epochs that the steps were told last, so that their lines do not change. */
 export function keptEpochs(last: LastSteps): Record<string, number> {
   return epochsAfter(last, 0);
 }
 
 /**
- * Of nothing but the state: a time would be another one in `up` than in its preview. A step that
- * the stack does not have is made in any case.
+ * Computes epochs from the state alone: a timestamp would differ between `up` and its preview. A
+ * step that the stack does not have yet is created in any case.
  */
 function epochsAfter(last: LastSteps, more: number): Record<string, number> {
   return Object.fromEntries(Object.entries(last).map(([step, { line }]) => [step, epochIn(line) + more]));
@@ -177,7 +180,7 @@ function refusals(printed: string, machine: string, told: string | undefined): s
   ];
 }
 
-/** The number in a step's line as it was typed last. */
+/** The epoch in a step's line as it was last typed. */
 export function epochIn(line: string): number {
   return Number(/ --epoch (\d+)(?: --digest \S+)?$/.exec(line)?.[1] ?? 0);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 
-/** Project, stack, component and, for a host of a SocketBypass, the host key. */
+/** Project, stack, component and, for a host of a SocketBypass, the key of that host. */
 export type IdentityParts = readonly string[];
 
 /** What one installation is called on its host, and who may remove it. */
@@ -11,16 +11,17 @@ export interface Identity {
 }
 
 /**
- * Derives both names from the parts; different parts give different names, whatever characters they
- * hold. An instance that is given outlives other parts: hosts let an owner of the same stack in.
+ * Derives both names from the parts. Different parts give different names, whatever characters they
+ * hold. An instance that the user gives stays the same when the parts change, because a host
+ * accepts another owner of the same stack.
  */
 export function identify(parts: IdentityParts, given?: string): Identity {
   return { instance: given ?? instanceName(parts), owner: parts.map(asOwnerPart).join("/") };
 }
 
 /**
- * Lower case letters, digits and dashes: bpffs refuses dots, systemd gives some other characters a
- * meaning.
+ * Uses only lower-case letters, digits and dashes: bpffs refuses dots, and some other characters
+ * have a meaning for systemd.
  */
 function instanceName(parts: IdentityParts): string {
   const readable = parts
@@ -34,7 +35,7 @@ function instanceName(parts: IdentityParts): string {
   return `${readable || "bypass"}-${hash}`;
 }
 
-/** Through bytes first: encodeURIComponent throws on half of a surrogate pair. */
+/** Goes through bytes because encodeURIComponent throws on half of a surrogate pair. */
 function asOwnerPart(part: string): string {
   return encodeURIComponent(Buffer.from(part).toString());
 }

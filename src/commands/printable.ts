@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What a host says of itself, as one short line for a terminal: no character that moves a cursor,
- * hides text or turns its direction.
+ * Turns what a host printed into one short line for a terminal, without characters that move the
+ * cursor, hide text or reverse its direction.
  */
 export function printable(said: string): string {
   const line = said.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// No "=": an unquoted first word with one would be an assignment. No "~": the shell expands it.
+// "=" is missing because an unquoted first word with one would be an assignment, "~" because the
+// shell expands it.
 const bare = /^[A-Za-z0-9_@%+:,./-]+$/;
 
 /**
- * Writes a word so that a POSIX shell reads back exactly this word, and so do fish and csh unless
- * it holds a newline, for SSH hands the line to whatever shell the user logs in with: inside quotes
- * fish reads a backslash and csh an exclamation mark. Everything that reaches a shell goes through
- * here.
+ * Quotes a word so that a POSIX shell reads back exactly this word. fish and csh do so too unless
+ * it holds a newline; they matter because SSH hands the line to the user's login shell. Inside
+ * quotes fish interprets a backslash and csh an exclamation mark. Every word that reaches a shell
+ * goes through this function.
  */
 export function quote(word: string): string {
   if (word.includes("\0")) {

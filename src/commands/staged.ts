@@ -7,23 +7,26 @@ import type { Installation } from "./verbs";
 
 type Place = Pick<Installation, "stateDir" | "instance">;
 
-/** What a host is to have before the step that installs it. */
+/** The files that a host must have before the step that installs them. */
 export interface Files extends Place {
-  /** Of the archive. */
+  /** The digest of the archive. */
   readonly digest: string;
-  /** The archive, packed by gzip. */
+  /** The archive, compressed by gzip. */
   readonly packed: Buffer;
 }
 
-/** Root's own, with one folder by its digest in it; the step that installs from it removes it. */
+/**
+ * A folder that root owns. It holds one folder, named by the digest; the step that installs from it
+ * removes it.
+ */
 function folderOf({ stateDir, instance }: Place): string {
   return `${stateDir}/_staged-${instance}`;
 }
 
 /**
- * Words that take the files from stdin, and what goes there first: the script that does it, of
- * exactly as many bytes as are read one by one, because a shell that reads a script from stdin
- * reads ahead, into the files.
+ * The words of a command that takes the files from stdin, and the script that must go to stdin
+ * first. The command reads exactly as many bytes as the script has, one by one, because a shell
+ * that reads a script from stdin reads ahead, into the files.
  */
 export function receiving(files: Files): { readonly words: string[]; readonly script: Buffer } {
   const script = fs.readFileSync(path.join(packageRoot(), "host", "script", "receive.sh"));
@@ -32,8 +35,8 @@ export function receiving(files: Files): { readonly words: string[]; readonly sc
 }
 
 /**
- * What `sh -s` reads in the step: it runs the host script among the files with the words of the
- * step.
+ * The text that `sh -s` reads in the step: it runs the host script among the sent files with the
+ * words of the step.
  */
 export function running(on: Place, digest: string): string {
   const script = quote(`${folderOf(on)}/${digest}/socket-bypass`);
@@ -42,9 +45,10 @@ export function running(on: Place, digest: string): string {
   return [
     `s=${script}`,
     `[ -f "$s" ] || { echo "socket-bypass: $s${gone}" >&2; exit 1; }`,
-    // Not by exec: an interrupt makes the provider kill the process that it knows, and the script
-    // goes on to its end and removes what was sent. dash forks for `-c` anyway; bash does not. A
-    // `timeout` in front of it tells all to stop, and waits for this shell.
+    // The script is not run by exec: on an interrupt the provider kills the process that it knows,
+    // while the script goes on to its end and removes what was sent. dash forks for `-c` anyway;
+    // bash does not. A `timeout` in front of this line signals the whole group and waits for this
+    // shell.
     "trap : INT TERM",
     'sh "$s" "$@"',
     "exit",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { StepName } from "./verbs";
 
-/** What a step's resource is called behind the name of its host. */
+/** The suffix of a step's resource, after the name of its host. */
 export const suffixes: Record<StepName, string> = {
   object: "object",
   map: "map-sockets",

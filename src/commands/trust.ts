@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Text of a POSIX shell that succeeds where a file, and every folder above it, is root's own, no
- * link and not writable by others. Else it says on stderr what is not, or nothing where it
- * `isQuiet`. The file is a word of the shell, quoted. A sticky folder is refused too: when a
- * cleaner has emptied /tmp, whoever comes first makes there what root would run. As is_safe() in
- * the host script, which cannot say it of itself.
+ * Text for a POSIX shell that succeeds if root owns a file and every folder above it, none of them
+ * is a link and nobody else may write to them. Otherwise it prints the offender on stderr, unless
+ * `isQuiet`. `word` is the file as a quoted word of the shell. A sticky folder is refused too: once
+ * a cleaner has emptied /tmp, whoever comes first creates there what root would run. is_safe() in
+ * the host script makes the same check, but it cannot vouch for the script that contains it.
  */
 export function isRoots(word: string, isQuiet = false): string {
   const refused = isQuiet ? "exit 1" : `${refuse}; exit 1`;

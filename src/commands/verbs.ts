@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The host script's own default; a line names the directory only when it differs. */
+/** The host script has the same default; a line names the directory only when it differs. */
 export const defaultStateDir = "/var/lib/socket-bypass";
 
-/** What the host script calls the steps. */
+/** The names of the steps in the host script. */
 export const stepNames = ["object", "map", "track", "redirect", "verdict", "selftest", "policy", "attach"] as const;
 export type StepName = (typeof stepNames)[number];
 
-/** One generation of one installation: what every converge line names. */
+/** One generation of one installation, which every converge line names. */
 export interface Installation {
   readonly stateDir: string;
   readonly instance: string;
   readonly generation: string;
   readonly owner: string;
-  /** What each step is told to keep, by the step's name; see drift.ts. None where it is 0. */
+  /**
+   * The number that each step is told to keep, by the step's name; see drift.ts. A line leaves out
+   * a 0.
+   */
   readonly epochs?: Readonly<Record<string, number>>;
 }
 
-/** What may be bypassed, as the host script takes it. */
+/** What may be bypassed, in the form that the host script takes. */
 export interface Policy {
   readonly everything: boolean;
   readonly ports: readonly string[];
@@ -27,12 +30,12 @@ export interface Policy {
   readonly refreshSeconds: number | undefined;
 }
 
-// What a step wants stands first: a preview cuts long lines, and the rest is the same in all of
-// them.
+// The words of a step stand first, because a preview cuts long lines and the rest is the same in
+// all of them.
 
 /**
- * `object install`, by what `sh -s` reads: the script stands among the files that were sent, under
- * their digest.
+ * `object install`, run by the text that `sh -s` reads: the script lies among the files that were
+ * sent, in the folder named by their digest.
  */
 export function installObject(
   on: Installation,
@@ -73,7 +76,7 @@ export function attachVerdict(on: Installation): string[] {
   return run(on, "verdict", "verdict", "attach");
 }
 
-/** `selftest`: proof on this kernel; answers with one line of JSON. */
+/** `selftest` proves the bypass on this kernel; it answers with one line of JSON. */
 export function runSelfTest(
   on: Installation,
   want: { readonly enabled: boolean; readonly timeoutSeconds: number; readonly spliceGuard: string },
@@ -87,7 +90,7 @@ export function runSelfTest(
   );
 }
 
-/** `policy set`: what may be bypassed, live. */
+/** `policy set` changes what may be bypassed; the change is live at once. */
 export function setPolicy(on: Installation, policy: Policy): string[] {
   return run(on, "policy", "policy", "set", ...policyFlags(policy));
 }
@@ -103,7 +106,7 @@ function policyFlags(policy: Policy): string[] {
   ];
 }
 
-/** `attach`: hand over the production cgroup to this generation. */
+/** `attach` hands the production cgroup to this generation. */
 export function attachCgroup(
   on: Installation,
   want: {
@@ -125,7 +128,10 @@ export function attachCgroup(
   );
 }
 
-/** Flags of `apply`, all steps at once: for a pod, which adds who it is and where its files are. */
+/**
+ * The flags of `apply`, which runs all steps at once. A pod runs it and adds its identity and the
+ * places of its files.
+ */
 export function applyFlags(want: {
   readonly cgroup: string;
   readonly size: { readonly sockets: number; readonly pendingPairs: number };

@@ -4,8 +4,8 @@ import type { Where } from "../args/validation/check";
 import type { NormalizedBypass } from "../install/normalize";
 
 /**
- * What a SocketBypass makes for a host or a pool: a component of the type of BypassHost or
- * BypassNodePool, whose arguments have been checked with all the others.
+ * The component that a SocketBypass creates for a host or a pool. It has the type of BypassHost or
+ * BypassNodePool; its arguments are checked together with those of the SocketBypass.
  */
 export class Child extends pulumi.ComponentResource {
   constructor(type: string, name: string, opts: pulumi.ComponentResourceOptions) {
@@ -17,13 +17,13 @@ export class Child extends pulumi.ComponentResource {
   }
 }
 
-/** What is installed, whether it stands alone or is one of a SocketBypass. */
+/** One host or pool to install, which stands alone or belongs to a SocketBypass. */
 export interface Part {
   readonly component: pulumi.ComponentResource;
   readonly name: string;
-  /** What tells its instance from others of the stack. */
+  /** The parts that tell its instance from the others of the stack. */
   readonly key: readonly string[];
-  /** How errors call it. */
+  /** What errors call it. */
   readonly where: Where;
   readonly shared: NormalizedBypass;
   readonly opts: pulumi.ComponentResourceOptions;

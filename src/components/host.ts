@@ -10,7 +10,7 @@ import { identityOf } from "./instance";
 
 export const hostType = "socket-bypass:index:BypassHost";
 
-/** `after`: what has to end well before its first step begins. */
+/** `after` lists installations that must succeed before the first step of this one begins. */
 export function installHost(part: Part, args: HostArgs, after: readonly Installed[] = []): Installed {
   const { component, name, key, where, shared, opts } = part;
   const identity = identityOf(key, args.instance, where);

@@ -4,12 +4,14 @@ import type { Where } from "../args/validation/check";
 import { ArgsError, pathText } from "../args/validation/problem";
 import { type Identity, identify } from "../commands/identity";
 
-// By the run, as a process may run a program again and again: whether a name was given.
+// Whether each instance name was given by the user. The map is kept per run, because a process may
+// run a program several times.
 const taken = new WeakMap<object, Map<string, boolean>>();
 
 /**
- * What the installation of a component is called. Two hosts may be one machine, where two of one
- * instance would undo each other's work in turn, and a host cannot tell that from a rename.
+ * Chooses the instance name of a component. Two hosts may be the same machine, where two
+ * installations with one instance name would undo each other's work in turn, and a host cannot tell
+ * that from a rename.
  */
 export function identityOf(key: readonly string[], given: string | undefined, where: Where): Identity {
   const identity = identify([pulumi.getProject(), pulumi.getStack(), ...key], given);
@@ -19,7 +21,8 @@ export function identityOf(key: readonly string[], given: string | undefined, wh
   const mine = taken.get(monitor) ?? new Map<string, boolean>();
   taken.set(monitor, mine);
   const wasGiven = mine.get(instance);
-  // Names that are made are the same only below parents that differ, on machines that do.
+  // Derived names are equal only for components of one name under different parents, which install
+  // on different machines.
   if (wasGiven === true || (wasGiven === false && given !== undefined)) {
     const fix =
       given === undefined

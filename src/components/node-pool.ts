@@ -16,12 +16,15 @@ import { checkPoolName } from "./pool-name";
 
 export const poolType = "socket-bypass:index:BypassNodePool";
 
-/** Waiting for the lock of the node, and what the steps besides the self-test take at most. */
+/**
+ * How long a pod may wait for the lock of its node, plus the longest time of all steps but the
+ * self-test.
+ */
 const waitSeconds = 180;
 
 /**
- * What a pool made, without waiting for its arguments to be right: what fails with them must be
- * near the end.
+ * What a pool creates. These outputs do not wait until the arguments are known to be right: only a
+ * property near the end of the chain may fail with them.
  */
 export interface DeployedPool {
   readonly generation: pulumi.Output<string>;
@@ -53,7 +56,7 @@ export function deployNodePool(part: Part, args: NodePoolArgs): DeployedPool {
       ...{ instance, owner, generation },
       flags: pulumi.output({ cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard }).apply(applyFlags),
       startSeconds: bound,
-      // Old and new generation may both have to be swept.
+      // The pod may have to drain both the old and the new generation.
       stopSeconds: pulumi.all([bound, its.drainSeconds]).apply(([wait, drain]) => wait + 2 * (drain + 10)),
       labels: its.labels.apply((given) => ({ ...given, ...ownLabels(instance) })),
       annotations: its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation })),

@@ -5,8 +5,8 @@ import type { Where } from "../args/validation/check";
 import { ArgsError, pathText } from "../args/validation/problem";
 
 /**
- * Kubernetes takes fewer names than Pulumi does, and would say so only when everything else is
- * done.
+ * Rejects names that Kubernetes refuses although Pulumi takes them; the API server would say so
+ * only after everything else is done.
  */
 export function checkPoolName(name: string, { resource, what, path }: Where): void {
   if (isPoolName(name)) return;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RolloutArgs } from "../args/rollout";
 
-/** Hosts in the order in which they are changed. Names decide, never the place in the map. */
+/**
+ * Sorts hosts into batches that are changed one after another. The names decide, never the order in
+ * the map.
+ */
 export function batchesOf(hosts: readonly string[], rollout: RolloutArgs = {}): string[][] {
   const { canary = [], batchSize = hosts.length } = rollout;
   const others = hosts.filter((name) => !canary.includes(name)).sort();

@@ -70,7 +70,7 @@ export class SocketBypass extends pulumi.ComponentResource {
     for (const key of Object.keys(nodePools)) checkPoolName(`${name}-${key}`, { ...where, path: ["nodePools", key] });
     warnOfUnknownKeys(hosts, this);
     const shared = normalizeBypass(same, where);
-    /** A child by the key of its host or pool, which errors name. */
+    /** Makes the child for the host or pool with this key, which errors name. */
     const partOf = (type: string, list: string, key: string) => {
       const component = new Child(type, `${name}-${key}`, childOptions(this, opts));
       const its: Where = { ...where, resource: component, path: [list, key] };

@@ -5,8 +5,8 @@ import type { Target } from "../targets/target";
 import { readLastSteps } from "./previous-state";
 
 /**
- * What drifted becomes another number in the line of its step, so it shows as an update. Looked at
- * in previews too.
+ * Looks at the host, in previews too. A step that drifted gets another epoch in its line, so that
+ * it shows as an update.
  */
 export function lookForDrift(
   name: string,
@@ -24,7 +24,8 @@ export function lookForDrift(
     const kept = { epochs: keptEpochs(last ?? {}), problems: [] };
     if (isEarly) {
       await pulumi.log.info("drift: not looked at, because up will know this host first", parent);
-      // What up finds on a machine that takes the place of another one no preview can tell.
+      // If this machine takes the place of another one, no preview can tell what up will find on
+      // it.
       return Object.keys(last ?? {}).length === 0 ? kept : { ...kept, epochs: pulumi.unknown as never };
     }
     const found = problem === undefined ? readFound(printed, machine, last ?? {}) : undefined;

@@ -25,24 +25,36 @@ import { isNotRefused, refusal, whatIsLeftOut } from "./left-out";
 import type { Normalized } from "./normalize";
 import { type LastSteps, readLastSteps, readRight } from "./previous-state";
 
-/** Two minutes of waiting for another run on the host, and three for what a step does, of which it needs seconds. */
+/**
+ * Allows two minutes of waiting for another run on the host, and three minutes for the step itself,
+ * which needs seconds.
+ */
 const stepSeconds = 300;
 
-/** What the steps of a host make, without waiting for its arguments to be right: what fails with them must be near the end. */
+/**
+ * What the steps of a host create. These outputs do not wait until the arguments are known to be
+ * right: only a property near the end of the chain may fail with them.
+ */
 export interface Installed {
   readonly generation: pulumi.Output<string>;
   readonly selfTest: pulumi.Output<string>;
-  /** What ends last; all its other steps have ended before. Where its arguments are wrong, it never begins, and nobody should wait for it. */
+  /**
+   * The last step: all other steps of the host have ended before it. If the arguments are wrong, it
+   * never begins, and nobody should wait for it.
+   */
   readonly attachment: pulumi.Resource;
-  /** Of its arguments and files. */
+  /** Whether its arguments are right and its files can be sent. */
   readonly right: Right;
-  /** That, and in a preview that none of its steps shows that it would be refused. */
+  /** The same, and in a preview also that no step shows that it would be refused. */
   readonly shown: Right;
 }
 
 type Words = (on: Installation) => readonly string[];
 
-/** The steps of one host, in the order in which they run. Each begins when the one before it has ended. */
+/**
+ * Creates the steps of one host in the order in which they run. Each begins when the one before it
+ * has ended.
+ */
 export function installSteps(
   name: string,
   target: Target,
@@ -54,7 +66,8 @@ export function installSteps(
   const { instance, owner } = identity;
   const extras = args.adopt.apply(extrasOf);
   const bundle = pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
-    // Without the bytes in it: the SDK would copy them one by one, for each host.
+    // The output leaves out the bytes of the bundle, which the SDK would copy one by one for each
+    // host.
     const { digest, isSource } = bundleFor(compile, machine, names);
     return { digest, isSource };
   });
@@ -79,7 +92,10 @@ export function installSteps(
 
   const shown: Right[] = [];
 
-  /** One link of the chain: runs again when `before` answers something new, is replaced when `before` is. */
+  /**
+   * Makes one link of the chain. It runs again when `before` answers something new, and is replaced
+   * when `before` is.
+   */
   const link = (
     step: StepName,
     before: StepResource,
@@ -95,7 +111,8 @@ export function installSteps(
         converge: pulumi.all([converge, leftOut]).apply(([typed, text]) => (text ? refusal(text) : typed)),
         ...(undoLine === undefined ? {} : { undo: undoLine }),
         stdin: target.answerOf(before).apply((said) => said && (serialTextIn(said) || said)),
-        // It comes by way of the step before, so that the engine replaces this step with that one.
+        // The trigger depends on the URN of the step before, so that the engine replaces both
+        // together.
         triggers: last.then((known) =>
           triggersOf(
             known,
@@ -131,7 +148,8 @@ export function installSteps(
       hides: ["stdin"],
       seconds: stepSeconds,
     },
-    // Only here: the others wait for this one, and a hundred hosts would fill the state with what each waits for.
+    // Only the first step depends on the hosts before this one: the other steps wait for it, and
+    // with a hundred hosts the dependencies of every step would fill the state.
     after.length === 0
       ? delivery.opts
       : { ...delivery.opts, dependsOn: [...after.map(({ attachment: last }) => last), ...asList(opts.dependsOn)] },
@@ -169,7 +187,8 @@ export function installSteps(
     selfTest,
     pulumi.all([on, args.policy]).apply(([installation, want]) => setPolicy(installation, want)),
   );
-  // The chain goes on from the self-test: a changed policy is live at once, and nothing has to be attached again.
+  // The attachment follows the self-test, not the policy: a changed policy is live at once, and
+  // nothing has to be attached again.
   const attachment = link(
     "attach",
     selfTest,
@@ -185,10 +204,10 @@ export function installSteps(
 }
 
 /**
- * What replaces a step that is not the first: that the step before is replaced, which the engine
- * sees by what `inherited` depends on. Earlier versions of the package repeated the first step's
- * `place` in each step, and still earlier ones the id of the step before; a stack that has those
- * keeps them, because another list replaces everything.
+ * The triggers of a step that is not the first. The step is replaced when the step before it is,
+ * which the engine sees by what `inherited` depends on. Earlier versions of the package repeated
+ * the first step's `place` in each step, and still earlier ones the id of the step before. A stack
+ * with such a list keeps it, because another list would replace everything.
  */
 function triggersOf(
   known: LastSteps | undefined,
@@ -201,7 +220,7 @@ function triggersOf(
   return [...place, inherited, ...had.slice(place.length + 1).map((one) => `${one}`)];
 }
 
-/** Asked for when they are sent, so that all of it is known then. */
+/** Reads the files only when they are about to be sent, because everything is known by then. */
 async function filesFor(
   settled: pulumi.Output<[string, ObjectOrigin, Extra[], string]>,
   instance: string,
@@ -211,7 +230,7 @@ async function filesFor(
   return { stateDir, instance, packed, digest };
 }
 
-/** Objects that are sent on demand. */
+/** The optional objects that this host asks for. */
 export function extrasOf(adopt: boolean): Extra[] {
   return adopt ? ["adopt"] : [];
 }

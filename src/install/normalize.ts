@@ -14,8 +14,8 @@ import { asStateHolds } from "../targets/private-key";
 import { readLast } from "./previous-state";
 
 /**
- * What is the same on every host, checked, with defaults. Each by itself: what is not known yet
- * makes only its own lines unknown.
+ * Checks the arguments that are the same on every host and fills in defaults. Each becomes an
+ * output of its own, so that an unknown value makes only the lines that use it unknown.
  */
 export function normalizeBypass(args: BypassArgs, where: Where) {
   const { settle, right } = checker(where);
@@ -57,7 +57,10 @@ export function normalizeBypass(args: BypassArgs, where: Where) {
   return { ...all, right: right() };
 }
 
-/** What is said about one host, checked, with defaults. Without a connection it is this machine. */
+/**
+ * Checks the arguments of one host and fills in defaults. Without a connection the host is this
+ * machine.
+ */
 export function normalizeHost(args: HostArgs, where: Where, instance: string) {
   const { settle, right } = checker(where);
   const settled = <K extends keyof HostArgs & keyof typeof hostProperties>(name: K) =>
@@ -82,23 +85,23 @@ function withLoginDefaults(given: unknown) {
   return { ...asKept(login), ...(proxy && { proxy: asKept(proxy) }) };
 }
 
-/** In few bytes: the state holds it sixteen times for each host. */
+/** Writes a login in few bytes, because the state holds it sixteen times for each host. */
 function asKept(login: pulumi.UnwrappedObject<LoginArgs>) {
   const { privateKey, hostKey } = login;
   return {
     ...{ ...loginDefaults, ...login },
     ...(privateKey && { privateKey: asStateHolds(privateKey) }),
-    // The rest of its line is a comment.
+    // The rest of the line is a comment.
     ...(hostKey && { hostKey: hostKey.trim().split(/\s+/, 2).join(" ") }),
   };
 }
 
 /**
- * What tells this machine from another one, of nothing but address and port where no id is given: a
- * new key is no new machine. As a digest of them the state held it in plain text at first, and
- * whoever reads it finds the address among those of a network in seconds, with a salt too, for that
- * stands beside it. So it is secret and another digest now; a stack that has the first one keeps
- * it, because another one removes everything and installs it anew.
+ * Names the machine of a host. Without an id it hashes only address and port, so a rotated key does
+ * not replace the host. The first versions kept that hash in the state in plain text. Whoever reads
+ * it finds the address in seconds by hashing those of a network, and a salt would not help, because
+ * the state would hold that too. So the value is now a secret and another hash; a stack that has
+ * the first one keeps it, because another value would remove everything and install it again.
  */
 function normalizeId(args: HostArgs, id: pulumi.Output<string | undefined>, instance: string): pulumi.Output<string> {
   if (args.connection === undefined) return id.apply((given) => given ?? hostDefaults.id);
@@ -132,7 +135,7 @@ function addressOf(connection: HostArgs["connection"]): pulumi.Output<string> {
   return parts.apply(({ host, port }) => `${host}:${port ?? loginDefaults.port}`);
 }
 
-/** What is said about one node pool, checked, with defaults. */
+/** Checks the arguments of one node pool and fills in defaults. */
 export function normalizeNodePool(args: NodePoolArgs, where: Where) {
   const { settle, right } = checker(where);
   const settled = <K extends keyof NodePoolArgs & keyof typeof poolProperties>(name: K) =>
@@ -144,7 +147,7 @@ export function normalizeNodePool(args: NodePoolArgs, where: Where) {
     imagePullSecrets: settled("imagePullSecrets").apply((names) => names?.map((name) => ({ name }))),
     nodeSelector: settled("nodeSelector"),
     tolerations: settled("tolerations").apply((given) => given ?? poolDefaults.tolerations),
-    // A text without a percent sign would be refused.
+    // Kubernetes refuses a string without a percent sign, so a plain number is sent as a number.
     maxSurge: settled("maxSurge").apply((given = poolDefaults.maxSurge) =>
       given.endsWith("%") ? given : Number(given),
     ),

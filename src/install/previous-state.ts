@@ -9,7 +9,7 @@ import { isMocked } from "../targets/mocked";
 
 export type LastSteps = Readonly<Partial<Record<StepName, LastStep & { readonly triggers: readonly unknown[] }>>>;
 
-/** The outputs of each resource by its URN. */
+/** The outputs of each resource, by its URN. */
 export type Last = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
 
 interface Read {
@@ -17,22 +17,22 @@ interface Read {
   readonly right: Right;
 }
 
-// By the run: a process may run a program again and again, and a component that another language
-// makes has a monitor of its own.
+// What was read, by the monitor of the run: a process may run a program several times, and a
+// component that a program in another language creates has a monitor of its own.
 const read = new WeakMap<object, Promise<Read>>();
 
 /**
- * The state of this stack as it was when it was first asked for in this run; undefined where nobody
- * can be asked. Read once a run, and only when somebody asks, because it may be megabytes. Where it
- * could not be read, `readRight` fails.
+ * The state of this stack as it was when this run first asked for it; undefined where there is no
+ * engine to ask. It is read once in a run, and only on demand, because it may be megabytes. If
+ * reading it failed, `readRight` fails.
  */
 export async function readLast(): Promise<Last | undefined> {
   return (await readOnce()).last;
 }
 
 /**
- * Fails where the engine could not read the state: what a step keeps as it is stands there, so that
- * a run that went on without it might replace every step.
+ * Fails if the engine could not read the state. The state holds what a step must keep, so a run
+ * that went on without it might replace every step.
  */
 export async function readRight(): Right {
   return await (await readOnce()).right;
@@ -47,16 +47,18 @@ function readOnce(): Promise<Read> {
 }
 
 /**
- * The steps of a host as this stack last left them, those that it has; undefined where the state
+ * The steps of a host as this stack last left them, as far as they exist; undefined if the state
  * cannot be read.
  */
 export async function readLastSteps(name: string, instance: string): Promise<LastSteps | undefined> {
   const last = await readLast();
   if (last === undefined) return undefined;
-  // By instance: another parent or a new name is another URN and no other step.
+  // Finds steps by their instance, because another parent or a new name changes the URN of a step
+  // but not the step.
   const its = Object.entries(last).filter(([, one]) => instanceIn(`${one?.create ?? ""}`) === instance);
   const known = stepNames.flatMap((step) => {
-    // A rename that failed half-way leaves both, and two parents of other types hosts of one name.
+    // A rename that failed half-way leaves both names, and two parents of different types may have
+    // hosts of the same name.
     const named = its.find(([urn]) => urn.endsWith(`::${name}-${suffixes[step]}`));
     const one = (named ?? its.find(([urn]) => urn.endsWith(`-${suffixes[step]}`)))?.[1];
     if (one === undefined) return [];
@@ -66,12 +68,12 @@ export async function readLastSteps(name: string, instance: string): Promise<Las
   return Object.fromEntries(known);
 }
 
-/** A function of the engine itself, of all versions, with no wrapper in the SDK. */
+/** Calls a function of the engine itself that all versions have and the SDK does not wrap. */
 async function ask(): Promise<Read> {
   const fine = Promise.resolve(undefined);
   let stackName = "";
   try {
-    // Mocks may have no organization, which is an error.
+    // Mocks may have no organization, and getOrganization throws then.
     stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
   } catch (error) {
     await pulumi.log.debug(`the state cannot be asked for: ${error}`);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { shellLine } from "../commands/quote";
 
-/** A whole line behind one become. */
+/** Runs a whole line behind a single become. */
 export function asRoot(become: string, line: string): string {
   return become ? shellLine([...asWords(become), "sh", "-c", line]) : line;
 }

@@ -2,14 +2,14 @@
 import * as pulumi from "@pulumi/pulumi";
 
 /**
- * Machines that are asked at once: one that does not answer holds its place for some ten seconds
- * and needs no processor.
+ * How many machines are asked at once. One that does not answer takes up its slot for some ten
+ * seconds but needs no processor.
  */
 const places = 32;
 
 /**
- * Runs each work when it is its turn. Tells from time to time how far all of it is, in the words of
- * `progress`.
+ * Limits how many pieces of work run at once. From time to time it logs how far all of them are, in
+ * the words of `progress`.
  */
 export function limitConcurrency(
   progress: (done: number, asked: number) => string,
@@ -28,7 +28,7 @@ export function limitConcurrency(
       if (next) next();
       else free++;
       answered++;
-      // Only while it lasts: in the end there is nothing left to tell.
+      // Nothing is logged for the last one, because then there is nothing left to wait for.
       if (answered % 10 === 0 && answered < asked)
         pulumi.log.info(progress(answered, asked), undefined, undefined, true).catch(() => undefined);
     }

@@ -10,15 +10,19 @@ import { isMocked } from "./mocked";
 import { patience } from "./patience";
 import type { Delivery } from "./target";
 
-/** Until a place that runs our words says its first one. */
+/** How long a target may take to run our command and print its first line. */
 export const answerSeconds = 30 * patience;
-/** From then on, with the files on their way. */
+/** How long the target may then take to receive the files. */
 const sendSeconds = 120 * patience;
-/** What the place itself gives the words that take them, for a way that breaks and tells nobody. */
+/**
+ * The bound that the target itself puts on the receiving command, in case the connection breaks
+ * without notice.
+ */
 export const receiveSeconds = answerSeconds + sendSeconds;
 
 /**
- * A command that runs somewhere; `ended` is told how, with nothing for a command that was killed.
+ * A command that runs on a target. `ended` resolves with its exit status, or with null or undefined
+ * if it was killed.
  */
 export interface Running {
   readonly stdin: Writable;
@@ -28,16 +32,16 @@ export interface Running {
 }
 
 /**
- * Sends the files and gives how many bytes went, none where they are there already. Its errors say
- * what the place does: "gives no answer within 30 s".
+ * Sends the files and resolves with the number of bytes sent, 0 if the files were there already.
+ * Its errors say what the target does: "gives no answer within 30 s".
  */
 export type Send = (files: Files) => Promise<number>;
 
 const inTurn = limitConcurrency((done) => `files: done with ${done} hosts`);
 
 /**
- * By a hook, which runs in this process and never in a preview. A destroy needs no program for it.
- * An error of it says `name`.
+ * Sends the files in a resource hook, which runs in this process and never in a preview. A destroy
+ * does not need the program for it. An error of the hook names `name`.
  */
 export function deliverBefore(
   name: string,
@@ -45,7 +49,7 @@ export function deliverBefore(
   send: Send,
   opts: pulumi.CustomResourceOptions,
 ): Delivery {
-  // The mocks of a unit test have no engine that could call.
+  // The mocks of a unit test have no engine that could call a hook.
   if (isMocked("registerResourceHook")) return { opts, right: Promise.resolve(undefined) };
   const { parent } = opts;
   const run = async () => {
@@ -53,16 +57,16 @@ export function deliverBefore(
     if (sent > 0)
       pulumi.log.info(`files: ${Math.ceil(sent / 1024)} KiB sent`, parent, undefined, true).catch(() => undefined);
   };
-  // The SDK knows the engine by the place in the program that asks, and calls a hook from another
-  // one.
+  // The SDK finds the engine by the async context of its caller but calls a hook in another
+  // context, so the hook is bound to this one.
   const hook = new pulumi.ResourceHook(unusedName(name), AsyncResource.bind(run));
   const hooks = { beforeCreate: [hook], beforeUpdate: [hook] };
   return { opts: { ...opts, hooks }, right: registered(hook, parent) };
 }
 
 /**
- * The SDK has no public word for it. What fails there would be told with a stack, once for each
- * host.
+ * Waits for the registration of a hook, for which the SDK has no public function. The SDK would
+ * report a failure of it with a stack trace, once for each host.
  */
 function registered(hook: pulumi.ResourceHook, parent: pulumi.Resource | undefined): Right {
   const its = hook as unknown as { __registered: Promise<void> };
@@ -77,12 +81,15 @@ function registered(hook: pulumi.ResourceHook, parent: pulumi.Resource | undefin
 const withoutHooks =
   "socket-bypass: expected an engine that has resource hooks, by which the files reach a host: a Pulumi CLI of 3.182 or newer";
 
-// By the engine's address, because a process may run a program again and again, each time with
-// another engine, and because a plugin makes each component by a client of its own. An engine takes
-// each name once.
+// How often each name was used, by the engine's address: a process may run a program several times,
+// each time with another engine, and a plugin makes each component with a client of its own. An
+// engine takes each name once.
 const used = new Map<string, Map<string, number>>();
 
-/** Two components of one name may have parents of different types. */
+/**
+ * Two components of one name may have parents of different types, so a number makes the names
+ * unique.
+ */
 function unusedName(name: string): string {
   const monitor = pulumi.runtime.getMonitor() as { getChannel?(): { getTarget(): string } } | undefined;
   const engine = monitor?.getChannel?.().getTarget() ?? "";
@@ -94,19 +101,19 @@ function unusedName(name: string): string {
 }
 
 /**
- * What is known when a hook runs. Not by an output, for the SDK would copy the bytes of files one
- * by one. It has no public word for this.
+ * Gives the value of an output when a hook runs. The files do not go through an output themselves,
+ * because the SDK would copy their bytes one by one. The SDK has no public function for this.
  */
 export function promiseOf<T>(output: pulumi.Output<T>): Promise<T> {
   return (output as unknown as { promise(): Promise<T> }).promise();
 }
 
-/** The talk with host/script/receive.sh. Whoever runs it ends the command when this fails. */
+/** Talks to host/script/receive.sh. If this fails, the caller ends the command. */
 export async function deliver(running: Running, files: Files): Promise<number> {
   const { stdin, stdout, stderr, ended } = running;
   let [sent, late] = [0, undefined as NodeJS.Timeout | undefined];
   const said: string[] = [];
-  // Of a login shell that has much to say, only what comes last may be of ours.
+  // A login shell may print a lot, and our own message can only be at the end.
   stderr.on("data", (chunk: Buffer) => said.splice(0, said.length, `${said.join("")}${chunk}`.slice(-4096)));
   try {
     return await new Promise<number>((done, fail) => {
@@ -128,7 +135,7 @@ export async function deliver(running: Running, files: Files): Promise<number> {
           stdin.end();
         }
       });
-      // What it said matters more than that it took no more.
+      // A command that ends early breaks its stdin; what it printed matters more than that error.
       stdin.on("error", () => undefined);
       stdin.write(receiving(files).script);
       ended.then((code) => {

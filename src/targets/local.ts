@@ -12,7 +12,7 @@ import { deliver, deliverBefore, promiseOf } from "./deliver";
 import { withShortTrace } from "./short-trace";
 import type { Step, StepResource, Target } from "./target";
 
-/** The machine that runs Pulumi. become stands in front of every command; empty for none. */
+/** The machine that runs Pulumi. `become` stands in front of every command; it may be empty. */
 export function localTarget(become: pulumi.Output<string>, machine?: pulumi.Output<string | undefined>): Target {
   return {
     machine: pulumi.output(machine).apply((given) => given ?? os.machine()),
@@ -43,7 +43,7 @@ function runLocally(
       new command.local.Command(
         name,
         {
-          // No update: the provider then runs create again, which converges.
+          // There is no update command: the provider then runs create again, which converges.
           create: when(step.right, line),
           ...(step.undo === undefined ? {} : { delete: undo }),
           stdin: step.stdin,
@@ -57,7 +57,7 @@ function runLocally(
   );
 }
 
-/** Gives how many bytes went. */
+/** Resolves with the number of bytes sent. */
 export async function sendLocally(become: string, files: Files): Promise<number> {
   const [program = "sh", ...words] = [...asWords(become), ...receiving(files).words];
   const child = spawn(program, words, { stdio: "pipe" });
@@ -73,7 +73,8 @@ export async function sendLocally(become: string, files: Files): Promise<number>
   } catch (error) {
     throw new Error(`this machine ${error instanceof Error ? error.message : error}`);
   } finally {
-    // What waits for more sees the end of it, also behind a become that passes no signal on.
+    // Closing stdin ends a command that waits for more, even behind a become that forwards no
+    // signal.
     stdin.destroy();
     child.kill();
   }

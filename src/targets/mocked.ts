@@ -2,8 +2,9 @@
 import * as pulumi from "@pulumi/pulumi";
 
 /**
- * In a unit test of a user's program (pulumi.runtime.setMocks), which must not dial; not where the
- * test has this word of an engine. The SDK has no public word for this.
+ * Whether the program runs in a unit test (pulumi.runtime.setMocks), which must not dial. A test
+ * whose mocks have the function `unless` of an engine does not count. The SDK has no public
+ * function for this.
  */
 export function isMocked(unless = ""): boolean {
   const monitor = pulumi.runtime.getMonitor() ?? {};

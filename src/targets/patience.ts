@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * By which each bound of a wait for a machine is multiplied. Internal: tests give less, and those
- * with machines on an emulated processor more.
+ * The factor of each bound of a wait for a machine. It is internal: tests lower it, and tests with
+ * machines on an emulated processor raise it.
  */
 export const patience = Number(process.env.SOCKET_BYPASS_LOOK_PATIENCE ?? 1);

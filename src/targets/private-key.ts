@@ -2,8 +2,8 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 
 /**
- * A private key as our SSH client reads it. The provider also reads PKCS#8, which is what
- * `openssl genpkey` writes, and other text before and after the key.
+ * Turns a private key into a form that our SSH client reads. The provider also reads PKCS#8, which
+ * is what `openssl genpkey` writes, and other text before and after the key.
  */
 export function asClientReads(text: string): string {
   const [pem = text, type] = /-----BEGIN ([A-Z ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/.exec(text) ?? [];
@@ -14,12 +14,12 @@ export function asClientReads(text: string): string {
 }
 
 /**
- * The same key in the fewest bytes that the provider reads, for the state holds it sixteen times
- * for each host: of ed25519, what `ssh-keygen` writes has 411 bytes and PKCS#8 has 119. Text that
- * is not such a key of OpenSSH, and one with a password, stays as it is.
+ * Writes the key in the fewest bytes that the provider reads, because the state holds it sixteen
+ * times for each host: an ed25519 key has 411 bytes as `ssh-keygen` writes it and 119 as PKCS#8.
+ * Text that is not an ed25519 key of OpenSSH, and a key with a password, stays as it is.
  */
 export function asStateHolds(text: string): string {
-  // The provider takes the first of several keys.
+  // Of several keys the provider takes the first.
   const body = /^(?:(?!-----BEGIN )[\s\S])*-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]*?)-----END/.exec(text)?.[1];
   if (body === undefined) return text;
   const whole = Buffer.from(body, "base64");
@@ -29,8 +29,8 @@ export function asStateHolds(text: string): string {
   ]);
   if (!whole.subarray(0, head.length).equals(head)) return text;
   const point = whole.subarray(head.length, head.length + 32);
-  // Behind the public key a length, two equal numbers, the public key again, and what is 64 bytes:
-  // the seed and the public key.
+  // After the public key come a length, two equal numbers, the public key again, and a string of 64
+  // bytes: the seed and the public key.
   const secret = Buffer.concat([asString("ssh-ed25519"), asString(point), asNumber(64)]);
   const start = head.length + 32 + 4 + 8;
   const seed = whole.subarray(start + secret.length, start + secret.length + 32);
@@ -40,18 +40,21 @@ export function asStateHolds(text: string): string {
     const key = createPrivateKey({ format: "jwk", key: { kty: "OKP", crv: "Ed25519", d, x } });
     return key.export({ type: "pkcs8", format: "pem" }).toString();
   } catch {
-    // An OpenSSL that knows no ed25519 (FIPS) is no reason to fail here: it is not we who log in
-    // with it.
+    // An OpenSSL without ed25519 (FIPS) must not make this fail: it is the provider that logs in
+    // with the key.
     return text;
   }
 }
 
-/** What PROTOCOL.key of OpenSSH describes, without a password: all that ssh2 reads of this type. */
+/**
+ * Writes the key as OpenSSH's PROTOCOL.key describes it, without a password: the only form of an
+ * ed25519 key that ssh2 reads.
+ */
 function asOpenSsh(key: KeyObject): string {
   const { d = "", x = "" } = key.export({ format: "jwk" });
   const [seed, point] = [Buffer.from(d, "base64url"), Buffer.from(x, "base64url")];
   const publicKey = Buffer.concat([asString("ssh-ed25519"), asString(point)]);
-  // Two equal numbers tell a reader that a password was right.
+  // A reader takes two equal numbers as proof that the password was right.
   const numbers = Buffer.alloc(8);
   const secret = [numbers, publicKey, asString(Buffer.concat([seed, point])), asString("")];
   const length = secret.reduce((sum, part) => sum + part.length, 0);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Of the SDK, from where a resource of its own is made to where the trace is read. */
+/** The SDK's own frames from the creation of a resource to where the SDK reads the trace. */
 const sdkFrames = 5;
 
 /**
- * Makes a resource that has no stack trace in the state. The SDK records every frame between a
- * program and each of its resources, 1 KB for each step, without a limit that a program could set.
+ * Makes a resource without leaving its stack trace in the state. The SDK records every frame
+ * between a program and each of its resources, 1 KB for each step, and a program cannot set a
+ * limit.
  */
 export function withShortTrace<T>(make: () => T): T {
   const { prepareStackTrace } = Error;

@@ -4,21 +4,20 @@ import { patience } from "./patience";
 import { asClientReads } from "./private-key";
 import type { Connection } from "./ssh";
 
-/** Until a machine has let us in; through a bastion twice that. */
+/** How long a machine may take to let us log in; through a bastion it may take twice that. */
 export const loginSeconds = 10 * patience;
 
 type Login = Omit<Connection, "proxy">;
 
 /**
- * A machine that nobody has reached yet, or that lets nobody in, which may be one that is just
- * starting.
+ * The error for a machine that was never reached, or that refuses the login, which may be because
+ * it is just starting.
  */
 export class Unreached extends Error {}
 
 /**
- * Logs in, through the bastion where there is one. Errors are words that show nothing of the
- * connection. Whoever calls it destroys the clients that it puts into the list, also when it fails.
- * A dial may take `dialSeconds`.
+ * Logs in, through the bastion if there is one. Error messages show nothing of the connection. The
+ * caller destroys the clients in the list, also after a failure. A dial may take `dialSeconds`.
  */
 export async function logIn(
   { proxy, ...login }: Connection,
@@ -58,7 +57,7 @@ function ready(client: Client, login: Login, more: ConnectConfig, dialSeconds: n
       else done(client);
     };
     within(dialSeconds, Unreached);
-    // At once behind a bastion, which has dialled already.
+    // Behind a bastion, which has dialled already, this event comes at once.
     client.on("connect", () => within(loginSeconds, Error));
     client.on("ready", () => end());
     client.on("error", (error) => end(isOther ? new Error(otherKey) : errorOf(error)));
@@ -69,7 +68,7 @@ function ready(client: Client, login: Login, more: ConnectConfig, dialSeconds: n
     try {
       client.connect({
         ...more,
-        // Its own bound would begin with the dial, which may take longer.
+        // ssh2's own bound would start with the dial, which may take longer than the login.
         ...{ host, port, username: user, readyTimeout: 0, keepaliveInterval: 5000 },
         ...(password === undefined ? {} : { password, tryKeyboard: true }),
         ...(privateKey === undefined ? {} : { privateKey: asClientReads(privateKey) }),
@@ -84,7 +83,7 @@ function ready(client: Client, login: Login, more: ConnectConfig, dialSeconds: n
         },
       });
     } catch (error) {
-      // What it says of a key that it cannot read holds nothing of the key.
+      // The message of ssh2 about a key that it cannot read holds nothing of the key.
       end(new Error(`cannot be asked: ${error instanceof Error ? error.message : "of an unknown reason"}`));
     }
   });
@@ -121,7 +120,7 @@ function errorOf(error: Error & { level?: string; code?: string }): Error {
   return isOfItself ? new Error(wordsOf(error)) : new Unreached(wordsOf(error));
 }
 
-/** The library's own texts name addresses. */
+/** Says in our own words what failed, because the messages of ssh2 name addresses. */
 export function wordsOf(error: Error & { level?: string; code?: string }): string {
   if (error.level === "client-authentication") return "lets nobody in with this user and key, password or agent";
   if (error.level === "client-timeout" || error.code === "ETIMEDOUT") return silent(loginSeconds);

@@ -6,23 +6,23 @@ import type { Connection } from "./ssh";
 import { logIn, loginSeconds, wordsOf } from "./ssh-client";
 
 /**
- * What the remote line may take, and what it may print: `status` takes a second and prints some
- * thousand bytes.
+ * How long the remote line may run, and below how much it may print: `status` takes a second and
+ * prints some thousand bytes.
  */
 export const lookSeconds = 20 * patience;
-/** Until the answer is there, once a machine has let us in. */
+/** How long the answer may take once a machine has let us in. */
 const answerSeconds = lookSeconds + loginSeconds;
 const largest = 1024 * 1024;
 
 /**
- * What a line prints on a machine, or an error in words that show nothing of the connection. The
- * provider has no function that runs a remote command, and the `ssh` of a user takes neither a
+ * Resolves with what a line prints on a machine. Error messages show nothing of the connection. The
+ * provider has no function that runs a remote command, and the user's `ssh` takes neither a
  * password nor the text of a key.
  */
 export async function lookBySsh(connection: Connection, line: string): Promise<string> {
   const clients: Client[] = [];
-  // A server may keep each part within its bound, or answer keepalives and nothing else: this
-  // bounds all of it.
+  // A server may keep each part within its bound, or answer keepalives and nothing else, so this
+  // bounds everything together.
   const seconds = answerSeconds + (connection.proxy === undefined ? 1 : 2) * loginSeconds;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, fail) => {
@@ -38,7 +38,7 @@ export async function lookBySsh(connection: Connection, line: string): Promise<s
 
 function run(client: Client, line: string): Promise<string> {
   return new Promise((done, fail) => {
-    // The remote bound stops the line; this one holds when the machine itself stands still.
+    // The remote bound stops the line; this one applies when the machine itself hangs.
     const late = setTimeout(() => fail(new Error(`gives no answer within ${answerSeconds} s`)), answerSeconds * 1000);
     const end = (error?: Error, printed = "") => {
       clearTimeout(late);

@@ -6,9 +6,9 @@ import type { Connection } from "./ssh";
 import { logIn, Unreached, wordsOf } from "./ssh-client";
 
 /**
- * Sends the files by a line that reads them. It dials as often as the provider would, and with the
- * same pauses, for a machine that is just starting; what has let us in is asked once. Errors are
- * words that show nothing of the connection.
+ * Sends the files to a line that reads them. It dials as often as the provider would, with the same
+ * pauses, because a machine may be just starting; once a machine has let us in, it tries only once.
+ * Error messages show nothing of the connection.
  */
 export async function sendBySsh(connection: Connection, line: string, files: Files): Promise<number> {
   const limit = connection.dialErrorLimit ?? 10;

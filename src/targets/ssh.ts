@@ -14,17 +14,23 @@ import { lookBySsh, lookSeconds } from "./ssh-look";
 import { sendBySsh } from "./ssh-send";
 import type { Looked, Step, StepResource, Target } from "./target";
 
-/** As the provider takes it, with the defaults in it. */
+/** A connection as the provider takes it, with its defaults filled in. */
 export type Connection = pulumi.UnwrappedObject<command.types.input.remote.ConnectionArgs>;
 
-/** Nobody looks whether a machine behind a connection is another one than most; it would say so itself. */
+/** Assumes x86_64 if no machine type is declared; the script refuses another machine. */
 const usualMachine = "x86_64";
-/** Between asking a line to stop, which lets it undo its half, and killing it. */
+/**
+ * The time between asking a line to stop, so that it can undo what it has half done, and killing
+ * it.
+ */
 const graceSeconds = 10;
 
 const inTurn = limitConcurrency((done, asked) => `drift: looked at ${done} of ${asked} hosts`);
 
-/** A machine that is reached by SSH. The user's login shell reads the lines, so each is one plain command, whatever shell that is. */
+/**
+ * A machine that is reached by SSH. The user's login shell reads the lines, so each is one plain
+ * command that any shell understands.
+ */
 export function sshTarget(
   connection: pulumi.Output<Connection>,
   become: pulumi.Output<string>,
@@ -51,9 +57,11 @@ function look(
       (error: Error): Looked => ({ printed: "", problem: error.message }),
     ),
   );
-  // An address that a preview does not know would make every line of the host unknown. The SDK has no public word for this.
+  // A preview may not know the address, and every line of the host would become unknown with it.
+  // The SDK has no public function for this.
   const { isKnown } = all as unknown as { readonly isKnown: Promise<boolean> };
-  // Not as an output: what it says of itself is no secret, although the way to it is, and lines that depend on a machine in up but not in its preview break the plan.
+  // The result is not an output of the connection: the connection is secret, but what the host
+  // answers is not, and lines that depend on a machine in up but not in its preview break the plan.
   const found = () => (looked as unknown as { promise(): Promise<pulumi.Unwrap<Looked>> }).promise();
   return pulumi.output(isKnown.then((is) => (is && !isMocked() ? found() : { printed: "", isEarly: true })));
 }
@@ -85,7 +93,7 @@ function runRemotely(
         name,
         {
           connection,
-          // No update: the provider then runs create again, which converges.
+          // There is no update command: the provider then runs create again, which converges.
           create: when(step.right, bounded(step.converge)),
           ...(step.undo === undefined
             ? {}
@@ -94,7 +102,7 @@ function runRemotely(
           triggers: step.triggers,
           // stdout is for the next step; what people should see goes to stderr.
           logging: command.remote.Logging.Stderr,
-          // Most servers accept no environment, and then the command would fail, or warn.
+          // Most servers accept no environment variables, and the command would then fail or warn.
           addPreviousOutputInEnv: false,
         },
         { ...opts, deleteBeforeReplace: true, hideDiffs: step.hides },
@@ -102,12 +110,15 @@ function runRemotely(
   );
 }
 
-/** The bound stands behind become: a user could not stop what root runs. */
+/** The bound stands behind become, because a plain user could not stop what root runs. */
 export function boundedLine(become: string, seconds: number, words: readonly string[]): string {
   return shellLine([...asWords(become), "timeout", "-k", `${graceSeconds}`, `${seconds}`, ...words]);
 }
 
-/** The last line, for some login shells print something of their own first. A server that runs another command than it was told says 0 as well. */
+/**
+ * Takes the last line, because some login shells print something of their own first. The answer is
+ * checked because a server that runs another command than it was told also exits with 0.
+ */
 function readAnswer(printed: string | undefined, step: pulumi.Resource): string {
   // The provider always answers; the mocks of a unit test seldom do.
   if (printed === undefined) return "";
@@ -119,9 +130,13 @@ function readAnswer(printed: string | undefined, step: pulumi.Resource): string 
   throw withShortInspection(new pulumi.ResourceError(text, step, true));
 }
 
-/** It goes on to the next step, and into the state. The longest is what a self-test found, of less than 2 KiB. */
+/**
+ * Whether a line is an answer. It goes on to the next step and into the state. The longest answer
+ * is the result of a self-test, with less than 2 KiB.
+ */
 export function isAnswer(line: string): boolean {
-  // The script answers in plain ASCII: nothing else goes to the terminals that show the output.
+  // The script answers in plain ASCII, and nothing else may reach the terminals that show the
+  // output.
   if (line.length > 16384 || !/^[ -~]*$/.test(line)) return false;
   if (/^\d{1,16}( left=\d{1,16} unread=\d{1,16})?$/.test(line)) return true;
   if (!/^\{"serial":\d{1,16},.*\}$/.test(line)) return false;

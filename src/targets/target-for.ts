@@ -4,7 +4,7 @@ import { localTarget } from "./local";
 import { type Connection, sshTarget } from "./ssh";
 import type { Target } from "./target";
 
-/** Where a host's commands run. */
+/** Chooses where a host's commands run. */
 export function targetFor(host: {
   readonly become: pulumi.Output<string>;
   readonly machine: pulumi.Output<string | undefined>;

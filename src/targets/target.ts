@@ -3,54 +3,61 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Right } from "../args/validation/right";
 import type { Files } from "../commands/staged";
 
-/** One step of an installation: what to type to make it so, and what to type to undo it. */
+/** One step of an installation: the words that converge it, and the line that undoes it. */
 export interface Step {
-  /** Fails where the step must not begin. */
+  /** Gives an error if the step must not begin. */
   readonly right: Right;
-  /** Idempotent: also what an update types. */
+  /** Idempotent words, which an update runs too. */
   readonly converge: pulumi.Input<readonly string[]>;
-  /** Undoes this step and all later ones; absent where there is nothing to undo. */
+  /** A line that undoes this step and all later ones; absent if there is nothing to undo. */
   readonly undo?: pulumi.Input<string>;
-  /** The answer of the step before: a change runs the step again. The first reads what it runs. */
+  /**
+   * The answer of the step before, so that a change of it runs this step again. The first step
+   * reads the text that it runs.
+   */
   readonly stdin: pulumi.Input<string>;
-  /** Another value removes everything from the old place and installs it anew. */
+  /** A changed value removes everything from the old place and installs it again. */
   readonly triggers: pulumi.Input<pulumi.Input<string>[]>;
-  /** What to leave out of previews. */
+  /** The properties to leave out of previews. */
   readonly hides: string[];
-  /** How long it may take, at a host that may not answer any more. */
+  /** How long the step may take, because the host may stop answering. */
   readonly seconds: pulumi.Input<number>;
 }
 
-/** A step as the engine keeps it. */
+/** A step as the engine keeps it in the state. */
 export interface StepResource extends pulumi.CustomResource {
   readonly stdout: pulumi.Output<string>;
-  /** The line that it ran last; that of a run before this one, where --target leaves it out. */
+  /**
+   * The line that the step ran last; if --target leaves the step out, the line of an earlier run.
+   */
   readonly create: pulumi.Output<string | undefined>;
 }
 
 export interface Delivery {
   readonly opts: pulumi.CustomResourceOptions;
-  /** Fails with an engine that cannot. */
+  /** Gives an error if the engine has no hooks. */
   readonly right: Right;
 }
 
-/** A place where commands run. */
+/** A place where commands run, such as this machine or a host behind SSH. */
 export interface Target {
-  /** What `uname -m` says there. */
+  /** What `uname -m` prints on the target. */
   readonly machine: pulumi.Output<string>;
   run(name: string, step: Step, opts: pulumi.CustomResourceOptions): StepResource;
-  /** Brings files there just before a step is created or updated that has these options. */
+  /**
+   * Brings files to the target just before a step with the returned options is created or updated.
+   */
   deliver(name: string, files: () => Promise<Files>, opts: pulumi.CustomResourceOptions): Delivery;
-  /** What a step answered: one line. */
+  /** The answer of a step, which is one line. */
   answerOf(step: StepResource): pulumi.Output<string>;
-  /** What a line prints there, in a preview too; the line must not fail. */
+  /** What a line prints on the target, in a preview too; the line must not fail. */
   look(line: pulumi.Input<string>, opts: pulumi.InvokeOptions): pulumi.Output<Looked>;
 }
 
 export interface Looked {
   readonly printed: string;
-  /** Why the place could not be looked at, as what it does: "does not answer". */
+  /** Why the target could not be looked at, told as what it does: "does not answer". */
   readonly problem?: string;
-  /** A preview cannot know the place yet, which is no problem. */
+  /** Set if a preview cannot know the target yet, which is no problem. */
   readonly isEarly?: boolean;
 }

@@ -4,8 +4,6 @@
 export const longCommentsIn: Readonly<Record<string, number>> = {
   "examples/large-fleet/index.ts": 1,
   "host/pod/pod.sh": 3,
-  "src/install/host-steps.ts": 7,
-  "src/targets/ssh.ts": 6,
   "test/bpf/fuzz/main.c": 1,
   "test/e2e/kubernetes/cluster/binary/main.go": 1,
   "test/e2e/kubernetes/cluster/cluster.sh": 3,

@@ -3,20 +3,20 @@ import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { ArgsError, problemsOf } from "./problem";
 
-/** Where arguments stand: in which resource, and under which property of it. */
+/** Where arguments are given: to which resource, and under which of its properties. */
 export interface Where {
   readonly resource: pulumi.Resource;
-  /** For people: `SocketBypass "edge"`. */
+  /** The resource as errors call it: `SocketBypass "edge"`. */
   readonly what: string;
   readonly path: readonly PropertyKey[];
 }
 
-/** Throws one ArgsError with all problems of all values that are there already. */
+/** Throws one ArgsError with all problems of all values that are known already. */
 export function checkNow(schema: z.ZodType, args: unknown, where: Where): void {
   throwProblems(schema, args, where, false);
 }
 
-/** Gives the value once it is known and right; fails with an ArgsError when it is wrong. */
+/** Gives the value once it is known and valid; fails with an ArgsError when it is not valid. */
 export function checkLater<T>(schema: z.ZodType, value: T, where: Where): pulumi.Output<pulumi.Unwrap<T>> {
   const settled = pulumi.output(value);
   return settled.apply(async (known) => {

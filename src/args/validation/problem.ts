@@ -11,7 +11,7 @@ export interface Problem {
   readonly fix: string;
 }
 
-/** Puts what zod found into our words, one problem for each fact. */
+/** Puts zod's findings into our words, one problem for each fact. */
 export function problemsOf(
   issues: readonly core.$ZodIssue[],
   below: readonly PropertyKey[],
@@ -27,7 +27,7 @@ export function problemsOf(
         fix: issue.message,
       }));
     }
-    // A text in the place of an object may be a login: "root:password@web1".
+    // A string that was given instead of an object may be a login: "root:password@web1".
     const { expected, fix, isHidden } =
       issue.code === "custom" ? wordsOf(issue.params) : { expected: "an object", fix: issue.message, isHidden: true };
     const found = isSecret ? "a secret value" : isHidden ? describeHidden(issue.input) : describe(issue.input);
@@ -39,7 +39,7 @@ function wordsOf(params: Record<string, unknown> | undefined) {
   return { expected: `${params?.expected}`, fix: `${params?.fix}`, isHidden: params?.isHidden === true };
 }
 
-/** `hosts["web 1"].stateDir` as a program would write it. */
+/** The path as a program would write it: `hosts["web 1"].stateDir`. */
 export function pathText(path: readonly PropertyKey[]): string {
   return path
     .map((key, at) => {
@@ -60,7 +60,7 @@ function describe(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
-/** What kind of thing it is, and no more. */
+/** Tells the kind of a value and nothing else of it. */
 function describeHidden(value: unknown): string {
   if (value === "") return "an empty text";
   if (typeof value === "string") return "another text";
@@ -68,25 +68,26 @@ function describeHidden(value: unknown): string {
 }
 
 /**
- * The SDK inspects each error that nobody has handled (for its trace), and from a resource all
- * others can be reached: that took half a minute, in which the program seemed to hang.
+ * Keeps the SDK from inspecting an error at length. It inspects each unhandled error for its trace,
+ * and from a resource it reaches all others: that took half a minute, in which the program seemed
+ * to hang.
  */
 export function withShortInspection<E extends Error>(error: E): E {
   return Object.defineProperty(error, inspect.custom, { value: () => error.message });
 }
 
 /**
- * All problems of one resource. It carries the marks by which the SDK knows its own errors, because
- * one class of the SDK reads well in a Node program only and another one through other languages
- * only.
+ * All problems of one resource. The error carries the marks by which the SDK knows its own errors
+ * instead of extending one of them: one class of the SDK prints well only in a Node program, and
+ * the other one only through other languages.
  */
 export class ArgsError extends Error {
   readonly __pulumResourceError = true;
   readonly hideStack = true;
   readonly __pulumiInputPropertiesError = true;
   /**
-   * Empty for good: the engine prints the value that stands at each path in it, secret or not, and
-   * a password stands where nobody expects one, as under a name that does not exist.
+   * Always empty: the engine prints the value at each path in this list, secret or not, and a
+   * password may stand where nobody expects one, such as under a misspelled name.
    */
   readonly errors: never[] = [];
 
@@ -101,8 +102,8 @@ export class ArgsError extends Error {
       ...problems.map((one) => `  ${one.path}: ${reason(one)}`),
     ].join("\n");
     super(text);
-    // The SDK writes "error serializing property" in front, once for each resource that a wrong
-    // Output reaches.
+    // Keeps the message from changing: the SDK would put "error serializing property" in front,
+    // once for each resource that an invalid Output reaches.
     Object.defineProperty(this, "message", { get: () => text, set: () => undefined });
     withShortInspection(this);
   }

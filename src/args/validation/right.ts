@@ -4,19 +4,19 @@ import type { ZodType } from "zod";
 import { checkLater, type Where } from "./check";
 
 /**
- * Whether something is right, which is told once all of it is known, and in a preview at once. It
- * gives the first error and does not fail with it. While the SDK's debugger is on, as in each
- * program in Node, V8 walks along every way through the promises behind one that fails
+ * Resolves with the first error, or with nothing if all is right, once everything is known, and in
+ * a preview at once. It never rejects: while the SDK's debugger is on, as in each program in Node,
+ * V8 walks along every way through the promises behind one that fails
  * (Isolate::PromiseHasUserDefinedRejectHandler), and each `apply` multiplies the ways by about
- * twenty: three wrong values took minutes and gigabytes.
+ * twenty, so that three wrong values took minutes and gigabytes.
  */
 export type Right = Promise<{ readonly error: unknown } | undefined>;
 
 /**
- * What is said about one thing, checked as it gets known. The output of a wrong value is never
- * known and does not fail; whoever uses one asks `right` by `when`, since the SDK lets what depends
- * on a resource with a failed property wait for ever, and a program in the process of the
- * Automation API with it.
+ * Checks values as they become known. The output of a wrong value never becomes known and does not
+ * fail; whoever uses one must ask `right` by `when`. The SDK lets everything that depends on a
+ * resource with a failed property wait for ever, and so would a program in the process of the
+ * Automation API.
  */
 export function checker(where: Where) {
   const all: Right[] = [];
@@ -26,7 +26,7 @@ export function checker(where: Where) {
       const settled = pulumi.output(value);
       return settled.apply((known) => (schema.safeParse(known).success ? known : pulumi.unknown)) as typeof settled;
     },
-    /** Of all that has been settled so far. */
+    /** Covers all values that have been passed to `settle` so far. */
     right: (): Right => allRight(all),
   };
 }
@@ -36,8 +36,8 @@ export async function allRight(all: readonly Right[]): Right {
 }
 
 /**
- * Gives the output where all is right, and fails elsewhere. Nothing but the property of a resource
- * should depend on it.
+ * Gives the output if all is right, and fails otherwise. Only properties of resources should depend
+ * on the result.
  */
 export function when<T>(right: Right, output: pulumi.Output<T>): pulumi.Output<T> {
   const given = right.then((wrong) => {
@@ -48,11 +48,11 @@ export function when<T>(right: Right, output: pulumi.Output<T>): pulumi.Output<T
 }
 
 /**
- * The engine is told of it all the same, because the SDK has more promises of an output than this
- * one.
+ * Gives the error of an output as a value. The engine still learns of the error, because the SDK
+ * holds other promises of the same output.
  */
 function errorOf(output: pulumi.Output<unknown>): Right {
-  // The SDK has no public word for it.
+  // The SDK has no public function for the promise of an output.
   const { promise } = output as unknown as { promise(): Promise<unknown> };
   return promise().then(
     () => undefined,

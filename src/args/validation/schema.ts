@@ -2,13 +2,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 
-/** Not a value yet: it is checked once it is one. */
+/** Whether a value is not known yet; it is checked once it is. */
 export function isPending(value: unknown): boolean {
   return pulumi.Output.isInstance(value) || value instanceof Promise;
 }
 
 /**
- * A value that may be left out, or pending. Says in words what must hold and how to make it hold.
+ * A value that may be left out or pending. `expected` says in words what must hold, and `fix` how
+ * to make it hold.
  */
 export function leaf(expected: string, fix: string, holds: (value: unknown) => boolean) {
   return z
@@ -17,8 +18,8 @@ export function leaf(expected: string, fix: string, holds: (value: unknown) => b
 }
 
 /**
- * Like leaf, for what must not be shown: `judge` gives what was expected and how to make it so, or
- * nothing for a right value.
+ * Like leaf, for a value that must not be shown: `judge` gives what was expected and how to fix it,
+ * or nothing for a valid value.
  */
 export function hiddenLeaf(judge: (value: unknown) => readonly [expected: string, fix: string] | undefined) {
   return z
@@ -32,7 +33,7 @@ export function hiddenLeaf(judge: (value: unknown) => readonly [expected: string
     .optional();
 }
 
-/** A text that a credential may have slipped into: the name of a property, a line, a reference. */
+/** A text that may contain a credential by mistake: the name of a property, a line, a reference. */
 export function hiddenText(expected: string, fix: string, holds: (value: string) => boolean) {
   return hiddenLeaf((value) => (typeof value === "string" && holds(value) ? undefined : [expected, fix]));
 }
@@ -41,7 +42,7 @@ export function text(expected: string, fix: string, holds: (value: string) => bo
   return leaf(expected, fix, (value) => typeof value === "string" && holds(value));
 }
 
-/** One of three words. */
+/** A choice of exactly three words. */
 export function oneOfThree(words: Readonly<Record<string, string>>) {
   const all: readonly unknown[] = Object.values(words);
   const [first, second, third] = all.map((word) => `"${word}"`);
@@ -52,7 +53,7 @@ export function flag() {
   return leaf("true or false", "write it without quotes", (value) => typeof value === "boolean");
 }
 
-/** A flag that decides what the program does, so it must be there when the program runs. */
+/** A flag that decides what the program does, so it must be known when the program runs. */
 export function plainFlag() {
   const fix = "write it without quotes; an Output is known too late";
   return z
@@ -61,8 +62,8 @@ export function plainFlag() {
 }
 
 /**
- * A text that stands in the names of resources or what they are made of, so it must be there when
- * the program runs.
+ * A text in the names of resources, or in what those names are derived from, so it must be known
+ * when the program runs.
  */
 export function plainText(expected: string, fix: string, holds: (value: string) => boolean) {
   return z
@@ -95,7 +96,7 @@ export function list(entry: z.ZodType, what: string) {
       for (const [at, one] of value.entries()) {
         const result = entry.safeParse(one, { reportInput: true });
         const issues = result.error?.issues ?? [];
-        // The entry itself may be left out nowhere, though a leaf may.
+        // A leaf is optional, but an entry of a list must not be missing.
         if (one === undefined || one === null) context.issues.push(wrong(one, [at], `one of the ${what}`, "remove it"));
         else
           for (const issue of issues)
@@ -109,7 +110,7 @@ export function list(entry: z.ZodType, what: string) {
 export function shape<T extends z.core.$ZodLooseShape>(properties: T) {
   const names = Object.keys(properties);
   const fix = `use ${names.join(", ")}`;
-  // An Output has properties of its own, each of which would be told as a wrong name.
+  // An Output has properties of its own, each of which would be reported as an unknown name.
   const isThere = z.custom<z.input<z.ZodObject<T>>>((value) => !isPending(value), {
     error: fix,
     params: { expected: "an object", fix },
@@ -117,12 +118,12 @@ export function shape<T extends z.core.$ZodLooseShape>(properties: T) {
   return isThere.pipe(z.strictObject(properties, { error: () => fix }));
 }
 
-/** A finding that no single value can show. */
+/** A problem that no single value can show. */
 export function wrong(input: unknown, path: PropertyKey[], expected: string, fix: string): z.core.$ZodRawIssue {
   return { code: "custom", input, path, message: expected, params: { expected, fix }, continue: true };
 }
 
-/** The same of a value that must not be shown. */
+/** The same for a value that must not be shown. */
 export function wrongHidden(input: unknown, path: PropertyKey[], expected: string, fix: string): z.core.$ZodRawIssue {
   const params = { expected, fix, isHidden: true };
   return { code: "custom", input, path, message: expected, params, continue: true };

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What was expected and how to make it so; undefined for a right value. Never what was found: it is
- * a secret, or beside one.
+ * What was expected and how to fix it; undefined for a valid value. It never shows what was found,
+ * which is a secret or stands beside one.
  */
 export type Complaint = readonly [expected: string, fix: string] | undefined;
 
 const curves = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
 
 /**
- * One line of a .pub file. The provider compares whole keys, so the type decides which key the
- * machine has to show.
+ * Checks one line of a .pub file. The provider compares whole keys, so the type of this key decides
+ * which key the machine must present.
  */
 export function hostKeyProblem(value: unknown): Complaint {
   const expected = 'a public host key of type ed25519 or ecdsa, such as "ssh-ed25519 AAAA…"';
@@ -30,14 +30,17 @@ export function hostKeyProblem(value: unknown): Complaint {
     : [expected, "give the first two words of the .pub file: no file name, no host name in front, nothing cut off"];
 }
 
-/** As the provider takes it. Whether it is the right one only the machine knows. */
+/**
+ * Checks that the value has the form of a key that the provider reads. Only the machine knows
+ * whether it is the right key.
+ */
 export function privateKeyProblem(value: unknown): Complaint {
   const isKey = typeof value === "string" && /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+-----END /.test(value);
   if (isKey) return undefined;
   return ["the text of a private key", 'read the file, as in fs.readFileSync(path, "utf8"); a path will not do'];
 }
 
-/** Whether it cannot be read without a password. */
+/** Whether the key can be read only with a password. */
 export function isEncrypted(key: string): boolean {
   const body = key.replace(/-----[^-]*-----/g, "").replace(/\s/g, "");
   const head = "openssh-key-v1\0";

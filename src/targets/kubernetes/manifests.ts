@@ -4,12 +4,12 @@ import type { MetricsReaderArgs, TolerationArgs } from "../../args/kubernetes";
 
 type Texts = Record<string, pulumi.Input<string>>;
 
-/** What the manifests of one pool say, with the defaults in it. */
+/** The settings in the manifests of one pool, with defaults filled in. */
 export interface Pool {
   readonly instance: string;
   readonly owner: string;
   readonly generation: pulumi.Input<string>;
-  /** Of `apply`. */
+  /** The flags of `apply`. */
   readonly flags: pulumi.Input<string[]>;
   readonly startSeconds: pulumi.Input<number>;
   readonly drainSeconds: pulumi.Input<number>;
@@ -33,25 +33,25 @@ export interface Pool {
 const files = "/opt/socket-bypass";
 const script = `${files}/pod.sh`;
 const port = 8080;
-/** Of bpffs; the kubelet makes it where it is missing. */
+/** The pods' folder in bpffs; the kubelet creates it if it is missing. */
 const ownFolder = "socket-bypass";
-/** Ten times what the files take. */
+/** The files take a tenth of this. */
 const stateLimit = "32Mi";
 
-/** Pods mount folders of their node, which every other level of Pod Security forbids. */
+/** The pods mount folders of their node, which every other level of Pod Security forbids. */
 export const namespaceLabels = { "pod-security.kubernetes.io/enforce": "privileged" };
 
-/** What tells the pods of one pool from all others. */
+/** The labels that tell the pods of one pool from all others. */
 export function ownLabels(instance: string): Record<string, string> {
   return { "app.kubernetes.io/name": "socket-bypass", "app.kubernetes.io/instance": instance };
 }
 
-/** The pods talk to nobody, and only these readers talk to them. */
+/** The pods open no connections, and only these readers may connect to them. */
 export function networkPolicySpec(pool: Pool, readers: pulumi.Output<MetricsReaderArgs[]>): object {
   return {
     podSelector: { matchLabels: ownLabels(pool.instance) },
     policyTypes: ["Ingress", "Egress"],
-    // A rule with an empty list of peers would let everybody in.
+    // A rule with an empty list of peers would admit everybody.
     ingress: readers.apply((given) =>
       given.length === 0 ? [] : [{ from: given.map(peerOf), ports: [{ port, protocol: "TCP" }] }],
     ),
@@ -70,7 +70,7 @@ function peerOf({ cidr, namespaceLabels: namespaces, podLabels: pods }: MetricsR
 export function daemonSetSpec(pool: Pool, account: pulumi.Input<string>, configMap: pulumi.Input<string>): object {
   return {
     selector: { matchLabels: ownLabels(pool.instance) },
-    // The old pod of a node goes only when the new one is ready beside it.
+    // The old pod of a node is removed only when the new one is ready beside it.
     updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: pool.maxSurge, maxUnavailable: 0 } },
     template: {
       metadata: { labels: pool.labels, annotations: pool.annotations },
@@ -82,22 +82,23 @@ export function daemonSetSpec(pool: Pool, account: pulumi.Input<string>, configM
 function podSpec(pool: Pool, account: pulumi.Input<string>, configMap: pulumi.Input<string>): object {
   return {
     serviceAccountName: account,
-    // It asks the API server for nothing.
+    // The pod never calls the API server.
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     imagePullSecrets: pool.imagePullSecrets,
     nodeSelector: pool.nodeSelector,
     tolerations: pool.tolerations,
     priorityClassName: pool.priorityClassName,
-    // More than preStop takes: it waits for another pod's run on this node, drains and detaches.
+    // The grace period must be longer than preStop takes, which waits for another pod's run on this
+    // node, drains and detaches.
     terminationGracePeriodSeconds: pool.stopSeconds,
     securityContext: { seccompProfile: { type: "RuntimeDefault" } },
     ...(pool.mountBpffs ? { initContainers: [mountContainer(pool)] } : {}),
     containers: [loaderContainer(pool)],
     volumes: [
       { name: "files", configMap: { name: configMap, defaultMode: 0o555 } },
-      // In memory, for programs run from it, and the kubelet's folder may be on a disk that is
-      // mounted noexec.
+      // The state is in memory because the pod runs programs from it, and the kubelet's folder may
+      // be on a disk that is mounted noexec.
       { name: "state", emptyDir: { medium: "Memory", sizeLimit: stateLimit } },
       { name: "bpffs", hostPath: { path: pool.bpffs, type: "Directory" } },
       { name: "cgroup", hostPath: { path: pool.cgroupRoot, type: "Directory" } },
@@ -105,7 +106,10 @@ function podSpec(pool: Pool, account: pulumi.Input<string>, configMap: pulumi.In
   };
 }
 
-/** The only container with more rights, and only where it is asked for: mounting takes them. */
+/**
+ * The only privileged container, which exists only where the user asks for it, because mounting
+ * needs the rights.
+ */
 function mountContainer(pool: Pool): object {
   return {
     name: "mount-bpffs",
@@ -117,7 +121,7 @@ function mountContainer(pool: Pool): object {
     terminationMessagePolicy: "FallbackToLogsOnError",
     volumeMounts: [
       { name: "files", mountPath: files, readOnly: true },
-      // The mount that is made here has to reach the node.
+      // The mount that this container makes must reach the node.
       { name: "bpffs", mountPath: "/bpffs", mountPropagation: "Bidirectional" },
     ],
   };
@@ -135,7 +139,8 @@ function loaderContainer(pool: Pool): object {
       { name: "GENERATION", value: pool.generation },
       { name: "OWNER", value: pool.owner },
       { name: "DRAIN_SECONDS", value: asText(pool.drainSeconds) },
-      // Who serves a node is written down there: a pod leaves alone what its successor took over.
+      // The pod that serves a node writes this down there, so that an older pod leaves alone what
+      // its successor took over.
       { name: "POD_UID", valueFrom: { fieldRef: { fieldPath: "metadata.uid" } } },
     ],
     ports: [{ name: "metrics", containerPort: port }],
@@ -149,38 +154,39 @@ function loaderContainer(pool: Pool): object {
       capabilities: {
         drop: ["ALL"],
         add: [
-          // Makes maps and loads programs.
+          // Lets it make maps and load programs.
           "BPF",
-          // Attaches programs that work on sockets: sock_ops to a cgroup, sk_msg to a sockhash.
+          // Lets it attach programs that work on sockets: sock_ops to a cgroup, sk_msg to a
+          // sockhash.
           "NET_ADMIN",
-          // Programs that read kernel memory (bpf_probe_read_kernel), and on Linux 6.1 all that
-          // follow pointers of the kernel.
+          // Lets it load programs that read kernel memory (bpf_probe_read_kernel), and on Linux 6.1
+          // all programs that follow pointers of the kernel.
           "PERFMON",
         ],
       },
     },
     resources: { requests: pool.requests, limits: pool.limits },
-    // Until the self-test has passed and the programs are attached, or the kernel is known to be
-    // none of ours.
+    // Runs until the self-test has passed and the programs are attached, or until the kernel is
+    // known to be unsupported.
     startupProbe: { ...health, periodSeconds: 1, failureThreshold: pool.startSeconds },
     readinessProbe: { ...health, periodSeconds: 10, failureThreshold: 2 },
-    // What somebody detached or unpinned is made anew by a restart.
+    // A restart makes anew what somebody detached or unpinned.
     livenessProbe: { ...health, periodSeconds: 10, failureThreshold: 3 },
     lifecycle: { preStop: { exec: { command: ["sh", script, "stop"] } } },
     volumeMounts: [
       { name: "files", mountPath: files, readOnly: true },
       { name: "state", mountPath: "/state" },
-      // Not at its usual place: AppArmor's default profile lets nobody write there. And without
-      // what others have pinned.
+      // The pod's folder is not mounted at bpffs's usual path, because AppArmor's default profile
+      // forbids writing there; the subPath hides what others have pinned.
       { name: "bpffs", mountPath: `/bpffs/${ownFolder}`, subPath: ownFolder },
-      // Over the container's own view, which ends at its own cgroup. Programs are attached by a
-      // descriptor that may only read.
+      // This mount covers the container's own view of the cgroups, which ends at its own cgroup. It
+      // may be read-only because programs are attached through a descriptor that may only read.
       { name: "cgroup", mountPath: "/sys/fs/cgroup", readOnly: true },
     ],
   };
 }
 
-/** Not by the port of the metrics: who floods that must not have the pod restarted. */
+/** The probe does not use the metrics port: a flood of that port must not restart the pod. */
 const health = { exec: { command: ["sh", script, "health"] }, timeoutSeconds: 10 };
 
 function asText(number: pulumi.Input<number>): pulumi.Output<string> {

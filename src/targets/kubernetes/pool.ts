@@ -7,11 +7,11 @@ import { daemonSetSpec, namespaceLabels, networkPolicySpec, ownLabels, type Pool
 import { loadKubernetes } from "./provider";
 
 export interface Surroundings {
-  /** One that exists; else one is made. */
+  /** A namespace that exists; without it the pool creates one. */
   readonly namespace?: pulumi.Output<string> | undefined;
-  /** In a namespace that exists there is no policy where it does not say who may read. */
+  /** In a namespace that exists, a network policy is created only if this says who may read. */
   readonly metricsFrom?: pulumi.Output<MetricsReaderArgs[]> | undefined;
-  /** Where it fails, nothing is asked of the cluster. */
+  /** If this gives an error, nothing is sent to the cluster. */
   readonly right: Right;
 }
 
@@ -21,17 +21,18 @@ export interface Deployed {
 }
 
 /**
- * The provider waits for an object that it deletes to be gone, but before 4.24 misses one that goes
- * while it begins to wait, and then waits until its timeout of ten minutes (pulumi-kubernetes pull
- * request 3688). Objects that nothing depends on are gone before it looks this way.
+ * Deletes objects in the background. The provider waits for an object that it deletes to be gone,
+ * but before 4.24 it misses one that goes just as it begins to wait, and then waits until its
+ * timeout of ten minutes (pulumi-kubernetes pull request 3688). With background deletion an object
+ * that nothing depends on is gone before the provider looks.
  */
 const goneAtOnce = { "pulumi.com/deletionPropagationPolicy": "background" };
-/** A namespace is never gone at once; what was in this one has been waited for before. */
+/** A namespace always takes time to go; the objects in this one have been waited for before. */
 const namespaceTimeout = "2m";
 
 /**
- * Puts one pool into a cluster. Kubernetes names everything after `name`, with a few letters more:
- * a new one can stand beside the old one.
+ * Deploys one pool to a cluster. The names of all objects begin with `name` and get a few letters
+ * more, so that a new object can stand beside the old one.
  */
 export function deployPool(
   name: string,
@@ -43,8 +44,8 @@ export function deployPool(
   const { core, apps, networking } = loadKubernetes();
   const { labels: itsLabels, annotations } = pool;
   const labels = ownLabels(pool.instance);
-  // First in all metadata: the SDK waits for one property after another, and a namespace that is
-  // not made never has a name.
+  // The annotations stand first in all metadata: the SDK waits for one property after another, and
+  // a namespace that is never created never has a name.
   const itsAnnotations = when(right, pulumi.output(goneAtOnce));
   const where =
     namespace ??
@@ -63,7 +64,7 @@ export function deployPool(
     `${name}-files`,
     {
       metadata: itsMetadata,
-      // Other files are another ConfigMap, so that a pod that starts again finds those it began
+      // Other files make another ConfigMap, so that a restarted pod finds the files that it started
       // with.
       immutable: true,
       data: files.texts,
@@ -71,7 +72,7 @@ export function deployPool(
     },
     { ...opts, hideDiffs: ["data", "binaryData"] },
   );
-  // Before the first pod is there.
+  // The policy must exist before the first pod does.
   if (namespace === undefined || metricsFrom !== undefined)
     new networking.v1.NetworkPolicy(
       `${name}-network`,

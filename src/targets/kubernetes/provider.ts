@@ -2,8 +2,8 @@
 import * as pulumi from "@pulumi/pulumi";
 
 /**
- * One resource of Kubernetes. Our own words for it: the types of the package are no part of ours,
- * for most users do not have it.
+ * A Kubernetes resource, declared by us because most users do not have the Kubernetes package, so
+ * its types must not be part of ours.
  */
 export interface KubernetesObject extends pulumi.CustomResource {
   readonly metadata: pulumi.Output<{ readonly name: string; readonly namespace: string }>;
@@ -21,7 +21,10 @@ export interface Kubernetes {
 
 const name = "@pulumi/kubernetes";
 
-/** Loads the optional package; raises what to install when it is not there. `load` is for tests. */
+/**
+ * Loads the optional package; if it is missing, the error says what to install. `load` is for
+ * tests.
+ */
 export function loadKubernetes(load: (name: string) => unknown = require): Kubernetes {
   try {
     return load(name) as Kubernetes;
