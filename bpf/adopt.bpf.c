@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-// Long: a program is one file, and its passes share all they know of a socket.
+// Long: a program is one file, and its passes share what they find out about a socket.
 /*
  * iter/tcp: enrols connections that were established before the attach. It runs over all sockets
  * once for each pass:
  *
- *	NOTE     each socket that may take part leaves its end under the connection's name
- *	ACTIVE   an active end that finds its passive end enrols, and publishes itself to it
- *	PASSIVE  a passive end that somebody published himself to enrols too; if it cannot, the
- *	         active end goes out again
+ *	NOTE     each socket that may take part stores its end under the connection's name
+ *	ACTIVE   an active end that finds its passive end enrols and publishes itself to it
+ *	PASSIVE  a passive end to which an active end has published itself enrols too; if it cannot,
+ *	         the active end leaves the map again
  *
  * The kernel holds the lock of the socket meanwhile. Nothing is redirected to an end before it has
- * enrolled itself and knows its peer: the peer begins in SPILL, and look_whether_drained() wants to
- * see both in the map.
+ * enrolled itself and knows its peer: the peer begins in SPILL, and look_whether_drained() requires
+ * both to be in the map.
  */
 #include "leave.h"
 #include "policy.h"
@@ -83,22 +83,22 @@ struct bpf_iter__tcp {
 
 #pragma clang attribute pop
 
-/* The host script writes the first two, and names the others in this order. */
+/* The host script sets the first two and names the others in this order. */
 enum task {
-	TASK_CGROUP, /* id of the cgroup that is attached to */
+	TASK_CGROUP, /* id of the cgroup to which the programs are attached */
 	TASK_PASS,
-	TASK_ADOPTED, /* connections */
-	TASK_SEEN, /* sockets: all that are established */
-	TASK_ENROLLED, /* already */
-	TASK_CGROUP_SKIPPED, /* of a process in another cgroup */
+	TASK_ADOPTED, /* connections that were adopted */
+	TASK_SEEN, /* all established sockets */
+	TASK_ENROLLED, /* sockets that are enrolled already */
+	TASK_CGROUP_SKIPPED, /* sockets that were made in another cgroup */
 	TASK_POLICY_SKIPPED,
 	TASK_SPECIAL, /* ULP, MPTCP, TCP_REPAIR, kernel socket, an option that needs TCP */
-	TASK_BUSY, /* in another sockmap, or a call that began in ours is not over */
-	TASK_LEFT, /* the bypass was no gain before */
-	TASK_NOTED, /* may take part */
-	TASK_FULL, /* connections: no room */
-	TASK_REFUSED, /* connections: the kernel said no */
-	/* connections: this kernel cannot have the sock_ops program called for them */
+	TASK_BUSY, /* in another sockmap, or a call from their time in ours is not over */
+	TASK_LEFT, /* sockets for which the bypass was no gain before */
+	TASK_NOTED, /* sockets that may take part */
+	TASK_FULL, /* connections for which a map had no room */
+	TASK_REFUSED, /* connections that the kernel refused */
+	/* connections for which this kernel cannot enable the sock_ops callbacks */
 	TASK_NO_CALLBACKS,
 	TASKS,
 };
@@ -112,7 +112,7 @@ struct {
 	__type(value, __u64);
 } tasks SEC(".maps");
 
-struct { /* by the connection's name: its passive end. Cookie 0: several have that name. */
+struct { /* passive ends, by the connection's name; cookie 0: several ends have that name */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_NOTED);
@@ -120,7 +120,7 @@ struct { /* by the connection's name: its passive end. Cookie 0: several have th
 	__type(value, struct end);
 } noted SEC(".maps");
 
-struct { /* by the passive end's cookie: its active end, which is enrolled */
+struct { /* enrolled active ends, by the cookie of their passive end */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_NOTED);
@@ -143,7 +143,7 @@ NOINLINE void add_task(__u32 task)
 		*value += 1;
 }
 
-/* What a socket calls its two ends. */
+/* The addresses and ports of both ends, as this socket sees them. */
 struct names {
 	struct address local, remote;
 	__u32 local_port, remote_port; /* host order */
@@ -163,7 +163,10 @@ static __always_inline void read_names(const struct sock_common___iter *sk, stru
 	names->remote_port = bpf_ntohs(sk->skc_dport);
 }
 
-/* As sock_ops programs are chosen: by the cgroup in which the socket was made, or its listener. */
+/*
+ * Like the kernel's choice of sock_ops programs, this depends on the cgroup in which the socket, or
+ * its listener, was made.
+ */
 static __always_inline bool is_in_cgroup(struct tcp_sock *tp)
 {
 	struct cgroup *cgroup = ((struct sock___iter *)tp)->sk_cgrp_data.cgroup;
@@ -203,7 +206,7 @@ static __always_inline bool is_in_a_map(struct sk_psock *psock)
 	return first != head;
 }
 
-/* Whether nobody can have fed it, or will: it can go. */
+/* Whether nobody has fed this end or ever will, so that it can leave the map. */
 static __always_inline bool is_alone(const struct socket_state *own, struct sk_psock *psock)
 {
 	return get_task(TASK_PASS) == PASS_NOTE && (own->flags & FLAG_ADOPTED) &&
@@ -217,7 +220,7 @@ static __always_inline bool is_read_by_edges(struct tcp_sock *tp)
 	return may_be_read_by_edges(&end);
 }
 
-/* Why a socket does not take part; TASK_NOTED when it does. */
+/* Gives the reason why a socket does not take part, or TASK_NOTED if it does. */
 static __always_inline enum task examine(const struct names *names, struct tcp_sock *tp)
 {
 	struct socket_state *own = bpf_sk_storage_get(&state, tp, 0, 0);
@@ -227,7 +230,7 @@ static __always_inline enum task examine(const struct names *names, struct tcp_s
 	if (own && own->mode != MODE_GONE) {
 		psock = get_psock(&own->own);
 		if (psock && is_in_a_map(psock)) {
-			if (is_alone(own, psock)) /* left by a run that was killed */
+			if (is_alone(own, psock)) /* a run that was killed has left it */
 				bpf_map_delete_elem(&sockets, &own->own.cookie);
 			return TASK_ENROLLED;
 		}
@@ -238,7 +241,10 @@ static __always_inline enum task examine(const struct names *names, struct tcp_s
 		return TASK_POLICY_SKIPPED;
 	if (!is_ordinary((struct sock *)tp) || needs_tcp((__u64)tp))
 		return TASK_SPECIAL;
-	/* The first message goes by TCP, and a reader by edges may stand still before it. */
+	/*
+	 * The first message goes by TCP, and a reader by edge-triggered epoll may stop with it
+	 * unread.
+	 */
 	if (leaves_out_tcp() && is_read_by_edges(tp))
 		return TASK_SPECIAL;
 	if (BPF_CORE_READ_INTO(&user_data, (struct sock *)tp, sk_user_data) || user_data)
@@ -249,10 +255,10 @@ static __always_inline enum task examine(const struct names *names, struct tcp_s
 }
 
 /*
- * Sequence numbers move on, but where the streams began does not: rcv_nxt less what was received is
- * the first byte of the one, snd_una less what was acknowledged that of the other, where an active
- * end counts its SYN too. So a passive end is noted under what it takes itself to be called, and
- * the active end looks for a name that is one higher.
+ * Sequence numbers advance, but the beginning of a stream does not: rcv_nxt less the bytes received
+ * is the first byte of the incoming stream, and snd_una less the bytes acknowledged that of the
+ * outgoing one. An active end counts its SYN among the latter. So a passive end is noted under the
+ * name as it computes it, and the active end adds one to look it up.
  */
 NOINLINE void get_name(const struct names *names, struct tcp_sock *socket, bool is_active,
 		       struct claim *name)
@@ -288,8 +294,8 @@ static __always_inline void note(const struct names *names, struct tcp_sock *tp)
 }
 
 /*
- * Whether all that one end has received is what the other has sent: not so where something on the
- * way changes the bytes.
+ * Whether everything that one end has received is what the other has sent. It is not if something
+ * on the path changes the bytes.
  */
 NOINLINE bool is_between(__u64 sender, __u64 receiver)
 {
@@ -324,8 +330,8 @@ NOINLINE bool enrol(struct tcp_sock *tp, const struct end *own_end, const struct
 		own->flags |= FLAG_RTT_THEIRS;
 	own->refreshed = bpf_jiffies64();
 	own->disconnects = get_disconnects(own);
-	own->service =
-		MAX_SERVICES; /* it tells nothing about how long connections of its service are */
+	/* It tells nothing about how long connections of its service are. */
+	own->service = MAX_SERVICES;
 	if (bpf_setsockopt(tp, SOL_TCP, CALLBACKS, &both, sizeof(both))) {
 		add_task(TASK_NO_CALLBACKS);
 		goto forget;
@@ -364,8 +370,8 @@ static __always_inline void adopt_active(const struct names *names, struct tcp_s
 }
 
 /*
- * Only this end could have fed the active one, so nothing is lost when that goes; its next RTT
- * callback restores the rest.
+ * Enrols the passive end or takes the active one out again. Only this end could have fed the active
+ * end, so nothing is lost when that leaves; its next RTT callback restores its settings.
  */
 static __always_inline void adopt_passive(struct tcp_sock *tp, const struct end *active, bool may)
 {
@@ -402,7 +408,7 @@ int adopt_sockets(struct bpf_iter__tcp *ctx)
 		active = *found;
 		bpf_map_delete_elem(&actives, &own.cookie);
 		if (!is_same_socket(&active) || !get_psock(&active))
-			return 0; /* it has closed */
+			return 0; /* the active end has closed */
 	}
 	read_names(sk, &names);
 	task = examine(&names, tp);

@@ -6,17 +6,17 @@
 #include "waiters.h"
 
 /*
- * A NAT helper (FTP, SIP) that makes a message longer moves the reader's sequence numbers on, and
- * then written == copied is also true with as many bytes unread. Its acknowledgements are moved
- * back on their way: what the reader acknowledged last is then not what the sender was told. It
- * also is not, for a moment, while an acknowledgement is on its way.
+ * A NAT helper (FTP, SIP) that makes a message longer moves the reader's sequence numbers forward,
+ * and then written == copied can hold with that many bytes unread. The helper moves
+ * acknowledgements back on their way, so the reader's last acknowledgement differs from what the
+ * sender was told. The two also differ for a moment while an acknowledgement is on its way.
  */
 static __always_inline bool is_length_changed(struct tcp_sock *sender, struct tcp_sock *reader)
 {
 	return LOAD(struct tcp_sock, sender, snd_una) != LOAD(struct tcp_sock, reader, rcv_wup);
 }
 
-/* UNSURE: DRAINED if the reader that is seen asleep, `lone_reader`, is the only one. */
+/* UNSURE means DRAINED if the reader that is seen asleep, `lone_reader`, is the only one. */
 enum drained { NOT_DRAINED, UNSURE, DRAINED };
 
 VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
@@ -35,8 +35,8 @@ VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 	    BPF_CORE_READ_INTO(&copied, peer, copied_seq))
 		return NOT_DRAINED;
 	/*
-	 * One who waits in our own program is in a send; but others may wait behind him for the
-	 * lock, and be in no queue.
+	 * If the owner of the lock waits in our own program, it is in a send. But other calls may
+	 * wait for the lock behind it, and those are in no wait queue.
 	 */
 	is_locked = is_owned(&own->peer);
 	if (written != copied || (is_locked && !GET(&own->peer, is_waiting)))
@@ -63,9 +63,9 @@ VERIFIED_ONCE int look_once_whether_drained(struct socket_state *own)
 }
 
 /*
- * Whether the reader has taken every byte sent by TCP and no call of it sits inside plain
- * tcp_recvmsg(), which redirected bytes neither wake nor reach. Without this test they overtake or
- * strand.
+ * Whether the reader has taken every byte sent by TCP, and none of its calls is inside plain
+ * tcp_recvmsg(), which redirected bytes neither wake nor reach. Without this test redirected bytes
+ * could overtake TCP bytes, or never be read.
  */
 static __always_inline enum drained look_whether_drained(struct socket_state *own)
 {
@@ -84,10 +84,10 @@ static __always_inline enum drained look_whether_drained(struct socket_state *ow
 }
 
 /*
- * A socket with a second descriptor may have a second reader: one that is busy elsewhere, and may
- * come back to it while the first takes the last byte by TCP. After so many looks, over so long a
- * time, at which the same thread always was the one that slept, the descriptor is taken for one
- * that nobody reads by (dup(), a parent after fork()).
+ * A socket with a second descriptor may have a second reader, which is busy elsewhere and may
+ * return to the socket while the first reader takes the last byte by TCP. If at this many looks,
+ * over this long a time, the thread asleep was always the same, the other descriptor is taken for
+ * one from which nobody reads (dup(), a parent after fork()).
  */
 static __always_inline bool is_doubt_old(struct socket_state *own)
 {

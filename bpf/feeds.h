@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What became of a reader, for splice(2) sees nothing of what was redirected, and recv(MSG_WAITALL)
- * is content with one message of it: either it is redirected to, and a splice from it is refused
- * (splice.h), or its program has done one of them before, and nothing is redirected to it. Who puts
- * the key in first decides, and the insert is atomic, so neither side has to look twice. One pair
- * of maps for all instances of a host: the script pins them in _splice.
+ * Decides whether a reader is redirected to. splice(2) does not see redirected bytes, and
+ * recv(MSG_WAITALL) is content with one redirected message. So a reader is either redirected to,
+ * and a splice from it is refused (splice.h), or its program has used one of the two before, and
+ * nothing is redirected to it. Whoever inserts the reader's key first decides; the insert is
+ * atomic, so neither side has to look twice. All instances of a host share these maps, which the
+ * script pins in _splice.
  */
 #ifndef SOCKET_BYPASS_FEEDS_H
 #define SOCKET_BYPASS_FEEDS_H
@@ -12,42 +13,45 @@
 #include "kernel.h"
 
 #ifndef MAX_FEEDS
-#define MAX_FEEDS 65536 /* the host script gives it its real size */
+#define MAX_FEEDS 65536 /* the host script sets its real size */
 #endif
 #define MAX_PAST 8192
 #define MAX_SPLICERS 16384
 
-#define COOKIE_BITS 48 /* the kernel counts up from 1 */
+#define COOKIE_BITS 48 /* the kernel counts cookies up from 1 */
 #define COOKIE_MASK ((1ULL << COOKIE_BITS) - 1)
 
 /*
- * The third word of what is kept with each enrolled socket, until it leaves or closes. Earlier
- * versions have there what is never this, and nothing of theirs removes a key from `feeds`.
+ * The third word of what is stored with each enrolled socket holds this value until the socket
+ * leaves or closes. Earlier versions never store this value there, and their programs remove no key
+ * from `feeds`.
  */
 #define LAYOUT 0x736f636b62797031ULL
 
-/* The key of `feeds` that no socket has: it is there while a way in is attached. */
+/* No socket has this key of `feeds`. It is present while a splice guard is attached. */
 #define GUARDED 0ULL
 
 enum feed {
 	FEED_NONE,
 	FEED_REDIRECTED,
-	/* on TCP, because its program */
+	/* stays on TCP because its program splices from it */
 	FEED_SPLICED,
-	FEED_WAITED, /* for all bytes it asked for: MSG_WAITALL */
+	FEED_WAITED, /* stays on TCP because its program asks for all bytes (MSG_WAITALL) */
 	/*
-	 * In `past` only: redirected to; what the value is above this is how many of its splices
-	 * were refused.
+	 * In `past` only: the socket is redirected to, and the value less this one is how many of
+	 * its splices were refused.
 	 */
 	FEED_REFUSED = 16,
 };
 
-/* A program that tries again and again is slower by the bypass than by TCP, so it leaves. */
+/*
+ * A program that tries again and again is slower by the bypass than by TCP, so its socket leaves.
+ */
 #define MOST_REFUSALS 8
 
 #ifndef ONLY_SOCKETS
 
-struct { /* by the kernel's cookie of an enrolled socket */
+struct { /* values of enum feed, by the kernel's cookie of an enrolled socket */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_FEEDS);
@@ -56,9 +60,9 @@ struct { /* by the kernel's cookie of an enrolled socket */
 } feeds SEC(".maps");
 
 /*
- * By cookie: sockets that a reset has left with redirected bytes, which are no longer in `feeds`;
- * those that were spliced from when it was full; and those that are redirected to whose program has
- * begun to ask for all bytes, or to splice.
+ * The same for three kinds of sockets: those that a reset has left with redirected bytes and that
+ * are no longer in `feeds`; those that were to stay on TCP when `feeds` was full; and those that
+ * are redirected to and whose program has begun to ask for all bytes, or to splice.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -68,8 +72,8 @@ struct {
 } past SEC(".maps");
 
 /*
- * By address: sockets that were spliced from and are not enrolled, for adopt. A new socket at such
- * an address stays on TCP, no more.
+ * Sockets that were spliced from and are not enrolled, by address, for adopt. If a new socket gets
+ * such an address, it stays on TCP and nothing worse happens.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -85,13 +89,16 @@ static __always_inline __u64 get_feed(void *map, __u64 cookie)
 	return found ? *found : FEED_NONE;
 }
 
-/* Whether nothing may be redirected to it. */
+/* Whether nothing may be redirected to a reader with this value. */
 static __always_inline bool is_kept(__u64 feed)
 {
 	return feed == FEED_SPLICED || feed == FEED_WAITED;
 }
 
-/* What is there, or else `wanted` from here on; FEED_NONE where there is no room. */
+/*
+ * Gives the value of this cookie, and inserts `wanted` if it has none; FEED_NONE if there is no
+ * room.
+ */
 static __always_inline __u64 claim_feed(__u64 cookie, __u64 wanted)
 {
 	__u64 found = get_feed(&feeds, cookie);
@@ -103,7 +110,10 @@ static __always_inline __u64 claim_feed(__u64 cookie, __u64 wanted)
 	return get_feed(&feeds, cookie);
 }
 
-/* Nothing is redirected to it any more, nor unread: a splice from it is TCP's again. */
+/*
+ * Called when nothing is redirected to the socket any more and nothing redirected is unread: TCP
+ * handles a splice from it again.
+ */
 static __always_inline void forget_feed(__u64 cookie)
 {
 	cookie &= COOKIE_MASK;

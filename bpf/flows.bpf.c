@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A classifier that sees no traffic. The probe gives it the key of one of `sockets` as a packet
- * (BPF_PROG_TEST_RUN), and gets back a line in two pieces, or 0 when that socket has gone. An
- * iterator would do, but there are kernels that refuse those over the elements of a map.
+ * A classifier that sees no traffic. The probe passes it a key of `sockets` as a packet
+ * (BPF_PROG_TEST_RUN) and gets back a line in two pieces, or 0 if that socket has gone. An iterator
+ * would do, but some kernels refuse iterators over the elements of a map.
  *
  *	KEY VERDICT UNREAD MODE PEER INODE ACTIVE MESSAGES BYTES SENT LAG WHY LOCAL PORT REMOTE PORT
  *
- * KEY and PEER are keys of the map, byte by byte in hexadecimal. VERDICT is idle when the socket
- * may be taken out of the map (once its generation drains and every program run of before is over),
- * unread when it holds redirected bytes that would vanish, busy when a call that may still redirect
- * to it is under way. UNREAD is in bytes, or -1 where the kernel does not count them. INODE is 0
- * for a socket without a file. MESSAGES and BYTES were redirected, SENT messages went by any way.
- * LAG is how many bytes of those sent by TCP the peer has not read yet. WHY is what keeps the
- * direction from being redirected, or "-".
+ * KEY and PEER are keys of the map, byte by byte in hexadecimal. VERDICT is idle if the socket may
+ * be taken out of the map (once its generation drains and every program run that began before is
+ * over), unread if it holds redirected bytes that would vanish, and busy if a call that may still
+ * redirect to it is running. UNREAD is in bytes, or -1 if the kernel does not count them. INODE is
+ * 0 for a socket without a file. MESSAGES and BYTES count what was redirected, and SENT counts the
+ * messages sent in either way. LAG is how many of the bytes sent by TCP the peer has not read yet.
+ * WHY is what keeps the direction from being redirected, or "-".
  */
 #define ONLY_SOCKETS
 #include "waiters.h"
@@ -21,7 +21,7 @@
 
 #define PIECE 192
 
-struct line { /* as in host/helper/verbs/list.c */
+struct line { /* the same as in host/helper/verbs/list.c */
 	char piece[2][PIECE]; /* text, up to the first NUL */
 };
 
@@ -39,8 +39,8 @@ struct scratch {
 	struct line line;
 };
 
-struct
-{ /* too large for the stack; nobody else writes here, for each listing loads the object anew */
+/* Too large for the stack. Nobody else writes to it, because each listing loads the object anew. */
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__uint(key_size, sizeof(__u32));
@@ -86,22 +86,23 @@ static const char reasons[][16] = {
 };
 
 /*
- * Either psock is 0 where its end is not in the map; that of the peer, who may feed this end, also
- * where there is none.
+ * `psock` is 0 if this end is not in the map. `feeder` is the psock of the peer, which may feed
+ * this end; it is 0 if the peer is not in the map or is not known.
  */
 static __always_inline enum verdict judge(const struct socket_state *own, struct sk_psock *psock,
 					  struct sk_psock *feeder)
 {
 	/*
-	 * It is leaving at this moment, or the kernel has taken it over: to delete the key does
-	 * nothing else to the socket.
+	 * The socket is leaving at this moment, or the kernel has taken it over. Deleting the key
+	 * has no other effect on the socket.
 	 */
 	if (!psock)
 		return IDLE;
 	if (has_redirected_bytes(psock))
 		return UNREAD;
 	if (!feeder)
-		return IDLE; /* never published, or closed: nobody feeds it */
+		/* the peer was never published, or has closed: nobody feeds this end */
+		return IDLE;
 	return count_calls(&own->peer, feeder, own->flags & FLAG_ADOPTED) > 0 ? BUSY : IDLE;
 }
 
@@ -114,7 +115,7 @@ static __always_inline __u64 get_inode(struct sock *sk)
 	return socket ? BPF_CORE_READ(inode, i_ino) : 0;
 }
 
-/* The kernel takes each address from the socket itself. */
+/* bpf_snprintf() reads each address from the socket itself. */
 static __always_inline void print_addresses(char *piece, struct sock *sk)
 {
 	__u16 local = BPF_CORE_READ(sk, __sk_common.skc_num);
@@ -172,7 +173,10 @@ static __always_inline enum reason explain(const struct socket_state *own, bool 
 		return NOTHING_SENT;
 	if (own->flags & FLAG_DOUBTFUL)
 		return READER_SHARED;
-	/* redirect knows more, but there is no stack for it beside a copy of the state. */
+	/*
+	 * redirect.bpf.c checks more, but beside a copy of the state there is no stack left for
+	 * that.
+	 */
 	look_at_waiters(&own->peer, &waiters);
 	return waiters.sleepers ? READER_ASLEEP : NEXT_MESSAGE;
 }
@@ -188,7 +192,7 @@ static __always_inline bool describe(const struct end *end, struct scratch *its)
 
 	if (!read_state(end, &its->state))
 		return false;
-	if (!own->peer.cookie) { /* it has sent nothing yet, but may be fed */
+	if (!own->peer.cookie) { /* this end has sent nothing yet, but may be fed */
 		published = bpf_map_lookup_elem(&peers, &end->cookie);
 		if (published)
 			its->state.peer = *published;

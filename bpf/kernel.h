@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Long: each structure of the kernel that is looked into, once. */
+/* Long: it declares every kernel structure that the programs read, once. */
 /*
- * The few kernel structures that the programs look into. Only the fields named here are used; CO-RE
- * (preserve_access_index) finds their places on the running kernel, so the order and the sizes here
- * mean nothing.
+ * The few kernel structures that the programs read. Only the fields named here are used. CO-RE
+ * (preserve_access_index) finds their offsets on the running kernel, so the order and the sizes in
+ * these declarations mean nothing.
  */
 #ifndef SOCKET_BYPASS_KERNEL_H
 #define SOCKET_BYPASS_KERNEL_H
@@ -15,24 +15,24 @@
 #include <bpf/bpf_helpers.h>
 
 /*
- * A program is given a void *: a pointer to the structure would bring the names of all its fields
- * into the object, which nothing reads.
+ * A program takes a void * as its context: a pointer to the structure would put the names of all
+ * fields of that structure into the object, and nothing reads them.
  */
 
-/* A function that stays one in the object: called from several places, or too large to repeat. */
+/* Keeps a function out of line, because several places call it or it is too large to repeat. */
 #define NOINLINE static __noinline __attribute__((unused))
 
 /*
- * The same, but the verifier checks it once, for any arguments, and takes its answer as unknown. It
- * walks through a static function anew from each state that calls it, so two loops in a row cost
- * their product. Pointers come as null or as memory of the size of their type.
+ * The same, but the verifier checks the function once, for any arguments, and takes its result as
+ * unknown. It walks a static function anew from each state that calls it, so two loops in a row
+ * cost their product. A pointer argument is null or memory of the size of its type.
  */
 #define VERIFIED_ONCE __noinline __attribute__((unused))
 
 /*
- * Nothing before it is seen after anything behind it. An atomic addition whose old value nobody
- * takes orders nothing on aarch64, and clang knows no other for programs of the oldest kernels. So
- * by its bytes: r2 = atomic_fetch_add((u64 *)(r1 + 0), r2).
+ * Orders everything before it before everything behind it. An atomic addition whose old value is
+ * not used orders nothing on aarch64, and clang generates no other for programs of the oldest
+ * kernels. So this writes the instruction by its bytes: r2 = atomic_fetch_add((u64 *)(r1 + 0), r2).
  */
 static __always_inline void full_barrier(void)
 {
@@ -43,10 +43,11 @@ static __always_inline void full_barrier(void)
 }
 
 /*
- * A pointer to a kernel structure at any address, whose fields can then be loaded like those of
- * one's own: some nanoseconds where bpf_probe_read_kernel() takes ten times as long. The kernel
- * gives 0 where nothing is mapped. Since Linux 6.2 (bpf_rdonly_cast()); the verifier's own
- * enumerator of it tells whether a kernel has it, for libbpf before 1.2 cannot ask for a function.
+ * Gives a pointer to a kernel structure at any address, whose fields a program can load like those
+ * of its own memory. Such a load takes some nanoseconds, a tenth of bpf_probe_read_kernel(), and
+ * gives 0 where nothing is mapped. The kernel has bpf_rdonly_cast() since Linux 6.2. The verifier's
+ * own enumerator for it tells whether a kernel has it, because libbpf before 1.2 cannot ask for a
+ * function.
  */
 extern void *bpf_rdonly_cast(const void *pointer, __u32 type) __ksym __weak;
 
@@ -58,7 +59,7 @@ enum special_kfunc_type {
 #define CAST(type, address) \
 	((type *)bpf_rdonly_cast((const void *)(address), bpf_core_type_id_kernel(type)))
 
-/* A field of a structure at any address; 0 where it cannot be read. */
+/* A field of a structure at any address; 0 if it cannot be read. */
 #define LOAD(type, address, field)                                 \
 	({                                                         \
 		typeof(((type *)0)->field) loaded = 0;             \
@@ -97,7 +98,7 @@ struct hlist_head {
 };
 
 struct files_struct {
-	atomic_t count; /* of tasks that share these descriptors */
+	atomic_t count; /* how many tasks share these descriptors */
 };
 
 struct task_struct {
@@ -180,7 +181,7 @@ struct sock_common {
 	atomic64_t skc_cookie;
 	struct proto *skc_prot;
 	__u16 skc_family;
-	__u8 skc_state; /* volatile unsigned char there */
+	__u8 skc_state; /* volatile unsigned char in the kernel */
 	__u8 skc_reuse : 4;
 	unsigned long skc_flags; /* bits of enum sock_flags */
 	__u16 skc_num; /* local port, host order */
@@ -203,7 +204,7 @@ typedef struct {
 
 struct file {
 	file_ref_t f_ref; /* since Linux 6.13 */
-	atomic64_t f_count; /* before; atomic_long_t */
+	atomic64_t f_count; /* before Linux 6.13; atomic_long_t */
 	__u32 f_flags;
 };
 
@@ -245,16 +246,16 @@ struct sock {
 	struct socket *sk_socket; /* 0 before accept() and after close() */
 	void *sk_user_data;
 	struct bpf_local_storage *sk_bpf_storage;
-	struct mem_cgroup *sk_memcg; /* not set where its cgroup does not count socket memory */
-	__u32 sk_rcvbuf; /* int there; never negative */
+	struct mem_cgroup *sk_memcg; /* 0 if its cgroup does not count socket memory */
+	__u32 sk_rcvbuf; /* int in the kernel; never negative */
 	__u8 sk_shutdown;
 	__u8 sk_userlocks : 4;
-	__u32 sk_disconnects; /* int there; since Linux 6.6, 6.1.58 */
+	__u32 sk_disconnects; /* int in the kernel; since Linux 6.6, 6.1.58 */
 	__u8 sk_kern_sock : 1;
 	int sk_rcvlowat; /* 1 unless a program has set it */
-	int sk_peek_off; /* -1 likewise; TCP has it since Linux 6.9 */
-	__u32 sk_tsflags; /* 0 likewise; u16 on Linux 6.1 */
-	unsigned long sk_max_pacing_rate; /* ~0 likewise, bytes a second */
+	int sk_peek_off; /* -1 unless a program has set it; TCP has it since Linux 6.9 */
+	__u32 sk_tsflags; /* 0 unless a program has set it; u16 on Linux 6.1 */
+	unsigned long sk_max_pacing_rate; /* ~0 unless a program has set it; bytes a second */
 	struct sk_filter *sk_filter;
 };
 

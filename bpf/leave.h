@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Long: what both programs that leave the bypass agree on. */
+/* Long: it holds everything that the two programs that leave the bypass have in common. */
 /*
- * How a socket gets out of `sockets` while it is in use: an enrolled socket that only passes is
- * slower than one that is not enrolled.
+ * Takes a socket out of `sockets` while it is in use. A socket that is enrolled but whose messages
+ * go by TCP is slower than one that is not enrolled.
  */
 #ifndef SOCKET_BYPASS_LEAVE_H
 #define SOCKET_BYPASS_LEAVE_H
@@ -28,21 +28,21 @@ static __always_inline __u32 get_lowat(const struct socket_state *own)
 }
 
 /*
- * While a direction spills, the sender must block soon, or TCP's queue grows behind a queue that is
- * full already.
+ * While a direction spills, the sender must block soon; otherwise TCP's queue grows behind a queue
+ * that is full already.
  */
 static __always_inline void set_lowat(void *ctx, struct socket_state *own)
 {
 	__u32 lowat = get_lowat(own);
 	int bytes = NOTSENT_LOWAT;
 
-	/* Ours already: of an earlier time in the map. */
+	/* The value is ours already, from an earlier time in the map. */
 	if (lowat == NOTSENT_LOWAT ||
 	    (lowat == 0 && !bpf_setsockopt(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes))))
 		own->flags |= FLAG_LOWAT;
 }
 
-/* 0 where the kernel does not count them. */
+/* How often the socket was disconnected; 0 if the kernel does not count that. */
 static __always_inline __u32 get_disconnects(const struct socket_state *own)
 {
 	if (!bpf_core_field_exists(((struct sock *)0)->sk_disconnects))
@@ -56,10 +56,11 @@ static __always_inline bool is_with_application(const struct bpf_sock_ops *ctx)
 }
 
 /*
- * A reader by edge-triggered epoll may have so much unread by the bypass that TCP has no room
- * behind it. TCP then asks again less and less often, up to two minutes apart, while a reader that
- * goes on takes what the bypass has at once, and waits. Only while the application has the socket:
- * of a closed one the kernel gives up what is unsent once its timer is at its longest.
+ * A reader by edge-triggered epoll may have so many redirected bytes unread that TCP has no room
+ * behind them. TCP then probes less and less often, up to two minutes apart, while a reader that
+ * continues takes the redirected bytes at once and then waits. So TCP's timer is kept short, but
+ * only while the application has the socket: for a closed one the kernel gives up what is unsent
+ * once the timer is at its longest.
  */
 static __always_inline bool needs_short_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
@@ -90,7 +91,7 @@ static __always_inline void restore_timer(struct bpf_sock_ops *ctx, struct socke
 		bpf_setsockopt(ctx, SOL_TCP, TCP_RTO_MAX_MS, &before, sizeof(before));
 }
 
-/* At each ACK of new bytes, and each time that bytes are sent again. */
+/* Called at each ACK of new bytes and at each retransmission. */
 NOINLINE void set_timer(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
 	bool is_short = own->timer;
@@ -112,12 +113,18 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 	own->flags &= ~FLAG_LOWAT;
 	if (own->timer)
 		restore_timer(ctx, own);
-	/* The others stay: they cost little, and another program may have asked for them too. */
+	/*
+	 * The other callbacks stay: they cost little, and another program may have asked for them
+	 * too.
+	 */
 	if (!(own->flags & FLAG_RTT_THEIRS))
 		bpf_sock_ops_cb_flags_set(ctx,
 					  ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
 	own->mode = MODE_GONE;
-	/* Nobody tells us any more when it closes; who claims for it looks at this afterwards. */
+	/*
+	 * From here on we are not told when the socket closes. Whoever claims its feed reads
+	 * `layout` afterwards.
+	 */
 	own->layout = 0;
 	full_barrier();
 	forget_feed(own->own.cookie);
@@ -127,8 +134,8 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 
 /*
  * Whether nobody feeds this end, which has not found its peer, or ever will. A passive end that has
- * taken the claim publishes itself before it enrols, and then looks for the flag (is_withdrawn()):
- * it is seen here, or it does not enrol.
+ * taken the claim publishes itself before it enrols, and then checks the flag (is_withdrawn()). So
+ * either this function sees it, or it does not enrol.
  */
 static __always_inline bool is_never_fed(struct socket_state *own)
 {
@@ -143,8 +150,8 @@ static __always_inline bool is_never_fed(struct socket_state *own)
 }
 
 /*
- * Takes the peer out. True when it is out and no call that began while it was in can redirect to
- * this end any more.
+ * Takes the peer out of the map. True if the peer is out and no call that began while it was in can
+ * redirect to this end any more.
  */
 static __always_inline bool is_peer_out(struct socket_state *own)
 {
@@ -155,14 +162,14 @@ static __always_inline bool is_peer_out(struct socket_state *own)
 	if (!own->peer.cookie)
 		return false;
 	if (!is_same_socket(&own->peer))
-		return true; /* it has closed */
+		return true; /* the peer has closed */
 	psock = get_psock(&own->peer);
 	if (!psock)
 		return true;
 	if (own->flags & FLAG_PEER_OUT)
 		return false;
 	if (has_redirected_bytes(psock))
-		return false; /* they would vanish */
+		return false; /* the bytes would vanish */
 	bpf_map_delete_elem(&sockets, &own->peer.cookie);
 	forget_feed(own->peer.cookie);
 	own->flags |= FLAG_PEER_OUT;
@@ -170,9 +177,9 @@ static __always_inline bool is_peer_out(struct socket_state *own)
 }
 
 /*
- * One step of leaving, from an ACK of this end's own TCP bytes. The order matters: this end feeds
- * its peer by TCP only, so once the peer's queue is empty the peer can go; then nobody feeds this
- * end by redirect, and once its queue is empty it can go too.
+ * Takes one step of leaving, at an ACK of this end's own TCP bytes. The order matters: this end
+ * feeds its peer by TCP only, so once the peer's queue is empty the peer can leave; then nobody
+ * feeds this end by redirect, and once its own queue is empty it can leave too.
  */
 static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
@@ -180,8 +187,8 @@ static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_st
 
 	if (!psock) {
 		/*
-		 * The peer took this end out, or the kernel has taken it over (iSCSI, NFS), and its
-		 * key is dead.
+		 * Either the peer has taken this end out or the kernel has taken the socket over
+		 * (iSCSI, NFS), so that its key is dead.
 		 */
 		bpf_map_delete_elem(&sockets, &own->own.cookie);
 		restore_socket(ctx, own);
@@ -191,7 +198,10 @@ static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_st
 		return;
 	if (is_owned(&own->own) || count_calls(&own->own, psock, is_adopted(&own->peer)) > 0)
 		return; /* a second thread may be about to redirect */
-	/* Behind a third, asleep in plain TCP, the second is not seen: it gets time. */
+	/*
+	 * A third thread that sleeps in plain TCP hides the second one, which therefore gets some
+	 * time.
+	 */
 	if ((own->flags & FLAG_SENDERS) && count_references(psock) > 1 &&
 	    bpf_jiffies64() - own->refreshed < ADOPT_JIFFIES)
 		return;
@@ -199,15 +209,15 @@ static __always_inline void leave_map(struct bpf_sock_ops *ctx, struct socket_st
 		return;
 	bpf_map_delete_elem(&sockets, &own->own.cookie);
 	/*
-	 * A reader asleep in tcp_bpf_recvmsg() keeps the psock. Restoring the option wakes it
-	 * (sk_write_space()), and it would return EAGAIN, for there is no data: the first ACK after
-	 * that call restores it.
+	 * A reader asleep in tcp_bpf_recvmsg() keeps the psock. Restoring the option wakes that
+	 * reader (sk_write_space()), and its call would return EAGAIN because there is no data. So
+	 * the first ACK after that call restores the option.
 	 */
 	if (!get_psock(&own->own))
 		restore_socket(ctx, own);
 }
 
-/* Whether its application may sleep in a recv(), and get an answer there. */
+/* Whether the application may sleep in a recv() and receive an answer there. */
 static __always_inline bool may_wait_for_answer(const struct end *end)
 {
 	struct sock *sk = (struct sock *)end->sock;
@@ -220,8 +230,8 @@ static __always_inline bool may_wait_for_answer(const struct end *end)
 }
 
 /*
- * Whether a call on the peer is past its look at this end, where it looks for FLAG_SHUT, or is
- * about to redirect what it has.
+ * Whether a call on the peer may still redirect to this end because it is past the point where it
+ * checks this end for FLAG_SHUT.
  */
 static __always_inline bool may_peer_redirect(struct socket_state *own)
 {
@@ -241,9 +251,9 @@ static __always_inline bool may_peer_redirect(struct socket_state *own)
 
 /*
  * The application has shut this end's direction down and may wait in a recv() for the answer. The
- * ACK of the FIN, up to 40 ms later, wakes who sleeps there (tcp_rcv_state_process()), and the
- * kernel's recv() of an enrolled socket would say EAGAIN. So this end leaves before, unless
- * something may be lost: then the peer goes by TCP from its next message on all the same.
+ * ACK of the FIN, up to 40 ms later, wakes a thread that sleeps there (tcp_rcv_state_process()),
+ * and the kernel's recv() of an enrolled socket would return EAGAIN. So this end leaves before that
+ * ACK, unless bytes could be lost. In that case too, the peer goes by TCP from its next message on.
  */
 NOINLINE void leave_when_shut(struct bpf_sock_ops *ctx, struct socket_state *own)
 {

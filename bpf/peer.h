@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Looking at either end of a connection by its address. Every address is read with
- * bpf_probe_read_kernel(), which returns an error where nothing is mapped; TCP sockets are recycled
- * only as TCP sockets (SLAB_TYPESAFE_BY_RCU), and the cookie says whether it is still the same one.
- * A stale or failed read must only ever lead to TCP.
+ * Reads either end of a connection by its address. A read from an address where nothing is mapped
+ * gives an error (bpf_probe_read_kernel()) or 0 (bpf_rdonly_cast()). TCP sockets are recycled only
+ * as TCP sockets (SLAB_TYPESAFE_BY_RCU), and the cookie tells whether it is still the same one. A
+ * stale or failed read must only ever lead to TCP.
  */
 #ifndef SOCKET_BYPASS_PEER_H
 #define SOCKET_BYPASS_PEER_H
@@ -24,8 +24,8 @@ static __always_inline bool is_same_socket(const struct end *end)
 }
 
 /*
- * Sockets whose sk_prot or sk_user_data belong to somebody else, or whose sequence numbers a
- * process chose.
+ * False for sockets whose sk_prot or sk_user_data belong to somebody else, or whose sequence
+ * numbers a process chose.
  */
 static __always_inline bool is_ordinary(struct sock *sk)
 {
@@ -40,7 +40,7 @@ static __always_inline bool is_ordinary(struct sock *sk)
 	return !bpf_core_field_exists(tp->is_mptcp) || !BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp);
 }
 
-/* A bit of skc_flags. */
+/* The bit of a flag in skc_flags. */
 #define FLAG_OF(flag) (1ULL << bpf_core_enum_value(enum sock_flags, flag))
 
 static __always_inline bool tells_unread(struct tcp_sock *tp)
@@ -51,7 +51,10 @@ static __always_inline bool tells_unread(struct tcp_sock *tp)
 	return BPF_CORE_READ_BITFIELD(tp, recvmsg_inq);
 }
 
-/* SO_TIMESTAMPING. A load takes the size of the running kernel's field, a probe has to be told. */
+/*
+ * Whether SO_TIMESTAMPING is set. A load uses the size of the field in the running kernel; a probe
+ * read must be told that size.
+ */
 static __always_inline bool takes_times(struct sock *sk)
 {
 	__u64 flags = 0;
@@ -65,8 +68,8 @@ static __always_inline bool takes_times(struct sock *sk)
 /*
  * Whether a program has set an option of the socket that only TCP's own code or packets obey:
  * SO_OOBINLINE, SO_ZEROCOPY, SO_TIMESTAMP*, SO_RCVLOWAT, SO_PEEK_OFF, TCP_INQ, SO_MAX_PACING_RATE,
- * SO_ATTACH_FILTER. No socket has any of them by default, and one that connect() or accept() made
- * has those of before, or of its listener.
+ * SO_ATTACH_FILTER. No socket has any of them by default. A socket keeps what was set before
+ * connect(), and accept() gives it what its listener has.
  */
 NOINLINE bool needs_tcp(__u64 socket)
 {
@@ -83,7 +86,10 @@ NOINLINE bool needs_tcp(__u64 socket)
 	return takes_times((struct sock *)socket) || tells_unread((struct tcp_sock *)socket);
 }
 
-/* The psock of an end; 0 when it has left the map and the last call that held it is over. */
+/*
+ * The psock of an end; 0 once the end has left the map and the last call that held the psock is
+ * over.
+ */
 NOINLINE struct sk_psock *get_psock(const struct end *end)
 {
 	__u64 data = (__u64)LOAD(struct sock, end->sock, sk_user_data) & ~USER_DATA_FLAGS;
@@ -119,9 +125,9 @@ static __always_inline bool is_owned(const struct end *end)
 }
 
 /*
- * Where the state of an end is kept, found by way of the socket itself: a program can look up the
- * storage only of the socket that it runs on. Nothing else that may be stored with a socket begins
- * with the socket's own cookie and address.
+ * Finds the state of an end by way of its socket, because a program can look up the storage only of
+ * the socket that it runs on. Nothing else that may be stored with a socket begins with the
+ * socket's own cookie and address.
  */
 NOINLINE struct socket_state *find_state(const struct end *end)
 {
@@ -148,7 +154,8 @@ NOINLINE struct socket_state *find_state(const struct end *end)
 				return 0;
 			if (mode != MODE_GONE)
 				return found;
-			gone = found; /* maybe of a generation that was refused this socket */
+			/* perhaps the state of a generation that was refused this socket */
+			gone = found;
 		}
 		node = LOAD(struct hlist_node, node, next);
 	}
@@ -163,7 +170,7 @@ NOINLINE bool read_state(const struct end *end, struct socket_state *found)
 	       found->own.cookie == end->cookie && found->mode != MODE_GONE;
 }
 
-/* A word of what is kept for an end; 0 where that cannot be known. */
+/* A word of the state of an end; 0 if it cannot be read. */
 #define GET(end, field) get_word(end, __builtin_offsetof(struct socket_state, field))
 
 NOINLINE __u32 get_word(const struct end *end, __u32 offset)
@@ -177,7 +184,8 @@ NOINLINE __u32 get_word(const struct end *end, __u32 offset)
 }
 
 /*
- * Whether a call of the receiver may still be one of plain TCP, begun before the two were adopted.
+ * Whether a call of the receiver may still be one of plain TCP that began before the connection was
+ * adopted.
  */
 static __always_inline bool is_adopted(const struct end *sender)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Which connections may be bypassed. Asked once for each end, when it is established. */
+/* Decides which connections may be bypassed. Each end is checked once, when it is established. */
 #ifndef SOCKET_BYPASS_POLICY_H
 #define SOCKET_BYPASS_POLICY_H
 
@@ -13,8 +13,8 @@ struct address {
 };
 
 /*
- * The verifier wants each field of the context read at a constant offset; without the barrier clang
- * chooses between two offsets and reads once.
+ * The verifier requires that each field of the context is read at a constant offset; without the
+ * barrier clang selects one of two offsets and reads once.
  */
 #define READ(field)                    \
 	({                             \
@@ -88,9 +88,10 @@ static __always_inline bool are_ports_in(const struct policy *policy, __u32 loca
 }
 
 /*
- * Ports of services whose sockets the kernel takes over from a process, and with them sk_user_data
- * (iSCSI, NFS, NBD). Such a socket must not be in a sockmap: the kernel would find no psock when it
- * closes, warn, and never free it.
+ * Whether a port is one of a service whose sockets the kernel takes over from a process, and with
+ * them sk_user_data (iSCSI, NFS, NBD), unless the policy lists the port by itself. Such a socket
+ * must not be in a sockmap: the kernel would find no psock when the socket closes, warn, and never
+ * free it.
  */
 static __always_inline bool is_taken_over(const struct policy *policy, __u32 port)
 {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-// Long: a program is one file: all that is decided about one message.
+// Long: a program is one file, and this one makes every decision about a message.
 /*
- * sk_msg: for every message of an enrolled socket, redirects it into the peer's receive queue or
- * lets it go by TCP. Always passes: any other verdict, also that of a redirect that failed, would
+ * sk_msg: redirects each message of an enrolled socket into the peer's receive queue, or lets it go
+ * by TCP. The verdict is always SK_PASS: any other one, also that of a redirect that failed, would
  * make send() fail.
  */
 #include "drained.h"
 
 #define SOCK_RCVBUF_LOCK 2
 #define MEMCG_FLAGS 7ULL /* in the low bits of sk_memcg, on newer kernels */
-#define MAX_CGROUPS 8 /* of its parents, with itself */
+#define MAX_CGROUPS 8 /* how many parents of a cgroup are read, including itself */
 
 #define SK_FORCE_REUSE 2
 
-/* Bits of the states in which a socket sends, and in which it is sent to. */
+/* The states in which a socket sends, and those in which it is sent to, as bits. */
 #define SENDING (1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT)
 #define RECEIVING \
 	(1 << TCP_ESTABLISHED | 1 << TCP_SYN_RECV | 1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2)
@@ -48,8 +48,8 @@ static __always_inline void note_sender(struct socket_state *own)
 }
 
 /*
- * A thread that has not sent for so long is in no send: one that sleeps in it is seen, like any
- * other.
+ * A thread that has not sent for this long is inside no send, because one that sleeps in a send is
+ * seen like any other sleeper.
  */
 static __always_inline void age_senders(struct socket_state *own)
 {
@@ -62,12 +62,12 @@ static __always_inline void age_senders(struct socket_state *own)
 }
 
 /*
- * WAIT: the passive end publishes itself; an active end that waits in vain must first make sure
- * that nobody will.
+ * In MODE_WAIT the passive end is about to publish itself. An active end that waits in vain must
+ * first make sure that nobody will publish any more.
  */
 NOINLINE void find_peer(struct socket_state *own)
 {
-	full_barrier(); /* `sent` first, which has_sent_before() asks for */
+	full_barrier(); /* `sent` must be written first: has_sent_before() reads it */
 	if (take_published_peer(own)) {
 		enter(own, MODE_SPILL);
 		return;
@@ -83,8 +83,8 @@ NOINLINE void find_peer(struct socket_state *own)
 		return;
 	}
 	/*
-	 * Claimed, or pushed out of the LRU, and published by nobody since: a passive end publishes
-	 * itself before it enrols.
+	 * The claim was taken, or pushed out of the LRU, and nobody has published since. A passive
+	 * end publishes itself before it enrols, so there is none.
 	 */
 	if (own->sent > ALONE_MESSAGES && bpf_jiffies64() - own->refreshed > REFRESH_JIFFIES) {
 		count(COUNT_UNPAIRED);
@@ -92,7 +92,7 @@ NOINLINE void find_peer(struct socket_state *own)
 	}
 }
 
-/* unsigned long or u64, by kernel; in jiffies. */
+/* The field is an unsigned long or a u64, depending on the kernel, and is in jiffies. */
 static __always_inline __u64 get_pressure_end(struct mem_cgroup *group)
 {
 	__u64 end = 0;
@@ -102,10 +102,10 @@ static __always_inline __u64 get_pressure_end(struct mem_cgroup *group)
 }
 
 /*
- * What is redirected is charged to the reader's memory cgroup at once, and where that finds no room
- * send() fails with ENOMEM (or, in v2, somebody is killed), while TCP makes the sender wait. The
- * limit of v1 is one for TCP alone. In v2 a cgroup full of page cache has room all the same, so a
- * reader that is not far behind is fed there until the kernel itself calls it pressure.
+ * Redirected bytes are charged to the reader's memory cgroup at once. If that has no room, send()
+ * fails with ENOMEM (or, in v2, a process is killed), whereas TCP makes the sender wait. The limit
+ * of v1 is one for TCP alone. In v2 a cgroup full of page cache has room all the same, so a reader
+ * that is not far behind is fed until the kernel itself reports pressure.
  */
 NOINLINE bool is_cgroup_short(const struct end *reader, bool is_behind)
 {
@@ -118,7 +118,8 @@ NOINLINE bool is_cgroup_short(const struct end *reader, bool is_behind)
 	if (!bpf_core_field_exists(sk->sk_memcg))
 		return false;
 	/*
-	 * Not LOAD(): the verifier would have it as a pointer, of which no bit may be taken away.
+	 * LOAD() would not do: the verifier would take the value for a pointer, of which no bit may
+	 * be cleared.
 	 */
 	BPF_CORE_READ_INTO(&memcg, sk, sk_memcg);
 	memcg &= ~MEMCG_FLAGS;
@@ -151,15 +152,15 @@ static __always_inline bool is_memory_short(const struct socket_state *own, bool
 	unsigned long pressure = 0;
 
 	/*
-	 * By way of the socket: a kernel without CONFIG_KALLSYMS_ALL tells nobody the address of
-	 * tcp_memory_pressure.
+	 * The pointer is read by way of the socket because a kernel without CONFIG_KALLSYMS_ALL
+	 * hides the address of tcp_memory_pressure.
 	 */
 	bpf_probe_read_kernel(&pressure, sizeof(pressure),
 			      LOAD(struct proto, proto, memory_pressure));
 	return pressure || is_cgroup_short(&own->peer, is_behind);
 }
 
-/* Of the sender, at the price of a load: for every message. */
+/* The sender's write_seq, which every message needs, so it must cost no more than a load. */
 static __always_inline __u32 get_written(struct bpf_sock *sk)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -168,9 +169,9 @@ static __always_inline __u32 get_written(struct bpf_sock *sk)
 }
 
 /*
- * The one reader of an adopted socket may have been anywhere inside a call of plain TCP. It is out
- * of it, or seen asleep, once it has taken bytes that were sent later. Of several readers one may
- * still be on its way into such a call: some time must pass.
+ * A single reader of an adopted socket may have been anywhere inside a call of plain TCP. Once it
+ * has taken bytes that were sent later, it has left that call or is seen asleep. If there are
+ * several readers, one may still be on its way into such a call, so some time must pass.
  */
 static __always_inline bool is_too_early(const struct socket_state *own)
 {
@@ -178,8 +179,8 @@ static __always_inline bool is_too_early(const struct socket_state *own)
 }
 
 /*
- * An option of either end, whether it is one for sending or for reading, stops both directions:
- * such connections are rare.
+ * An option of either end, be it for sending or for reading, stops both directions, because such
+ * connections are rare.
  */
 NOINLINE bool is_kept_by_options(struct socket_state *own)
 {
@@ -202,9 +203,8 @@ static __always_inline void note_look(struct socket_state *own)
 }
 
 /*
- * Whether the reader may stand still before bytes by TCP: it waits for edges, and is told by
- * FIONREAD that there is nothing. Nothing goes by TCP to such a one that could as well be
- * redirected.
+ * Whether the reader may stop with TCP bytes unread, because it waits for edges and FIONREAD tells
+ * it that there is nothing. What could as well be redirected to such a reader does not go by TCP.
  */
 static __always_inline bool may_miss_bytes(const struct socket_state *own)
 {
@@ -212,8 +212,8 @@ static __always_inline bool may_miss_bytes(const struct socket_state *own)
 }
 
 /*
- * The same, or it may become one: it never blocks and nothing waits for it yet, perhaps just before
- * its epoll_ctl().
+ * The same, or the reader may become such a one: it never blocks and nothing waits for it yet,
+ * perhaps just before its epoll_ctl().
  */
 NOINLINE bool may_come_to_miss_bytes(const struct socket_state *own)
 {
@@ -228,13 +228,13 @@ NOINLINE bool may_come_to_miss_bytes(const struct socket_state *own)
 }
 
 /*
- * Where splices are noticed, the first message goes by TCP: who splices from the first byte on does
- * so before anything is redirected to him. One who goes over to it later has to bear that a splice
- * is refused.
+ * While a splice guard is attached, the first message goes by TCP, so that a reader that splices
+ * from the first byte on does so before anything is redirected to it. A reader that begins to
+ * splice later must cope with a refused splice.
  */
 static __always_inline bool is_too_early_for_splice(const struct socket_state *own)
 {
-#ifndef GUARD_ALWAYS /* a test build does as if a way in were attached */
+#ifndef GUARD_ALWAYS /* a test build acts as if a splice guard were attached */
 	if (!get_feed(&feeds, GUARDED))
 		return false;
 #endif
@@ -242,8 +242,8 @@ static __always_inline bool is_too_early_for_splice(const struct socket_state *o
 }
 
 /*
- * What the reader is from here on. A splice from an adopted socket may have been before it was
- * enrolled.
+ * Decides what the reader is from here on. An adopted socket may have been spliced from before it
+ * was enrolled, so `splicers` decides first.
  */
 NOINLINE __u64 claim_reader(const struct socket_state *own)
 {
@@ -264,19 +264,19 @@ NOINLINE __u64 claim_reader(const struct socket_state *own)
 	}
 	if (GET(&own->peer, layout))
 		return FEED_REDIRECTED;
-	forget_feed(cookie); /* it has closed meanwhile */
+	forget_feed(cookie); /* the reader has closed meanwhile */
 	return FEED_NONE;
 }
 
-struct holder { /* of a reader's lock */
+struct holder { /* who holds a reader's lock */
 	__u64 sock;
-	__u64 state; /* address of what is kept for that end, 0: unknown */
+	__u64 state; /* address of the state of that end; 0: unknown */
 	__u64 is_near;
 };
 
 /*
- * Whether a redirect need not wait long: nobody holds the lock, or one who is in this very program
- * and about to release it.
+ * Whether a redirect would wait only briefly: nobody holds the lock, or its holder is in this very
+ * program and about to release it.
  */
 static long look_at_lock(__u32 unused, struct holder *holder)
 {
@@ -290,12 +290,13 @@ static long look_at_lock(__u32 unused, struct holder *holder)
 }
 
 /*
- * A redirect waits for the lock of the reader's socket, also for one that sleeps inside a call of
- * his own, on a page of FUSE, swap or NFS: a sender that does not block would be held, and could
- * not be killed. A call that only copies is over soon, and streams on two CPUs meet one at most of
- * their messages, so a short wait decides; to go by TCP each time would cost such a stream all that
- * the bypass gains. Where both ends send, each holds his own lock and waits here for the other's,
- * and says so. What is left is the time from here to lock_sock() in the kernel's redirect.
+ * A redirect waits for the lock of the reader's socket, even if the holder sleeps inside its call,
+ * on a page of FUSE, swap or NFS: a sender that does not block would be held, and could not be
+ * killed. A call that only copies is over soon, and streams on two CPUs meet such a call at most of
+ * their messages, so a short wait decides; going by TCP each time would cost such a stream all that
+ * the bypass gains. If both ends send, each holds its own lock, waits here for the other's, and
+ * announces that in `is_waiting`. Only the time from here to lock_sock() in the kernel's redirect
+ * remains unguarded.
  */
 NOINLINE bool is_lock_held(struct socket_state *own)
 {
@@ -313,8 +314,8 @@ NOINLINE bool is_lock_held(struct socket_state *own)
 }
 
 /*
- * Whether the passive end is still on its way into the map, where its active end has found it
- * already.
+ * Whether the passive end is still on its way into the map although its active end has already
+ * found it.
  */
 static __always_inline bool is_being_enrolled(const struct end *reader)
 {
@@ -330,9 +331,9 @@ static long look_at_enrolment(__u32 unused, const struct end *reader)
 }
 
 /*
- * Nothing should go by TCP to a reader that may stand still before it, and what keeps the bypass
- * from him is often over at once: he is in accept(), or in the send that this message answers, on
- * another CPU; or he is just being enrolled. Gives whether another look may find it so.
+ * Nothing should go by TCP to a reader that may stop with it unread, and what keeps the bypass from
+ * that reader is often over at once: it is in accept(), or on another CPU in the send that this
+ * message answers, or it is just being enrolled. True if another look may succeed.
  */
 VERIFIED_ONCE int await_reader(struct socket_state *own)
 {
@@ -358,7 +359,10 @@ VERIFIED_ONCE int await_reader(struct socket_state *own)
 	return false;
 }
 
-/* All the time this end waits, if at all, and its peer must not wait for it. */
+/*
+ * `is_waiting` is set for all the time that this end waits here, so that its peer does not wait for
+ * it.
+ */
 VERIFIED_ONCE int look_until_drained(struct socket_state *own)
 {
 	enum drained drained;
@@ -380,7 +384,7 @@ VERIFIED_ONCE int look_until_drained(struct socket_state *own)
 	return drained;
 }
 
-/* Whether nothing may be redirected to the reader any more. */
+/* Notes if nothing may be redirected to the reader any more; true in that case. */
 static __always_inline bool note_kept(struct socket_state *own, __u64 feed)
 {
 	if (!is_kept(feed))
@@ -405,7 +409,7 @@ NOINLINE void return_when_drained(struct bpf_sock *sk, struct socket_state *own,
 	}
 	age_senders(own);
 	if (own->largest && size > own->largest)
-		return; /* the next look would send it back */
+		return; /* the next look would send it back to TCP */
 	if (is_too_early_for_splice(own))
 		return;
 	drained = look_until_drained(own);
@@ -443,9 +447,9 @@ NOINLINE void return_when_drained(struct bpf_sock *sk, struct socket_state *own,
 }
 
 /*
- * Whether more would wait than was found to be in order. Only where it costs no more than two loads
- * is that known for every message; elsewhere what has been sent since the last look counts as
- * unread.
+ * Whether more bytes would wait than the last look allowed. The length of the queue is read for
+ * every message only if that costs no more than two loads; elsewhere everything sent since the last
+ * look counts as unread.
  */
 static __always_inline bool is_queue_long(const struct socket_state *own, __u32 size)
 {
@@ -466,7 +470,7 @@ static __always_inline bool is_look_due(const struct socket_state *own, __u32 si
 	       bpf_jiffies64() - own->looked > own->patience;
 }
 
-/* Whether conntrack, and a firewall, should see this direction again. */
+/* Whether conntrack or a firewall should see a message of this direction again. */
 static __always_inline bool is_refresh_due(const struct socket_state *own)
 {
 	__u64 seconds = get_knob(KNOB_REFRESH);
@@ -492,10 +496,10 @@ static __always_inline bool is_one_way(struct socket_state *own, __u64 messages)
 }
 
 /*
- * Bytes that the reader's buffer has room for beside what TCP may send after them. What waits
- * counts in sk_rmem_alloc; where it leaves no room, TCP drops what its window had allowed, and the
- * sender asks again only when its timer says so, which backs off for as long as the reader pauses.
- * A buffer whose size nobody has set grows up to tcp_rmem[2] (tcp_clamp_window()).
+ * How many redirected bytes the reader's buffer has room for beside what TCP may still send.
+ * Waiting bytes count in sk_rmem_alloc; if they leave no room, TCP drops bytes that its window had
+ * allowed, and the sender retries only when its timer says so, which backs off for as long as the
+ * reader pauses. A buffer whose size nobody has set grows up to tcp_rmem[2] (tcp_clamp_window()).
  */
 static __always_inline __u64 get_room(const struct end *reader)
 {
@@ -514,7 +518,7 @@ static __always_inline __u64 get_room(const struct end *reader)
 	return buffer > window ? buffer - window : 0;
 }
 
-/* BYPASS: how the reader keeps up, and what follows from it. */
+/* In MODE_BYPASS: checks how well the reader keeps up and decides what follows. */
 NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 {
 	__u64 since = own->bytes - own->look_bytes, messages = own->messages - own->look_messages;
@@ -527,7 +531,9 @@ NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 		enter(own, MODE_LEAVE);
 		return;
 	}
-	/* TCP_REPAIR, where look_at_socket() does not ask for it at every message. */
+	/*
+	 * Checks for TCP_REPAIR on kernels where look_at_socket() does not do so for every message.
+	 */
 	if (!CAN_CAST && BPF_CORE_READ_BITFIELD_PROBED(reader, repair)) {
 		enter(own, MODE_SPILL);
 		return;
@@ -544,9 +550,9 @@ NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 	note_look(own);
 	own->queued = queued;
 
-	if (own->turn != MODE_LEAVE && is_kept_by_options(own)) /* set since */
+	if (own->turn != MODE_LEAVE && is_kept_by_options(own)) /* an option was set since */
 		own->turn = MODE_LEAVE;
-	if (own->turn != MODE_LEAVE) /* for what its program has begun to do */
+	if (own->turn != MODE_LEAVE) /* its program has begun to splice, or to ask for all bytes */
 		note_kept(own, get_feed(&past, own->peer.cookie & COOKIE_MASK));
 	if (messages && since / messages <= SMALL_MESSAGE &&
 	    ((messages >= ONE_WAY_MESSAGES && is_one_way(own, messages)) || queued)) {
@@ -567,9 +573,9 @@ NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 	room = get_room(&own->peer);
 	limit = most < room ? most : room;
 	/*
-	 * Not so for one who waits for edges: what TCP drops and sends again wakes him when he has
-	 * stopped before it. Before accept() nobody waits, and no memory cgroup is charged for what
-	 * does.
+	 * A reader that waits for edges gets a higher limit: what TCP drops and sends again wakes
+	 * it if it has stopped with bytes unread. Before accept() nobody waits, and no memory
+	 * cgroup is charged for the bytes that do.
 	 */
 	if (held > limit && LOAD(struct sock, reader, sk_wq) && may_be_read_by_edges(&own->peer))
 		limit = most * EDGE_QUEUES;
@@ -583,11 +589,11 @@ NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 }
 
 /*
- * BYPASS: a turn to TCP waits until a reader by edge-triggered epoll has taken all that was
- * redirected, unless its queue is too long. Else one that takes a short read for the end, as
- * epoll(7) allows and nginx, Netty and Tokio do, stops between the last redirected byte and the
- * first TCP byte, and nothing wakes it. Who has taken nothing yet may become such a reader; and in
- * the first second of a drain all wait, because that costs nothing.
+ * In MODE_BYPASS: a change to TCP waits until a reader by edge-triggered epoll has taken everything
+ * that was redirected, unless its queue is too long. Otherwise a reader that takes a short read for
+ * the end, as epoll(7) allows and nginx, Netty and Tokio do, stops between the last redirected byte
+ * and the first TCP byte, and nothing wakes it. A reader that has taken nothing yet may become such
+ * a reader. In the first second of a drain every direction waits, because that costs nothing.
  */
 NOINLINE void turn_when_safe(struct socket_state *own, bool is_drain)
 {
@@ -599,7 +605,10 @@ NOINLINE void turn_when_safe(struct socket_state *own, bool is_drain)
 	enter(own, own->turn);
 }
 
-/* A reader that does it on purpose costs its sender the wait each time: not for long. */
+/*
+ * A reader that holds its lock on purpose costs its sender the wait each time, so this soon gives
+ * up.
+ */
 static __always_inline enum mode give_up_lock(struct socket_state *own)
 {
 	own->strikes += LOCK_STRIKES;
@@ -610,9 +619,9 @@ static __always_inline enum mode give_up_lock(struct socket_state *own)
 }
 
 /*
- * BYPASS: how the reader is just now, asked for every message, and the mode that follows. A
- * redirect does not look at the reader's state, as TCP does, nor at what became of the connection:
- * after connect(AF_UNSPEC) it may be another's.
+ * In MODE_BYPASS: checks the reader for every message and gives the mode that follows. Unlike TCP,
+ * a redirect reads neither the reader's state nor what became of the connection: after
+ * connect(AF_UNSPEC) the socket may have another one.
  */
 static __always_inline enum mode look_at_socket(struct socket_state *own)
 {
@@ -624,25 +633,28 @@ static __always_inline enum mode look_at_socket(struct socket_state *own)
 	if (!is_same_socket(reader) || !((1 << state) & RECEIVING))
 		return MODE_LEAVE;
 	/*
-	 * At the next byte TCP resets the connection; or leave_when_shut() has come, whose shutdown
-	 * is seen before the state.
+	 * Either TCP resets the connection at the next byte, or leave_when_shut() has run, whose
+	 * shutdown becomes visible before the state does.
 	 */
 	if (shutdown && (shutdown & RCV_SHUTDOWN || GET(reader, flags) & FLAG_SHUT))
 		return MODE_LEAVE;
 	if (LOAD(struct sock, reader->sock, sk_lock.owned) && is_lock_held(own))
 		return give_up_lock(own);
 	if (!CAN_CAST)
-		return MODE_BYPASS; /* the rest is asked at each look, for it would cost more */
+		return MODE_BYPASS; /* the rest would cost more, so each look does it */
 	if (!get_psock(reader))
 		return MODE_LEAVE; /* a redirect would make send() fail */
-	/* TCP_REPAIR: it is being dumped, and what came between dump and close would be lost. */
+	/*
+	 * TCP_REPAIR: the socket is being dumped, and what came between dump and close would be
+	 * lost.
+	 */
 	sk = CAST(struct sock, reader->sock);
 	if (BPF_CORE_READ_BITFIELD(sk, __sk_common.skc_reuse) == SK_FORCE_REUSE)
 		return MODE_SPILL;
 	return MODE_BYPASS;
 }
 
-#ifdef PAUSE_BYTES /* a test build: a message of that size gives everybody else time */
+#ifdef PAUSE_BYTES /* a test build: a message of this size gives all others time */
 static __always_inline void pause_before_redirect(const struct sk_msg_md *msg)
 {
 	if (msg->size == PAUSE_BYTES)
@@ -668,7 +680,8 @@ int redirect_msg(void *context)
 
 	own->sent++;
 	note_sender(own);
-	if (own->mode == MODE_WAIT) /* before a drain: who leaves must know who feeds it */
+	/* before a drain: a socket that leaves must know who feeds it */
+	if (own->mode == MODE_WAIT)
 		find_peer(own);
 	drain = get_knob(KNOB_DRAIN);
 	if (drain && own->turn != MODE_LEAVE) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Long: what programs, helper and script agree on stands in one place. */
+/* Long: it holds what programs, helper and script must agree on. */
 /*
- * What the programs share: constants, maps and what is kept for a socket. docs/architecture.md
- * tells the whole story; the one rule behind it all: a reader takes redirected bytes before TCP
- * bytes, so after a byte was sent by TCP nothing may be redirected in that direction until the
- * reader has taken every TCP byte (look_whether_drained() in drained.h).
+ * What the programs share: constants, maps and the state of a socket. docs/architecture.md tells
+ * the whole story. One rule is behind it all: a reader takes redirected bytes before TCP bytes, so
+ * after a byte was sent by TCP nothing may be redirected in that direction until the reader has
+ * taken every TCP byte (look_whether_drained() in drained.h).
  */
 #ifndef SOCKET_BYPASS_H
 #define SOCKET_BYPASS_H
@@ -14,77 +14,81 @@
 /* --- Thresholds. A test build may set each with -D to force thousands of state changes. --- */
 
 #ifndef LOOK_FIRST
-#define LOOK_FIRST 3 /* the message at which the reader is looked at for the first time */
+#define LOOK_FIRST 3 /* the first look at the reader comes at this message */
 #endif
 #ifndef LOOK_MESSAGES
-#define LOOK_MESSAGES 32 /* and then after so many messages */
+#define LOOK_MESSAGES 32 /* and the next ones after this many messages */
 #endif
 #ifndef LOOK_BYTES
-#define LOOK_BYTES (256 << 10) /* or so many bytes */
+#define LOOK_BYTES (256 << 10) /* or this many bytes */
 #endif
 #ifndef LOCK_LOOKS
-#define LOCK_LOOKS 20000 /* at a held lock, some 20 ns each, before the message goes by TCP */
+#define LOCK_LOOKS 20000 /* looks at a held lock, some 20 ns each, before the message goes by TCP */
 #endif
-#define FURTHER_LOOKS \
-	8 /* whether a reader to whom nothing should go by TCP can be redirected to now */
+/* looks at whether a reader to which nothing should go by TCP can be redirected to by now */
+#define FURTHER_LOOKS 8
 #define FURTHER_LOOKS_NS 400000
-#define LOCK_STRIKES 8 /* for each time that it was held longer */
+#define LOCK_STRIKES 8 /* strikes for each time that a lock was held longer */
 #ifndef ONE_WAY_MESSAGES
-#define ONE_WAY_MESSAGES 8 /* or more since the last look tell a stream from an answer in parts */
+#define ONE_WAY_MESSAGES 8 /* this many since the last look tell a stream from an answer in parts */
 #endif
 #ifndef QUEUE_BYTES
 #define QUEUE_BYTES (4 << 20) /* default of KNOB_QUEUE_BYTES */
 #endif
-#define MESSAGE_BYTES \
-	1024 /* what the kernel keeps of a redirected message beside its bytes (struct sk_msg) */
+/* what the kernel keeps of a redirected message beside its bytes (struct sk_msg) */
+#define MESSAGE_BYTES 1024
 #ifndef EDGE_QUEUES
-/* so many times as much may wait for a reader by edge-triggered epoll, see turn_when_safe() */
+/* this many times as much may wait for a reader by edge-triggered epoll, see turn_when_safe() */
 #define EDGE_QUEUES 16
 #endif
 #ifndef SPILL_BYTES
-#define SPILL_BYTES (64 << 20) /* by TCP in one spill, then the direction leaves */
+#define SPILL_BYTES (64 << 20) /* bytes by TCP in one spill, after which the direction leaves */
 #endif
 #ifndef SPILL_MESSAGES
-#define SPILL_MESSAGES \
-	4096 /* and a quarter of those redirected before: TCP costs more than they gained */
+/*
+ * or this many messages and a quarter of those redirected before, because TCP then costs more than
+ * they have gained
+ */
+#define SPILL_MESSAGES 4096
 #endif
 #ifndef SMALL_MESSAGE
-#define SMALL_MESSAGE \
-	(8 << 10) /* TCP puts a stream of such ones into few packets, a redirect wakes for each */
+/* TCP puts a stream of messages up to this size into few packets; a redirect wakes for each */
+#define SMALL_MESSAGE (8 << 10)
 #endif
 #ifndef BUSY_NS
-#define BUSY_NS 16000 /* a message: who sends faster than this sends without a pause */
+#define BUSY_NS 16000 /* per message: a sender that is faster sends without a pause */
 #endif
 #ifndef STRIKES
 #define STRIKES 64 /* each bad look adds two, each good one takes one */
 #endif
 #ifndef ALONE_MESSAGES
-#define ALONE_MESSAGES 64 /* sent without having found the peer, then the socket leaves */
+/* messages sent without having found the peer, after which the socket leaves */
+#define ALONE_MESSAGES 64
 #endif
 #ifndef REFRESH_JIFFIES
-#define REFRESH_JIFFIES \
-	30000 /* 30 to 300 s, by HZ: one message by TCP, or conntrack forgets the connection */
+/* 30 to 300 s, by HZ: then one message goes by TCP, or conntrack forgets the connection */
+#define REFRESH_JIFFIES 30000
 #endif
 #ifndef ADOPT_JIFFIES
 /*
- * 0.25 to 2.5 s, by HZ, in which a call that is about to begin when its socket is adopted has begun
+ * 0.25 to 2.5 s, by HZ: a call that is about to begin when its socket is adopted has begun by then
  */
 #define ADOPT_JIFFIES 250
 #endif
 #ifndef DOUBTS
-/* looks at least, within ADOPT_JIFFIES at least, that find a reader alone who may not be */
+/* this many looks, over ADOPT_JIFFIES, find a reader alone before it is believed to be alone */
 #define DOUBTS 64
 #endif
 #ifndef SETTLE_US
-/* after the last packet, in which a call that was on its way has arrived somewhere */
+/* this long after the last packet, a call that was on its way has arrived somewhere */
 #define SETTLE_US 1000000
 #endif
 #ifndef SHORT_CONNECTIONS
-#define SHORT_CONNECTIONS 16 /* of one service must have been seen before it may be judged */
+#define SHORT_CONNECTIONS 16 /* connections of a service, without which it is not judged */
 #endif
 #ifndef SHORT_MESSAGES
-#define SHORT_MESSAGES \
-	3 /* mean of a service's client messages below which enrolling costs more than it gains */
+/* mean of a service's client messages below which enrolling costs more than it gains */
+#define SHORT_MESSAGES 3
 #endif
 #ifndef SHORT_PROBE
 /* one connection in so many of a skipped service is enrolled to see whether it changed */
@@ -92,11 +96,13 @@
 #endif
 
 #define REFRESH_LOOKS 8 /* looks in the time after which a message by TCP is due */
-#define LEAST_HZ 100 /* of any kernel, for what HZ is nobody tells: elsewhere a look comes early */
+/* least HZ of any kernel, because no program can read HZ: elsewhere a look comes early */
+#define LEAST_HZ 100
 #define DRAIN_GENTLY 2 /* value of KNOB_DRAIN */
-#define UNREAD_RIGHT 1 /* value of KNOB_UNREAD: it does */
-#define UNREAD_TRUSTED 2 /* the self-test wants to see what is enrolled otherwise */
-#define LONGEST_TIMER_MS 1000 /* the least that the kernel takes */
+#define UNREAD_RIGHT 1 /* value of KNOB_UNREAD: FIONREAD counts what came by TCP */
+/* value of KNOB_UNREAD in the self-test, which wants to see what is enrolled otherwise */
+#define UNREAD_TRUSTED 2
+#define LONGEST_TIMER_MS 1000 /* the least that the kernel accepts */
 #define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
 #define MAX_RANGES 64
 #define MAX_CIDRS 64
@@ -108,50 +114,50 @@
 
 enum knob {
 	/*
-	 * not 0: enrol nothing, everybody leaves at the next message; DRAIN_GENTLY: when its
-	 * reader's queue is empty
+	 * if not 0, nothing is enrolled and each direction leaves at its next message; if
+	 * DRAIN_GENTLY, it leaves when its reader's queue is empty
 	 */
 	KNOB_DRAIN,
 	KNOB_POLICY, /* the slot of `policies` in force: 0 or 1 */
 	/*
-	 * that one reader may hold, MESSAGE_BYTES for each message with them, before its sender
-	 * goes by TCP; 0: QUEUE_BYTES
+	 * bytes that may wait for one reader, each message with MESSAGE_BYTES more, before its
+	 * sender goes by TCP; 0: QUEUE_BYTES
 	 */
 	KNOB_QUEUE_BYTES,
-	KNOB_RESERVED, /* that of earlier versions meant something else */
+	KNOB_RESERVED, /* had another meaning in earlier versions */
 	/* seconds after which each direction sends a message by TCP; 0: REFRESH_JIFFIES */
 	KNOB_REFRESH,
 	/*
 	 * whether FIONREAD of an enrolled socket counts what came by TCP, as the host script has
-	 * tried: UNREAD_…
+	 * tried (UNREAD_RIGHT, UNREAD_TRUSTED)
 	 */
 	KNOB_UNREAD,
 	KNOBS,
 };
 
 enum counter {
-	COUNT_PAIRS, /* both ends found each other */
+	COUNT_PAIRS, /* connections whose ends found each other */
 	COUNT_REDIRECTED_MESSAGES,
 	COUNT_REDIRECTED_BYTES,
 	COUNT_TCP_MESSAGES, /* of enrolled sockets, before a redirect was in order */
 	COUNT_REMOTE_SKIPPED, /* the other end is not on this host, or cannot be known to be */
 	COUNT_POLICY_SKIPPED,
 	COUNT_SPILLS, /* a direction went to TCP for a while */
-	COUNT_RETURNS, /* and came back */
+	COUNT_RETURNS, /* a direction came back from TCP */
 	COUNT_LEAVES, /* a direction went to TCP for good */
 	COUNT_GONE, /* sockets that left the map before they closed */
 	COUNT_UNPAIRED, /* sockets that never found their peer */
 	COUNT_REFUSED_BUSY, /* another sockmap has the socket */
 	COUNT_REFUSED_FULL, /* `sockets`, `claims`, `peers` or `feeds` is full */
-	COUNT_REFUSED_OTHER, /* ULP, MPTCP, TCP_REPAIR, kernel socket, or the kernel said no */
+	COUNT_REFUSED_OTHER, /* ULP, MPTCP, TCP_REPAIR, kernel socket, or the kernel refused */
 	COUNT_REDIRECT_FAILED,
 	COUNT_SHORT_SKIPPED, /* services whose connections are too short to gain */
 	COUNT_REARMED, /* our callback flag had been taken away */
 	COUNT_DRAINED, /* directions that left because of KNOB_DRAIN */
 	COUNT_REFUSED_OPTIONS, /* sockets, and later directions, with an option that needs TCP */
-	/* by TCP, for no other reason than that the reader's socket may have a second reader */
+	/* messages that went by TCP only because the reader's socket may have a second reader */
 	COUNT_DOUBTFUL_MESSAGES,
-	/* sockets that began with bytes, where FIONREAD of an enrolled one is wrong */
+	/* connections that began with bytes, where FIONREAD of an enrolled socket is wrong */
 	COUNT_REFUSED_DEFERRED,
 	COUNTERS,
 };
@@ -159,10 +165,11 @@ enum counter {
 /* --- Structures --- */
 
 /*
- * One end of a connection. The address is a number for bpf_probe_read_kernel(), good only while the
- * cookie behind it is right. What is called cookie is the kernel's one, which a socket keeps for
- * life, and above it how often the socket was enrolled before: after connect(AF_UNSPEC) it may have
- * another connection, and who still knows it by the name of the old one finds nothing.
+ * One end of a connection. The address is a number for bpf_probe_read_kernel(), valid only while
+ * the socket there has this cookie. The low bits of `cookie` are the kernel's cookie, which a
+ * socket keeps for life; the bits above COOKIE_BITS count how often the socket was enrolled before.
+ * After connect(AF_UNSPEC) the socket may have another connection, and whoever still has the cookie
+ * of the old one finds nothing.
  */
 struct end {
 	__u64 cookie;
@@ -170,8 +177,8 @@ struct end {
 };
 
 /*
- * A connection's name that NAT of the server's address, namespaces and IPv4-mapped addresses leave
- * alone.
+ * A name of a connection that stays the same across NAT of the server's address, namespaces and
+ * IPv4-mapped addresses.
  */
 struct claim {
 	__u32 client_seq;
@@ -181,8 +188,8 @@ struct claim {
 };
 
 /*
- * The direction from a socket to its peer; the order matters: from LEAVE on nothing is redirected
- * again.
+ * The state of the direction from a socket to its peer. The order matters: from MODE_LEAVE on
+ * nothing is redirected again.
  */
 enum mode {
 	MODE_WAIT, /* the peer is not known yet: TCP */
@@ -194,8 +201,8 @@ enum mode {
 
 #define FLAG_ACTIVE 1u /* this end connected */
 #define FLAG_LOWAT 2u /* TCP_NOTSENT_LOWAT is ours */
-#define FLAG_SENDERS \
-	4u /* more than one thread has sent within the last two times REFRESH_JIFFIES */
+/* more than one thread has sent within the last two times REFRESH_JIFFIES */
+#define FLAG_SENDERS 4u
 #define FLAG_PEER_OUT 8u /* LEAVE: the peer is out of the map */
 #define FLAG_RTT_THEIRS 16u /* another program had asked for RTT_CB before */
 /*
@@ -203,16 +210,16 @@ enum mode {
  * begun before
  */
 #define FLAG_ADOPTED 32u
-#define FLAG_WITHDRAWN 64u /* of an active end: nobody may publish himself to it any more */
+#define FLAG_WITHDRAWN 64u /* of an active end: no passive end may publish itself to it any more */
 #define FLAG_OPTIONS 128u /* an end has set an option that needs TCP */
 #define FLAG_SENDERS_NOW 256u /* another thread has sent since `aged` */
 /*
- * SPILL: at a message since it began, only a second reader that there may be stood against the
- * bypass
+ * SPILL: for at least one message since the spill began, only a possible second reader stood
+ * against the bypass
  */
 #define FLAG_DOUBTFUL 512u
 #define FLAG_LOCKED 1024u /* LEAVE: the reader held its lock too long, too often */
-/* this end has shut its direction down, and may sleep in a recv(): nothing is redirected to it */
+/* this end has shut its direction down and may sleep in a recv(), so nothing is redirected to it */
 #define FLAG_SHUT 2048u
 
 #define FLAG_SPLICED 4096u /* LEAVE: the reader splices */
@@ -220,7 +227,7 @@ enum mode {
 
 struct socket_state {
 	struct end own;
-	__u64 layout; /* LAYOUT; 0: the socket has left, or closed */
+	__u64 layout; /* LAYOUT; 0: the socket has left or closed */
 	struct end peer; /* cookie 0: not known */
 	struct claim claim; /* of an active end */
 	__u16 mode;
@@ -230,7 +237,7 @@ struct socket_state {
 	__u32 strikes;
 	__u64 messages; /* redirected */
 	__u64 bytes; /* redirected */
-	__u64 counted_messages; /* of those, in `counters` already */
+	__u64 counted_messages; /* of those, how many are in `counters` already */
 	__u64 counted_bytes;
 	__u64 look_messages; /* `messages` and `bytes` at the last look */
 	__u64 look_bytes;
@@ -241,31 +248,31 @@ struct socket_state {
 	__u64 spilled_messages;
 	__u64 returned; /* `messages` at the last return from TCP */
 	__u64 refreshed; /* jiffies of the last TCP message */
-	__u64 refreshed_ns; /* the same in ns: jiffies are of another length on each kernel */
+	__u64 refreshed_ns; /* the same in ns, because jiffies differ in length between kernels */
 	__u64 looked; /* jiffies of the last look */
-	__u64 patience; /* jiffies after which the next is due */
+	__u64 patience; /* jiffies after which the next look is due */
 	__u32 sent; /* messages by any way */
 	__u32 service; /* index into `services` */
 	__u32 written; /* own write_seq when BYPASS began */
 	__u32 heard; /* messages that the peer had sent at the last look */
-	__u64 look_time; /* ns */
+	__u64 look_time; /* time of the last look, in ns */
 	/*
 	 * bytes that may wait for the peer, without what the kernel keeps beside them, as of the
 	 * last look
 	 */
 	__u32 limit;
 	/*
-	 * message that may be redirected to a peer whose queue is empty, as of the last look; 0:
-	 * not looked yet
+	 * the largest message that may be redirected to a peer whose queue is empty, as of the last
+	 * look; 0: not looked yet
 	 */
 	__u32 largest;
 	__u32 disconnects; /* sk_disconnects of this socket when it was enrolled */
-	__u32 is_waiting; /* its program waits for the peer's lock, holding its own */
-	__u32 timer; /* TCP_RTO_MAX_MS before it was shortened, 0: it is not */
-	__u64 aged; /* jiffies */
+	__u32 is_waiting; /* the program waits for the peer's lock while it holds this socket's */
+	__u32 timer; /* TCP_RTO_MAX_MS before it was shortened; 0: it is not shortened */
+	__u64 aged; /* jiffies when FLAG_SENDERS last aged */
 	__u64 doubted; /* jiffies of the first of `doubts` */
-	__u32 doubts; /* looks that found the same reader alone who may not be */
-	__u32 lone_reader; /* its thread */
+	__u32 doubts; /* looks that found the same reader alone, although there may be another */
+	__u32 lone_reader; /* the thread of that reader */
 };
 
 struct port_range {
@@ -294,8 +301,8 @@ struct service {
 };
 
 /*
- * The cookie of a socket that is about to be enrolled, with what was kept for it when it was
- * enrolled before.
+ * The cookie for a socket that is about to be enrolled; `before` is its state from an earlier
+ * enrolment.
  */
 static __always_inline __u64 get_next_cookie(__u64 cookie, const struct socket_state *before)
 {
@@ -304,7 +311,7 @@ static __always_inline __u64 get_next_cookie(__u64 cookie, const struct socket_s
 	return (cookie & COOKIE_MASK) | times << COOKIE_BITS;
 }
 
-/* SPILL: more went by TCP than redirecting again could make good. */
+/* In MODE_SPILL: whether more went by TCP than another time in the bypass could make good. */
 static __always_inline bool is_spill_long(const struct socket_state *own)
 {
 	return own->spilled > SPILL_BYTES ||
@@ -313,14 +320,17 @@ static __always_inline bool is_spill_long(const struct socket_state *own)
 
 /* --- Maps --- */
 
-struct { /* every enrolled socket, by its cookie; what redirect chooses from */
+struct { /* every enrolled socket, by its cookie; redirect sends to these */
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
 	__uint(max_entries, MAX_SOCKETS);
 	__type(key, __u64);
 	__type(value, __u64);
 } sockets SEC(".maps");
 
-/* by the active end's cookie: the passive end that claimed it, until the active end has seen it */
+/*
+ * the passive end that took an active end's claim, by the active end's cookie, until that has seen
+ * it
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -338,7 +348,7 @@ struct { /* active ends that wait for their passive end */
 	__type(value, struct end);
 } claims SEC(".maps");
 
-struct { /* what is kept for an enrolled socket */
+struct { /* the state of each enrolled socket */
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
@@ -346,8 +356,8 @@ struct { /* what is kept for an enrolled socket */
 } state SEC(".maps");
 
 /*
- * by a hash of it: the client that last sent a SYN to a listener of this host. A hint, never a
- * proof.
+ * the client that last sent a SYN to a listener of this host, by a hash of the client; a hint,
+ * never a proof
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -356,7 +366,7 @@ struct {
 	__type(value, __u64);
 } notes SEC(".maps");
 
-struct { /* by a hash of its address and port: how short a service's connections are */
+struct { /* how short a service's connections are, by a hash of its address and port */
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_SERVICES);
 	__type(key, __u32);
@@ -384,7 +394,7 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-/* --- What every program needs of them --- */
+/* --- Functions on these maps that every program needs --- */
 
 NOINLINE void count_many(__u32 counter, __u64 n)
 {
@@ -408,9 +418,9 @@ static __always_inline __u64 get_knob(__u32 knob)
 
 /*
  * FIONREAD of an enrolled socket leaves out what was redirected until "bpf, sockmap: Fix FIONREAD
- * for sockmap" (7.0; 6.6.128, 6.12.75, 6.18.14), which brought the field, and from then on what
- * came by TCP, until that was mended (7.2; 6.12.114). A program that reads in pieces and believes
- * it takes none for all, and goes on when the next edge of epoll wakes it.
+ * for sockmap" (7.0; 6.6.128, 6.12.75, 6.18.14), which brought the field. From then on it leaves
+ * out what came by TCP, until that was mended (7.2; 6.12.114). A program that reads in pieces and
+ * believes FIONREAD takes 0 for the end, and goes on only when the next edge of epoll wakes it.
  */
 #define COUNTS_REDIRECTED bpf_core_field_exists(((struct sk_psock *)0)->msg_tot_len)
 
@@ -427,13 +437,16 @@ static __always_inline bool leaves_out_tcp(void)
 	return COUNTS_REDIRECTED && !is_fionread_right();
 }
 
-/* For bpf_loop(): a test build holds a program for a while, so that others act in between. */
+/*
+ * A callback of bpf_loop(), with which a test build holds a program for a while, so that others act
+ * in between.
+ */
 NOINLINE long pass_time(__u32 unused, void *context)
 {
 	return !bpf_ktime_get_ns();
 }
 
-/* An active end learns who feeds it. False when nobody has published itself to it. */
+/* Lets an active end learn who feeds it. False if nobody has published itself to it. */
 NOINLINE bool take_published_peer(struct socket_state *own)
 {
 	__u64 cookie = own->own.cookie;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Long: one body for three ways into the kernel. */
+/* Long: it is the common body of three objects, one for each way into the kernel. */
 /*
- * The splice guard: asked when a file is read, and answers how a splice from a socket goes on. A
- * program that is refused one takes recv() instead, as it does for files that cannot be spliced; a
- * socket that is spliced from before anything was redirected to it stays on TCP. The same in three
- * objects, for three ways into the kernel; the host script tries them.
+ * The splice guard. It runs when a file is read and decides whether a splice from a socket goes on.
+ * A program whose splice is refused uses recv() instead, as it does for files that cannot be
+ * spliced. A socket that is spliced from before anything was redirected to it stays on TCP. Three
+ * objects have this code, for three ways into the kernel; the host script tries them.
  */
 #ifndef SOCKET_BYPASS_SPLICE_H
 #define SOCKET_BYPASS_SPLICE_H
@@ -89,7 +89,7 @@ struct io_kiocb___splice {
 
 #pragma clang attribute pop
 
-struct state_words { /* how struct socket_state begins */
+struct state_words { /* the first words of struct socket_state */
 	__u64 cookie;
 	__u64 sock;
 	__u64 layout;
@@ -100,9 +100,9 @@ struct program {
 };
 
 struct acts {
-	/* sockets that stay on TCP because it splices from them, or asks for all bytes */
+	/* sockets that stay on TCP because the program splices from them, or asks for all bytes */
 	__u64 kept;
-	__u64 refused; /* splices */
+	__u64 refused; /* splices that were refused */
 };
 
 struct { /* by the name of the program that splices */
@@ -117,7 +117,7 @@ static __always_inline struct task_struct___splice *get_task(void)
 	return (void *)bpf_get_current_task_btf();
 }
 
-/* Of this task; 0 where there is none. */
+/* The file of a descriptor of this task; 0 if there is none. */
 static __always_inline struct file___splice *get_file(__u32 descriptor)
 {
 	struct files_struct___splice *files = get_task()->files;
@@ -130,7 +130,7 @@ static __always_inline struct file___splice *get_file(__u32 descriptor)
 	return file;
 }
 
-/* Of the process: threads may have names of their own, as those of io_uring have. */
+/* The name of the process, because threads may have names of their own, as those of io_uring do. */
 static __always_inline void get_program(struct program *program)
 {
 	struct task_struct___splice *task = get_task();
@@ -152,8 +152,8 @@ NOINLINE void count_act(const struct program *program, bool is_refused)
 }
 
 /*
- * EINVAL is what splice() says of a file that cannot be spliced. HAProxy from 3.3 on goes over to
- * recv() at ENOSYS only, and earlier ones do at either.
+ * splice() returns EINVAL for a file that cannot be spliced. HAProxy since 3.3 changes to recv()
+ * only at ENOSYS, and earlier versions do so at either.
  */
 static __always_inline int get_error(const struct program *program)
 {
@@ -168,8 +168,9 @@ static __always_inline bool is_in_a_sockmap(__u64 sk)
 }
 
 /*
- * Where what is kept with the socket lies, when it is in a map of ours and open: only then
- * something will tell when it closes. As find_state() of peer.h does, for all generations.
+ * Finds the state of a socket that is in a map of ours and open, because only for such a socket
+ * something will tell when it closes. It searches like find_state() of peer.h, but for all
+ * generations.
  */
 NOINLINE __u64 find_open(__u64 sk, __u64 cookie)
 {
@@ -209,8 +210,8 @@ static __always_inline bool has_closed(__u64 state)
 }
 
 /*
- * From here on nothing is redirected to it, unless something has been, or it is not open: what it
- * is then.
+ * Keeps a socket on TCP from here on, unless something was redirected to it before or it is not
+ * open. Gives what the socket is then.
  */
 NOINLINE __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
 {
@@ -220,7 +221,10 @@ NOINLINE __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
 		return FEED_NONE;
 	feed = claim_feed(cookie, why);
 	if (!feed) {
-		/* No room. Its sender looks here after it has claimed: one of us sees the other. */
+		/*
+		 * There is no room. The sender reads `past` after its claim, so one of the two sees
+		 * the other.
+		 */
 		bpf_map_update_elem(&past, &cookie, &why, BPF_ANY);
 		full_barrier();
 		return get_feed(&feeds, cookie);
@@ -234,7 +238,7 @@ NOINLINE __u64 keep(__u64 sk, __u64 cookie, __u64 why, bool *is_new)
 	return feed;
 }
 
-/* FEED_REDIRECTED when a splice from it must not go on. */
+/* Gives FEED_REDIRECTED if a splice from the socket must not go on. */
 NOINLINE __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
 {
 	__u64 feed = get_feed(&feeds, cookie), spliced = FEED_SPLICED;
@@ -248,7 +252,7 @@ NOINLINE __u64 decide(__u64 sk, __u64 cookie, bool *is_new)
 	return keep(sk, cookie, FEED_SPLICED, is_new);
 }
 
-/* Whether it was the last one: its sender, which looks here, redirects no more. */
+/* Whether this was the last refusal: the sender, which reads this entry, redirects no more. */
 NOINLINE bool note_refusal(__u64 cookie)
 {
 	__u64 *found = bpf_map_lookup_elem(&past, &cookie), first = FEED_REFUSED + 1;
@@ -272,7 +276,7 @@ static __always_inline bool is_tcp(__u64 sk)
 	       LOAD(struct sock___splice, sk, sk_protocol) == IPPROTO_TCP;
 }
 
-/* A splice from this file begins: 0, or the error that ends it. */
+/* Called when a splice from this file begins. Gives 0, or the error that ends the splice. */
 NOINLINE int judge_splice(__u64 file)
 {
 	__u64 socket = (__u64)LOAD(struct file___splice, file, private_data);
@@ -282,13 +286,13 @@ NOINLINE int judge_splice(__u64 file)
 
 	if (!sk || !is_tcp(sk))
 		return 0;
-	/* 0: nobody has asked for one, so it was never enrolled. */
+	/* A cookie of 0 means that nobody has asked for one, so the socket was never enrolled. */
 	cookie = LOAD(struct sock, sk, __sk_common.skc_cookie.counter);
 	feed = decide(sk, cookie, &is_new);
 	if (feed != FEED_REDIRECTED && !is_new)
 		return 0;
 	get_program(&program);
-	/* The probe, which tries it, is not connected. */
+	/* The probe, which tries the guard, is not connected and does not count. */
 	if (LOAD(struct sock, sk, __sk_common.skc_state) != TCP_CLOSE)
 		count_act(&program, feed == FEED_REDIRECTED);
 	if (feed == FEED_REDIRECTED && note_refusal(cookie))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The way by the system calls, where the kernel lets their results be changed: it costs nothing
- * elsewhere, and does not see io_uring.
+ * The splice guard at the system calls, where the kernel lets their results be changed. It costs
+ * nothing elsewhere, and does not see io_uring.
  */
 #ifndef SOCKET_BYPASS_SPLICE_CALL_H
 #define SOCKET_BYPASS_SPLICE_CALL_H

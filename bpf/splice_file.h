@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The two ways that are asked at each read and write of the host: what is no splice must cost next
- * to nothing.
+ * The splice guard in the two ways that run at each read and write of the host, so that everything
+ * that is not a splice must cost next to nothing.
  */
 #ifndef SOCKET_BYPASS_SPLICE_FILE_H
 #define SOCKET_BYPASS_SPLICE_FILE_H
@@ -9,8 +9,8 @@
 #include "splice.h"
 
 /*
- * splice(2), and sendfile(2) into a pipe; of 32-bit programs too, for no number here is that of a
- * call that reads a socket in another way.
+ * The numbers of splice(2) and, below, of sendfile(2) into a pipe. Those of 32-bit programs are
+ * among them, because none of these numbers is that of a call that reads a socket in another way.
  */
 static __always_inline bool is_splice(__u64 number, bool is_x86)
 {
@@ -24,7 +24,7 @@ static __always_inline bool is_sendfile(__u64 number, bool is_x86)
 	return number == (is_x86 ? 40 : 71) || number == 187 || number == 239;
 }
 
-/* io_uring splices in a worker. */
+/* io_uring runs a splice in a worker. */
 static __always_inline bool is_worker_splicing(struct task_struct___splice *task)
 {
 	struct io_worker *worker = task->worker_private;
@@ -37,7 +37,7 @@ static __always_inline bool is_worker_splicing(struct task_struct___splice *task
 	return LOAD(struct io_kiocb___splice, request, opcode) == IORING_OP_SPLICE;
 }
 
-/* Whether the call that this thread is in splices from the file. */
+/* Whether the system call of this thread splices from the file. */
 static __always_inline bool is_spliced_by_call(__u64 file, __u64 number, bool is_x86,
 					       __u32 splice_source, __u32 sendfile_source)
 {
@@ -72,7 +72,7 @@ static __always_inline bool is_splicing(__u64 file)
 				  arm64->regs[1]);
 }
 
-/* `before` is what those who were asked before have said. */
+/* `before` is the result of those that ran before. */
 static __always_inline int judge_permission(const struct file___splice *file, int mask, int before)
 {
 	if (before || !(mask & MAY_READ) || (file->f_inode->i_mode & S_IFMT) != S_IFSOCK ||

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The splice guard at the call that asks the LSMs, in whatever list: x86_64, and aarch64 from Linux
- * 6.4 on.
+ * The splice guard at the function that calls the LSMs, whatever is in their list: on x86_64, and
+ * on aarch64 since Linux 6.4.
  */
 #include "splice_file.h"
 

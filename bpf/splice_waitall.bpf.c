@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Beside the splice guard, where the kernel lets its functions be traced: recv(MSG_WAITALL) returns
- * with what one redirected message brought, or sleeps for good when part of it came by TCP
- * (tcp_bpf_recvmsg() does not look at the flag, Linux 4.17 to 7.3). Who asks so before anything was
- * redirected to him stays on TCP, and who begins later goes back to it. It is asked at each recv()
- * from an enrolled socket, and from no other.
+ * Works beside the splice guard, where the kernel lets its functions be traced. A recv(MSG_WAITALL)
+ * returns with what one redirected message brought, or sleeps for good if part of it came by TCP
+ * (tcp_bpf_recvmsg() does not look at the flag, Linux 4.17 to 7.3). A reader that uses the flag
+ * before anything was redirected to it stays on TCP, and one that begins later goes back to TCP.
+ * The program runs at each recv() from an enrolled socket, and at no other.
  */
 #include "splice.h"
 
@@ -15,7 +15,9 @@
 	((__u64)(h) << 56 | (__u64)(g) << 48 | (__u64)(f) << 40 | (__u64)(e) << 32 | \
 	 (__u64)(d) << 24 | (__u64)(c) << 16 | (__u64)(b) << 8 | (__u64)(a))
 
-/* Of the self-test, which wants to see what a kernel does without this. */
+/*
+ * Whether the caller is the self-test, which wants to see what a kernel does without this program.
+ */
 static __always_inline bool is_probe(const struct program *program)
 {
 	__u64 name = *(const __u64 *)program->name;
@@ -25,7 +27,7 @@ static __always_inline bool is_probe(const struct program *program)
 }
 
 /*
- * The helpers are those of Linux 5.17. Until 5.18 whether to block is an argument of its own,
+ * The helpers are those of Linux 5.17. Until 5.18 whether to block was an argument of its own,
  * before the flags.
  */
 static __always_inline __u64 get_flags(__u64 *ctx)
@@ -46,7 +48,7 @@ int notice_waitall(__u64 *ctx)
 	bool is_new = false;
 	__u64 feed;
 
-	/* One that does not block gets what there is by TCP, too. */
+	/* A call that does not block returns what there is, by TCP too. */
 	if (!(flags & MSG_WAITALL) || flags & (MSG_PEEK | MSG_DONTWAIT) || length < 2)
 		return 0;
 	get_program(&program);
@@ -56,7 +58,10 @@ int notice_waitall(__u64 *ctx)
 	feed = get_feed(&feeds, cookie);
 	if (!feed)
 		feed = keep(sk, cookie, FEED_WAITED, &is_new);
-	/* Its sender sees that at its next look. What a reset has left says more. */
+	/*
+	 * The sender sees this entry at its next look. An entry that a reset has left says more, so
+	 * it stays.
+	 */
 	if (feed == FEED_REDIRECTED) {
 		feed = get_feed(&past, cookie);
 		if (!feed || feed >= FEED_REFUSED)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-// Long: a program is one file: all callbacks of one socket.
+// Long: a program is one file, and this one handles all callbacks of a socket.
 /*
  * sock_ops: finds the two sockets of a connection that both live on this host and puts them into
- * `sockets`; takes them out again when redirect has decided to leave. Returns 1 on every path and
- * never writes a reply: other programs of the cgroup have theirs.
+ * `sockets`. It takes them out again when redirect.bpf.c has decided to leave. It returns 1 on
+ * every path and never writes a reply, because other programs of the cgroup have replies of their
+ * own.
  */
 #include "leave.h"
 #include "policy.h"
@@ -37,8 +38,8 @@ static __always_inline __u32 get_remote_tail(const struct bpf_sock_ops *ctx)
 }
 
 /*
- * Each client has two places: of those that connect at the same moment, some share one, hardly any
- * share both.
+ * Each client has two slots: of the clients that connect at the same moment some share one slot,
+ * and hardly any share both.
  */
 static __always_inline __u64 *get_place(__u32 tail, __u32 port, bool is_second)
 {
@@ -48,7 +49,7 @@ static __always_inline __u64 *get_place(__u32 tail, __u32 port, bool is_second)
 	return bpf_map_lookup_elem(&notes, &index);
 }
 
-/* A SYN at a listener of this host: its client may be a socket of this host. */
+/* Called at a SYN to a listener of this host: its client may be a socket of this host. */
 static __always_inline void note_client(const struct bpf_sock_ops *ctx)
 {
 	__u32 tail = get_remote_tail(ctx), port = get_remote_port(ctx);
@@ -74,7 +75,10 @@ static __always_inline bool is_noted(const struct bpf_sock_ops *ctx)
 	return false;
 }
 
-/* Skips services whose connections are too short to gain, but for one in SHORT_PROBE. */
+/*
+ * Whether to skip a service whose connections are too short to gain; one connection in SHORT_PROBE
+ * is not skipped.
+ */
 static __always_inline bool is_too_short(const struct bpf_sock_ops *ctx, __u32 *index)
 {
 	struct service *service;
@@ -114,9 +118,9 @@ static __always_inline struct socket_state *get_state(struct bpf_sock_ops *ctx)
 }
 
 /*
- * The passive end may be between taking the claim and publishing itself, on another CPU. So this
- * leaves the flag before it looks for what was published, and the passive end looks for the flag
- * when it has published itself: one of the two sees the other.
+ * The passive end may be on another CPU, between taking the claim and publishing itself. So this
+ * end sets the flag before it deletes what was published, and the passive end checks the flag after
+ * it has published itself: one of the two sees the other.
  */
 static __always_inline void withdraw(struct socket_state *own)
 {
@@ -132,9 +136,9 @@ static __always_inline void withdraw(struct socket_state *own)
 }
 
 /*
- * The connection that a socket was enrolled with is no more, and its application goes on with the
- * socket. What came by the bypass and was not read belonged to that connection: it goes too, as
- * tcp_disconnect() throws away what came by TCP.
+ * The connection with which a socket was enrolled has ended, and its application goes on with the
+ * socket. Redirected bytes that were not read belonged to that connection, so they are dropped, as
+ * tcp_disconnect() drops what came by TCP.
  */
 NOINLINE void leave_at_once(struct bpf_sock_ops *ctx, struct socket_state *own)
 {
@@ -203,9 +207,9 @@ static __always_inline bool enrol(struct bpf_sock_ops *ctx, struct socket_state 
 }
 
 /*
- * Whether the packet that establishes a connection brings its first bytes, as all do at a listener
- * that defers (TCP_DEFER_ACCEPT; nothing of it is left in the socket). An ordinary one begins with
- * an ACK without bytes, unless that was lost.
+ * Whether the packet that establishes a connection brings its first bytes. All do at a listener
+ * that defers (TCP_DEFER_ACCEPT, of which the socket keeps no trace). An ordinary connection begins
+ * with an ACK without bytes, unless that was lost.
  */
 static __always_inline bool begins_with_bytes(const struct bpf_sock_ops *ctx)
 {
@@ -215,8 +219,8 @@ static __always_inline bool begins_with_bytes(const struct bpf_sock_ops *ctx)
 }
 
 /*
- * nginx reads as much of them as its buffer takes, and believes FIONREAD when that says that
- * nothing is left.
+ * Whether to refuse a connection because of such bytes: nginx reads as many of them as its buffer
+ * takes, and believes FIONREAD if that says that nothing is left.
  */
 static __always_inline bool is_deferred(const struct bpf_sock_ops *ctx)
 {
@@ -226,7 +230,7 @@ static __always_inline bool is_deferred(const struct bpf_sock_ops *ctx)
 	return true;
 }
 
-/* Whether a socket has to stay on TCP for what it is, or what its program has set. */
+/* Whether a socket has to stay on TCP for its kind, or for an option that its program has set. */
 static __always_inline bool is_refused(struct sock *sk)
 {
 	if (!is_ordinary(sk)) {
@@ -273,7 +277,7 @@ static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_so
 		return;
 	withdraw(own);
 forget:
-	own->mode = MODE_GONE; /* kept: the next cookie must be another one */
+	own->mode = MODE_GONE; /* the state stays, because the next cookie must be another one */
 }
 
 /* Whether an active end is closed, or will be before it looks for its peer. */
@@ -288,9 +292,9 @@ static __always_inline bool is_withdrawn(const struct end *active)
 }
 
 /*
- * Whether the active end has sent something and found nobody. It comes by TCP to a socket that is
- * enrolled by then, as the first bytes at a listener that defers do, and for those who believe
- * FIONREAD it is the same.
+ * Whether the active end has sent something before it found its peer. That comes by TCP to a socket
+ * that is enrolled by then, like the first bytes at a listener that defers, and misleads those who
+ * believe FIONREAD in the same way.
  */
 static __always_inline bool has_sent_before(const struct end *active)
 {
@@ -318,13 +322,13 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	}
 	active = *found;
-	if (bpf_map_delete_elem(&claims,
-				&claim)) /* somebody else, or the active end itself, was first */
+	/* somebody else, or the active end itself, was first */
+	if (bpf_map_delete_elem(&claims, &claim))
 		return;
 	if (is_refused(sk) || is_deferred(ctx)) {
 		/*
-		 * Nobody will feed the active end, and it is in a send at most: its next ACK
-		 * restores the rest.
+		 * Nobody will feed the active end, and at most it is in a send, so its next ACK
+		 * restores its settings.
 		 */
 		bpf_map_delete_elem(&sockets, &active.cookie);
 		return;
@@ -338,8 +342,8 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 	bpf_loop(PUBLISH_LOOPS, pass_time, 0, 0);
 #endif
 	/*
-	 * The active end must know who feeds it before it is fed: else it would take itself out of
-	 * the map with bytes unread.
+	 * The active end must know who feeds it before it is fed; otherwise it would take itself
+	 * out of the map with bytes unread.
 	 */
 	if (bpf_map_update_elem(&peers, &active.cookie, &own->own, BPF_NOEXIST)) {
 		count(COUNT_REFUSED_FULL);
@@ -350,8 +354,8 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 		count(COUNT_UNPAIRED);
 	} else if (has_sent_before(&active)) {
 		/*
-		 * Nobody feeds it. It is in a send, or asleep in a recv() after which its next ACK
-		 * restores the rest.
+		 * Nobody feeds the active end. It is in a send, or asleep in a recv() after which
+		 * its next ACK restores its settings.
 		 */
 		bpf_map_delete_elem(&sockets, &active.cookie);
 	} else if (enrol(ctx, own)) {
@@ -360,7 +364,7 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 	}
 	bpf_map_delete_elem(&peers, &active.cookie);
 forget:
-	own->mode = MODE_GONE; /* kept: the next cookie must be another one */
+	own->mode = MODE_GONE; /* the state stays, because the next cookie must be another one */
 }
 
 static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_active)
@@ -368,7 +372,9 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 	struct sock *sk = BPF_CORE_READ((struct bpf_sock_ops_kern *)ctx, sk);
 	struct bpf_sock *socket = ctx->sk;
 
-	/* Its end, and connect(), may have come while nothing was attached. */
+	/*
+	 * The end of the old connection, and connect(), may have come while nothing was attached.
+	 */
 	end_old_connection(ctx);
 	if (!socket || get_knob(KNOB_DRAIN))
 		return;
@@ -387,9 +393,9 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 }
 
 /*
- * Also of a socket that an earlier generation has enrolled. After a reset its bytes stay readable:
- * nothing comes after this that would tell when they were read, so it goes where the oldest make
- * room.
+ * Forgets the feed of a socket that closes, also of one that an earlier generation has enrolled.
+ * After a reset its bytes stay readable, and no later event tells when they were read, so the
+ * socket moves to `past`, where the oldest entries make room.
  */
 static __always_inline void close_feed(struct bpf_sock_ops *ctx)
 {
@@ -410,11 +416,10 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx)
 	struct socket_state *own = get_state(ctx);
 	__u32 state = ctx->args[1];
 
-	barrier_var(
-		/* no pointer into the context: the verifier refuses one that was added to */
-		state);
+	/* no pointer into the context: the verifier refuses one that was added to */
+	barrier_var(state);
 	if (state == TCP_CLOSE) {
-		/* Who claims for it looks at this afterwards. */
+		/* Whoever claims the feed of this socket reads `layout` afterwards. */
 		if (own)
 			own->layout = 0;
 		full_barrier();
@@ -432,9 +437,9 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx)
 	learn_length(own);
 	withdraw(own);
 	/*
-	 * After a reset, and after an end in order, bytes must stay readable, whatever the old
-	 * state was; after connect(AF_UNSPEC) they must not. Where the kernel does not count the
-	 * latter, they go when the socket connects or listens.
+	 * After a reset, and after an orderly end, bytes must stay readable, whatever the old state
+	 * was; after connect(AF_UNSPEC) they must not. If the kernel does not count the latter, the
+	 * bytes go when the socket connects or listens.
 	 */
 	if (get_disconnects(own) != own->disconnects)
 		leave_at_once(ctx, own);
@@ -472,7 +477,7 @@ int track_sockets(void *context)
 
 	switch (ctx->op) {
 	case BPF_SOCK_OPS_RWND_INIT:
-		if (!ctx->is_fullsock) /* the request of a listener */
+		if (!ctx->is_fullsock) /* a connection request at a listener */
 			note_client(ctx);
 		break;
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Long: who holds a socket is told once, for all who look at it. */
+/* Long: it explains who holds a socket, once for all programs that ask. */
 /*
- * Who holds what while it is in a call on a socket that is enrolled, or was enrolled after the call
- * began:
+ * What a call on a socket holds while it runs, if the socket is enrolled, or was enrolled after the
+ * call began:
  *
  *	call                                   psock   file   wait queue of the socket
  *	tcp_bpf_recvmsg(), awake or asleep       1      1*    asleep: woken_wake_function
@@ -21,26 +21,26 @@
  *	a descriptor, one in flight, a file that
  *	io_uring has registered                  -      1     -
  *
- *	*  only where threads share their descriptors (files_struct.count > 1); else the thread is
+ *	*  only if threads share their descriptors (files_struct.count > 1); otherwise the thread is
  *	   the only one of its process, so it has a descriptor that no other call uses
  *	** none for a registered file
  *
- * From this follow
+ * From this follows
  *
- * - how many calls there may be: a reference to the file for each, or a descriptor; where a sleeper
- *   is seen whose descriptors are shared, one of the references at least is a descriptor without a
+ * - how many calls there may be: each has a reference to the file or a descriptor. If a sleeper is
+ *   seen whose descriptors are shared, at least one of the references is a descriptor without a
  *   call (count_hidden_calls());
  * - which of them are in the bypass: as many as hold the psock, less a redirect (which only a
- *   second thread of the peer can be in while the peer asks). If all calls are, none can come to
+ *   second thread of the peer can be in while the peer asks). If all calls are, none can go to
  *   sleep in plain tcp_recvmsg(), where redirected bytes neither wake nor reach it
  *   (look_once_whether_drained());
- * - that a call without any trace is on its way there only when another one took the last byte by
- *   TCP since it looked: so not where only one call is possible, nor where none ever sleeps
- *   (O_NONBLOCK), nor some time after the last byte. What is asleep can be seen, and has to hold
- *   the psock;
+ * - that a call without any trace can be on its way to plain TCP only if another call took the last
+ *   byte by TCP since it looked. So there is none if only one call is possible, if no call ever
+ *   sleeps (O_NONBLOCK), or some time after the last byte. A call that sleeps can be seen, and has
+ *   to hold the psock;
  * - at most how many calls sleep: as many as are in the queue. Those that hold the psock beyond
- *   that number are awake (count_calls()); a sleeper without the psock hides one, so who relies on
- *   it lets time pass.
+ *   that number are awake (count_calls()). A sleeper without the psock hides one of them, so a
+ *   caller that relies on the number lets time pass.
  */
 #ifndef SOCKET_BYPASS_WAITERS_H
 #define SOCKET_BYPASS_WAITERS_H
@@ -53,15 +53,15 @@
 #define PF_IO_WORKER 0x10
 #define REQ_F_FIXED_FILE 1
 
-/* The address only; 0 where the loader may not see it (kptr_restrict). */
+/* Only the addresses are used; an address is 0 if the loader may not see it (kptr_restrict). */
 extern const void woken_wake_function __ksym __weak;
 extern const void ep_poll_callback __ksym __weak;
 extern const void pollwake __ksym __weak;
 extern const void io_poll_wake __ksym __weak;
 
 /*
- * A request of io_uring for one of its registered files: the low bit of the address says which of
- * two entries it is.
+ * Whether a request of io_uring is for one of its registered files. The low bit of the address
+ * tells which of two entries it is.
  */
 static __always_inline bool is_registered(const void *private)
 {
@@ -73,14 +73,14 @@ static __always_inline bool is_registered(const void *private)
 	return flags & REQ_F_FIXED_FILE;
 }
 
-/* Who waits for a socket; threads are those of the first two sleepers. */
+/* Who waits for a socket; `threads` has the first two sleepers. */
 struct waiters {
-	int sleepers; /* in calls on it; -1 when that cannot be known */
-	int polls; /* that hold a reference to its file */
+	int sleepers; /* threads asleep in calls on it; -1 if that cannot be known */
+	int polls; /* polls that hold a reference to its file */
 	__u32 threads[2];
 	/* a sleeper shares its descriptors, so its call holds a reference to the file */
 	bool is_shared;
-	/* a sleeper is a worker of io_uring, whose call may hold none all the same */
+	/* a sleeper is a worker of io_uring, whose call may hold no reference all the same */
 	bool is_worker;
 };
 
@@ -136,11 +136,11 @@ unknown:
 }
 
 /*
- * Whether somebody waits for the socket who hears of each wake-up once, and may not come back for
- * bytes whose wake-up it had before: edge-triggered epoll, and whatever waits in a way that is not
- * known here (a poll of io_uring that stays armed). poll(), select() and level-triggered epoll look
- * again, and who sleeps in a call on the socket looks when it wakes. Also true where that cannot be
- * known, and before accept().
+ * Whether a waiter hears of each wake-up only once, and may not come back for bytes whose wake-up
+ * it had before: edge-triggered epoll, and every way of waiting that is not known here (such as a
+ * poll of io_uring that stays armed). poll(), select() and level-triggered epoll look again, and a
+ * thread asleep in a call on the socket looks when it wakes. The answer is also true if it cannot
+ * be known, and before accept().
  */
 NOINLINE bool may_be_read_by_edges(const struct end *end)
 {
@@ -179,7 +179,7 @@ NOINLINE bool may_be_read_by_edges(const struct end *end)
 	return at != head;
 }
 
-/* Whether nothing waits for it: no sleeper, no poll and no epoll. */
+/* Whether nothing waits for the socket: no sleeper, no poll and no epoll. */
 static __always_inline bool is_unattended(const struct end *end)
 {
 	struct sock *sk = (struct sock *)end->sock;
@@ -194,9 +194,9 @@ static __always_inline bool is_unattended(const struct end *end)
 }
 
 /*
- * Threads inside a send or a receive of an enrolled socket that are not just asleep. Of an adopted
- * socket's sleepers only one who has sent since is known to be in no call of plain TCP, and who has
- * not sent redirects nothing.
+ * Counts threads inside a send or a receive of an enrolled socket that are not just asleep. Of the
+ * sleepers of an adopted socket, only one that has sent since is known to be in no call of plain
+ * TCP, and one that has not sent redirects nothing.
  */
 static __always_inline int count_calls(const struct end *end, struct sk_psock *psock,
 				       bool is_adopted)
@@ -232,7 +232,7 @@ static __always_inline int count_file_references(struct file *file)
 	return references;
 }
 
-/* Whether no call on it ever sleeps; false where that cannot be known. */
+/* Whether no call on the file ever sleeps; false if that cannot be known. */
 static __always_inline bool never_blocks(struct file *file)
 {
 	__u32 flags = 0;
@@ -241,9 +241,9 @@ static __always_inline bool never_blocks(struct file *file)
 }
 
 /*
- * At most how many calls on the peer hold no psock and do not sleep where they can be seen; 0 where
- * they do no harm. The psock is asked before and after the file, so that no call counts as seen
- * which is in one of the two only.
+ * The largest possible number of calls on the peer that hold no psock and are not seen asleep; 0 if
+ * they do no harm. The references to the psock are read before and after those to the file, so that
+ * no call counts as seen that shows in only one of the two.
  */
 static __always_inline int count_hidden_calls(const struct end *peer, struct sk_psock *psock,
 					      const struct waiters *waiters)
@@ -271,8 +271,8 @@ static __always_inline int count_hidden_calls(const struct end *peer, struct sk_
 }
 
 /*
- * Some time after the last packet came: what was on its way into a call then has arrived, and can
- * be seen if it sleeps there.
+ * Whether some time has passed since the last packet: a call that was on its way then has arrived,
+ * and can be seen if it sleeps.
  */
 static __always_inline bool is_settled(const struct end *peer)
 {
@@ -285,8 +285,8 @@ static __always_inline bool is_settled(const struct end *peer)
 }
 
 /*
- * Whether a second thread of this end may be in a redirect, which holds the peer's psock: this call
- * holds this end's own, like each other.
+ * Whether a second thread of this end may be in a redirect, which holds the peer's psock. Each call
+ * on this end, also this one, holds this end's own psock.
  */
 static __always_inline bool may_others_redirect(const struct socket_state *own)
 {
@@ -299,11 +299,11 @@ static __always_inline bool may_others_redirect(const struct socket_state *own)
 }
 
 /*
- * Whether the sleepers of the peer, two at most, sleep where redirected bytes wake them, when not
- * every reference to the file is explained. Each in tcp_bpf_recvmsg() holds a reference to the
- * psock, and so does the peer's one sender in a send (of a thread that is on its way into its first
- * send, nothing else can be seen). Where calls may have begun before the socket was enrolled, only
- * a sleeper who has sent since is trusted.
+ * Whether the sleepers of the peer, two at most, sleep where redirected bytes wake them, even if
+ * not every reference to the file is explained. Each sleeper in tcp_bpf_recvmsg() holds a reference
+ * to the psock, and so does the peer's single sender in a send (nothing else shows a thread that is
+ * on its way into its first send). If calls may have begun before the socket was enrolled, only a
+ * sleeper that has sent since is trusted.
  */
 static __always_inline bool are_sleepers_in_bypass(const struct socket_state *own,
 						   struct sk_psock *psock,
