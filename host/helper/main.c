@@ -10,7 +10,7 @@ static const struct {
 	{ "list", verb_list },		 { "claim", verb_claim },   { "write", verb_write },
 	{ "hooks", verb_hooks },	 { "owners", verb_owners }, { "attach", verb_attach },
 	{ "splice", verb_splice },	 { "unread", verb_unread },
-#ifndef FOR_PODS /* which see no process but their own, and have no room */
+#ifndef FOR_PODS /* a pod sees only its own processes, and its helper has no room */
 	{ "listeners", verb_listeners },
 #endif
 };

@@ -44,7 +44,7 @@ int program_id(int fd)
 	return info_of(fd, &info, sizeof(info)) ? -1 : (int)info.id;
 }
 
-/* The kernel writes to the same place a value, or a key. */
+/* The kernel writes its answer, a value or a key, to the same field. */
 static int ask(int command, int fd, const void *key, void *answer)
 {
 	union bpf_attr attributes;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * bpftool, for two of its commands that need CAP_SYS_ADMIN although the kernel does not: to print a
- * map, or a value, it wants the types of its values by their id. All else goes to the real one.
+ * Stands in for bpftool in two commands for which bpftool needs CAP_SYS_ADMIN although the kernel
+ * does not: to print a map or a value, bpftool looks up the types of its values by their id. Every
+ * other command goes to the real bpftool.
  */
 #include "pod.h"
 
@@ -25,7 +26,7 @@ static void put_bytes(const char *name, const uint8_t *bytes, size_t count)
 	putchar(']');
 }
 
-/* The highest processor that there may be, and one; 0 where the kernel does not tell. */
+/* The number of the highest possible processor plus one; 0 if the kernel does not tell. */
 static unsigned int count_processors(void)
 {
 	unsigned int first, last, count = 0;
@@ -47,7 +48,7 @@ static unsigned int count_processors(void)
 struct map {
 	int fd;
 	struct bpf_map_info info;
-	/* 0 where there is one value for all processors. */
+	/* 0 if there is one value for all processors. */
 	unsigned int processors;
 	size_t step;
 	uint8_t *key;
@@ -67,7 +68,10 @@ static bool open_map(const char *pin, struct map *map)
 	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
 		map->processors = count_processors();
 		map->step = (map->step + 7) / 8 * 8;
-		/* The kernel writes a value for each, whatever there is room for. */
+		/*
+		 * The kernel writes a value for each possible processor, however little room there
+		 * is.
+		 */
 		if (!map->processors) {
 			errno = ENODATA;
 			return false;
@@ -124,7 +128,7 @@ static int map_dump(const char *pin)
 	if (!open_map(pin, &map))
 		return refuse(pin);
 	putchar('[');
-	/* A map that others change meanwhile may begin again, but not for ever. */
+	/* If others change the map meanwhile, the walk may begin again, but not for ever. */
 	for (left = 2ull * map.info.max_entries; left; left--) {
 		uint8_t *next = map.key + (before == map.key ? map.info.key_size : 0);
 
@@ -133,7 +137,7 @@ static int map_dump(const char *pin)
 		printf("%s{", before ? "," : "");
 		put_bytes("key", next, map.info.key_size);
 		putchar(',');
-		/* Closed between the two calls. */
+		/* The entry was deleted between the two calls. */
 		if (look_up(map.fd, next, map.value))
 			printf("\"value\":{\"error\":\"%s\"}", strerror(errno));
 		else

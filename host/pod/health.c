@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A record: a link whose target is its text. False where there is none. */
+/* Reads a record, which is a link whose target is its text. False if there is none. */
 static bool read_record(const struct place *place, const char *name, char *text, size_t room)
 {
 	char path[PATH_MAX];

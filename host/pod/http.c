@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: all that reads the bytes of strangers is in one file, for its fuzzer.
+// Long: all code that reads bytes of strangers is in one file, for its fuzzer.
 /*
- * HTTP for scrapers, /metrics alone, in a process that has no capability and few system calls: what
- * strangers send reaches nothing else. A stranger costs little: so many connections a second, each
- * for two seconds, with a short question in few pieces.
+ * An HTTP server of /metrics alone, for scrapers. It runs in a process that has no capability and
+ * few system calls, so that what strangers send reaches nothing else. A stranger costs little:
+ * connections are limited in their rate, each has two seconds, and its request must be short and
+ * come in few pieces.
  */
 #include "pod.h"
 
@@ -25,20 +26,20 @@
 
 enum {
 	PLACES = 16,
-	/* Connections: so many at once, and then one each so often. */
+	/* This many connections at once, and then one more every EACH_MS. */
 	BURST = 20,
 	EACH_MS = 100,
 	ASK_MS = 2000,
-	/* Longer than the keeper lets a report take. */
+	/* The keeper gives a report less time than this. */
 	WAIT_MS = 25000,
 	MOST_PIECES = 8,
 	LARGEST_HEAD = 256,
 };
 
 struct client {
-	/* 0 for a free place: nobody gets the number of stdin. */
+	/* 0 for a free slot: no connection gets the number of stdin. */
 	int fd;
-	/* What it waits for. */
+	/* What the connection waits for. */
 	enum { QUESTION, REPORT, ANSWER } stage;
 	unsigned int pieces;
 	size_t asked;
@@ -136,8 +137,8 @@ static void read_question(struct client *client)
 	client->asked += (size_t)got;
 	client->question[client->asked] = 0;
 	/*
-	 * What stands behind the first line is nothing to us, but a client that is cut off in its
-	 * sentence takes it for an error.
+	 * The lines behind the first one do not matter to us, but a client whose request is cut off
+	 * takes that for an error.
 	 */
 	if (!strstr(client->question, "\r\n\r\n") && client->asked < sizeof(client->question) - 1)
 		return;
@@ -163,7 +164,7 @@ static void send_answer(struct client *client)
 	client->sent += (size_t)sent;
 	if (client->sent < client->length)
 		return;
-	/* A close with bytes that nobody read would be a reset, which may overtake the answer. */
+	/* A close with unread bytes would send a reset, which may overtake the answer. */
 	shutdown(client->fd, SHUT_WR);
 	for (int i = 0; i < MOST_PIECES; i++)
 		if (recv(client->fd, client->question, sizeof(client->question), 0) <= 0)
@@ -183,7 +184,7 @@ static void welcome(void)
 		if (!clients[i].fd || !place ||
 		    (place->fd && clients[i].deadline < place->deadline))
 			place = &clients[i];
-	/* Who crowds the others out loses the place that is next to expire. */
+	/* A client that crowds out the others takes the slot that is next to expire. */
 	if (place->fd)
 		leave(place);
 	place->fd = fd;
@@ -201,7 +202,7 @@ static void refill(uint64_t now)
 	tokens = tokens + more > BURST ? BURST : tokens + (unsigned int)more;
 }
 
-/* 0 where nothing is to be seen to but what a descriptor tells. */
+/* 0 if there is nothing to watch but descriptors. */
 static int pause_ms(void)
 {
 	if (tokens < BURST)
@@ -243,7 +244,7 @@ static void turn(void)
 		else if (polled[i + 2].revents && client->stage == ANSWER)
 			send_answer(client);
 		else if (polled[i + 2].revents)
-			/* Gone before its report came. */
+			/* The client has gone before its report came. */
 			leave(client);
 	}
 	if (polled[0].revents)
@@ -252,7 +253,7 @@ static void turn(void)
 		welcome();
 }
 
-/* A call that is not among them ends the process. */
+/* Any system call that is not listed here ends the process. */
 static bool forbid_calls(void)
 {
 #define ALLOW(name)                                            \
@@ -305,7 +306,7 @@ _Noreturn void front_serve(const struct front *given, pid_t keeper)
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none_blocked);
 	sigprocmask(SIG_SETMASK, &none_blocked, NULL);
-	/* Where the keeper is not process 1, as in a trial by hand. */
+	/* This matters where the keeper is not process 1, as when it is tried by hand. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != keeper)
 		_exit(EXIT_FAILED);
@@ -332,7 +333,7 @@ int open_listener(uint16_t port)
 			return fd;
 		close(fd);
 	}
-	/* A kernel without IPv6. */
+	/* The kernel has no IPv6. */
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;

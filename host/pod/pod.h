@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the pod's program share: it tells health, serves metrics, and stands in for
- * bpftool where that needs CAP_SYS_ADMIN.
+ * What the files of the pod's program share. The program answers health checks, serves metrics, and
+ * stands in for bpftool where that needs CAP_SYS_ADMIN.
  */
 #ifndef POD_H
 #define POD_H
@@ -15,7 +15,7 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* bpf.c: like the calls of the kernel, -1 with errno. */
+/* bpf.c: like system calls, these return -1 and set errno. */
 int open_pin(const char *path);
 int map_info(int fd, struct bpf_map_info *info);
 int program_id(int fd);
@@ -26,7 +26,7 @@ enum { MOST_PROGRAMS = 64 };
 
 struct attached {
 	unsigned int count;
-	/* Of the cgroup, as BPF_F_ALLOW_MULTI. */
+	/* The flags of the cgroup, such as BPF_F_ALLOW_MULTI. */
 	unsigned int flags;
 	uint32_t ids[MOST_PROGRAMS];
 };
@@ -34,7 +34,7 @@ struct attached {
 /* The sock_ops programs of a cgroup. */
 int list_attached(const char *cgroup, struct attached *attached);
 
-/* bpftool.c: the words behind "bpftool". */
+/* bpftool.c: `words` are the arguments of bpftool. */
 int stand_in(int count, char **words);
 
 /* health.c */
@@ -45,15 +45,17 @@ struct place {
 	const char *cgroup;
 };
 
-/* Whether the node is as this pod made it, or another pod has taken over; the reason in words. */
+/*
+ * True if the node is as this pod made it, or another pod has taken over; `why` says so in words.
+ */
 bool is_served(const struct place *place, char *why, size_t room);
 
 /* report.c */
 struct service {
 	uint16_t port;
-	/* This kernel is none of ours. */
+	/* This kernel is not supported. */
 	bool unsupported;
-	/* The shell script that knows the other verbs. */
+	/* The shell script that has the other verbs. */
 	const char *script;
 };
 
@@ -66,11 +68,11 @@ enum { LARGEST_REPORT = 64 * 1024 };
 /* What the front and its keeper share. */
 struct front {
 	int listener;
-	/* The front asks for a report, and is told that there is one: a byte each. */
+	/* The front asks for a report, and the keeper tells that there is one, by one byte each. */
 	int asks[2];
 	int told[2];
 	struct {
-		/* 0 where it failed. */
+		/* 0 if the report failed. */
 		uint32_t size;
 		char text[LARGEST_REPORT];
 	} *shared;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Keeps what a pod serves: process 1. Whoever may reach the port asks front_serve() in a process
- * without rights, and that one asks here for a report by a byte in a pipe. However many ask, one
- * report is made at a time, and none before the one before it is old.
+ * Process 1, the keeper of what a pod serves. Whoever can reach the port asks front_serve(), which
+ * runs in a process without rights and asks for a report here by writing a byte to a pipe. However
+ * many ask, one report is made at a time, and none before the last one is old.
  */
 #include "pod.h"
 
@@ -20,7 +20,7 @@
 enum {
 	/* A scraper asks every 15 s or less often. */
 	FRESH_MS = 10000,
-	/* At most one part in twenty of a processor, however slow the node is. */
+	/* Reports take at most one twentieth of a processor, however slow the node is. */
 	REST = 19,
 	REPORT_MS = 20000,
 	RESTART_MS = 1000,
@@ -32,7 +32,7 @@ static struct front front;
 static pid_t front_pid;
 static uint64_t front_again;
 
-/* The report under way: who makes it, where it comes from. */
+/* The report in progress: its process, and the pipe it comes from. */
 static pid_t reporter;
 static int report = -1;
 static size_t report_size;
@@ -51,7 +51,7 @@ uint64_t now_ms(void)
 static void tell_front(void)
 {
 	is_asked = false;
-	/* A front that does not read it has enough of them. */
+	/* If the pipe is full, the front has enough bytes to read. */
 	if (write(front.told[1], "", 1) < 0)
 		return;
 }
@@ -66,7 +66,7 @@ static void end_report(bool is_good)
 {
 	uint64_t took = now_ms() - began;
 
-	/* Its first process may have gone before those that it started. */
+	/* The first process of the report may have ended before those that it started. */
 	if (reporter > 0)
 		kill(-reporter, SIGKILL);
 	publish(report_text, is_good ? report_size : 0);
@@ -91,7 +91,10 @@ static void begin_report(void)
 
 		sigemptyset(&none_blocked);
 		sigprocmask(SIG_SETMASK, &none_blocked, NULL);
-		/* With what it starts it is ended as one. */
+		/*
+		 * A process group of its own, so that a signal ends it with everything that it
+		 * starts.
+		 */
 		setpgid(0, 0);
 		dup2(ends[1], STDOUT_FILENO);
 		execlp("sh", "sh", service->script, "report", (char *)NULL);
@@ -117,7 +120,7 @@ static void go_on_with_report(void)
 		if (got > 0)
 			report_size += (size_t)got;
 	}
-	/* Whole, where the pipe has ended and its maker says so. */
+	/* The report is complete if the pipe has ended and its process succeeded. */
 	if (got == 0 && waitpid(reporter, &status, WNOHANG) == reporter)
 		end_report(status == 0);
 	else if (got > 0 || now_ms() - began > REPORT_MS)
@@ -134,7 +137,7 @@ static void start_front(void)
 		front_serve(&front, keeper);
 }
 
-/* As process 1 also of children that others left. */
+/* Process 1 also has to reap children that other processes left. */
 static void bury_children(void)
 {
 	int status;
@@ -142,7 +145,7 @@ static void bury_children(void)
 
 	for (;;) {
 		info.si_pid = 0;
-		/* The reporter is waited for with its text. */
+		/* go_on_with_report() waits for the reporter, after it has read its text. */
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid)
 			return;
 		if (info.si_pid == reporter)
@@ -222,7 +225,7 @@ int serve(const struct service *given)
 	signal(SIGCHLD, wake);
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
-	/* They come only while it waits, so that none is missed in between. */
+	/* The signals arrive only while ppoll() waits, so that none is missed in between. */
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGTERM);
 	sigaddset(&blocked, SIGINT);
@@ -240,7 +243,7 @@ int serve(const struct service *given)
 		kill(-reporter, SIGKILL);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	signal(SIGTERM, SIG_IGN);
-	/* Where preStop has run there is nothing left to do. */
+	/* If preStop has run, there is nothing left to do. */
 	execlp("sh", "sh", service->script, "stop", (char *)NULL);
 	fprintf(stderr, "pod: sh: %s\n", strerror(errno));
 	return EXIT_FAILED;

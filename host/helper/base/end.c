@@ -5,7 +5,10 @@ static uint8_t buffer[LARGEST_MESSAGE];
 
 struct end make_end(int fd, bool is_client, unsigned int connection)
 {
-	/* Of its own for each connection: bytes of another one are wrong bytes. */
+	/*
+	 * Each connection has a seed of its own, so that bytes of another connection are wrong
+	 * bytes.
+	 */
 	uint64_t seed = (uint64_t)(case_number * 1000 + connection + 1) << 40;
 	uint64_t from_client = seed | 1ULL << 32;
 

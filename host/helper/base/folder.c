@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The entries of a folder that others change meanwhile. */
+/* Lists the entries of a folder that others may change meanwhile. */
 #include "probe.h"
 
 #include <fcntl.h>
@@ -22,7 +22,7 @@ const struct entry *next_entry(struct listing *listing)
 					       sizeof(listing->entries), 0, 0, 0);
 		}
 		if (listing->end <= 0) {
-			/* One that is removed while it is listed has no more entries. */
+			/* A folder that is removed while it is listed has no more entries. */
 			listing->error = listing->end && errno != ENOENT ? errno : 0;
 			return NULL;
 		}

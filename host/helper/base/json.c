@@ -28,7 +28,7 @@ void close_object(void)
 	is_first = false;
 }
 
-/* Values are this program's own words: nothing in them needs an escape. */
+/* The values are this program's own words, so none of them needs an escape. */
 void put_string_member(const char *name, const char *value)
 {
 	put_name(name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long: what each file gives to the others, in one list. */
+/* Long: it lists what each file offers to the others. */
 /*
- * What the files of the probe share. It knows sockets, and nothing of BPF but in iterate.c, list.c,
- * splice.c and unread.c.
+ * What the files of the probe share. Most of them know only sockets; those that use BPF include
+ * linux/bpf.h.
  */
 #ifndef PROBE_H
 #define PROBE_H
@@ -26,8 +26,8 @@ enum {
 	/* How long one step may make no progress before it counts as failed. */
 	PATIENCE_MS = 2000,
 	/*
-	 * Until a connection is there: three repetitions of a SYN that found a queue full of
-	 * strangers.
+	 * How long a connection may take to be established: enough for three repetitions of a SYN
+	 * that met a queue full of strangers.
 	 */
 	CONNECT_MS = 8000,
 };
@@ -35,14 +35,14 @@ enum {
 /* text.c: one output buffer, written out by flush_text(). */
 void put_text(const char *text);
 void put_printable(const char *text, size_t length);
-/* As they are: for paths that a shell is to use. */
+/* Unchanged bytes, for paths that a shell is to use. */
 void put_bytes(const char *bytes, size_t length);
 void put_number(uint64_t number);
 void put_tenths(uint64_t tenths);
 void flush_text(int fd);
 void drop_text(void);
 const char *name_error(int code);
-/* In a list of names that end in NUL each. */
+/* The next name in a list of names that each end in a NUL. */
 const char *next_name(const char *name);
 /* One line on stderr, of up to six parts. */
 #define say(...) SAY_SIX(__VA_ARGS__, "", "", "", "", "")
@@ -50,10 +50,10 @@ const char *next_name(const char *name);
 void say_parts(const char *a, const char *b, const char *c, const char *d, const char *e,
 	       const char *f);
 bool same_text(const char *a, const char *b);
-/* Plain decimal digits only, otherwise false. */
+/* Accepts plain decimal digits only; false otherwise. */
 bool read_number(const char *text, uint64_t largest, uint64_t *number);
 
-/* json.c: members of one object, with commas where they belong. */
+/* json.c: writes the members of an object, with commas where they belong. */
 void open_object(const char *name);
 void close_object(void);
 void put_name(const char *name);
@@ -65,25 +65,25 @@ void put_bool_member(const char *name, bool value);
 /* process.c */
 uint64_t now_ns(void);
 void sleep_ms(unsigned int ms);
-/* Memory that stays common to this process and the ones it forks. */
+/* Memory that this process and those it forks share. */
 void *share_memory(size_t size);
-/* A child that ends with its parent; 0 in the child, -1 on failure. */
+/* Starts a child that ends with its parent. Returns 0 in the child, -1 on failure. */
 pid_t spawn(void);
-/* The wait status, or -1 for a child that had to be killed after `ms`. */
+/* Returns the wait status, or -1 for a child that had to be killed after `ms`. */
 int reap(pid_t child, unsigned int ms);
 /* Runs `expired` on SIGALRM after `seconds`, whatever the caller blocked or ignored. */
 void limit_time(unsigned int seconds, void (*expired)(int signal));
-/* Ends the process after 30 s, with a word about it. */
+/* Ends the process with a message after 30 s. */
 void limit_verb(const char *verb);
-/* `command` follows a "--"; returns an exit code, and only on failure. */
+/* `command` must follow a "--". It returns only on failure, with an exit code. */
 int run_command(char **command);
 
-/* folder.c: like the calls of the kernel, -1 with errno; follows no link. */
+/* folder.c: like system calls, this returns -1 and sets errno; it follows no link. */
 int open_folder(int above, const char *name);
 
 enum { FOLDER = 4 }; /* DT_DIR */
 
-/* As the kernel writes it. */
+/* A directory entry as the kernel writes it. */
 struct entry {
 	uint64_t inode;
 	int64_t next;
@@ -94,7 +94,7 @@ struct entry {
 
 struct listing {
 	int fd;
-	/* Why there are no more, where that is not the end. */
+	/* Why the listing stopped, if that was not the end. */
 	int error;
 	long at;
 	long end;
@@ -102,7 +102,8 @@ struct listing {
 };
 
 /*
- * NULL when there are no more. What comes while it is listed may be missing; what goes may be told.
+ * NULL when there are no more entries. An entry that appears meanwhile may be missing, and one that
+ * goes may still be listed.
  */
 const struct entry *next_entry(struct listing *listing);
 
@@ -118,18 +119,20 @@ struct place {
 	union address address;
 	socklen_t length;
 	struct guests *guests;
-	/* So many connections that their ports must be the kernel's choice at connect(): only there
-	 * it takes one again whose last connection has just ended. */
+	/*
+	 * There are so many connections that the kernel must choose their ports at connect(): only
+	 * there it reuses a port whose last connection has just ended.
+	 */
 	bool is_crowded;
 };
 
 enum family { IPV4, IPV6, IPV4_MAPPED };
 
-/* 0 or an errno; EADDRNOTAVAIL and EAFNOSUPPORT mean that the host has no ::1. */
+/* Returns 0 or an errno. EADDRNOTAVAIL and EAFNOSUPPORT mean that the host has no ::1. */
 int open_listener(struct place *place, enum family family, uint16_t port);
-/* A socket with a port of its own, from which the server will take a connection. */
+/* A socket with a port of its own; the server accepts a connection from that port. */
 int open_client(const struct place *place);
-/* A connected socket, or -1 with errno. Both are bounded by CONNECT_MS; strangers are sent away. */
+/* Both give a connected socket, or -1 and errno, within CONNECT_MS; answer() rejects strangers. */
 int dial(const struct place *place);
 int answer(const struct place *place);
 bool set_option(int fd, int level, int option, int value);
@@ -142,7 +145,7 @@ uint64_t in_ms(unsigned int ms);
 struct stream {
 	uint64_t seed;
 	uint64_t offset;
-	/* Where the sizes of its messages come from: both ends draw the same ones. */
+	/* The source of the sizes of its messages: both ends draw the same ones. */
 	uint64_t sizes;
 };
 
@@ -155,7 +158,7 @@ int64_t find_bytes(const struct stream *stream, const uint8_t *bytes, size_t cou
 uint64_t next_random(uint64_t *state);
 
 #ifdef PROBE_CORRUPT
-/* Only in the build that proves that the self-test finds faults. */
+/* These exist only in the build that proves that the self-test finds faults. */
 bool plan_corruption(const char *kind, const char *side, const char *offset);
 bool is_cut(const struct stream *stream);
 #endif
@@ -172,25 +175,30 @@ struct end {
 };
 
 struct end make_end(int fd, bool is_client, unsigned int connection);
-/* Bytes moved without waiting, 0 at the end of the stream, BLOCKED or FAILED. */
+/*
+ * Gives the number of bytes moved without waiting, 0 at the end of the stream, BLOCKED or FAILED.
+ */
 ssize_t push(struct end *end, size_t count);
 ssize_t pull(struct end *end, size_t count);
 bool send_bytes(struct end *end, size_t count);
 bool receive_bytes(struct end *end, size_t count);
 bool receive_end(struct end *end);
 bool converse(struct end *end, unsigned int rounds, size_t largest);
-/* From 1 to `largest`, small sizes as often as large ones. */
+/* Draws a size from 1 to `largest`; small sizes are as frequent as large ones. */
 size_t draw_size(struct stream *stream, size_t largest);
 bool pump(struct end *end, size_t count);
 
-/* selftest.c: what the running case writes down, visible to both processes. */
+/* selftest.c: what the running case reports, visible to both processes. */
 struct result {
 	const char *error;
 	const char *direction;
 	const char *skipped;
 	uint64_t bytes;
 	uint64_t ns;
-	/* What each side's latest connection has handed to the kernel; index 1 is the client's. */
+	/*
+	 * How many bytes each side's latest connection has handed to the kernel; index 1 is the
+	 * client's.
+	 */
 	uint64_t sent[2];
 	uint64_t offset;
 	int64_t belongs_at;
@@ -249,10 +257,12 @@ void note_sent(const struct end *end);
 /* Keeps the first failure of a case; always false. */
 bool fail(const char *error, int code);
 bool fail_in(const struct end *end, const char *error, int code);
-/* Nothing came in time. Both sides time out at once: the one that misses bytes shall be heard. */
+/*
+ * Nothing came in time. Both sides time out at once, and the one that misses bytes is to be heard.
+ */
 bool fail_silence(const struct end *end, const char *error);
 bool fail_out(const struct end *end, const char *error, int code);
-/* Moves the stream on, or fails with the first wrong byte. */
+/* Advances the stream, or fails with the first wrong byte. */
 bool check_content(struct end *end, const uint8_t *bytes, size_t count);
 
 /* scenes.c, script.c */
@@ -260,7 +270,7 @@ struct scene {
 	const char *name;
 	const char *client;
 	const char *server;
-	/* More of them, one after the other. */
+	/* How many more connections follow, one after another. */
 	uint8_t more_connections;
 	uint8_t family;
 	/* A TCP option that the listener gets, with the value 5. */
@@ -282,22 +292,22 @@ void measure_facts(void);
 
 /* histogram.c */
 void count_latency(uint64_t ns);
-/* The latency that `per_mille` of all counted ones do not exceed, within 1 %. */
+/* The latency that `per_mille` of all counted messages do not exceed, within 1 %. */
 uint64_t find_latency(unsigned int per_mille);
 
-/* owners.c: of a process, by its open folder in /proc. */
+/* owners.c: reads about a process through its open folder in /proc. */
 void put_name_of(const char *name, size_t length);
-/* Its length, or 0 when the process has ended. */
+/* Returns the length of the name, or 0 if the process has ended. */
 size_t read_process_name(int process, char *name, size_t room);
-/* Of the socket that `fd`, an entry of the open folder, is a link to. */
+/* Reads the inode of the socket to which `fd`, an entry of the open folder, is a link. */
 bool read_inode(int folder, const char *fd, char *inode, size_t room);
 
-/* bpf.c: like the calls of the kernel, -1 with errno. */
+/* bpf.c: like system calls, these return -1 and set errno. */
 union bpf_attr;
 int bpf(int command, union bpf_attr *attr);
 int open_pin(const char *path);
 
-/* One verb each; `words` are the arguments behind the verb, NULL at the end. */
+/* One function for each verb. `words` are the arguments behind the verb, with NULL at the end. */
 int verb_lock(char **words);
 int verb_grace(char **words);
 int verb_cgroup(char **words);

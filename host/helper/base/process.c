@@ -74,7 +74,7 @@ void limit_time(unsigned int seconds, void (*expired)(int signal))
 
 	memset(&all, 0xff, sizeof(all));
 	sigaction(SIGALRM, &on_alarm, NULL);
-	/* An ignored SIGCHLD would reap the children itself. */
+	/* With an ignored SIGCHLD the kernel would reap the children itself. */
 	sigaction(SIGCHLD, &by_default, NULL);
 	sigprocmask(SIG_UNBLOCK, &all, NULL);
 	alarm(seconds);
@@ -102,7 +102,10 @@ int run_command(char **command)
 	if (strchr(*command, '/')) {
 		execve(*command, command, environ);
 	} else {
-		/* Knows PATH and the exit codes; the "--" before the command makes room. */
+		/*
+		 * env searches PATH and knows the exit codes; the "--" before the command leaves
+		 * room for its name.
+		 */
 		command[-1] = "env";
 		execve("/usr/bin/env", command - 1, environ);
 	}

@@ -4,14 +4,11 @@
 #include <string.h>
 #include <sys/time.h>
 
-/* Shared by both ends of what a listener serves. */
+/* What the two ends of a listener's connections share. */
 struct guests {
-	/*
-	 * A bit for each port, by its number as the network has it, from which a client of ours
-	 * comes.
-	 */
+	/* A bit for each port, in network byte order, from which a client of ours connects. */
 	uint32_t ports[(UINT16_MAX + 1) / 32];
-	/* One whose port is not known yet. */
+	/* A client of ours is connecting whose port is not known yet. */
 	uint32_t is_coming;
 };
 
@@ -41,7 +38,7 @@ bool wait_for(int fd, short events, uint64_t deadline_ns)
 		uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
 		int n = poll(&poll_fd, 1, (int)((left + 999999) / 1000000));
 
-		/* Also ends a caller that finds nothing although poll() says there is. */
+		/* This also ends a caller that finds nothing although poll() reports something. */
 		if (n > 0)
 			return left > 0;
 		if (n == 0 || errno != EINTR)
@@ -157,7 +154,7 @@ int dial(const struct place *place)
 	return fd;
 }
 
-/* Once only: who has the port when our client has closed it is a stranger. */
+/* A port counts only once: after our client has closed it, whoever has it is a stranger. */
 static bool take_guest(const struct place *place, uint16_t port)
 {
 	uint32_t *word = &place->guests->ports[port / 32], bit = 1U << port % 32;
@@ -177,7 +174,8 @@ static bool is_guest(const struct place *place, int fd, const union address *pee
 	if (!is_there || take_guest(place, port))
 		return is_there;
 	/*
-	 * It may be the client that is just being told which port it got; it sends nothing before.
+	 * The peer may be our client that is just learning its port; it sends nothing before it
+	 * knows.
 	 */
 	while (__atomic_load_n(&place->guests->is_coming, __ATOMIC_SEQ_CST) && now_ns() < deadline)
 		wait_for(fd, POLLIN, in_ms(1));
@@ -195,7 +193,7 @@ int answer(const struct place *place)
 
 		if (fd < 0 || is_guest(place, fd, &peer, deadline))
 			return fd;
-		/* /proc/net/tcp tells every user where we listen. */
+		/* /proc/net/tcp tells every user where we listen, so strangers may connect. */
 		reset_on_close(fd);
 		close(fd);
 	}

@@ -5,7 +5,7 @@
 
 enum { SEARCH = 1 << 20 };
 
-/* splitmix64: a hash of a counter, so the stream can be read at any offset. */
+/* splitmix64: a hash of a counter, so that the stream can be read at any offset. */
 static uint64_t mix(uint64_t word)
 {
 	word += 0x9e3779b97f4a7c15;
@@ -56,7 +56,7 @@ int64_t find_bytes(const struct stream *stream, const uint8_t *bytes, size_t cou
 	uint64_t first = stream->offset > SEARCH ? stream->offset - SEARCH : 0;
 	uint64_t end = stream->offset + SEARCH;
 
-	/* Fewer would be found by chance. */
+	/* Fewer than 8 bytes could be found by chance. */
 	if (count < 8)
 		return -1;
 	for (uint64_t at = first; at < end; at++) {

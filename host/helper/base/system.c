@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: each function of libc that the program uses, and no libc.
+// Long: it replaces each function of libc that the program uses.
 /*
- * In place of libc, whose start-up alone would be a third of the program: the few functions that
- * the probe uses, under their usual names. The other files also build with any libc and without
- * this one.
+ * Replaces libc, whose start-up code alone would be a third of the program: it has the few
+ * functions that the probe uses, under their usual names. The other files also build with any libc
+ * and without this file.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -76,7 +76,7 @@ static const char clock_name[] = "__kernel_clock_gettime";
 #error "expected x86_64 or aarch64"
 #endif
 
-/* Same arguments in the same order as the kernel's. */
+/* These take the same arguments in the same order as the system calls. */
 CALL(accept4, SYS_accept4);
 CALL(bind, SYS_bind);
 CALL(close, SYS_close);
@@ -117,7 +117,7 @@ CALL(_exit, SYS_exit_group);
 CALL(map_memory, SYS_mmap);
 CALL(receive_from, SYS_recvfrom);
 
-/* The assembly above needs them by these names. */
+/* The assembly above needs these names. */
 void start(long *stack);
 long set_error(long result);
 extern void return_from_signal(void);
@@ -185,7 +185,7 @@ unsigned alarm(unsigned seconds)
 	return (unsigned)syscall(SYS_setitimer, ITIMER_REAL, &timer, NULL, 0, 0, 0);
 }
 
-/* The kernel's own structure and its eight bytes of signals. */
+/* The kernel has a structure of its own, with eight bytes of signals. */
 int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
 	struct {
@@ -291,8 +291,9 @@ void *memset(void *to, int byte, size_t count)
 }
 
 /*
- * The kernel maps a small library into each process; its clock costs a fifth of a system call, and
- * bench reads it once per message. Its symbols are followed by their names, so those end them.
+ * Finds the clock in the small library that the kernel maps into each process (the vDSO): reading
+ * it costs a fifth of a system call, and bench does so once for each message. The table of symbols
+ * ends where the table of their names begins.
  */
 static void find_clock(const unsigned char *image)
 {

@@ -82,7 +82,7 @@ void say_parts(const char *a, const char *b, const char *c, const char *d, const
 	flush_text(STDERR_FILENO);
 }
 
-/* Name by name, since a table of pointers would be as large again. */
+/* The names stand one behind the other, because a table of pointers would be as large again. */
 const char *name_error(int code)
 {
 	static const uint8_t codes[] = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * bench: the rate and latency of request/response (rr), also with a new connection
- * each time (connect); the rate of one-way (stream) or two-way (duplex) traffic.
+ * bench: measures the rate and latency of requests and responses (rr), also with a new connection
+ * for each (connect), and the rate of traffic in one direction (stream) or both (duplex).
  */
 #include "bench.h"
 
@@ -17,7 +17,10 @@ uint32_t options[OPTIONS] = {
 
 static const struct {
 	const char *name;
-	/* Words stand for 0, 1, 2; otherwise a number from the one to the other. */
+	/*
+	 * The words stand for 0, 1, 2; without words the value is a number from `least` to
+	 * `largest`.
+	 */
 	const char *expected;
 	uint32_t least;
 	uint32_t largest;
@@ -33,7 +36,7 @@ static const struct {
 	[CLIENT_CPU] = { "--pin", "CLIENT_CPU,SERVER_CPU", 0, UNPINNED - 1 },
 };
 
-/* The place of `word` among words that `|` divides, or -1. */
+/* The index of `word` among words that `|` separates, or -1. */
 static int find_word(const char *words, const char *word)
 {
 	size_t length = strlen(word);
@@ -114,7 +117,7 @@ static void put_answer(void)
 	put_number_member("ms", tally->ns / 1000000);
 	put_number_member("messages", tally->messages);
 	put_number_member("rps", tally->messages * 1000000 / (tally->ns / 1000 + 1));
-	/* From bytes and nanoseconds to tenths of a megabit per second. */
+	/* Converts bytes and nanoseconds to tenths of a megabit per second. */
 	put_tenths_member("mbps", tally->bytes * 80 / (tally->ns / 1000 + 1));
 	if (is_rr) {
 		put_tenths_member("p50us", (find_latency(500) + 50) / 100);

@@ -8,7 +8,7 @@ enum mode { RR, STREAM, DUPLEX, CONNECT };
 enum transport { TCP, TCP6, UNIX };
 enum { LARGEST_SIZE = 1 << 20, LARGEST_COUNT = 4096, UNPINNED = 1024 };
 
-/* In the order in which bench.c names them. */
+/* The options have the same order as in bench.c. */
 enum option {
 	MODE,
 	TRANSPORT,
@@ -24,7 +24,7 @@ enum option {
 	OPTIONS,
 };
 
-/* What the run found; shared by both processes, each writes its own members. */
+/* The result of the run, which both processes share; each writes its own members. */
 struct tally {
 	uint64_t messages;
 	uint64_t bytes;
@@ -38,7 +38,7 @@ struct tally {
 extern uint32_t options[OPTIONS];
 extern struct tally *tally;
 
-/* traffic.c: false after it has said why. */
+/* traffic.c: false after it has printed why. */
 bool run_traffic(void);
 
 #endif

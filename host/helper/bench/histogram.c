@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Log-linear: 64 steps for each power of two, so a step's middle is within 0.8 %. */
+/* A log-linear histogram: each power of two has 64 steps, so a step's middle is within 0.8 %. */
 #include "probe.h"
 
 enum { STEPS = 64, STEP_BITS = 6, POWERS = 36 };

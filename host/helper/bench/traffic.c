@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: both ends of one measurement.
+// Long: it has both ends of one measurement.
 /* The traffic of bench, between two processes. The first tenth of the time is not counted. */
 #include "bench.h"
 
@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 enum {
-	/* A reader of a stream asks for this much, however small the messages are. */
+	/* How much a reader of a stream asks for, however small the messages are. */
 	READ_SIZE = 64 * 1024,
 	SPARE_SECONDS = 5,
 	EVENTS = 64,
@@ -63,7 +63,10 @@ static bool move_all(int fd, bool is_send)
 	return true;
 }
 
-/* Each socket's turn comes when its message is due, so no poll() is needed. */
+/*
+ * The sockets take turns, and each message is due when its socket's turn comes, so no poll() is
+ * needed.
+ */
 static int next_socket(void)
 {
 	static uint32_t next;
@@ -71,7 +74,7 @@ static int next_socket(void)
 	return fds[next++ % options[CONNECTIONS]];
 }
 
-/* A new connection for each request, or the next one of those that are there. */
+/* Gives a new connection for each request, or the next of the existing ones. */
 static int take_socket(const struct place *place, bool is_client)
 {
 	if (options[MODE] != CONNECT)
@@ -117,15 +120,15 @@ static bool send_requests(const struct place *place)
 	} while (end < tally->stop_at);
 	tally->bytes = tally->messages * options[SIZE];
 	tally->ns = first ? end - first : 0;
-	/* One without a request tells the server that it was the last. */
+	/* A connection without a request tells the server that it was the last. */
 	if (options[MODE] == CONNECT)
 		close(dial(place));
 	return true;
 }
 
 /*
- * The reader looks at the clock: it has fewer messages to do it for. Where both sides read, each
- * adds what it got.
+ * The reader checks the clock, because it handles fewer messages than the sender. If both sides
+ * read, each adds the bytes that it received.
  */
 static bool send_stream(void)
 {
@@ -159,7 +162,7 @@ static bool receive_stream(void)
 			return complain("epoll_ctl");
 	}
 	while (open) {
-		/* One connection is read without asking first. */
+		/* A single connection is read without epoll. */
 		int ready =
 			options[CONNECTIONS] == 1 ? 1 : epoll_wait(epoll_fd, events, EVENTS, -1);
 
@@ -190,7 +193,7 @@ static void watch_clock(void)
 	limit_time(duration_ms() / 1000 + SPARE_SECONDS, give_up);
 }
 
-/* A process for each direction, as programs with a thread for each have it. */
+/* Uses a process for each direction, like programs that have a thread for each. */
 static bool send_and_receive(void)
 {
 	pid_t sender = spawn();
@@ -225,7 +228,7 @@ static bool make_connections(const struct place *place, bool is_client)
 		}
 		if (fd < 0)
 			return complain(is_client ? "connect" : "accept");
-		/* A stream keeps Nagle's algorithm, as most programs do. */
+		/* A stream keeps Nagle's algorithm, as in most programs. */
 		if (options[MODE] == RR)
 			set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		fds[i] = fd;
@@ -252,7 +255,7 @@ static bool play_side(const struct place *place, bool is_client)
 
 static bool open_place(struct place *place)
 {
-	/* Enough for both ends of all connections in one process. */
+	/* Enough descriptors for both ends of all connections in one process. */
 	struct rlimit files = { 2 * LARGEST_COUNT + 64, 2 * LARGEST_COUNT + 64 };
 
 	if (options[CONNECTIONS] > 400)
@@ -277,7 +280,7 @@ bool run_traffic(void)
 	bool is_ok;
 
 	bytes = share_memory(LARGEST_SIZE);
-	/* Until the client knows better: it connects first. */
+	/* The client, which connects first, sets the real times later. */
 	tally->count_from = tally->stop_at = UINT64_MAX;
 	if (!open_place(&place))
 		return false;

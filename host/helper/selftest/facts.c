@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: one function for each fact, and the table of them.
-/* Where a redirected socket may differ from TCP: measured and told, not judged. */
+// Long: it has a function for each fact, and calls them all.
+/* Measures and reports where a redirected socket may differ from TCP; it does not judge. */
 #include "probe.h"
 
 #include <fcntl.h>
@@ -23,7 +23,7 @@ struct pair {
 	struct end server;
 };
 
-/* What a blocked child found; shared with it. */
+/* What a blocked child found; it shares this with its parent. */
 struct answer {
 	int is_ready;
 	int is_refused;
@@ -39,9 +39,7 @@ static bool exchange(struct end *from, struct end *to)
 	return send_bytes(from, BYTES) && receive_bytes(to, BYTES);
 }
 
-/*
- * When programs ask for such things: before they read. False where the kernel has no such option.
- */
+/* Sets the option before anything is read, as programs do. False if the kernel lacks the option. */
 static bool ask_for_option(int fd, enum fact fact)
 {
 	switch (fact) {
@@ -60,7 +58,7 @@ static bool ask_for_option(int fd, enum fact fact)
 
 static bool open_pair(struct pair *pair, enum fact fact)
 {
-	/* These bytes come before the server's socket exists: by TCP in any case. */
+	/* These bytes come before the server's socket exists, so they go by TCP in any case. */
 	bool is_early = fact == FIONREAD_TCP;
 	struct place place;
 	int code = open_listener(&place, IPV4, 0);
@@ -108,7 +106,7 @@ static const char *measure_peek(struct end *server)
 	return name_amount(count_right(&server->in, bytes, (size_t)n), BYTES, "works");
 }
 
-/* The second look begins where the first ended. */
+/* The second look must begin where the first one ended. */
 static const char *measure_peek_offset(struct end *server)
 {
 	struct stream second = server->in;
@@ -120,7 +118,7 @@ static const char *measure_peek_offset(struct end *server)
 	return count_right(&second, bytes, HALF) == HALF ? "works" : "ignored";
 }
 
-/* TCP throws the bytes away, and needs no buffer for it. */
+/* TCP discards the bytes and needs no buffer for that. */
 static const char *measure_truncation(struct end *server)
 {
 	ssize_t n = recv(server->fd, NULL, HALF, MSG_TRUNC | MSG_DONTWAIT);
@@ -131,7 +129,7 @@ static const char *measure_truncation(struct end *server)
 	return "discards";
 }
 
-/* What comes beside the bytes: how many more there are, or when they came. */
+/* Measures what comes beside the bytes: how many more there are, or when they came. */
 static const char *measure_control(struct end *server, enum fact fact)
 {
 	uint8_t bytes[HALF], control[128] __attribute__((aligned(8)));
@@ -156,7 +154,7 @@ static const char *measure_control(struct end *server, enum fact fact)
 	return name_amount((size_t)left, BYTES - HALF, "exact");
 }
 
-/* There is less than a page, so TCP maps nothing and tells how much recv() would bring. */
+/* There is less than a page, so TCP maps nothing and tells how much recv() would return. */
 static const char *measure_mapping(const struct end *server)
 {
 	struct tcp_zerocopy_receive mapping = { .length = PAGE };
@@ -247,14 +245,14 @@ static ssize_t call_blocked(int fd, enum fact fact)
 	if (pipe2(ends, O_CLOEXEC))
 		return -1;
 	n = splice(fd, NULL, ends[1], NULL, BYTES, 0);
-	/* As programs do that splice: what cannot be spliced is received. */
+	/* Programs that splice do the same: they receive what cannot be spliced. */
 	found->is_refused = n < 0 && (errno == EINVAL || errno == ENOSYS);
 	if (found->is_refused)
 		return recv(fd, found->bytes, BYTES, 0);
 	return n > 0 ? read(ends[0], found->bytes, (size_t)n) : n;
 }
 
-/* A child inside the call, asleep as far as one can tell. */
+/* Starts a child inside the call, which is asleep there as far as one can tell. */
 static pid_t start_blocked(const struct pair *pair, enum fact fact)
 {
 	uint64_t deadline = in_ms(PATIENCE_MS);
@@ -263,7 +261,7 @@ static pid_t start_blocked(const struct pair *pair, enum fact fact)
 	*found = (struct answer){ .result = -1 };
 	child = spawn();
 	if (child == 0) {
-		/* Else closing it in the parent would not end the connection. */
+		/* Otherwise closing it in the parent would not end the connection. */
 		close(pair->client.fd);
 		found->result = call_blocked(pair->server.fd, fact);
 		found->code = errno;
@@ -280,8 +278,8 @@ static void wake_without_data(pid_t child, int fd, enum fact fact)
 	if (fact == RECV_SIGNAL)
 		kill(child, SIGUSR1);
 	/*
-	 * For all that wakes a thread in which no handler runs: children of other threads,
-	 * freezers, tracers.
+	 * This stands for everything that wakes a thread without running a handler in it: children
+	 * of other threads, freezers, tracers.
 	 */
 	if (fact == RECV_STOPPED) {
 		kill(child, SIGSTOP);
@@ -296,7 +294,7 @@ static void wake_without_data(pid_t child, int fd, enum fact fact)
 
 static const char *measure_blocked(struct pair *pair, enum fact fact)
 {
-	/* In two parts with a pause, to see who waits for the second one. */
+	/* The bytes go in two parts with a pause, to see who waits for the second part. */
 	size_t rest = fact == MSG_WAITALL_FACT ? 4 : 0;
 	size_t first = rest ? rest : BYTES, got;
 	bool is_woken = fact == RECV_SIGNAL || fact == RECV_STOPPED;
@@ -320,7 +318,7 @@ static const char *measure_blocked(struct pair *pair, enum fact fact)
 		sleep_ms(BLOCKED_MS);
 		send_bytes(&pair->client, rest);
 	}
-	/* What a killed call had already taken is lost with it. */
+	/* The bytes that a killed call had already taken are lost with it. */
 	if (reap(child, HANG_MS) < 0)
 		return "hangs";
 	if (found->result < 0)
@@ -337,14 +335,14 @@ static const char *measure_blocked(struct pair *pair, enum fact fact)
 void measure_facts(void)
 {
 	/*
-	 * The kernel begins to take times some moments after the first socket asked, so one asks
-	 * early.
+	 * The kernel begins to take timestamps some moments after the first socket has asked, so
+	 * one asks early.
 	 */
 	int early = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	set_option(early, SOL_SOCKET, SO_TIMESTAMPNS, 1);
 	found = share_memory(sizeof(*found));
-	/* The others come from the scenes. */
+	/* The other facts come from the scenes. */
 	for (enum fact fact = 0; fact < RESET; fact++) {
 		bool is_blocked = fact == MSG_WAITALL_FACT || fact == SPLICE ||
 				  fact == SPLICE_NONBLOCK || fact == RECV_SIGNAL ||

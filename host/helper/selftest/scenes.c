@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What must hold on any TCP connection: what each side does, with client and server in two
+ * What must hold on any TCP connection: the steps of each side, with client and server in two
  * processes.
  *
  * a    connect or accept                    F    connect by sendto(MSG_FASTOPEN) of 1000 bytes
@@ -13,11 +13,11 @@
  * u    wait for bytes, and leave them       l    send RST on close
  * fN   EOF or ECONNRESET; it is fact N      p q  wake-ups of poll and epoll, of recv
  *
- * At the end of its text each side closes the connection.
+ * Each side closes the connection at the end of its text.
  */
 #include "probe.h"
 
-/* Requests and responses come first where a redirect shall be under way. */
+/* If a redirect is to be in progress, requests and responses come first. */
 const struct scene scenes[] = {
 	{ "ipv4", "ac200xe", "ac200e", 0, IPV4, 0 },
 	{ "ipv6", "ac200xe", "ac200e", 0, IPV6, 0 },

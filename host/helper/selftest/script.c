@@ -4,13 +4,13 @@
 
 enum { EARLY_MESSAGES = 3, LARGEST_EARLY = 12 * 1024, FAST_OPEN_BYTES = 1000 };
 
-/* Both together, since errno says why there is no socket. */
+/* Sets the descriptor and checks it at once, because errno tells why there is no socket. */
 static bool connected(struct end *end, int fd)
 {
 	end->fd = fd;
 	if (fd < 0)
 		return fail(end->is_client ? "connect failed" : "accept failed", errno);
-	/* Small messages shall leave at once; without it some wait 40 ms for an ACK. */
+	/* Small messages must leave at once; without this option some wait 40 ms for an ACK. */
 	return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
@@ -33,7 +33,7 @@ static bool dial_fast_open(struct end *end, const struct place *place)
 	return send_bytes(end, sizeof(bytes) - (size_t)n);
 }
 
-/* A reader that sleeps on 4 bytes must get the next 4, whichever way they come. */
+/* A reader that sleeps with 4 bytes must get the next 4, by whichever way they come. */
 static bool receive_whole(struct end *end, size_t count)
 {
 	uint8_t bytes[8];
@@ -145,7 +145,7 @@ bool play(const struct scene *scene, const struct place *place, bool is_client)
 				number = number * 10 + (unsigned int)(*at++ - '0');
 			is_ok = perform(&end, place, step, number);
 		}
-		/* After a failure it also tells the other process. */
+		/* After a failure, closing also tells the other process. */
 		close(end.fd);
 	}
 	return is_ok;

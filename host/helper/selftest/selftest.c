@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: the cases in their order, and what is told of each.
-/* selftest [--seconds N]: every case over real sockets, one line of JSON. */
+// Long: it runs the cases in their order and reports on each.
+/* selftest [--seconds N]: runs every case over real sockets and prints one line of JSON. */
 #include "probe.h"
 
 #include <fcntl.h>
@@ -38,7 +38,7 @@ void skip_case(const char *reason)
 	report->results[case_number].skipped = reason;
 }
 
-/* Null when another failure of this case came first. */
+/* Null if the case has failed before. */
 static struct result *claim_failure(const char *error, int code)
 {
 	struct result *result = &report->results[case_number];
@@ -138,7 +138,7 @@ static void run_both(const struct scene *scene)
 		reap(child, 0);
 		return;
 	}
-	/* What a server says that has lost its client is of no interest. */
+	/* If the client has failed, what its server reports does not matter. */
 	status = reap(child, is_ok ? PATIENCE_MS + PATIENCE_MS / 4 : 100);
 	if (!is_ok)
 		fail("the client failed", 0);
@@ -179,7 +179,7 @@ static void put_result(const char *name, const struct result *result)
 
 static void put_facts(void)
 {
-	/* In the order of enum fact, then of enum count. */
+	/* The names have the order of enum fact, then of enum count. */
 	const char *name = "fionread_redirected\0fionread_tcp\0msg_waitall\0msg_peek\0so_rcvlowat\0"
 			   "splice\0splice_nonblock\0oob\0recv_signal\0reset_blocked\0"
 			   "send_after_shutdown\0recv_stopped\0recv_shutdown\0msg_trunc\0"
@@ -244,9 +244,10 @@ static bool start_loopback(void)
 }
 
 /*
- * In a network of its own no other user can crowd the listeners out, and no firewall of the host
- * takes part; the code of the kernel is the same. Where that is not allowed (a pod, whose network
- * is its own already) the cases run where they are, and answer() sends strangers away.
+ * Moves to a network namespace of its own, where no other user can crowd out the listeners and no
+ * firewall of the host takes part; the code of the kernel is the same. Where that is not allowed (a
+ * pod, whose network is its own already), the cases run where they are, and answer() rejects
+ * strangers.
  */
 static void leave_network(void)
 {
@@ -257,7 +258,10 @@ static void leave_network(void)
 		return;
 	if (syscall(SYS_unshare, NEW_NET, 0, 0, 0, 0, 0) == 0) {
 		if (start_loopback()) {
-			/* For servers too: a new network has it for clients only. */
+			/*
+			 * Fast open must work for servers too; a new network namespace allows it
+			 * for clients only.
+			 */
 			fd = open("/proc/sys/net/ipv4/tcp_fastopen", O_WRONLY | O_CLOEXEC);
 			if (fd >= 0) {
 				if (write(fd, "3", 1) != 1)
@@ -297,7 +301,7 @@ int verb_selftest(char **words)
 	facts = &report->facts;
 	limit_time((unsigned int)limit_seconds, give_up);
 	leave_network();
-	/* What a stuck case takes is left for the answer. */
+	/* The rest of the time, which a stuck case may use up, is left for the answer. */
 	is_ok = run_all(begin + limit_seconds * 800000000);
 
 	open_object(NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Does each message wake the one who waits for it? Counted, not judged. */
+/* Counts how often a message wakes the thread that waits for it; it does not judge. */
 #include "probe.h"
 
 #include <sys/epoll.h>
@@ -8,7 +8,9 @@ enum {
 	MANY = 1000,
 	LARGEST = 2000,
 	WAIT_MS = 100,
-	/* After this many missed wake-ups waiting gets short, to stay in time. */
+	/*
+	 * After this many missed wake-ups each wait becomes short, so that the test ends in time.
+	 */
 	PATIENT_MISSES = 10,
 };
 
@@ -34,7 +36,7 @@ static bool wait_epoll(void)
 	return epoll_wait(epoll_fd, &event, 1, wait_ms()) > 0;
 }
 
-/* Reads until the socket is empty, as edge-triggered epoll demands. */
+/* Reads until the socket is empty, as edge-triggered epoll requires. */
 static bool receive_woken(struct end *end)
 {
 	size_t count = draw_size(&end->in, LARGEST);
@@ -51,7 +53,7 @@ static bool receive_woken(struct end *end)
 			if (n == 0 || (size_t)n > count)
 				return fail_in(end, "wrong number of bytes", 0);
 			count -= (size_t)n;
-			/* Bytes were there and nobody said so. */
+			/* Bytes were there, but the wait did not report them. */
 			is_woken &= is_told;
 		}
 		if (count && now_ns() > deadline)
@@ -84,7 +86,7 @@ static bool is_given_up(void)
 	return __atomic_load_n(&facts->is_given_up, __ATOMIC_SEQ_CST);
 }
 
-/* False at the end of the conversation, for whatever reason. */
+/* False at the end of the conversation, for any reason. */
 static bool receive_blocking(struct end *end, size_t count)
 {
 	uint8_t bytes[LARGEST];
@@ -128,7 +130,10 @@ bool recv_rounds(struct end *end)
 		if (!send_bytes(end, draw_size(&end->out, LARGEST)))
 			return false;
 		if (!wait_for(end->fd, POLLIN, in_ms(PATIENCE_MS / 2))) {
-			/* A sleeping reader that is not woken is a fact; closing wakes it. */
+			/*
+			 * That a sleeping reader is not woken is a fact and no failure; closing
+			 * wakes it.
+			 */
 			__atomic_store_n(&facts->is_given_up, 1, __ATOMIC_SEQ_CST);
 			return true;
 		}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * claim DIR: puts an empty folder of root in the place of one that is another user's, in one step,
- * so that nobody gets in between; what was there stands aside, under the name that is printed.
- * Prints nothing where DIR is root's, or not there.
+ * claim DIR: if DIR belongs to another user, replaces it by an empty folder of root in one step, so
+ * that nobody can get in between. The old folder stays beside it, under the name that is printed.
+ * Prints nothing if DIR belongs to root or does not exist.
  */
 #include "probe.h"
 
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* Not in the headers of musl. The filesystem of BPF has it since 5.17 (3871cb8cf741). */
+/* The headers of musl lack this flag. bpffs supports it since Linux 5.17 (3871cb8cf741). */
 enum { EXCHANGE = 2, TRIES = 100 };
 
 static bool is_foreign(const char *path)
@@ -46,11 +46,13 @@ int verb_claim(char **words)
 		const char end[] = { '-', (char)('0' + i / 10), (char)('0' + i % 10), 0 };
 
 		memcpy(aside + length, end, sizeof(end));
-		/* Whoever waits for the name may have taken these, too. */
+		/* Whoever waits for the name may have taken these names too. */
 		if (syscall(SYS_mkdirat, AT_FDCWD, aside, 0700, 0, 0, 0))
 			continue;
 		if (exchange(aside, words[0])) {
-			/* Another run of ours was there first. */
+			/*
+			 * Another run of ours was first, so this one puts that run's folder back.
+			 */
 			if (!is_foreign(aside) && exchange(aside, words[0]))
 				aside[0] = 0;
 			put_text(aside);

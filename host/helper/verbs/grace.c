@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* grace: returns when every BPF program that was running before has ended. */
+/* grace: returns once every BPF program that was running before has ended. */
 #include "probe.h"
 
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 
 enum { MEMBARRIER_GLOBAL = 1 };
 
-/* With one CPU membarrier returns at once, also on kernels that preempt. */
+/* With one CPU membarrier() returns at once, also on kernels that preempt. */
 static bool has_several_cpus(void)
 {
 	char text[32] = "";
@@ -34,7 +34,7 @@ int verb_grace(char **words)
 	is_over = syscall(SYS_membarrier, MEMBARRIER_GLOBAL, 0) == 0;
 	if (!is_over || !has_several_cpus()) {
 		/*
-		 * nohz_full kernels refuse membarrier; closing a packet socket waits for the same
+		 * nohz_full kernels refuse membarrier(); closing a packet socket waits for the same
 		 * grace period.
 		 */
 		int code = errno;

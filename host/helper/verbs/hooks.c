@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * hooks FOLDER: the sock_ops programs of every cgroup in FOLDER and below, a line each: id, flags,
- * path. bpftool gives up when a cgroup goes while it walks, so two processes that make and remove
- * cgroups would stop it for good; and it needs CAP_SYS_ADMIN.
+ * hooks FOLDER: lists the sock_ops programs of every cgroup in FOLDER and below, one line each: id,
+ * flags, path. bpftool gives up if a cgroup disappears during its walk, so two processes that
+ * create and remove cgroups would stop it for good; it also needs CAP_SYS_ADMIN.
  */
 #include "probe.h"
 
@@ -11,9 +11,9 @@
 #include <string.h>
 
 enum {
-	/* Each holds a descriptor. Root itself would have to attach a program further down. */
+	/* Each level holds a descriptor. Only root could attach a program further down. */
 	DEEPEST = 900,
-	/* BPF_CGROUP_MAX_PROGS of the kernel. */
+	/* The value of BPF_CGROUP_MAX_PROGS in the kernel. */
 	MOST_PROGRAMS = 64,
 };
 
@@ -25,7 +25,7 @@ static bool refuse(void)
 	return false;
 }
 
-/* Also what its owner has closed to a root without CAP_DAC_READ_SEARCH, as that of a pod. */
+/* EACCES: the owner has closed the cgroup to a root without CAP_DAC_READ_SEARCH, as in a pod. */
 static bool is_skipped(void)
 {
 	return errno == ENOENT || errno == ENODEV || errno == EACCES;
@@ -50,7 +50,7 @@ static bool put_hooks(int cgroup)
 	for (uint32_t i = 0; i < attr.query.prog_cnt; i++) {
 		put_number(ids[i]);
 		put_text(flags);
-		/* The kernel lets no line feed into the name of a cgroup. */
+		/* The kernel allows no line feed in the name of a cgroup. */
 		put_bytes(path, strlen(path));
 		flush_text(STDOUT_FILENO);
 	}
@@ -68,7 +68,10 @@ static bool walk(int cgroup, size_t length, unsigned int depth)
 		size_t more = strlen(entry->name);
 		int below;
 
-		/* Nobody could name what has a longer path, to attach to it or to detach. */
+		/*
+		 * Nobody can name a cgroup with a longer path, to attach to it or to detach from
+		 * it.
+		 */
 		if (entry->type != FOLDER || depth == DEEPEST || length + more + 2 > sizeof(path))
 			continue;
 		path[length] = '/';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * iterate PIN: runs a pinned BPF iterator once in each network namespace that a process lives in,
- * and prints what it prints. bpftool can run none from a pin, and an iterator over sockets sees
- * only the namespace in which it was started.
+ * iterate PIN: runs a pinned BPF iterator once in each network namespace in which a process lives,
+ * and prints what it prints. bpftool cannot run an iterator from a pin, and an iterator over
+ * sockets sees only the namespace in which it was started.
  */
 #include "probe.h"
 
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* Any user may make some; by default a kernel has room for a tenth of these. */
+/* Any user may create namespaces; by default a kernel has room for a tenth of this number. */
 enum { MAX_NAMESPACES = 1 << 20, NEW_NET = 0x40000000 };
 
 static bool refuse(const char *what)
@@ -33,7 +33,7 @@ static bool run(int link)
 	fd = bpf(BPF_ITER_CREATE, &attr);
 	if (fd < 0)
 		return refuse("iterator");
-	/* EAGAIN: after a million sockets. */
+	/* The kernel returns EAGAIN after a million sockets. */
 	while ((n = read(fd, text, sizeof(text))) > 0 || (n < 0 && errno == EAGAIN))
 		if (n > 0 && write(STDOUT_FILENO, text, (size_t)n) != n)
 			break;
@@ -43,7 +43,7 @@ static bool run(int link)
 	return n == 0;
 }
 
-/* Runs it where this process lives, unless that namespace was met before. */
+/* Runs the iterator in the namespace of this process, unless that namespace was met before. */
 static bool visit(const char *pid, int link)
 {
 	static uint64_t *met;

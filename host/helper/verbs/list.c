@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * list PROGRAM MAP: runs a pinned program once for each key of a pinned map, and prints the lines
- * that it answers with. bpftool could, with two processes for each. When a key vanishes while it is
- * looked at, the kernel begins again: a line may come twice.
+ * with which it answers. bpftool would need two processes for each key. If a key vanishes while the
+ * program reads it, the kernel starts again, so a line may come twice.
  */
 #include "probe.h"
 
@@ -52,7 +52,7 @@ int verb_list(char **words)
 		if (bpf(BPF_PROG_TEST_RUN, &run))
 			return refuse(words[0]);
 		if (!run.test.retval)
-			continue; /* it has gone */
+			continue; /* the socket has gone */
 		put_text(packet.piece[0]);
 		put_text(packet.piece[1]);
 		flush_text(STDOUT_FILENO);

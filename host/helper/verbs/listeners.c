@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: how each kind of program is known, from its file to its configuration.
+// Long: it recognizes each kind of program, from its file to its configuration.
 /*
- * listeners PORTS: who listens on them, in every network namespace that a process lives in, a line
- * for each process and socket: listener, port, process, what it is, whether a filter of system
- * calls is on it, its unit, its program, its name. What it is: go; splice, plain or unread for
- * HAProxy, by its configuration; else a dash. Names and files are what the process wants them to
- * be.
+ * listeners PORTS: tells who listens on these ports, in every network namespace in which a process
+ * lives. It prints a line for each process and socket: listener, port, process, kind, whether a
+ * filter of system calls is on it, its unit, its program, its name. The kind is go; splice, plain
+ * or unread for HAProxy, by its configuration; or else a dash. The process itself decides its name
+ * and its files.
  */
 #include "probe.h"
 
@@ -40,7 +40,7 @@ static unsigned int listener_count;
 static uint64_t spaces[MOST_SPACES];
 static unsigned int space_count;
 
-/* A list such as 80,8000-8999. */
+/* Reads a list such as 80,8000-8999. */
 static bool read_ports(const char *text)
 {
 	for (;;) {
@@ -67,7 +67,7 @@ static bool read_ports(const char *text)
 	}
 }
 
-/* --- files of others, to their end or to a bound --- */
+/* --- reads files of others, to their end or to a bound --- */
 
 struct reader {
 	int fd;
@@ -77,7 +77,7 @@ struct reader {
 	char bytes[4096];
 };
 
-/* -1 at the end. */
+/* Returns -1 at the end. */
 static int next_byte(struct reader *reader)
 {
 	if (reader->at == reader->end) {
@@ -94,7 +94,7 @@ static int next_byte(struct reader *reader)
 	return (unsigned char)reader->bytes[reader->at++];
 }
 
-/* The start of the next line, cut where it is longer. */
+/* Reads the next line, cut if it is longer than the buffer. */
 static bool next_line(struct reader *reader, char *line, size_t room)
 {
 	size_t length = 0;
@@ -160,7 +160,7 @@ static uint64_t number_in(const char **text, unsigned int base)
 	return value;
 }
 
-/* Its port, or 0. */
+/* The port of the listener with this inode, or 0. */
 static unsigned int find_listener(uint64_t inode)
 {
 	unsigned int at = inode % SLOTS;
@@ -190,14 +190,14 @@ static void add_listener(uint64_t inode, uint16_t port)
 	listener_count++;
 }
 
-/* The kernel lists those that listen before all others. */
+/* The kernel lists the sockets that listen before all others. */
 static void add_listeners(int process, const char *file)
 {
 	struct reader reader = { .fd = openat(process, file, O_RDONLY | O_CLOEXEC),
 				 .left = 1 << 24 };
 	char line[256];
 
-	/* Without IPv6 there is no tcp6. */
+	/* A host without IPv6 has no tcp6. */
 	if (reader.fd < 0)
 		return;
 	for (next_line(&reader, line, sizeof(line)); next_line(&reader, line, sizeof(line));) {
@@ -247,7 +247,7 @@ static bool is_new_space(int process)
 
 /* --- what a program is --- */
 
-/* Every program that Go builds has this section, stripped or not. */
+/* Every program that Go builds has this section, even when it is stripped. */
 static bool is_go(int process)
 {
 	static const char section[] = ".go.buildinfo";
@@ -299,7 +299,8 @@ static void read_configuration(int fd, struct configuration *found)
 }
 
 /*
- * In the process's own file system: a link inside a container must not lead to a file of the host.
+ * Opens a path in the process's own file system: a link inside a container must not lead to a file
+ * of the host.
  */
 static int open_inside(int root, const char *path, int flags)
 {
@@ -318,13 +319,13 @@ static int open_regular(int root, const char *path, struct stat *stat)
 
 	if (fd >= 0)
 		close(fd);
-	/* Only now: opening a device may do something. */
+	/* The path is opened only after this check, because opening a device may have an effect. */
 	return is_known && (S_ISREG(stat->st_mode) || S_ISDIR(stat->st_mode))
 		       ? open_inside(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
 		       : -1;
 }
 
-/* HAProxy takes the files of a folder whose names end so, and none below. */
+/* Like HAProxy, this reads the files of the folder whose names end in .cfg, and none below. */
 static bool read_folder(int root, int fd, char *path, size_t length, size_t room,
 			struct configuration *found)
 {
@@ -353,7 +354,7 @@ static bool read_folder(int root, int fd, char *path, size_t length, size_t room
 	return !listing.error;
 }
 
-/* False where it cannot be read. A path that is not absolute begins where the process is. */
+/* False if the path cannot be read. A relative path begins in the directory of the process. */
 static bool read_path(int process, const char *path, struct configuration *found)
 {
 	static char whole[4096];
@@ -386,7 +387,7 @@ static bool read_path(int process, const char *path, struct configuration *found
 	return is_read;
 }
 
-/* A number of /proc/PID/status, 0 where there is none. */
+/* A number from /proc/PID/status; 0 if it is missing. */
 static uint64_t read_status(int process, const char *name)
 {
 	char status[4096];
@@ -411,7 +412,7 @@ static uint64_t read_mounts(int process)
 	return stat.st_ino;
 }
 
-/* Another one that sees the same mounts, else -1. */
+/* Opens another process that sees the same mounts; otherwise -1. */
 static int open_neighbour(int proc, int process, uint64_t number)
 {
 	uint64_t mounts = read_mounts(process);
@@ -428,14 +429,14 @@ static int open_neighbour(int proc, int process, uint64_t number)
 	return -1;
 }
 
-/* HAProxy splices only where its configuration says so. */
+/* HAProxy splices only if its configuration says so. */
 static const char *look_at_haproxy(int proc, int process)
 {
 	static char words[16384];
 	size_t length = read_whole(process, "cmdline", words, sizeof(words) - 1);
 	struct configuration found = { .is_unread = length == sizeof(words) - 1 };
 	bool is_next = false, is_rest = false;
-	/* One that serves may have shut itself into an empty folder. */
+	/* The process that serves may have confined itself to an empty folder. */
 	int parent = open_neighbour(proc, process, read_status(process, "PPid"));
 	int self = open_neighbour(proc, process, (uint64_t)getpid());
 
@@ -470,7 +471,10 @@ static bool is_unit_byte(char c)
 	       (c && strchr(":_.@\\-", c));
 }
 
-/* The outermost service of systemd in whose cgroup it is: what is below that is its own affair. */
+/*
+ * Prints the outermost systemd service whose cgroup the process is in; what is below is up to that
+ * service.
+ */
 static void put_unit(int process)
 {
 	static char cgroups[8192];
@@ -489,7 +493,7 @@ static void put_unit(int process)
 			continue;
 		for (c = part; c < stop && is_unit_byte(*c); c++)
 			;
-		/* That of a user is edited by him, and not by this name. */
+		/* A unit of a user is edited by that user, under another name. */
 		if (c < stop || starts_with(part, "user@") || stop - part > 255)
 			break;
 		put_bytes(part, (size_t)(stop - part));
@@ -509,7 +513,7 @@ static size_t read_program(int process, char *program, size_t room)
 	for (const char *at = path; *at; at++)
 		if (*at == '/')
 			base = at + 1;
-	/* One that was replaced by a newer version has " (deleted)" behind its name. */
+	/* A program that was replaced by a newer version has " (deleted)" behind its name. */
 	length = (size_t)(skip_to(base, " ") - base);
 	if (length >= room)
 		length = room - 1;
@@ -551,7 +555,9 @@ static void put_listeners(int proc, const char *pid)
 		put_text(pid);
 		put_text(" ");
 		put_text(kind);
-		/* SECCOMP_MODE_FILTER: some of its calls may be refused already. */
+		/*
+		 * SECCOMP_MODE_FILTER: some of the process's system calls may be refused already.
+		 */
 		put_text(read_status(process, "Seccomp") == 2 ? " filtered " : " - ");
 		put_unit(process);
 		put_text(" ");
@@ -600,7 +606,8 @@ static int walk_processes(void)
 }
 
 /*
- * In a child, because files of a container may lie where nobody answers, which only SIGKILL ends.
+ * The work is done in a child, because files of a container may lie on a file system that does not
+ * answer, and only SIGKILL ends such a wait.
  */
 int verb_listeners(char **words)
 {

@@ -9,12 +9,15 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-/* One digit, so that a shell can close it for a child that shall outlive the lock: 9>&-. */
+/*
+ * The number has one digit, so that a shell can close it for a child that outlives the lock: 9>&-.
+ */
 enum { LOCK_FD = 9, RETRY_MS = 20 };
 
 /*
- * The process in the line "1: FLOCK  ADVISORY  WRITE 1234 00:2a:5678 0 EOF" of this directory; the
- * fields are read as decimal and as hexadecimal numbers at once. A waiter's line has one more.
+ * Finds the process in this directory's line of /proc/locks, such as "1: FLOCK  ADVISORY  WRITE
+ * 1234 00:2a:5678 0 EOF". Each field is read both as a decimal and as a hexadecimal number. The
+ * line of a waiter has one field more.
  */
 static uint64_t find_holder(const struct stat *dir)
 {
@@ -99,8 +102,8 @@ static int refuse(const char *dir, const char *seconds, const struct stat *stat)
 }
 
 /*
- * The last installation to be removed takes the folder along, also between the caller's mkdir and
- * this.
+ * Creates the folder if needed. The removal of the last installation removes the folder too,
+ * perhaps between the caller's mkdir and this call.
  */
 static int open_or_make(const char *path)
 {

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * owners: who has which socket open, a line for each descriptor: owner, inode, process, its name.
- * The target of a link in /proc is read alone: a list of them in text would let a path with a line
- * feed in it pass for another process's socket.
+ * owners: tells which process has which socket open, one line for each descriptor: owner, inode,
+ * process, its name. Each link in /proc is read by itself: in a list of links as text, a path with
+ * a line feed could pass for another process's socket.
  */
 #include "probe.h"
 
 #include <fcntl.h>
 #include <string.h>
 
-/* A name is what its process wants it to be. */
+/* A process decides its own name, so characters that are not printable are replaced. */
 void put_name_of(const char *name, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
 		put_bytes(name[i] >= ' ' && name[i] <= '~' ? name + i : "?", 1);
 }
 
-/* Its length, or 0 when the process has ended. */
+/* Returns the length of the name, or 0 if the process has ended. */
 size_t read_process_name(int process, char *name, size_t room)
 {
 	int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
@@ -26,10 +26,10 @@ size_t read_process_name(int process, char *name, size_t room)
 		n = read(fd, name, room);
 		close(fd);
 	}
-	return n > 0 ? (size_t)n - 1 : 0; /* it ends in a line feed */
+	return n > 0 ? (size_t)n - 1 : 0; /* the name ends in a line feed */
 }
 
-/* Only what sockfs itself writes begins so: a path begins with a slash or a bracket. */
+/* Only a target that sockfs writes begins like this: a path begins with a slash or a bracket. */
 bool read_inode(int folder, const char *fd, char *inode, size_t room)
 {
 	static const char begin[] = "socket:[";

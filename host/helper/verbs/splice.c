@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * attach PROGRAM LINK: attaches a pinned program that names its own place in the kernel, and pins
- * the link. bpftool before 7.2 cannot. splice FEEDS: says how a splice from a socket ends that is
- * one of that map, or "full" where it takes no more. It is not connected, so the kernel would say
- * ENOTCONN.
+ * the link; bpftool before 7.2 cannot do that. splice FEEDS: tells how a splice from a socket in
+ * that map ends, or "full" if the map takes no more. The socket is not connected, so without the
+ * guard the kernel would return ENOTCONN.
  */
 #include "probe.h"
 
@@ -72,7 +72,7 @@ int verb_splice(char **words)
 	}
 	moved = splice(fd, NULL, ends[1], NULL, 1, SPLICE_F_NONBLOCK);
 	code = errno;
-	attr.value = 0; /* the kernel takes no key to delete beside a value */
+	attr.value = 0; /* the kernel refuses a delete that also has a value */
 	if (bpf(BPF_MAP_DELETE_ELEM, &attr))
 		return refuse(words[0]);
 	put_text(moved < 0 ? name_error(code) : "data");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * unread: whether FIONREAD of a socket that is in a sockmap counts what came by TCP, in a word as
- * the self-test's fact: exact or zero. The socket is connected to itself, so there is no listener
- * for strangers, and no generation that serves enrols it.
+ * unread: tells whether FIONREAD of a socket in a sockmap counts what came by TCP, with the word
+ * that the self-test uses: exact or zero. The socket is connected to itself, so there is no
+ * listener for strangers, and no serving generation enrols it.
  */
 #include "probe.h"
 

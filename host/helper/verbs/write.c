@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * write DIR NAME: stdin becomes DIR/NAME, readable for all, whole or not at all. DIR may be another
- * user's, who may do with the names in it what he likes at any moment: only descriptors are written
- * to and changed, and a rename follows no link.
+ * write DIR NAME: writes stdin to DIR/NAME, readable for all, completely or not at all. DIR may
+ * belong to another user, who may change the names in it at any moment. So this writes to
+ * descriptors and changes only those, and a rename follows no link.
  */
 #include "probe.h"
 
@@ -20,7 +20,7 @@ static int refuse(const char *path, const char *expected)
 	return EXIT_FAILED;
 }
 
-/* NAME.PID.TRY */
+/* Makes a name of the form NAME.NUMBER, in which NUMBER comes from the pid and the attempt. */
 static void put_name_beside(char *to, const char *name, unsigned int attempt)
 {
 	size_t length = strlen(name);
@@ -64,8 +64,8 @@ static bool copy(int from, int to)
 int verb_write(char **words)
 {
 	/*
-	 * A link on the way would lead wherever its owner likes, so root writes there only by the
-	 * folder's own name.
+	 * A link on the way would lead wherever its owner likes, so root writes only through a path
+	 * without links.
 	 */
 	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
 				.resolve = RESOLVE_NO_SYMLINKS };
