@@ -7,8 +7,8 @@ import { DemoError } from "./run";
 export const keys = 1000;
 
 /**
- * Writes random values of 1 byte to 16 KiB through a connection of its own and reads them back;
- * throws when one differs.
+ * Writes random values of 1 byte to 16 KiB over a connection of its own and reads them back; throws
+ * if one differs.
  */
 export async function checkData(port: number): Promise<void> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
@@ -45,7 +45,7 @@ function encode(words: readonly (string | Buffer)[]): Buffer {
   return Buffer.concat([Buffer.from(`*${parts.length}\r\n`), ...framed]);
 }
 
-/** Simple strings and bulk strings; anything else is an error of the server. */
+/** Parses simple strings and bulk strings; anything else is an error of the server. */
 async function* readReplies(socket: Socket): AsyncGenerator<Buffer, undefined> {
   let pending = Buffer.alloc(0);
   for await (const chunk of socket) {

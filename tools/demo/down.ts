@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `npm run down` runs: removes what `npm start` installed.
+// Removes what `npm start` installed; `npm run down` runs this.
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { Engine, isStackThere, needRoot, stateFolder } from "./engine";

@@ -7,12 +7,12 @@ import { checkout, DemoError, run } from "./run";
 export const stateFolder = join(checkout, ".state");
 const stack = "dev";
 
-// The settings of the stack stay with its state: a Pulumi.dev.yaml beside Pulumi.yaml may be the
-// user's own.
+// The settings of the stack are kept beside its state, because a Pulumi.dev.yaml beside Pulumi.yaml
+// may be the user's own.
 const onStack = ["--stack", stack, "--config-file", join(stateFolder, `Pulumi.${stack}.yaml`)];
 const aside = ["--cwd", stateFolder];
 
-/** First words of the owner that the package records on the host. */
+/** The beginning of the owner that the package records on the host. */
 export const owner = `socket-bypass/${stack}/`;
 
 export function isStackThere(): boolean {
@@ -30,7 +30,8 @@ export class Engine {
   private constructor(private readonly env: NodeJS.ProcessEnv) {}
 
   /**
-   * Finds, installs or builds the CLI, see docs/engine.md, and opens the stack in the state folder.
+   * Finds, installs or builds the CLI (see docs/engine.md), and opens the stack in the state
+   * folder.
    */
   static async open(): Promise<Engine> {
     const answer = (await run(process.execPath, ["tools/pulumi/ensure.mjs", "--json"])).trim().split("\n").pop() ?? "";
@@ -44,7 +45,7 @@ export class Engine {
       // Checking the types of the provider SDKs takes a minute of each preview; npm run typecheck
       // does it.
       PULUMI_NODEJS_TRANSPILE_ONLY: "true",
-      // Protects nothing: this stack holds no secret.
+      // This stack holds no secret.
       PULUMI_CONFIG_PASSPHRASE: "socket-bypass demo",
     });
     if (!isStackThere()) await engine.pulumi(["stack", "init", "--no-select", stack, ...aside]);

@@ -10,14 +10,14 @@ interface Status {
   readonly generations: readonly { readonly generation: string; readonly counters: Record<string, number> }[];
 }
 
-/** What the stack of the demo has on this host; undefined when nothing. */
+/** The installation of the demo's stack on this host; undefined if there is none. */
 export async function findBypass(): Promise<Bypass | undefined> {
   const all = JSON.parse(await run("sh", ["dist/host/socket-bypass", "status", "--json"])) as Status[];
   const mine = all.find((one) => one.owner.startsWith(owner));
   return mine && new Bypass(mine.instance);
 }
 
-/** One installed bypass, driven by the script that it installed. */
+/** One installed bypass, which is controlled by the script that it installed. */
 export class Bypass {
   private readonly script: string;
 
@@ -29,13 +29,13 @@ export class Bypass {
     return `sh ${this.script} remove --instance ${this.instance}`;
   }
 
-  /** What a person types to look. */
+  /** The command with which a person looks at the status. */
   get statusCommand(): string {
     const link = "/usr/local/sbin/socket-bypass";
     return `${existsSync(link) ? "socket-bypass" : `sh ${this.script}`} status --instance ${this.instance}`;
   }
 
-  /** Messages that skipped the TCP/IP stack since this generation was loaded. */
+  /** How many messages have skipped the TCP/IP stack since this generation was loaded. */
   async redirected(): Promise<number> {
     const status = JSON.parse(
       await run("sh", [this.script, "status", "--json", "--instance", this.instance]),
@@ -46,7 +46,7 @@ export class Bypass {
     return messages;
   }
 
-  /** Back to TCP, for new connections too. */
+  /** Returns all connections, new ones too, to TCP. */
   async drain(): Promise<void> {
     await run("sh", [this.script, "drain", "--instance", this.instance]);
   }

@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DemoError } from "./run";
 
-/** A redis-server of our own, on loopback, that keeps nothing. */
+/** A redis-server of the demo's own, on loopback, that stores nothing on disk. */
 export interface Redis {
   readonly port: number;
   readonly socket: string;
-  /** Server and benchmark share it: otherwise the scheduler decides the figures. */
+  /** Server and benchmark share one CPU; otherwise the scheduler would decide the figures. */
   readonly cpu: string;
   stop(): Promise<void>;
 }
@@ -32,7 +32,7 @@ export async function startRedis(): Promise<Redis> {
     loglevel: "warning",
   };
   const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`]);
-  // It ends with this process even when that is killed.
+  // The server ends with this process, even if this process is killed.
   const server = spawn("setpriv", ["--pdeathsig", "TERM", "taskset", "-c", cpu, "redis-server", ...words], {
     cwd: folder,
     detached: true,
@@ -51,7 +51,7 @@ export async function startRedis(): Promise<Redis> {
   return { port, socket, cpu, stop };
 }
 
-/** In the same order each time, so that a second run finds nothing to change. */
+/** Tries the ports in the same order each time, so that a second run finds nothing to change. */
 async function freePort(): Promise<number> {
   for (let port = 6379; port < 6479; port++) {
     if (await isFree(port)) return port;

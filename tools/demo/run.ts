@@ -2,31 +2,31 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { resolve } from "node:path";
 
-/** The checkout; everything below is run from here. */
+/** The checkout, in which every command runs. */
 export const checkout = resolve(__dirname, "../..");
 
-/** A refusal that the user can act on: printed without a stack. */
+/** A refusal that the user can act on, so it is printed without a stack trace. */
 export class DemoError extends Error {}
 
-/** stdout belongs to the result, so all talk goes to stderr. */
+/** stdout belongs to the result, so every message goes to stderr. */
 export function say(text: string): void {
   process.stderr.write(`demo: ${text}\n`);
 }
 
 export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
-  /** Lets the user see the output, on stderr, instead of collecting it. */
+  /** Shows the output to the user, on stderr, instead of collecting it. */
   readonly shown?: boolean;
 }
 
 const running = new Set<ChildProcess>();
 let stoppedBy: NodeJS.Signals | undefined;
 
-/** Runs a command to its end and gives its stdout. */
+/** Runs a command to its end and returns its stdout. */
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   refuseWhenStopped();
-  // A group of its own, so that Ctrl-C comes from us only, once: the second one makes Pulumi give
-  // up its state.
+  // The command has a process group of its own, so that an interrupt reaches it only from us, and
+  // once: a second one makes Pulumi give up its state.
   const child = spawn(command, args, {
     cwd: checkout,
     env: options.env ?? process.env,
@@ -49,7 +49,7 @@ export async function run(command: string, args: readonly string[], options: Run
   return Buffer.concat(chunks).toString();
 }
 
-/** Runs `work`; `undo` follows in every case, also after a signal. */
+/** Runs `work`. `undo` follows in every case, also after a signal. */
 export async function withCleanup<T>(undo: () => Promise<void> | void, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -58,7 +58,7 @@ export async function withCleanup<T>(undo: () => Promise<void> | void, work: () 
   }
 }
 
-/** Undoing has to run commands too. */
+/** Runs a command even after a signal, because undoing has to run commands too. */
 export async function runEvenWhenStopped(command: string, args: readonly string[]): Promise<void> {
   const before = stoppedBy;
   stoppedBy = undefined;
@@ -70,7 +70,8 @@ export async function runEvenWhenStopped(command: string, args: readonly string[
 }
 
 /**
- * Runs the program of a file: ends with exit code 1 after a refusal, as a signal would after one.
+ * Runs the program of a file. A refusal ends it with exit code 1, and a signal with 128 plus its
+ * number.
  */
 export function start(main: () => Promise<void>): void {
   const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `npm start` runs: installs the bypass of examples/local on this machine with Pulumi and
-// measures a real Redis with and without it.
+// Installs the bypass of examples/local on this machine with Pulumi, and measures a real Redis with
+// and without it; `npm start` runs this.
 //
 // usage: npm start -- [--json]
-//   --json   the last line of stdout is {"tcp":{"rps","p50us","p99us"},"bypass":{…},"unix":{…},"redirected":N}; the rest goes to stderr
+//   --json   the last line of stdout is {"tcp":{"rps","p50us","p99us"},"bypass":{…},"unix":{…},
+//            "redirected":N}; everything else goes to stderr
 import { checkData, keys } from "./data";
 import { Engine, needRoot } from "./engine";
 import { type Bypass, findBypass } from "./host";
@@ -58,11 +59,11 @@ async function install(engine: Engine, port: number): Promise<void> {
 }
 
 async function measureAfter(redis: Redis, bypass: Bypass): Promise<{ found: Comparison; redirected: number }> {
-  // An earlier run that was killed may have left it drained.
+  // An earlier run that was killed may have left the bypass drained.
   await bypass.resume();
   const before = await bypass.redirected();
   await checkData(redis.port);
-  // A request and an answer for each SET and each GET; the kernel's side counts in steps of 32.
+  // Each SET and each GET is a request and an answer; the kernel counts them in steps of 32.
   const expected = 4 * keys - 64;
   const through = (await bypass.redirected()) - before;
   if (through < expected) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Comparison, Figures } from "./workload";
 
-/** The comparison as a table; ratios are to plain TCP. */
+/** Formats the comparison as a table; ratios are to plain TCP. */
 export function toTable(found: Comparison): string {
   const row = (name: string, figures: Figures) => [
     name,

@@ -3,7 +3,7 @@ import type { Bypass } from "./host";
 import type { Redis } from "./redis";
 import { run, say, withCleanup } from "./run";
 
-/** What redis-benchmark says of one way to reach the server. */
+/** What redis-benchmark reports for one way to reach the server. */
 export interface Figures {
   readonly rps: number;
   readonly p50us: number;
@@ -22,8 +22,8 @@ const requests = 60_000;
 const rounds = 5;
 
 /**
- * Plain TCP, bypass and Unix socket in turn, so that a slow second of the machine hits all three;
- * medians.
+ * Measures plain TCP, the bypass and a Unix socket in turn, so that a slow second of the machine
+ * affects all three, and gives medians.
  */
 export async function compare(redis: Redis, bypass: Bypass): Promise<Comparison> {
   const found: Record<keyof Comparison, Figures[]> = { tcp: [], bypass: [], unix: [] };
@@ -65,12 +65,12 @@ export async function benchmark(redis: Redis, way: "tcp" | "unix"): Promise<Figu
   return parse(await run("taskset", ["-c", redis.cpu, "redis-benchmark", ...place, ...load]));
 }
 
-/** A value to get, of the size that the table names. */
+/** Stores a value to get, of the size that the table names. */
 export async function prime(redis: Redis): Promise<void> {
   await run("redis-benchmark", ["-s", redis.socket, "-t", "set", "-d", `${valueBytes}`, "-n", "1000", "-q"]);
 }
 
-/** The columns by their names: their order differs between versions. */
+/** Finds the columns by their names, because their order differs between versions. */
 function parse(csv: string): Figures {
   const lines = csv.split("\n").filter((line) => line.startsWith('"'));
   const [names = [], values = []] = lines.map((line) => line.split(",").map((word) => word.replaceAll('"', "")));

@@ -4,8 +4,8 @@ import { commentsOf, type Files, isSource, widthOf } from "./files";
 export const MOST_COLUMNS = 100;
 
 /**
- * Comments fit the columns. `known` has the files that have some that do not, and how many; nothing
- * may be added to it.
+ * Checks that comments fit the columns. `known` lists the files with wider comments and how many
+ * each has; nothing may be added to it.
  */
 export function checkComments(files: Files, known: Readonly<Record<string, number>>): string[] {
   const faults: string[] = [];
@@ -23,7 +23,10 @@ export function checkComments(files: Files, known: Readonly<Record<string, numbe
   return faults;
 }
 
-/** Numbers of lines. One word that cannot be broken, such as an address, may be wider. */
+/**
+ * The line numbers of wide comments. A comment may be wider if it holds a single word that cannot
+ * be broken, such as an address.
+ */
 export function wideComments(path: string, source: string): number[] {
   return [...commentsOf(path, source)].flatMap(({ at, text, line }) => {
     const isBreakable = /\S\s+\S{1,60}\s+\S/.test(text);

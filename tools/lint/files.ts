@@ -7,12 +7,12 @@ export function isSource(path: string): boolean {
   return /\.(ts|mts|mjs|sh|c|h|py|go)$/.test(path);
 }
 
-/** Of a file that ends in a line feed, as they should. */
+/** The lines of a file, which should end in a line feed. */
 export function linesOf(text: string): string[] {
   return text.replace(/\n$/, "").split("\n");
 }
 
-/** As wide as an editor shows it: tabs are eight wide. */
+/** The width in columns, as an editor shows the line: tabs are eight wide. */
 export function widthOf(line: string): number {
   let width = 0;
   for (const character of line) width += character === "\t" ? 8 - (width % 8) : 1;
@@ -20,16 +20,16 @@ export function widthOf(line: string): number {
 }
 
 export interface Comment {
-  /** Its line, from 1. */
+  /** The line number, from 1. */
   readonly at: number;
   readonly text: string;
-  /** With the code before it. */
+  /** The whole line, with the code before the comment. */
   readonly line: string;
 }
 
 /**
- * The comments of a source, a line each, as far as one can tell without knowing the language: text
- * in quotes may pass for one.
+ * The comments of a source, line by line, as far as one can tell without knowing the language: text
+ * in quotes may be taken for a comment.
  */
 export function* commentsOf(path: string, source: string): Generator<Comment> {
   const isHash = /\.(sh|py)$/.test(path);

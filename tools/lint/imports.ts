@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import type { Files } from "./files";
 
-/** Of src/, from the bottom up; what stands beside another may not import it. */
+/** The layers of src/, from the bottom up, with the layers that each may import. */
 const layers: Readonly<Record<string, readonly string[]>> = {
   args: [],
   bundle: ["args"],
@@ -12,7 +12,10 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   components: ["args", "bundle", "commands", "targets", "install"],
 };
 
-/** Imports in src go down only, and the product imports nothing of tools and test. */
+/**
+ * Checks that imports in src go down only, and that the product imports nothing from tools and
+ * test.
+ */
 export function checkImports(files: Files): string[] {
   const faults: string[] = [];
   for (const [path, text] of files) {

@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import { type Files, linesOf } from "./files";
 
-/** Links between the pages and to files lead somewhere, with their anchors. */
+/** Checks that links between the pages and to files lead somewhere, with their anchors. */
 export function checkLinks(files: Files): string[] {
   const folders = new Set([...files.keys()].flatMap(foldersOf));
   return [...files].flatMap(([path, text]) => {
@@ -23,7 +23,7 @@ function foldersOf(path: string): string[] {
   return parts.map((_, at) => parts.slice(0, at + 1).join("/"));
 }
 
-/** As GitHub makes them of headings. */
+/** The anchors that GitHub derives from headings. */
 export function anchorsOf(text: string): Set<string> {
   const anchors = new Set<string>();
   for (const line of linesOf(withoutCode(text, false))) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rules of this repository that no other linter knows: `npm run lint:rules`. Prints a line for
-// each fault and exits with 1 where there is one.
+// each fault, and exits with 1 if there is one.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
@@ -21,7 +21,7 @@ function main(): number {
   const files = new Map<string, string>();
   for (const path of new Set(listed)) {
     const whole = join(root, path);
-    // One that is deleted and not yet committed is listed too.
+    // A file that is deleted but not yet committed is listed too.
     if (fs.existsSync(whole) && fs.statSync(whole).isFile()) files.set(path, fs.readFileSync(whole, "utf8"));
   }
   const faults = [

@@ -2,13 +2,13 @@
 import { commentsOf, type Files, isSource, linesOf } from "./files";
 
 const paths = /(?<![\w./@$}~<>-])(?:src|host|bpf|tools|test|docs|examples|image)\/[\w./-]*\w/g;
-/** None of our headings and rules has a number. */
+/** A reference by number; none of our headings and rules has a number. */
 const numbered = /\b(?:section|chapter|rule) \d+\b/gi;
-/** Of others. */
+/** Paths that look like ours and belong to others. */
 const foreign = ["bpf/bpf_helpers.h"];
 const endings = ["", ".ts", ".mjs", ".sh", ".c", ".py", ".md", ".test.ts"];
 
-/** What pages and comments call a file or folder of ours is one. */
+/** Checks that every file or folder of ours that pages and comments name exists. */
 export function checkNames(files: Files): string[] {
   const there = new Set<string>();
   for (const path of files.keys()) {

@@ -3,7 +3,7 @@ import { type Files, linesOf } from "./files";
 
 export const MOST_COLUMNS = 120;
 
-/** Lines of pages fit the columns, and quotation marks are those of English. */
+/** Checks that lines of pages fit the columns and that quotation marks are English. */
 export function checkPages(files: Files): string[] {
   return [...files].flatMap(([path, text]) => {
     if (!path.endsWith(".md")) return [];
@@ -14,12 +14,15 @@ export function checkPages(files: Files): string[] {
   });
 }
 
-/** A row of a table and a picture cannot be broken. */
+/** Rows of tables and pictures cannot be broken, so they may be wide. */
 function isWide(line: string): boolean {
   return line.length > MOST_COLUMNS && !/^(\||!\[)/.test(line);
 }
 
-/** Without code and what a program writes between two marks; as many lines, for their numbers. */
+/**
+ * Removes code and what a program writes between two marks; it keeps the line breaks, so that line
+ * numbers stay right.
+ */
 function typedIn(text: string): string {
   const blank = (part: string) => part.replace(/[^\n]/g, "");
   return text.replace(/^```.*?^```/gms, blank).replace(/^<!-- (\w+) -->$.*?^<!-- end of \1 -->$/gms, blank);

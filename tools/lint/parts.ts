@@ -3,7 +3,7 @@ import { type Files, linesOf } from "./files";
 
 const folder = "host/script/";
 
-/** The parts of the host script: each is listed once, and calls earlier ones only. */
+/** Checks that each part of the host script is listed once, and calls only earlier parts. */
 export function checkParts(files: Files): string[] {
   const list = files.get(`${folder}parts.txt`);
   if (list === undefined) return [];
@@ -44,12 +44,15 @@ export function functionsOf(text: string): string[] {
   return [...text.matchAll(/^([a-z_0-9]+)\(\)/gm)].map(([, name = ""]) => name);
 }
 
-/** Words where a command may stand, in quotes too, for what runs later is kept in variables. */
+/**
+ * Finds words where a command may stand. Quoted text counts, because variables hold commands that
+ * run later.
+ */
 export function callsOf(text: string): Set<string> {
   const plain = withoutPrograms(text)
     .replace(/^\s*#.*$/gm, "")
     .replace(/^([a-z_0-9]+)\(\)/gm, "")
-    // The pattern of a case.
+    // Removes the pattern of a case.
     .replace(/^(\s*)[^()$"\n]*\)(?=\s)/gm, "$1");
   const before = /(?:^|[;&|({!"]|\b(?:then|do|else|if|elif|while|until|ignore|undo_with|examine \w+|step \S+ \S+))\s*/;
   const word = new RegExp(`${before.source}([a-z_][a-z_0-9]*)(?=[\\s;)|&"}]|$)`, "gm");
@@ -62,7 +65,7 @@ export function callsOf(text: string): Set<string> {
   return found;
 }
 
-/** What awk and sed run stands in single quotes, often over many lines. */
+/** Removes the programs of awk and sed, which stand in single quotes, often over many lines. */
 function withoutPrograms(text: string): string {
   return text
     .replace(/\b(awk|sed)\b((?:[^'\n]|"[^"\n]*")*)'[^']*'/g, "$1$2''")

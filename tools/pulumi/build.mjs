@@ -11,13 +11,14 @@ import { atLeast, parseVersion } from "./version.mjs";
 
 const platform = `${process.platform}-${process.arch}`;
 
-/** The built binary of an entry if the cache has it, or undefined. */
+/** The built binary of an entry, if the cache has it; else undefined. */
 export function findBuilt(name) {
   const start = `${name}-${sourceKey(name)}`;
   const version = goVersion();
   const exact = join(cacheRoot, `${start}-${version}-${platform}`, name);
   if (existsSync(exact)) return exact;
-  // Nothing can be built without Go, so what another Go built is better than nothing.
+  // Nothing can be built without Go, so a binary that another version of Go built is better than
+  // none.
   if (atLeast(parseVersion(version), OLDEST_GO)) return undefined;
   const folder = newestLike(new RegExp(`^${start}-go[^-]*-${platform}$`));
   return folder === undefined ? undefined : join(folder, name);
@@ -37,7 +38,7 @@ export async function build(name) {
   return join(folder, name);
 }
 
-/** The CLI with its language host beside it, if both are built already. */
+/** The CLI with its language host beside it, if both are already built. */
 export function findBuiltCli() {
   const built = cliEntries.map(findBuilt);
   const folder = cliFolder(built);
@@ -55,7 +56,10 @@ export async function buildCli() {
   return join(folder, "bin", "pulumi");
 }
 
-/** Puts a built binary at `path` without its size again, where the file system can. */
+/**
+ * Puts a built binary at `path`, by a hard link where the file system allows one, so that it takes
+ * no more space.
+ */
 export function place(binary, path) {
   try {
     linkSync(binary, path);
@@ -85,7 +89,7 @@ async function compile(name, output) {
   ];
   const { code, tail, seconds } = await runLong("go", [...args, "-o", output, target], {
     cwd,
-    // What a killed build leaves goes with the unfinished folder.
+    // Leftovers of a killed build go with the unfinished folder.
     env: { ...goEnv(), GOTMPDIR: dirname(output) },
     what: name,
   });
@@ -124,7 +128,7 @@ function sourcesOf(name) {
 
 function sourceKey(name) {
   const sources = sourcesOf(name);
-  // Where the sources stand makes no difference to what comes of them.
+  // The folder of the sources does not change what is built from them.
   const { folder: _, ...how } = entries[name];
   return digest([JSON.stringify(how), ...sources.map((file) => readFileSync(file))].join("\n"));
 }
@@ -133,16 +137,16 @@ function digest(text) {
   return createHash("sha256").update(text).digest("hex").slice(0, 12);
 }
 
-/** Like `go1.25.11`, or empty. */
+/** The version of Go, such as `go1.25.11`, or empty. */
 function goVersion() {
-  // Outside our modules, so that their go line does not make Go fetch another Go.
+  // This runs outside our modules, because their go lines could make Go download another version.
   const { stdout } = spawnSync("go", ["env", "GOVERSION"], { cwd: tmpdir(), env: goEnv(), encoding: "utf8" });
   return /^go[\w.]+/.exec(stdout ?? "")?.[0] ?? "";
 }
 
 function goEnv() {
   const env = { ...process.env, CGO_ENABLED: "0", GOWORK: "off", GOTOOLCHAIN: "local" };
-  // Ours runs on this machine, whatever the user builds for.
+  // These binaries run on this machine, whatever platform the user builds for.
   for (const name of ["GOOS", "GOARCH"]) delete env[name];
   return env;
 }

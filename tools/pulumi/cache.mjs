@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { withCleanup } from "./with-cleanup.mjs";
 
-// The XDG rules: a relative path counts as unset.
+// By the XDG rules a relative path counts as unset.
 const xdg = process.env.XDG_CACHE_HOME ?? "";
 export const cacheRoot = join(isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "socket-bypass", "engine");
 
@@ -13,8 +13,8 @@ export function isInCache(path) {
 }
 
 /**
- * Makes the folder `path` with `fill(temporary folder)` and a rename: it is there whole or not at
- * all.
+ * Makes the folder `path` completely or not at all: `fill` writes to a temporary folder, which is
+ * then renamed.
  */
 export async function makeWhole(path, fill) {
   if (existsSync(path)) return path;
@@ -27,7 +27,7 @@ export async function makeWhole(path, fill) {
       try {
         renameSync(part, path);
       } catch (error) {
-        // Another process was faster; its folder is as good.
+        // Another process was faster, and its folder is as good as ours.
         if (!existsSync(path)) throw error;
       }
     },
@@ -44,7 +44,7 @@ export function newestLike(pattern) {
     .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
 }
 
-/** Removes what killed processes left half-made. */
+/** Removes what killed processes left unfinished. */
 export function removeLeftOvers() {
   for (const folder of [".", "home/plugins", "home-official/plugins"].map((name) => join(cacheRoot, name))) {
     if (!existsSync(folder)) continue;
@@ -60,7 +60,7 @@ export function isAlive(pid) {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // EPERM: it lives, under another user.
+    // EPERM: the process is alive, under another user.
     return error.code === "EPERM";
   }
 }

@@ -12,7 +12,10 @@ import { atLeast, parseVersion } from "./version.mjs";
 
 const ANSWER_SECONDS = 5;
 const INSTALL_SECONDS = 180;
-/** Names the digest of the archive of the official release; without it none is downloaded. */
+/**
+ * The environment variable with the digest of the official release's archive; without it the
+ * release is not downloaded.
+ */
 const DIGEST = "SOCKET_BYPASS_PULUMI_SHA256";
 
 const ways = {
@@ -22,11 +25,11 @@ const ways = {
 };
 export const origins = Object.keys(ways);
 
-/** The CLI as {origin, pulumi}: the first way that works, or the `forced` one. */
+/** Finds the CLI as {origin, pulumi}: by the first way that works, or by the `forced` one. */
 export async function findCli(forced) {
   if (forced !== undefined) return { origin: forced, pulumi: await ways[forced]() };
-  // What an earlier run made comes before a new download: an offline machine waits for it once
-  // only.
+  // The result of an earlier run comes before a new download, so that an offline machine waits for
+  // the download only once.
   const made = { release: findInstalled, build: findBuiltCli };
   const reasons = [];
   try {
@@ -56,7 +59,7 @@ function reason(error) {
 
 function findOnPath() {
   const expected = `pulumi on PATH: expected ${OLDEST_PULUMI.join(".")} or newer with pulumi-language-nodejs, found`;
-  // A caller that merged our env has our own build on its PATH.
+  // A caller that merged our env into its own has our own build on PATH.
   const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => !isInCache(`${folder}/`));
   const pulumi = findIn(folders, "pulumi");
   if (pulumi === undefined) throw new EngineError(`${expected} none`);
@@ -95,8 +98,8 @@ function findInstalled() {
 }
 
 /**
- * The archive of the release, whose digest the caller has from elsewhere than the archive: no code
- * runs that was not named.
+ * Downloads the archive of the release. The caller must know its digest from elsewhere, so that no
+ * unexpected code runs.
  */
 async function install() {
   const name = `pulumi-${PULUMI_VERSION}-${process.platform}-${process.arch}.tar.gz`;

@@ -11,13 +11,13 @@ import { withCleanup } from "./with-cleanup.mjs";
 const command = plugin("command", COMMAND_VERSION);
 const INSTALL_SECONDS = 30;
 
-// Two homes: neither plugin can ever be taken for the other.
+// There are two homes, so that neither plugin can ever be taken for the other.
 export const officialHome = join(cacheRoot, "home-official");
 const standInHome = join(cacheRoot, "home");
 
 /**
- * A private PULUMI_HOME with the command provider in it, as {home, commandProvider: "official" |
- * "stand-in"}.
+ * Provides a private PULUMI_HOME with the command provider in it, as {home, commandProvider:
+ * "official" | "stand-in"}.
  */
 export async function provideCommand(cli, forced) {
   if (forced !== "build" && (await provideOfficial(cli))) return { home: officialHome, commandProvider: "official" };
@@ -28,14 +28,14 @@ export async function provideCommand(cli, forced) {
 
 async function provideOfficial({ origin, pulumi }) {
   if (hasPlugin(officialHome, command) || (await copyUsers(officialHome, command))) return true;
-  // A CLI that was built says that nothing can be downloaded; a stand-in that is there, that this
-  // was tried before.
+  // If the CLI had to be built, nothing can be downloaded; if a stand-in exists, a download has
+  // already been tried.
   if (origin === "build" || findBuilt(command.program) !== undefined) return false;
   const what = "official command provider";
   return await download(pulumi, officialHome, command, { what, limitSeconds: INSTALL_SECONDS });
 }
 
-// The name of the build that the plugin is a copy of.
+// This file names the build of which the plugin is a copy.
 const source = join(standInHome, command.folder, "built-from");
 
 function placedFrom() {
@@ -50,7 +50,7 @@ function placeStandIn(standIn) {
     () => rmSync(part, { force: true }),
     () => {
       place(standIn, part);
-      // A rename, because a plugin that runs cannot be written to.
+      // The plugin is renamed into place because a running one cannot be written to.
       renameSync(part, join(folder, command.program));
       writeFileSync(source, standIn);
     },

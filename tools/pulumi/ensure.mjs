@@ -5,11 +5,14 @@
 // package is installed.
 //
 // usage: node tools/pulumi/ensure.mjs [--json] [--kubernetes]
-//   The last line of stdout is {"pulumi", "home", "origin", "commandProvider", "env"}; --json leaves out what is said besides.
-//   --kubernetes adds the Kubernetes provider to the home, and "cluster": the binary that test/e2e/kubernetes makes clusters of.
+//   The last line of stdout is {"pulumi", "home", "origin", "commandProvider", "env"}; --json
+//   leaves out everything else that it would say.
+//   --kubernetes adds the Kubernetes provider to the home, and "cluster" to the line: the binary of
+//   which test/e2e/kubernetes makes clusters.
 // environment:
 //   SOCKET_BYPASS_ENGINE=path|release|build   this way only (default: the first that works)
-//   SOCKET_BYPASS_PULUMI_SHA256               of the archive of the official release; without it none is downloaded
+//   SOCKET_BYPASS_PULUMI_SHA256               digest of the official release's archive; without it
+//                                             none is downloaded
 //   SOCKET_BYPASS_RELEASES_URL                another address of the folder with that archive
 //   XDG_CACHE_HOME                            where the cache is (default: ~/.cache)
 import { delimiter, dirname } from "node:path";
@@ -58,8 +61,8 @@ function tell({ origin, pulumi }, { commandProvider }) {
 }
 
 /**
- * What a caller merges into the environment; PULUMI_BACKEND_URL and PULUMI_CONFIG_PASSPHRASE are
- * the caller's own.
+ * The variables that a caller merges into its environment. PULUMI_BACKEND_URL and
+ * PULUMI_CONFIG_PASSPHRASE are up to the caller.
  */
 function offlineEnv({ origin, pulumi }, { home }) {
   return {
@@ -71,7 +74,7 @@ function offlineEnv({ origin, pulumi }, { home }) {
     PULUMI_CREDENTIAL_STORE: "plaintext",
     PULUMI_SUPPRESS_NEO_LINK: "true",
     PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS: "true",
-    // A user's own CLI may have its language hosts on PATH only.
+    // The CLI of a user may have its language hosts on PATH only.
     ...(origin === "path" ? {} : { PULUMI_IGNORE_AMBIENT_PLUGINS: "true" }),
   };
 }

@@ -5,11 +5,11 @@ export const PULUMI_VERSION = "v3.259.0";
 export const COMMAND_VERSION = "1.2.1";
 /** The version of @pulumi/kubernetes in package-lock.json. */
 export const KUBERNETES_PLUGIN_VERSION = "4.23.0";
-/** The Kubernetes of the tests. */
+/** The Kubernetes version of the tests. */
 export const KUBERNETES_VERSION = "v1.34.1";
-/** The oldest CLI the package works with. */
+/** The oldest CLI with which the package works. */
 export const OLDEST_PULUMI = [3, 182, 0];
-/** What the go.mod files ask for. */
+/** The Go version that the go.mod files require. */
 export const OLDEST_GO = [1, 25, 11];
 
 const sdkVersion = (version) => `-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${version}`;
@@ -28,10 +28,10 @@ const kubernetesVersion = ["k8s.io/component-base/version", "k8s.io/client-go/pk
   .join(" ");
 
 /**
- * What is built from Go modules; `folder` holds go.mod and go.sum (default: the folder beside this
- * file with the same name). `package` is what `go build` is told, `usually` is on 2 cores with
- * nothing cached. `embeds` are JSON files out of a module that main.go embeds, with `version` set
- * in the first.
+ * The programs that are built from Go modules. `folder` holds go.mod and go.sum (default: the
+ * folder beside this file with the same name). `package` is the argument of `go build`, and
+ * `usually` the time on 2 cores with nothing cached. `embeds` names JSON files of a module that
+ * main.go embeds; the first gets `version`.
  */
 export const entries = {
   pulumi: {
@@ -64,7 +64,7 @@ export const entries = {
     },
     usually: "4 minutes",
   },
-  // etcd and all of Kubernetes, for test/e2e/kubernetes.
+  // All programs of Kubernetes, and etcd, in one binary, for test/e2e/kubernetes.
   kubernetes: {
     folder: "../../test/e2e/kubernetes/cluster/binary",
     package: ".",

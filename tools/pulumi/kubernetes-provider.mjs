@@ -12,13 +12,13 @@ const kubernetes = plugin("kubernetes", KUBERNETES_PLUGIN_VERSION);
 const INSTALL_SECONDS = 60;
 
 /**
- * Puts the Kubernetes provider into `home`: the user's own, a download, or a build of the same
- * code.
+ * Puts the Kubernetes provider into `home`: a copy of the user's, a download, or a build of the
+ * same code.
  */
 export async function provideKubernetes({ origin, pulumi }, home, forced) {
   if (hasPlugin(home, kubernetes)) return;
   if (forced !== "build" && (await copyUsers(home, kubernetes))) return;
-  // A built CLI, or a home without the official command provider, says that nothing can be
+  // If the CLI had to be built, or the home lacks the official command provider, nothing can be
   // downloaded.
   if (origin !== "build" && home === officialHome && findBuilt(kubernetes.program) === undefined) {
     const what = "Kubernetes provider";
@@ -32,7 +32,10 @@ export async function provideKubernetes({ origin, pulumi }, home, forced) {
   });
 }
 
-/** The binary that is etcd and each program of Kubernetes, by the name it is called by. */
+/**
+ * The binary that is etcd and every program of Kubernetes, depending on the name by which it is
+ * called.
+ */
 export async function provideCluster() {
   return findBuilt("kubernetes") ?? (await locked(() => build("kubernetes")));
 }

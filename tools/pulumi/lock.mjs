@@ -7,12 +7,12 @@ import { say } from "./run.mjs";
 import { withCleanup } from "./with-cleanup.mjs";
 
 const BEAT_MS = 5_000;
-// For holders in another container, whose process id says nothing here.
+// This bound is for holders in another container, whose process id means nothing here.
 const DEAD_MS = 60_000;
 
 const lock = join(cacheRoot, "lock");
 
-/** One process at a time makes something; the others wait and then find it made. */
+/** Lets one process at a time make something; the others wait and then find it made. */
 export async function locked(work) {
   mkdirSync(cacheRoot, { recursive: true });
   for (let told = false; !take(); told = true) {
@@ -39,7 +39,8 @@ function take() {
   } catch (error) {
     if (error.code !== "EEXIST") throw error;
   }
-  // Two who do this at once build twice, which costs time only: what they make comes by rename.
+  // If two processes do this at once, both build. That only costs time, because results are renamed
+  // into place.
   if (isStale()) rmSync(lock, { force: true });
   return false;
 }

@@ -6,19 +6,23 @@ import { isInCache, makeWhole } from "./cache.mjs";
 import { locked } from "./lock.mjs";
 import { runLong, say } from "./run.mjs";
 
-/** A resource plugin of the engine: `kind` as the CLI calls it. */
+/** A resource plugin of the engine; `kind` is the CLI's name for it. */
 export function plugin(kind, version) {
   return { kind, version, program: `pulumi-resource-${kind}`, folder: join("plugins", `resource-${kind}-v${version}`) };
 }
 
 /**
- * Whether a PULUMI_HOME has it. The CLI marks an unfinished install by a file beside the folder.
+ * Whether a PULUMI_HOME has the plugin. The CLI marks an unfinished install by a file beside the
+ * folder.
  */
 export function hasPlugin(home, { program, folder }) {
   return existsSync(join(home, folder, program)) && !existsSync(`${join(home, folder)}.partial`);
 }
 
-/** Copies the user's own one, which is read and never written. False where there is none. */
+/**
+ * Copies the user's own plugin; the user's folder is read and never written to. False if there is
+ * none.
+ */
 export async function copyUsers(home, wanted) {
   const usersHome = process.env.PULUMI_HOME ?? join(homedir(), ".pulumi");
   if (isInCache(`${usersHome}/`) || !hasPlugin(usersHome, wanted)) return false;
@@ -28,7 +32,7 @@ export async function copyUsers(home, wanted) {
   return true;
 }
 
-/** Downloads the official one by the CLI. False where that did not work. */
+/** Downloads the official plugin with the CLI. False if that did not work. */
 export async function download(pulumi, home, wanted, { what, limitSeconds }) {
   say(`installing the ${what} ${wanted.version} into ${home}`);
   await locked(() =>

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { atInterrupt, withCleanup } from "./with-cleanup.mjs";
 
-/** A refusal that the user can act on: printed without a stack. */
+/** A refusal that the user can act on, so it is printed without a stack trace. */
 export class EngineError extends Error {}
 
 export function say(text) {
@@ -12,13 +12,13 @@ export function say(text) {
 atInterrupt(() => say("interrupted; what is compiled so far is kept, run the same again to go on"));
 
 /**
- * Runs a command to its end with a line of progress every 5 seconds. Returns the exit code (null
- * when killed) and the last lines of its output. `limitSeconds` default: none.
+ * Runs a command to its end and prints a line of progress every 5 seconds. Returns the exit code
+ * (null if killed) and the last lines of its output. `limitSeconds` is 0 for no limit.
  */
 export async function runLong(command, args, { cwd, env, what, limitSeconds = 0 }) {
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);
-  // A group of its own: compilers that it started end with it.
+  // The command has a process group of its own, so that the compilers that it starts end with it.
   const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const tail = [];
   let lines = 0;
@@ -35,14 +35,14 @@ export async function runLong(command, args, { cwd, env, what, limitSeconds = 0 
     try {
       process.kill(-child.pid, signal);
     } catch {
-      // Gone already.
+      // The process has already ended.
     }
   };
   const progress = setInterval(() => say(`${what}: ${seconds()} s, ${lines} steps so far`), 5_000);
   const limit = limitSeconds > 0 ? setTimeout(() => kill("SIGKILL"), limitSeconds * 1000) : undefined;
   try {
     return await withCleanup(
-      // SIGINT, not SIGKILL: go then removes its temporary folder.
+      // SIGINT and not SIGKILL, because go then removes its temporary folder.
       () => kill("SIGINT"),
       () =>
         new Promise((resolve, reject) => {

@@ -10,7 +10,7 @@ interface Engine {
 }
 let engine: Engine | undefined;
 
-/** What ensure.mjs finds or makes, once for this process. */
+/** The engine that ensure.mjs finds or makes, once for this process. */
 export function findEngine() {
   if (engine === undefined) {
     const words = ["tools/pulumi/ensure.mjs", "--json"];
@@ -24,8 +24,8 @@ export function findEngine() {
 }
 
 /**
- * A stack of a program in this process, with its backend and the engine's own files in
- * FOLDER/backend, which is there.
+ * Creates a stack of a program in this process. Its backend and the engine's own files are in
+ * FOLDER/backend, which must exist.
  */
 export async function createStack(
   args: InlineProgramArgs,
@@ -40,7 +40,7 @@ export async function createStack(
     envVars: {
       ...its,
       PULUMI_BACKEND_URL: `file://${backend}`,
-      // Protects nothing: these stacks hold no secret that is one.
+      // These stacks hold no real secret.
       PULUMI_CONFIG_PASSPHRASE: "made for a while",
       ...env,
     },

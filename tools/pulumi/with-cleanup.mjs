@@ -3,7 +3,7 @@
 const undos = new Set();
 let sayGoodbye = () => {};
 
-/** Runs `work`; `undo` runs at the end in every case, also when a signal ends this process. */
+/** Runs `work`. `undo` runs at the end in every case, also when a signal ends this process. */
 export async function withCleanup(undo, work) {
   undos.add(undo);
   try {
@@ -14,14 +14,14 @@ export async function withCleanup(undo, work) {
   }
 }
 
-/** What else to do when a signal ends this process, after all is undone. */
+/** Sets what else happens when a signal ends this process, after every undo. */
 export function atInterrupt(say) {
   sayGoodbye = say;
 }
 
 for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
-  // Not once: a shell, npm and a terminal may each send it, and a second one must not end this
-  // process in the middle.
+  // The handler stays after the first signal: a shell, npm and a terminal may each send one, and a
+  // second signal must not end this process in the middle.
   process.on(signal, () => {
     for (const undo of [...undos].reverse()) undo();
     sayGoodbye();

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which tests a change can touch: `npm test -- --changed [BASE]`. What differs from BASE (default:
- * where this branch left main), what is not committed and what is new are looked up by their
- * folders; of TypeScript, vitest knows which test files import what. A file that no row names
- * touches everything.
+ * Finds the tests that a change can affect: `npm test -- --changed [BASE]`. It looks up, by folder,
+ * the files that differ from BASE (default: where this branch left main), are not committed or are
+ * new. For TypeScript, vitest knows which test files import what. A file that matches no row
+ * affects every test.
  */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 
-/** Folders of test/ whose tests send bytes through what a host is sent. */
+/** Folders of test/ whose tests send bytes through what a host receives. */
 const onHosts = ["bpf", "host/script", "e2e/apps", "e2e/local", "e2e/ssh", "host/pod", "e2e/kubernetes"];
 /** Folders of test/ that run the real engine. */
 const withEngine = ["e2e/local", "e2e/ssh", "e2e/kubernetes"];
 
 /**
- * By how a path begins, the first that fits: the folders and files of test/ that it can touch,
- * beside those that import it.
+ * For the first row with which a path begins: the folders and files of test/ that a change of the
+ * path can affect, besides those that import it.
  */
 export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["bpf/", [...onHosts, "src/bundle"]],
@@ -31,7 +31,7 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["examples/", ["e2e/ssh/example.test.ts", "e2e/kubernetes/example.test.ts"]],
   ["tools/setup/isolate.sh", ["host/script"]],
   ["tools/setup/", ["tools"]],
-  // Lint and types are what looks at these, and tests that import them.
+  // Only lint, types, and the tests that import them check these.
   ["tools/bench/", []],
   ["tools/demo/", []],
   ["tools/lint/", []],
@@ -45,11 +45,12 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["Pulumi.yaml", []],
   ["test/bpf/soak/main.ts", []],
   ["test/e2e/vm/", []],
-  // What tests run but do not import; of the rest of a folder of test/, its own tests.
+  // Files that tests run but do not import. Any other file in a folder of test/ affects the tests
+  // of that folder.
   ["test/bpf/", ["bpf", "e2e/apps"]],
 ];
 
-/** Runs before and after every test file. */
+/** This file runs before and after every test file. */
 const setUp = "test/support/sweep.ts";
 
 /** The parts of test/ to run for these paths, or all. */
@@ -74,20 +75,20 @@ export function listChanged(base: string, folder: string): string[] {
   return [...new Set([...differing, ...git("ls-files", "--others", "--exclude-standard", "-z")])].sort();
 }
 
-/** Where this branch left main, else what is committed. */
+/** The commit where this branch left main, or else HEAD. */
 export function findBase(folder: string): string {
   for (const name of ["origin/HEAD", "origin/main", "main"]) {
     try {
       const words = ["merge-base", "HEAD", name];
       return execFileSync("git", words, { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
     } catch {
-      // There is no such branch here.
+      // That branch does not exist.
     }
   }
   return "HEAD";
 }
 
-/** Test files that a change since `base` can touch, or all. */
+/** The test files that a change since `base` can affect, or all. */
 export function listTests(base: string, folder: string): readonly string[] | "all" {
   const parts = findTouched(listChanged(base, folder));
   if (parts === "all") return parts;

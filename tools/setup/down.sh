@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Removes what the demo installed: `npm run down` is this.
+# Removes what the demo installed; `npm run down` runs this.
 set -eu
 
 cd -- "$(dirname -- "$0")/../.."

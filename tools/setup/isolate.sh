@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs a command with a bpffs, a cgroup v2 tree and a /usr/local/sbin of its own, so that two runs
-# of the tests do not meet: `sh tools/setup/isolate.sh COMMAND ARGUMENTS...`, as root. The kernel's
-# list of symbols is cut down to those that our programs name: libbpf reads it whole for each
-# program that it loads, which took more than half of the time that the tests of the host script
-# spent.
+# of the tests do not disturb each other: `sh tools/setup/isolate.sh COMMAND ARGUMENTS...`, as root.
+# The kernel's list of symbols is reduced to those that our programs name: libbpf reads the whole
+# list for each program that it loads, which took more than half the time of the host script's
+# tests.
 set -eu
 
 main() {
@@ -49,7 +49,7 @@ leave() {
 	code=$?
 	if [ "$command" ] && kill "$command" 2>/dev/null; then wait "$command" || true; fi
 	if [ -e "$group/cgroup.kill" ]; then echo 1 >"$group/cgroup.kill"; fi
-	# What was killed takes a moment to be gone.
+	# Killed processes take a moment to go.
 	for try in 1 2 3 4 5 6 7 8 9 last; do
 		find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && break
 		[ "$try" != last ] || code=1

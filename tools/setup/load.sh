@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Says how busy this machine is, and warns when that will make tests slow: `sh tools/setup/load.sh
-# [PROC]`, PROC being /proc.
+# Tells how busy this machine is, and warns if that will make tests slow: `sh tools/setup/load.sh
+# [PROC]`, where PROC is /proc by default.
 set -eu
 
 proc=${1:-/proc}

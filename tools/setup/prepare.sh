@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Long: it runs before anything is installed, so it is one file, with its table of tools.
+# Long: it runs before anything is installed, so it is one file with its table of tools.
 #
-# Makes this machine and checkout ready: tools, npm packages, build. Says nothing when all is there;
-# says everything else on stderr.
+# Prepares this machine and checkout: tools, npm packages, build. It prints nothing if everything is
+# there, and prints the rest on stderr.
 #
 # usage: sh tools/setup/prepare.sh PURPOSE…
 #   build  compile the BPF programs, the probe and the package
@@ -34,7 +34,7 @@ main() {
 		*) usage ;;
 		esac
 	done
-	# bpftool and sshd live there, and a user's PATH may lack them.
+	# bpftool and sshd are in these folders, which a user's PATH may lack.
 	PATH=$PATH:/usr/sbin:/sbin
 	cd -- "$(dirname -- "$0")/../.."
 
@@ -52,7 +52,8 @@ usage() {
 	exit 2
 }
 
-# purpose, Debian package, what proves it is there (a command or a file; alternatives by comma), why
+# columns: purpose, Debian package, what proves that it is there (a command or a file; alternatives
+# separated by commas), reason
 tools() {
 	cat <<-'END'
 		build clang-19        clang-19,clang,clang-18,clang-17,clang-16,clang-15,clang-14 compiles the BPF programs
@@ -122,7 +123,7 @@ need_tools() {
 	[ -z "$missing" ] || refuse "them still missing after apt-get install"
 }
 
-# Prints the packages of what is missing; each with its reason goes to stderr.
+# Prints the packages of the missing tools on stdout, and each with its reason on stderr.
 missing_tools() {
 	tools | while read -r purpose package proof why; do
 		case " $purposes " in
@@ -138,7 +139,7 @@ missing_tools() {
 is_there() {
 	case $1 in
 	/*)
-		# May be a pattern: some folders are named after a version.
+		# The path may be a pattern, because some folders are named after a version.
 		for file in $1; do
 			[ -e "$file" ] && return
 		done
@@ -174,7 +175,7 @@ install_tools() {
 	disable_services
 }
 
-# Older distributions have the compiler without the number only.
+# Older distributions have the compiler only under the name without a number.
 available() {
 	case $1 in
 	clang-19 | llvm-19) apt-cache show "$1" >/dev/null 2>&1 || set -- "${1%-19}" ;;
@@ -186,9 +187,9 @@ policy=/usr/sbin/policy-rc.d
 saved=$policy.before-socket-bypass
 mark='socket-bypass tools/setup/prepare.sh'
 
-# Packages start their services on install unless this file says no. The one we write says no for as
-# long as this apt-get runs, and then what the one before it says, even when nobody is left to put
-# that back.
+# Packages start their services on install unless this file forbids it. The file that we write
+# forbids it as long as this apt-get runs. After that it does what the previous file says, even if
+# nobody is left to restore that one.
 apt_get_quietly() {
 	if [ -e "$policy" ] && ! grep -qs "$mark" "$policy"; then
 		mv "$policy" "$saved"
@@ -209,7 +210,7 @@ allow_services() {
 	[ ! -e "$saved" ] || mv "$saved" "$policy"
 }
 
-# Otherwise what we installed for its program alone would start at the next boot.
+# Otherwise services that we installed only for their programs would start at the next boot.
 disable_services() {
 	has systemctl || return 0
 	for unit in redis-server:redis-server nginx:nginx openssh-server:ssh postgresql:postgresql haproxy:haproxy memcached:memcached containerd:containerd; do
@@ -238,7 +239,7 @@ need_packages() {
 	stamp=node_modules/.socket-bypass-lock
 	digest=$(cksum <package-lock.json)
 	[ "$(cat "$stamp" 2>/dev/null)" != "$digest" ] || return 0
-	# Installed by hand, after the lock was last changed.
+	# The packages were installed by hand after the lock file was last changed.
 	if [ ! -e "$stamp" ] && [ -n "$(find node_modules/.package-lock.json -newer package-lock.json 2>/dev/null)" ]; then
 		printf '%s\n' "$digest" >"$stamp"
 		return 0
@@ -257,16 +258,16 @@ need_build() {
 	fi
 	say "building"
 	mkdir -p dist
-	# Of before the build: what changes meanwhile counts as newer.
+	# The stamp is older than the build, so files that change during the build count as newer.
 	: >"$stamp.new"
 	npm run --silent build
 	mv "$stamp.new" "$stamp"
 }
 
-# npm ci removes node_modules first, so two at once break each other.
+# npm ci removes node_modules first, so two runs at once would break each other.
 take_turn() {
 	has flock || return 0
-	# In a checkout of somebody else nothing will be written either.
+	# If the checkout belongs to somebody else, nothing else will be written there either.
 	{ mkdir -p .cache && : >>.cache/prepare.lock; } 2>/dev/null || return 0
 	exec 9>.cache/prepare.lock
 	flock -n 9 && return 0

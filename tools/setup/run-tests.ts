@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: a run from its parts to its summary, and how a signal ends it.
+// Long: it runs the tests from their parts to the summary, and handles signals.
 /*
- * All tests: `npm test` is tools/setup/test.sh, which ends in this. Arguments go to one vitest, but
- * for --changed [BASE] (tools/setup/changed.ts); without any, the tests run in stages, and the
- * parts of one stage side by side. A file that fails is run once more when nothing else runs: one
- * that passes then is called flaky and does not fail the run, one that fails again does.
+ * Runs all tests; `npm test` is tools/setup/test.sh, which ends by calling this. Arguments go to a
+ * single vitest, except for --changed [BASE] (tools/setup/changed.ts). Without arguments the tests
+ * run in stages, and the parts of a stage run side by side. A file that fails runs once more when
+ * nothing else does: if it passes then, it is called flaky and does not fail the run; if it fails
+ * again, it does.
  *
- * exit: 0 every file passed, if only alone; 1 some did not; 128 + N ended by signal N, and so is all that this has started
+ * exit: 0 every file passed, if only alone; 1 some did not; 128 + N ended by signal N, and so is
+ * everything that this has started
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
@@ -23,11 +25,11 @@ const root = resolve(__dirname, "../..");
 /** One call of vitest. */
 export interface Part {
   readonly name: string;
-  /** What runs it, before its own words. */
+  /** The command under which it runs. */
   readonly under?: readonly string[];
-  /** Of vitest; they hold when one of its files is run alone, too. */
+  /** Options of vitest, which also apply when one of its files runs alone. */
   readonly options: readonly string[];
-  /** Which files, by what their paths contain; default: all that the options leave. */
+  /** The files, by what their paths contain; default: every file that the options select. */
   readonly files?: readonly string[];
 }
 
@@ -35,13 +37,12 @@ export interface Part {
 interface Run {
   readonly part: Part;
   readonly files: readonly FileReport[];
-  /** Why it failed, where that is no file's fault. */
+  /** Reasons for a failure that no file is to blame for. */
   readonly faults: readonly string[];
-  /** What vitest itself says of how many. */
+  /** vitest's own lines about how many passed. */
   readonly counts: readonly string[];
   /**
-   * What vitest says of the failures, once more in one piece where several parts have written at
-   * once.
+   * vitest's report of the failures, printed once more in one piece if several parts wrote at once.
    */
   readonly complaints: readonly string[];
 }
@@ -51,13 +52,13 @@ interface Twice {
   readonly again: FileReport | undefined;
 }
 
-/** More files than these do not fail by chance, and none of them runs again. */
+/** If more files than this fail, that is no chance, and none of them runs again. */
 const MOST_BY_CHANCE = 10;
 
 export const stages: readonly (readonly Part[])[] = [
   [{ name: "package and tools", options: ["--project", "package", "--project", "tools"] }],
   [{ name: "Kubernetes", options: ["--project", "kubernetes"] }],
-  // More parts than two only take longer on two cores.
+  // With more than two parts at once it only takes longer on two cores.
   [
     { name: "datapath and uses", options: ["--project", "datapath", "--project", "uses"] },
     { name: "host", under: ["sh", "tools/setup/isolate.sh"], options: ["--project", "host"] },
@@ -65,8 +66,8 @@ export const stages: readonly (readonly Part[])[] = [
 ];
 
 /**
- * Runs the stages in `folder` one after the other, then what failed, and tells whether everything
- * passed in the end.
+ * Runs the stages in `folder` one after another, then the files that failed, and tells whether
+ * everything passed in the end.
  */
 export async function runStages(all: readonly (readonly Part[])[], folder: string, say: (text: string) => void) {
   const runs: Run[] = [];
@@ -116,7 +117,7 @@ function summary(runs: readonly Run[], repeated: readonly Run[], twice: readonly
     .flatMap(({ files }) => files)
     .map((file) => twice.find(({ first }) => first === file)?.again ?? file);
   const total = (count: (file: FileReport) => number) => last.reduce((sum, file) => sum + count(file), 0);
-  // A file that fails before its first test counts for one.
+  // A file that fails before its first test counts as one failure.
   const failed = total((file) => (file.isOk ? 0 : Math.max(file.failed, 1))) + faults.length;
   const skipped = total((file) => file.skipped);
   lines.push(
@@ -128,8 +129,8 @@ function summary(runs: readonly Run[], repeated: readonly Run[], twice: readonly
 }
 
 /**
- * With what the same process ran before it became this program, such as the build; what no parent
- * waited for is missing.
+ * Includes what this process ran before it became this program, such as the build. Processes for
+ * which no parent waited are missing.
  */
 function timeTaken(): string {
   const fields = contentOf("/proc/self/stat").replace(/.*\) /s, "").split(" ").map(Number);
@@ -151,7 +152,7 @@ let isInterrupted = false;
 
 async function runPart(part: Part, folder: string, say: (text: string) => void): Promise<Run> {
   const report = join(scratch(), `${++ran}.json`);
-  // Naming a reporter takes away the usual one.
+  // Naming a reporter removes the default one.
   const isChosen = part.options.some((option) => option.startsWith("--reporter"));
   const vitest = [join(root, "node_modules/.bin/vitest"), "run", ...(isChosen ? [] : ["--reporter=default"])];
   const ours = `--reporter=${join(root, "tools/setup/test-reporter.ts")}`;
@@ -181,7 +182,10 @@ async function runPart(part: Part, folder: string, say: (text: string) => void):
 let ran = 0;
 let scratchFolder: string | undefined;
 
-/** For reports, and for what one test file can make for the others; gone when this process is. */
+/**
+ * A folder for reports, and for what one test file can make for the others; it is removed when this
+ * process ends.
+ */
 function scratch(): string {
   if (scratchFolder === undefined) {
     const folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-run-"));
@@ -191,7 +195,7 @@ function scratch(): string {
   return scratchFolder;
 }
 
-/** Runs a command to its end, shows what it writes in whole lines, and keeps them. */
+/** Runs a command to its end, prints its output in whole lines, and keeps the lines. */
 async function follow(
   words: readonly string[],
   folder: string,
@@ -231,25 +235,25 @@ async function follow(
 }
 
 function readReport(file: string): Report {
-  // Absent when vitest ended before its tests did.
+  // The report is missing if vitest ended before its tests did.
   return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) : { files: [], errors: [] };
 }
 
 /**
- * When a signal ends this process, it first ends what it has started, by their ids, waits for that,
- * and cleans up.
+ * When a signal ends this process, it first ends the processes that it has started, by their ids,
+ * waits for them, and cleans up.
  */
 export function endAtSignals(clean: () => Promise<void>): void {
   for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
     process.on(signal, async () => {
-      // A terminal, npm and a shell may each send it.
+      // A terminal, npm and a shell may each send the signal.
       if (isInterrupted) return;
       isInterrupted = true;
       const ends = [...running].map((child) => new Promise((done) => child.once("close", done)));
       const below = [...running].flatMap((child) => descendantsOf(child.pid));
       for (const child of running) child.kill("SIGTERM");
       await Promise.all(ends);
-      // The workers of vitest end by themselves when it has, but not what a test has started.
+      // The workers of vitest end by themselves once it has ended, but not what a test has started.
       for (let tries = 0; tries < 50 && below.some(isAlive); tries++) await sleep(100);
       for (const { pid } of below.filter(isAlive)) process.kill(pid, "SIGKILL");
       await clean();
@@ -260,7 +264,7 @@ export function endAtSignals(clean: () => Promise<void>): void {
 
 interface Process {
   readonly pid: number;
-  /** By which it is told from a later one with its id. */
+  /** The start time, which tells the process from a later one with the same id. */
   readonly begun: string;
 }
 
@@ -274,8 +278,8 @@ function isAlive({ pid, begun }: Process): boolean {
 }
 
 /**
- * Empty when it is gone. One whose parent has not noticed yet still counts: to the sweep it is
- * alive as well.
+ * Empty if the process has gone. A process that its parent has not reaped yet still counts, because
+ * the sweep takes it for alive as well.
  */
 function beginOf(pid: number): string {
   return contentOf(`/proc/${pid}/stat`).replace(/.*\) /s, "").split(" ")[19] ?? "";
@@ -290,7 +294,7 @@ function contentOf(file: string): string {
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  // Tests that were ended could not remove what they had made.
+  // Tests that were interrupted could not remove what they had made.
   endAtSignals(sweep);
   const chosen = args[0]?.startsWith("--changed") ? stagesOf(args) : args.length > 0 ? [[await partOf(args)]] : stages;
   const isOk = await runStages(chosen, root, (text) => process.stdout.write(text));
@@ -298,8 +302,8 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 /**
- * `--changed`, `--changed BASE` or `--changed=BASE`: of each part, the files that a change since
- * then can touch.
+ * Handles `--changed`, `--changed BASE` and `--changed=BASE`: of each part, the files that a change
+ * since then can affect.
  */
 function stagesOf(args: readonly string[]): readonly (readonly Part[])[] {
   const [, base = findBase(root)] = args.length === 1 ? (args[0]?.split("=") ?? []) : args;
@@ -316,8 +320,8 @@ function stagesOf(args: readonly string[]): readonly (readonly Part[])[] {
 }
 
 /**
- * What stands in the arguments of vitest for files is no option: when one file is run again, it
- * stands there alone.
+ * Separates vitest's options from its file arguments, because a file that runs again is the only
+ * file argument then.
  */
 async function partOf(args: readonly string[]): Promise<Part> {
   const { parseCLI } = await import("vitest/node");

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The demo: `npm start -- ARGS` is this, and ARGS are those of tools/demo/start.ts.
+# The demo; `npm start -- ARGS` runs this, and ARGS are those of tools/demo/start.ts.
 set -eu
 
 cd -- "$(dirname -- "$0")/../.."

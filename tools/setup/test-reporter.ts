@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A reporter of vitest: writes what became of each test file, as JSON, to the file that
+// A reporter of vitest that writes the result of each test file as JSON to the file that
 // SOCKET_BYPASS_TEST_REPORT names.
 import * as fs from "node:fs";
 import { relative } from "node:path";
@@ -26,7 +26,7 @@ export interface Report {
 export default class TestReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
     const files = modules.map((module) => reportOf(module, unhandled));
-    // Vitest does not say whose worker died; that file has not ended.
+    // Vitest does not say whose worker died, but the file of that worker has not ended.
     const isExplained = modules.some((module) => !isEnded(module));
     const strays = unhandled.filter((error) => !modules.some((module) => isOf(error, module)));
     const report: Report = { files, errors: isExplained ? [] : strays.map(messageOf) };
@@ -59,7 +59,7 @@ function isEnded(module: TestModule): boolean {
   return ["passed", "failed", "skipped"].includes(module.state());
 }
 
-/** Vitest notes in which file an error that nobody caught arose, where it knows. */
+/** Vitest notes, if it knows, in which file an uncaught error arose. */
 function isOf(error: SerializedError, module: TestModule): boolean {
   return error.VITEST_TEST_PATH === module.moduleId;
 }

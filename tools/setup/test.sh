@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# All checks: `npm test -- ARGS` is this, and ARGS go to tools/setup/run-tests.ts. Stops at the
-# first that fails, but runs all tests.
+# All checks; `npm test -- ARGS` runs this, and ARGS go to tools/setup/run-tests.ts. It stops at the
+# first check that fails, but runs all tests.
 set -eu
 
 main() {

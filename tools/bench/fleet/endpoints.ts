@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /**
- * What answers in place of a host: a serial, and for the self-test a line of JSON; the files are
- * wanted and read to their end.
+ * Answers in place of a host: with a serial, and for the self-test with a line of JSON. It asks for
+ * the files and reads them to their end.
  */
 const recorder = `#!/bin/sh
 digest=\${SSH_ORIGINAL_COMMAND##* }
@@ -29,9 +29,10 @@ export class Endpoints {
   private accepted = 0;
   private madeRun: string | undefined;
 
-  /** Whoever calls it must call `close`, also when it fails. At most 240. */
+  /** The caller must call `close`, also when this fails. At most 240 endpoints. */
   async open(count: number): Promise<this> {
-    // Where sshd locks its unprivileged part in; made by the service, which may be off.
+    // sshd confines its unprivileged part to this folder, which its service would create, but that
+    // may be off.
     this.madeRun = fs.mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
     for (const name of ["host", "user"])
       execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(this.folder, name)]);
@@ -46,8 +47,8 @@ export class Endpoints {
 
   private addPlace(number: number): void {
     const name = `test-${process.pid}-fleet${number}`;
-    // Four networks of 198.18.0.0/15 for each process, so that two at once, or what a killed one
-    // has left, do not answer for each other.
+    // Each process uses four networks of 198.18.0.0/15, so that two processes at once, or the rest
+    // of a killed one, do not answer for each other.
     const network = (process.pid % 128) * 4 + Math.floor(number / 60);
     const net = `198.${18 + (network >> 8)}.${network & 255}`;
     const [near, far] = [`${net}.${(number % 60) * 4 + 1}`, `${net}.${(number % 60) * 4 + 2}`];
@@ -71,7 +72,7 @@ export class Endpoints {
       ...["PidFile=none", "StrictModes=no", "PermitRootLogin=yes", "UsePAM=no", "UseDNS=no", "MaxStartups=200"],
     ];
     const words = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", ...options.flatMap((option) => ["-o", option])];
-    // A root of its own whose shell is sh: bash reads .bashrc when sshd starts it, which may do
+    // sshd sees a user root whose shell is sh: bash reads .bashrc when sshd starts it, which may do
     // anything.
     const enter = [
       `--net=/run/netns/${name}`,
@@ -99,7 +100,7 @@ export class Endpoints {
     });
   }
 
-  /** Logins so far. */
+  /** How many logins there have been so far. */
   dials(): number {
     return this.accepted;
   }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// What it costs to install on many hosts over SSH, as root: `npm run bench:fleet -- [--hosts 10] [--rounds N] [--write]`
+// What it costs to install on many hosts over SSH, as root:
+// `npm run bench:fleet -- [--hosts 10] [--rounds N] [--write]`
 //
 //   --hosts N,…   how many sshds, each in a network namespace of its own (10)
-//   --rounds N    each with fresh stacks (3; for more than 20 hosts 1, as it takes minutes)
+//   --rounds N    rounds, each with fresh stacks (3; for more than 20 hosts 1, as it takes minutes)
 //   --write       keep the result and draw it in docs/bench/
 //
-// A round is a loop and two stacks: one as the engine does by itself, and one where it writes its state once at the end and not after
-// each step (PULUMI_SKIP_CHECKPOINTS).
-// The engine, its provider and SSH are real. Behind each sshd a recorder answers in place of the host script, so that this machine's processors are not shared
-// with what a hundred hosts would do on their own. The other side of the ratio is a loop of `ssh`, as parallel as the engine, that
+// A round runs a loop and two stacks: one as the engine runs by default, and one for which the
+// engine writes its state once at the end and not after each step (PULUMI_SKIP_CHECKPOINTS).
+// The engine, its provider and SSH are real. Behind each sshd a recorder answers in place of the
+// host script, so that this machine's processors do not do the work that a hundred hosts would do
+// on their own. The other side of the ratio is a loop of `ssh`, as parallel as the engine, that
 // sends the five bpftool commands of docs/bench/README.md's article to the same recorders.
-// The last line of stdout is one JSON object; with more than one number of hosts, one for each.
+// The last line of stdout is one JSON object; with several numbers of hosts, it has one object for
+// each of them.
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -32,16 +35,16 @@ const { values } = parseArgs({
 /** Whether the engine writes its state after each step. */
 const modes = [true, false];
 
-/** Medians of the rounds; seconds, MiB, bytes. */
+/** Medians of the rounds, in seconds, MiB and bytes. */
 interface StackResult {
   readonly up: number;
-  /** The median of each round's up to that round's loop. */
+  /** The median of the rounds' ratios of up to loop. */
   readonly ratio: number;
   readonly preview: number;
   readonly destroy: number;
   readonly dials: number;
   readonly peakMiB: number;
-  /** Of the last round, by the name of the process. */
+  /** The peaks of the last round, by the name of the process. */
   readonly peaks: Readonly<Record<string, number>>;
   readonly stateBytes: number;
 }
@@ -76,7 +79,7 @@ async function measure(hosts: number, rounds: number): Promise<FleetResult> {
           );
         }),
       ];
-      // Every other round the other way round, so that drift of the machine hits all alike.
+      // Every other round runs in reverse, so that drift of the machine affects all alike.
       for (const part of round % 2 === 0 ? parts : parts.reverse()) await part();
     }
   };

@@ -11,7 +11,7 @@ const lines: readonly { label: string; colour: string; of: (result: FleetResult)
   { label: "destroy", colour: "#8a8a8a", of: ({ destroy }) => destroy },
 ];
 
-/** Seconds over the number of hosts. */
+/** Draws seconds over the number of hosts. */
 export function drawFleet(results: readonly FleetResult[]): string {
   const [left, top, width, height] = [60, 64, 520, 260];
   const mostHosts = Math.max(...results.map(({ hosts }) => hosts));

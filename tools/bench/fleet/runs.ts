@@ -7,7 +7,7 @@ import { SocketBypass } from "../../../src/index";
 import { createStack } from "../../pulumi/stack";
 import type { Endpoints } from "./endpoints";
 
-/** As many at once as the engine takes by itself. */
+/** The default of the engine. */
 const parallel = 4 * os.cpus().length;
 
 const pins = "/sys/fs/bpf";
@@ -19,7 +19,7 @@ const article = [
   `bpftool prog attach pinned ${pins}/bpf_redir msg_verdict pinned ${pins}/sock_ops_map`,
 ];
 
-/** Seconds that a loop of ssh takes for the article's commands on every host. */
+/** How many seconds a loop of ssh takes for the article's commands on every host. */
 export async function runLoop(endpoints: Endpoints): Promise<number> {
   const known = join(endpoints.folder, "known_hosts");
   fs.writeFileSync(known, endpoints.addresses.map((address) => `${address} ${endpoints.hostKey}`).join(""));
@@ -43,7 +43,10 @@ function run(program: string, words: readonly string[]): Promise<void> {
   });
 }
 
-/** A stack from nothing to nothing: seconds of up, of a preview without changes and of destroy; what up needed, and what it left. */
+/**
+ * Creates and destroys a stack. Gives the seconds of up, of a preview without changes and of
+ * destroy, what up needed, and the size of the state that it left.
+ */
 export async function runStack(endpoints: Endpoints, hasCheckpoints = true) {
   const folder = fs.mkdtempSync(join(endpoints.folder, "stack-"));
   const connection = { user: "root", privateKey: fs.readFileSync(endpoints.key, "utf8"), hostKey: endpoints.hostKey };
@@ -65,7 +68,7 @@ export async function runStack(endpoints: Endpoints, hasCheckpoints = true) {
   const peakMiB = Object.values(peaks).reduce((sum, size) => sum + size, 0);
   const upDials = endpoints.dials() - before;
   const states = join(folder, "backend/.pulumi/stacks/fleet");
-  // Its name goes on when the engine is told to pack it.
+  // The engine appends to this name when it is told to compress the state.
   const state = fs
     .readdirSync(states)
     .find((name) => /^bench\.json(\.\w+)?$/.test(name) && !/\.(bak|attrs)$/.test(name));
@@ -82,8 +85,9 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
 }
 
 /**
- * The largest that this process, which runs the program, the engine and each plugin ever were, in MiB by name; their sum is a bound, for they may not have been so at
- * once.
+ * Measures the peak memory of this process, which runs the program, of the engine and of each
+ * plugin, in MiB by name. Their sum is an upper bound, because the peaks may have come at different
+ * times.
  */
 function watchMemory() {
   const peaks = new Map<string, { readonly name: string; readonly size: number }>();
@@ -95,7 +99,7 @@ function watchMemory() {
         const name = pid === "self" ? "program" : (/^Name:\s+(\S+)/m.exec(status)?.[1] ?? "?");
         if (peak !== undefined) peaks.set(pid, { name, size: Number(peak) / 1024 });
       } catch {
-        // Gone since.
+        // The process has ended since.
       }
     }
   };
@@ -111,7 +115,7 @@ function watchMemory() {
   };
 }
 
-/** What this process started and what those did, by their names. */
+/** The processes of Pulumi that this process, or one of those, has started. */
 function engines(): string[] {
   const parents = new Map<string, string>();
   for (const pid of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
@@ -120,7 +124,7 @@ function engines(): string[] {
       const [, name = "", parent = ""] = /\((.*)\) \S (\d+)/.exec(stat) ?? [];
       if (name.startsWith("pulumi")) parents.set(pid, parent);
     } catch {
-      // Gone since.
+      // The process has ended since.
     }
   }
   const isOurs = (pid: string): boolean => {

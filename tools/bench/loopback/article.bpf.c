@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The usual design, to measure against: every established socket goes into the sockhash under its
- * addresses and ports, and every message is redirected to whoever is there under the same addresses
- * and ports the other way round. IPv4 only. It reorders bytes, holds what is unread without a
- * bound, and takes sockets in whose peer is elsewhere: never use it.
+ * The usual design, as a baseline: every established socket goes into the sockhash under its
+ * addresses and ports, and every message is redirected to whatever socket has the same addresses
+ * and ports in reverse. IPv4 only. Never use it: it reorders bytes, holds unread bytes without a
+ * bound, and enrols sockets whose peer is on another host.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>

@@ -2,11 +2,14 @@
 // Measures every cell in five ways on this machine, as root: `npm run bench -- [--quick] [--rounds
 // N] [--ms N] [--only TEXT] [--write]`
 //
-//   --quick   fewer and shorter rounds, within 5 minutes     --rounds N, --ms N   rounds (7), and length of a run (400)
-//   --only    cells whose name contains it                   --write              keep the result and draw it in docs/bench/, with --only those cells of it
+//   --quick               fewer and shorter rounds, within 5 minutes
+//   --rounds N, --ms N    rounds (7), and length of a run (400)
+//   --only TEXT           only cells whose name contains the text
+//   --write               keep the result and draw it in docs/bench/; with --only, replace only
+//                         those cells
 //
 // The last line of stdout is one JSON object from cell name to {tcp, tcpAgain, article, bypass,
-// unix, ratio}, ratio being bypass to tcp. How it is measured: docs/bench/README.md.
+// unix, ratio}, where ratio is bypass to tcp. docs/bench/README.md tells how it is measured.
 import * as os from "node:os";
 import { parseArgs } from "node:util";
 import { type Cell, measure, type Result, type Suite } from "../report/cell";

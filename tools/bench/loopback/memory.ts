@@ -6,12 +6,13 @@ import { inGroup, type Way, ways } from "./ways";
 
 const overTcp = ways.filter((way) => way !== "unix");
 
-/** Kernel memory, from the difference that many connections make. */
+/** Measures kernel memory by the difference that many connections make. */
 export function memory(): Suite {
   return {
     cells: [
       cell("memory of an idle connection, both ends", "bytes", "idle", "3000"),
-      // Under what each way lets wait: TCP's receive buffer takes no more of such small messages.
+      // The number of bytes is below what each way lets wait: TCP's receive buffer takes no more of
+      // such small messages.
       cell("memory beside an unread byte, messages of 64 B", "bytes", "queue", "64", "50000"),
       cell("memory beside an unread byte, messages of 16 KiB", "bytes", "queue", "16384", "400000"),
     ],

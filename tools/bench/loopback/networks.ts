@@ -11,15 +11,15 @@ const port = 7000;
 const service = "10.96.0.10";
 const overTcp = ways.filter((way) => way !== "unix");
 
-// A pod, a node that forwards, and a pod. The service's address is rewritten on the node, as
-// kube-proxy does.
+// The network is a pod, a node that forwards, and another pod. The node rewrites the service's
+// address, as kube-proxy does.
 const rules = `table ip bench {
   chain prerouting { type nat hook prerouting priority -100; ip daddr ${service} tcp dport ${port} dnat to 10.78.0.2; }
 }`;
 
 /**
- * Two pods of one node, by address and by service, and a peer that is not here: its sockets are in
- * no tracked cgroup.
+ * Two pods of one node, by address and by service; and a peer "elsewhere", whose sockets are in no
+ * tracked cgroup.
  */
 export function networks(ms: number): Suite {
   const cells: Cell[] = [];
@@ -85,7 +85,7 @@ function wire(pod: string, address: string, gateway: string, link: string): void
   }
 }
 
-/** Also after a part of open(). */
+/** This also works after open() has failed half-way. */
 function close(): void {
   const there = execFileSync("ip", ["netns", "list"], { encoding: "utf8" });
   for (const name of [near, node, far]) if (there.includes(name)) ip("netns", "delete", name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// docs/bench: results.json, and what is drawn and written from it. Alone: `npx tsx
-// tools/bench/loopback/page.ts` draws again from the same results.
+// Writes results.json in docs/bench, and the drawings and tables made from it. Run alone, `npx tsx
+// tools/bench/loopback/page.ts` draws the same results again.
 import type { Result } from "../report/cell";
 import { cellText, lossesText, machineText, plainText, type Run, read, write, writeSection } from "../report/figures";
 import { drawSizes, drawWorkloads } from "../report/plot";
@@ -11,7 +11,7 @@ export interface Report {
   readonly results: Record<string, Result>;
 }
 
-/** A report of some cells replaces just those of the one that is there. */
+/** A report of some cells replaces only those cells of the existing one. */
 export function writePage(measured: Report, isWhole: boolean): void {
   const report = isWhole ? measured : { ...measured, results: { ...readReport().results, ...measured.results } };
   write("results.json", `${JSON.stringify(report, undefined, 1)}\n`);

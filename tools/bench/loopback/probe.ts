@@ -7,14 +7,14 @@ import { promisify } from "node:util";
 export const tools = path.join(__dirname, "../../..", "dist", "host");
 export const probe = path.join(tools, `probe-${os.machine()}`);
 
-/** What its benchmark says. */
+/** What the probe's benchmark prints. */
 export interface Answer {
   readonly rps: number;
   readonly mbps: number;
   readonly messages: number;
 }
 
-/** Runs a command that ends as the benchmark. */
+/** Runs a command that ends by running the benchmark. */
 export async function run(words: readonly string[]): Promise<Answer> {
   const [command = "", ...rest] = words;
   return JSON.parse((await promisify(execFile)(command, rest)).stdout) as Answer;

@@ -11,7 +11,7 @@ import { inGroup, type Way, ways } from "./ways";
 const overTcp = ways.filter((way) => way !== "unix");
 const folder = path.join(os.tmpdir(), `socket-bypass-bench-programs-${process.pid}`);
 
-/** One server of each program in the cgroup of each way; Unix sockets go to that of plain TCP. */
+/** Each way's cgroup has one server of each program; Unix sockets lead to that of plain TCP. */
 const places = ["tcp", "article", "bypass"] as const;
 type Place = (typeof places)[number];
 const placeOf = (way: Way): Place => (way === "article" || way === "bypass" ? way : "tcp");
@@ -23,7 +23,7 @@ function portOf(program: string, way: Way): string {
   return `${ports[program]?.[placeOf(way)]}`;
 }
 
-/** What a command prints, run in the cgroup of a way. */
+/** The output of a command that runs in the cgroup of a way. */
 function said(way: Way, ...command: string[]): string {
   const [first = "", ...rest] = inGroup(way, ...command);
   return execFileSync(first, rest, { encoding: "utf8", cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
@@ -35,7 +35,7 @@ function number(text: string, pattern: RegExp): number {
   return Number(found);
 }
 
-/** Real servers and their own clients. */
+/** Measures real servers with their own clients. */
 export function programs(ms: number): Suite {
   return { cells: [...redisCells(ms), ...nginxCells(ms), ...postgresCells(ms)], open, close };
 }
@@ -118,7 +118,7 @@ async function open(): Promise<void> {
   }
 }
 
-/** All servers on CPU 0; the client's CPU makes it one or two. */
+/** All servers run on CPU 0; the CPU of the client decides whether one or two are used. */
 function start(place: Place, ...command: string[]): void {
   const [first = "", ...rest] = inGroup(place, "setpriv", "--pdeathsig", "TERM", "taskset", "-c", "0", ...command);
   const log = fs.openSync(path.join(folder, "log"), "a");
@@ -160,7 +160,7 @@ function startPostgres(place: Place): void {
   execFileSync(first, rest, { cwd: "/", stdio: ["ignore", "ignore", "inherit"] });
   const settings = { listen_addresses: "127.0.0.1", unix_socket_directories: folder, fsync: "off", autovacuum: "off" };
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  // A death signal does not survive the change of user: it is set again behind it.
+  // The kernel clears the death signal when the user changes, so it is set again after that.
   const again = [...as, "--pdeathsig", "INT"];
   start(place, ...again, `${postgresBin()}/postgres`, "-D", data, "-p", portOf("postgres", place), ...flags);
 }
@@ -192,12 +192,12 @@ async function answers(port: number): Promise<void> {
   throw new Error(`bench: expected a server on port ${port} within 10 seconds, found none; the servers said:\n${log}`);
 }
 
-/** Also after a part of open(). */
+/** This also works after open() has failed half-way. */
 async function close(): Promise<void> {
   for (const server of servers.splice(0)) {
     if (server.exitCode !== null || server.signalCode !== null) continue;
     const gone = once(server, "exit");
-    // PostgreSQL waits for its clients on TERM, and stops at once on INT.
+    // PostgreSQL waits for its clients on SIGTERM and stops at once on SIGINT.
     server.kill("SIGINT");
     await Promise.race([gone, new Promise((wake) => setTimeout(wake, 5000))]);
     server.kill("SIGKILL");

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * reads ROUNDS-MS [enrolled]: ns that calls take which a splice guard is asked about, one line
- * `NAME NS` each. Both ends are in this thread, and what was written is read at once, so nothing
- * waits. `enrolled`: only calls on a TCP connection whose bytes go by the bypass.
+ * reads ROUNDS-MS [enrolled]: measures, in ns, calls for which a splice guard runs, and prints one
+ * line `NAME NS` each. Both ends are in this thread, and what was written is read at once, so
+ * nothing waits. With `enrolled` it measures only calls on a TCP connection whose bytes go by the
+ * bypass.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -115,8 +116,8 @@ static void splice_tcp(void)
 }
 
 /*
- * As a program does that takes recv() where a splice is refused. Now and then a message goes by
- * TCP, and is spliced.
+ * Does what a program does that uses recv() when a splice is refused. Now and then a message goes
+ * by TCP, and its splice succeeds.
  */
 static void splice_refused(void)
 {

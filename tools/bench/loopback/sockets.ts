@@ -9,7 +9,7 @@ const sizes = [64, 1024, 16384, 65536, 262144];
 const names = { rr: "request/response", stream: "one-way stream", duplex: "duplex stream" } as const;
 const places = { "0,0": "one CPU", "0,1": "two CPUs" } as const;
 
-/** Loopback: every mode, size and placing. */
+/** Measures loopback in every mode, with every size and placement. */
 export function sockets(ms: number): Suite {
   const cells: Cell[] = [];
   for (const mode of ["rr", "stream", "duplex"] as const) {
@@ -35,8 +35,8 @@ function traffic(mode: keyof typeof names, size: number, pin: keyof typeof place
 }
 
 /**
- * A request of 64 bytes and its answer on a connection of its own. Unix sockets have no such mode
- * here.
+ * A request of 64 bytes and its answer on a new connection. The benchmark has no such mode for Unix
+ * sockets.
  */
 function connections(pin: keyof typeof places, ms: number): Cell {
   return {
@@ -47,7 +47,7 @@ function connections(pin: keyof typeof places, ms: number): Cell {
   };
 }
 
-/** Of both processes, on two CPUs, from the counters of their cgroup. */
+/** The CPU time of both processes, on two CPUs, from the counters of their cgroup. */
 function cpuPerRequest(ms: number): Cell {
   return {
     name: "CPU time of a request 1 KiB, two CPUs",
@@ -57,7 +57,7 @@ function cpuPerRequest(ms: number): Cell {
     run: async (way) => {
       const before = cpuTime(way);
       const { messages } = await run(inGroup(way, ...bench("rr", 1024, "0,1", ms), ...over(way)));
-      // The first tenth of the time is not in `messages`.
+      // `messages` leaves out the first tenth of the time.
       return (cpuTime(way) - before) / (messages / 0.9);
     },
   };

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the splice guard costs who does not need it, as root: `npm run bench:splice -- [--only
-// KERNEL[,KERNEL]] [--rounds N] [--ms N] [--write]`
+// What the splice guard costs programs that do not need it, as root:
+// `npm run bench:splice -- [--only KERNEL[,KERNEL]] [--rounds N] [--ms N] [--write]`
 //
-//   --only KERNELS       virtual machines of test/kernels; default: debian13, which has all ways but that by system calls
-//   --rounds N, --ms N   rounds (9), and length of a cell (100)     --write   keep the result in docs/bench/
+//   --only KERNELS       virtual machines of test/kernels; default: debian13, which has all ways
+//                        except the one by system calls
+//   --rounds N, --ms N   rounds (9), and length of a cell (100)
+//   --write              keep the result in docs/bench/
 //
 // The last line of stdout is one JSON object, from kernel to {release, cells: from way and cell to
-// {off, ratio, low, high}}. How it is measured: docs/bench/README.md.
+// {off, ratio, low, high}}. docs/bench/README.md tells how it is measured.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,9 +22,11 @@ import { write, writeSection } from "../report/figures";
 import { tools } from "./probe";
 
 interface Cell {
-  /** ns without the guard: the median of the rounds. */
+  /** The time without the guard, in ns: the median of the rounds. */
   readonly off: number;
-  /** With the guard to without it: the median, the smallest and the largest round. */
+  /**
+   * The ratio of the time with the guard to that without it: median, smallest and largest round.
+   */
   readonly ratio: number;
   readonly low: number;
   readonly high: number;
@@ -44,7 +48,7 @@ const { values } = parseArgs({
 });
 const [rounds, ms] = [Number(values.rounds), Number(values.ms)];
 
-/** Of the virtual machine. */
+/** This folder is on the virtual machine. */
 const folder = "/opt/socket-bypass-bench";
 const group = "/sys/fs/cgroup/socket-bypass-bench";
 
@@ -64,7 +68,7 @@ async function main(): Promise<void> {
 }
 
 class Machine extends Remote {
-  /** ns of each cell. */
+  /** The time of each cell, in ns. */
   measure(isEnrolled: boolean): Map<string, number> {
     const command = isEnrolled
       ? `${folder}/probe-x86_64 cgroup ${group} -- ${folder}/reads ${ms} enrolled`
@@ -132,7 +136,7 @@ function measureWay(machine: Machine, way: string): Record<string, Cell> {
   );
 }
 
-/** A folder with the program in it. */
+/** Makes a folder with the compiled program in it. */
 function compile(): string {
   const into = fs.mkdtempSync(join(tmpdir(), "socket-bypass-bench-"));
   const flags = ["-O2", "-static", "-Wall", "-Wextra", "-Werror"];

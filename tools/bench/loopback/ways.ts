@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { probe, tools } from "./probe";
 
-/** Plain TCP twice: what the second differs by is noise. */
+/** Plain TCP runs twice, because the difference between the two is noise. */
 export type Way = "tcp" | "tcpAgain" | "article" | "bypass" | "unix";
 export const ways: readonly Way[] = ["tcp", "article", "bypass", "unix", "tcpAgain"];
 
@@ -16,17 +16,17 @@ const pins = path.join(bpffs, `socket-bypass-${instance}`);
 const stateDir = `/var/lib/socket-bypass-${instance}`;
 const groups = { plain: groupOf("plain"), article: groupOf("article"), bypass: groupOf("bypass") };
 
-/** The cgroup whose processes go that way. */
+/** The cgroup whose processes use that way. */
 export function groupFor(way: Way): string {
   return way === "article" || way === "bypass" ? groups[way] : groups.plain;
 }
 
-/** Words that run a command in the cgroup of a way. */
+/** A command line that runs a command in the cgroup of a way. */
 export function inGroup(way: Way, ...command: readonly string[]): string[] {
   return [probe, "cgroup", groupFor(way), "--", ...command];
 }
 
-/** A private cgroup for each way, with its programs. */
+/** Makes a private cgroup for each way, with its programs attached. */
 export function openWays(): void {
   for (const group of Object.values(groups)) fs.mkdirSync(group);
   host(
@@ -44,7 +44,7 @@ export function openWays(): void {
   bpftool("cgroup", "attach", groups.article, "sock_ops", ...pinned("track_tuples"), "multi");
 }
 
-/** Also after a part of openWays(). */
+/** This also works after openWays() has failed half-way. */
 export function closeWays(): void {
   if (fs.existsSync(stateDir)) host("remove", "--force");
   fs.rmSync(pins, { recursive: true, force: true });
@@ -52,7 +52,7 @@ export function closeWays(): void {
   fs.rmSync(stateDir, { recursive: true, force: true });
 }
 
-/** A counter of the bypass, by the name that `status` gives it. */
+/** A counter of the bypass, under its name in `status`. */
 export function counter(name: string): number {
   const status = JSON.parse(host("status", "--json")) as { generations: { counters: Record<string, number> }[] };
   return status.generations.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);

@@ -7,15 +7,15 @@ import { bench, run } from "../loopback/probe";
 import type { Way } from "../loopback/ways";
 import type { Cell } from "../report/cell";
 
-/** The one that the policy of the pool names. */
+/** The port that the policy of the pool names. */
 export const bypassedPort = 7000;
-/** A way is a port: all the rest is the same, and all stand at once. */
+/** Each way has a port of its own. Everything else is the same, and all ways are open at once. */
 const ports: Partial<Record<Way, number>> = { tcp: 7001, bypass: bypassedPort, tcpAgain: 7002 };
 const script = join(__dirname, "../loopback/connect.py");
 
 /**
- * Two pods on the first node and one on the second, each with a Service, and what is measured
- * between them.
+ * Starts two pods on the first node and one on the second, each with a Service, and gives the cells
+ * that measure between them.
  */
 export async function openCells(cluster: Cluster, ms: number): Promise<Cell[]> {
   const open = Object.entries(ports).map(([way, port]) => ({ name: way.toLowerCase(), port }));
@@ -50,7 +50,7 @@ function cell(name: string, client: Place<Node>, server: Place<Node>, dial: stri
       const ends = [...inside(server), server.addresses[0] ?? "", ...inside(client), dial, `${ports[way]}`];
       const { rps, messages } = await run(["python3", "-B", script, ...ends, ...bench("rr", 64, pin, ms)]);
       const found = (await redirected()) - before;
-      // A round trip is two messages; the first few of a connection go by TCP.
+      // A round trip is two messages; the first few messages of a connection go by TCP.
       const least = way === "bypass" && nodes.length === 1 ? messages : 0;
       if (least === 0 ? found > 0 : found <= least)
         throw new Error(
@@ -61,7 +61,7 @@ function cell(name: string, client: Place<Node>, server: Place<Node>, dial: stri
   };
 }
 
-/** For connect.py: the network namespace of a pod and the cgroup of its node. */
+/** Arguments of connect.py: the network namespace of a pod and the cgroup of its node. */
 function inside({ node, network }: Place<Node>): [string, string] {
   return [node.outside(network), node.outside("/sys/fs/cgroup/unified")];
 }

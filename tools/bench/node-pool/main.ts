@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a node pool costs and gives on a real cluster, as root: `npm run bench:pool -- [--rounds N]
+// What a node pool costs and gains on a real cluster, as root: `npm run bench:pool -- [--rounds N]
 // [--ms N] [--write]`
 //
-//   --rounds N, --ms N   rounds (7), and length of a run (400)     --write   keep the result in docs/bench/
+//   --rounds N, --ms N   rounds (7), and length of a run (400)
+//   --write              keep the result in docs/bench/
 //
 // The cluster is that of the tests: a real control plane and two real nodes in namespaces of this
 // machine, with the real engine and its provider. The last line of stdout is one JSON object {up,
-// rssMiB, podMiB, cpuShare, cells}, cells being from name to {tcp, tcpAgain, bypass, ratio}. How it
-// is measured: docs/bench/README.md.
+// rssMiB, podMiB, cpuShare, cells}, where cells maps a name to {tcp, tcpAgain, bypass, ratio}.
+// docs/bench/README.md tells how it is measured.
 import * as fs from "node:fs";
 import { parseArgs } from "node:util";
 import { Cluster } from "../../../test/e2e/kubernetes/cluster/cluster";
@@ -27,8 +28,8 @@ const { values } = parseArgs({
 });
 const [rounds, ms] = [Number(values.rounds), Number(values.ms)];
 
-// Looked at between steps: the engine, left alone in the middle of one, would leave its provider
-// and its state.
+// The signal is checked between steps, because an engine that is stopped in the middle of a step
+// would leave its provider and its state behind.
 const stop = new AbortController();
 for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
   process.on(signal, () => {
@@ -49,7 +50,7 @@ async function main(): Promise<void> {
   console.log(JSON.stringify({ up, ...rest, cells: mapped(cells, brief) }));
 }
 
-/** In an empty cluster, which goes in any case. */
+/** Runs `work` in an empty cluster, which is removed in any case. */
 async function withPool<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
   say("starting a cluster of two nodes");
   const cluster = await Cluster.make();
@@ -58,7 +59,7 @@ async function withPool<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
     try {
       return await work(pool).finally(() => pool.end());
     } finally {
-      // It is there still when the engine failed to destroy.
+      // The folder still exists if the engine failed to destroy the stack.
       fs.rmSync(pool.folder, { recursive: true, force: true });
     }
   } finally {
@@ -72,7 +73,7 @@ async function measurePool(pool: Pool): Promise<PoolReport> {
   pool.args = { traffic: { ports: [`${bypassedPort}`] } };
   const cells = await openCells(cluster, ms);
   say("bringing the pool up");
-  // Makes the stack, too.
+  // This also creates the stack.
   await pool.preview();
   stop.signal.throwIfAborted();
   const started = performance.now();

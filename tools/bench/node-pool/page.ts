@@ -5,7 +5,7 @@ import type { Rest } from "./rest";
 
 export interface PoolReport {
   readonly machine: Run;
-  /** Seconds. */
+  /** In seconds. */
   readonly up: number;
   readonly rest: Rest;
   readonly cells: Record<string, Result>;
@@ -43,7 +43,7 @@ ${lossesText(cells)}
 `;
 }
 
-/** The least ratio to plain TCP that will do. */
+/** The smallest ratio to plain TCP that is good enough. */
 function wanted(name: string): number | undefined {
   if (name.includes("across nodes")) return 0.99;
   return name.includes("ClusterIP") ? 1.6 : undefined;

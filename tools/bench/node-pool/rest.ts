@@ -4,21 +4,24 @@ import type { Node } from "../../../test/e2e/kubernetes/cluster/cluster";
 
 const seconds = 60;
 
-// What the cgroups of its pod count is of all processes that it ever had, and of the kernel's
+// The cgroups of the loader's pod count all processes that the pod ever had, and the kernel's
 // memory for its maps.
 const look = `
   pid=$(pgrep -f '^/state/files/pod-')
   pod() { awk -F: -v is="$1" '("," $2 ",") ~ ("," is ",") { print "/sys/fs/cgroup/" $2 $3 "/.." }' "/proc/$pid/cgroup"; }
   awk '/^VmRSS:/ { print $2 }' "/proc/$pid/status" && cat "$(pod memory)/memory.usage_in_bytes" "$(pod cpuacct)/cpuacct.usage"`;
 
-/** MiB of a loader's process and of its pod, and the pod's share of one CPU. */
+/** The MiB of a loader's process and of its pod, and the pod's share of one CPU. */
 export interface Rest {
   readonly rssMiB: number;
   readonly podMiB: number;
   readonly cpuShare: number;
 }
 
-/** The largest of the nodes, in a minute in which nothing happens but the kubelet's probes. */
+/**
+ * The largest values of all nodes, during a minute in which nothing happens but the kubelet's
+ * probes.
+ */
 export async function measureRest(nodes: readonly Node[], signal: AbortSignal): Promise<Rest> {
   const before = await Promise.all(nodes.map(lookAt));
   await setTimeout(seconds * 1000, undefined, { signal });

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Way } from "../loopback/ways";
 
-/** One thing that is measured, once for each way and round. */
+/** One measurement, which is taken once for each way and round. */
 export interface Cell {
   readonly name: string;
   readonly unit: string;
-  /** Less is better. */
+  /** Whether less is better. */
   readonly isCost?: boolean;
   readonly ways: readonly Way[];
   run(way: Way): Promise<number> | number;
 }
 
-/** Cells that need the same surroundings. */
+/** Cells that need the same environment. */
 export interface Suite {
   readonly cells: readonly Cell[];
   open?(): Promise<void> | void;
@@ -19,20 +19,21 @@ export interface Suite {
 }
 
 /**
- * Medians in the cell's unit; ratios are medians of each round's ratio to that round's plain TCP.
+ * Medians are in the cell's unit; a ratio is the median of each round's ratio to that round's plain
+ * TCP.
  */
 export interface Result {
   readonly unit: string;
   readonly isCost: boolean;
   readonly medians: Partial<Record<Way, number>>;
   readonly ratios: Partial<Record<Way, number>>;
-  /** Smallest and largest of the rounds' ratios. */
+  /** The smallest and the largest of the rounds' ratios. */
   readonly spread: Partial<Record<Way, readonly [number, number]>>;
 }
 
 /**
- * Each round takes every way once, in turn, so that drift of the machine hits all alike; every
- * other round backwards.
+ * Each round takes every way once, in turn, and every other round takes them in reverse, so that
+ * drift of the machine affects all alike.
  */
 export async function measure(cell: Cell, rounds: number): Promise<Result> {
   const found = new Map<Way, number[]>(cell.ways.map((way) => [way, []]));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How figures are written down in docs/bench.
+// How docs/bench shows figures.
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Way } from "../loopback/ways";
@@ -17,7 +17,7 @@ export function write(name: string, text: string): void {
   fs.writeFileSync(path.join(folder, name), text);
 }
 
-/** Replaces what the page has between `<!-- NAME -->` and `<!-- end of NAME -->`. */
+/** Replaces the text of the page between `<!-- NAME -->` and `<!-- end of NAME -->`. */
 export function writeSection(name: string, text: string): void {
   const marks = [`<!-- ${name} -->`, `<!-- end of ${name} -->`] as const;
   const page = read("README.md");
@@ -26,7 +26,7 @@ export function writeSection(name: string, text: string): void {
   write("README.md", `${before}${marks[0]}\n${text}${marks[1]}${after}`);
 }
 
-/** A measurement: each cell in so many rounds of so many ms. */
+/** A measurement: the number of rounds of each cell, and their length in ms. */
 export interface Run extends Machine {
   readonly rounds: number;
   readonly ms: number;
@@ -51,7 +51,7 @@ export function cellText({ ratios, spread }: Result, way: Way): string {
   return `${way === "bypass" ? `**${ratio}**` : ratio} (${low.toFixed(2)}–${high.toFixed(2)})`;
 }
 
-/** The cells in which the bypass loses, as a list. */
+/** The cells in which the bypass is worse, as a list. */
 export function lossesText(results: Record<string, Result>): string {
   const lost = Object.entries(results)
     .filter(([, result]) => isLoss(result))

@@ -15,7 +15,7 @@ const drawn: readonly { readonly way: Way; readonly label: string; readonly colo
 export const ink = "#1f2328";
 export const grid = "#d8dee4";
 
-/** Ratio over message size: a panel for each mode and placing. */
+/** Draws the ratio over the message size, with a panel for each mode and placement. */
 export function drawSizes(results: Results): string {
   const modes = ["request/response", "one-way stream", "duplex stream"];
   const places = ["one CPU", "two CPUs"];
@@ -33,7 +33,7 @@ export function drawSizes(results: Results): string {
           return ratio === undefined ? [] : [{ x: xOf(at), y: yOf(ratio), ratio }];
         });
         const path = points.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
-        // What leaves the panel says where it would be.
+        // A point outside the panel shows its value as text.
         const over = points
           .filter(({ ratio }) => ratio > most)
           .map(({ x, ratio }) => text(x, y0 - 3, ratio.toFixed(1), { size: 10, colour, anchor: "middle" }));
@@ -56,7 +56,7 @@ export function drawSizes(results: Results): string {
   return svg(total.width, total.height, "Ratio to plain TCP by message size", [legend(left), ...panels]);
 }
 
-/** Every other cell: a row of dots on one axis. */
+/** Draws every other cell as a row of dots on one axis. */
 export function drawWorkloads(results: Results): string {
   const rows = Object.entries(results).filter(
     ([name]) => !/^(request\/response|one-way stream|duplex stream) /.test(name),
