@@ -32,12 +32,17 @@ export async function whatIsLeftOut(
   return undefined;
 }
 
-/** What a step types in place of its line: nobody knows whether the engine leaves out that step too, and then nothing is wrong. */
+/**
+ * What a step runs instead of its line. The program does not know whether the engine leaves out this
+ * step too; if it does, it ignores the line, and nothing is wrong.
+ */
 export function refusal(leftOut: string): string[] {
   return ["sh", "-c", `echo ${quote(`socket-bypass: ${leftOut}`)} >&2; exit 1`];
 }
 
-/** Wrong in a preview that shows that a step would be refused; in an update the step itself says so. */
+/**
+ * Fails a preview that shows that a step would be refused. In an update the step itself says so.
+ */
 export async function isNotRefused(
   step: StepResource,
   leftOut: Promise<string | undefined>,

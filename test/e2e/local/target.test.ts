@@ -27,7 +27,8 @@ describe.skipIf(isSkipped)("a run that leaves out a step of a new generation", (
       expect(said).not.toMatch(/cannot open| {4}at /);
     }
     expect(machine.generation()).toBe(before);
-    // A host that is left out as a whole keeps nobody from the end, nor does a program that a destroy or a refresh runs.
+    // A host that is left out as a whole lets the run succeed, and so does a refresh or a destroy
+    // that runs the program.
     expect((await machine.preview({ exclude: ["**::edge-web-*"] })).changes).toEqual({});
     expect((await machine.up({ exclude: ["**::edge-web-*"] })).changes).toEqual({});
     await (await machine.open()).refresh({ runProgram: true });
