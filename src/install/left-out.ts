@@ -12,8 +12,8 @@ const reason = "because --target or --exclude leaves it out";
 /**
  * What is wrong where --target or --exclude leaves out a step before one of a new generation, whose
  * files are not on the host then: sh would say that it cannot open the script. The engine answers
- * with what it keeps of a step that is left out, also in a preview; a hook would say the same and cost
- * every step of the state its name.
+ * with what it keeps of a step that is left out, also in a preview. A hook would say the same, and
+ * cost each step of the state its name.
  */
 export async function whatIsLeftOut(
   name: string,
@@ -33,8 +33,8 @@ export async function whatIsLeftOut(
 }
 
 /**
- * What a step runs instead of its line. The program does not know whether the engine leaves out this
- * step too; if it does, it ignores the line, and nothing is wrong.
+ * What a step runs instead of its line. The program does not know whether the engine leaves out
+ * this step too; if so, the engine ignores the line, and nothing is wrong.
  */
 export function refusal(leftOut: string): string[] {
   return ["sh", "-c", `echo ${quote(`socket-bypass: ${leftOut}`)} >&2; exit 1`];
