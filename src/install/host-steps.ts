@@ -90,6 +90,8 @@ export function installSteps(
   const place = [args.id, pulumi.output(instance)];
   const last = readLastSteps(name, instance);
 
+  // Asked only once the arguments are right: a step with wrong ones is never registered, and says
+  // nothing.
   const shown: Right[] = [];
 
   /**
@@ -200,7 +202,13 @@ export function installSteps(
     whole("detach"),
     { dependsOn: [policy] },
   );
-  return { generation, selfTest: target.answerOf(selfTest), attachment, right, shown: allRight([right, ...shown]) };
+  return {
+    generation,
+    selfTest: target.answerOf(selfTest),
+    attachment,
+    right,
+    shown: right.then((wrong) => wrong ?? allRight(shown)),
+  };
 }
 
 /**
