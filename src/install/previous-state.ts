@@ -79,14 +79,23 @@ async function ask(): Promise<Read> {
     await pulumi.log.debug(`the state cannot be asked for: ${error}`);
     return { last: undefined, right: fine };
   }
-  try {
-    const { outputs } = await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
-    const all = (outputs ?? {}) as Record<string, { readonly outputs?: Record<string, unknown> }>;
-    return { last: Object.fromEntries(Object.entries(all).map(([urn, one]) => [urn, one.outputs])), right: fine };
-  } catch (error) {
-    if (isMocked()) return { last: undefined, right: fine };
-    const why = error instanceof Error ? error.message : `${error}`;
-    const text = `socket-bypass: reading the state of this stack failed: ${printable(why)}; run it again`;
-    return { last: undefined, right: Promise.resolve({ error: new pulumi.RunError(text) }) };
+  // A backend of files answers "EOF" to who reads while the engine writes.
+  for (let tries = 1; ; tries++) {
+    try {
+      const { outputs } = await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
+      const all = (outputs ?? {}) as Record<string, { readonly outputs?: Record<string, unknown> }>;
+      return { last: Object.fromEntries(Object.entries(all).map(([urn, one]) => [urn, one.outputs])), right: fine };
+    } catch (error) {
+      if (isMocked()) return { last: undefined, right: fine };
+      if (tries < mostTries) {
+        await new Promise((done) => setTimeout(done, 200 * tries));
+        continue;
+      }
+      const why = error instanceof Error ? error.message : `${error}`;
+      const text = `socket-bypass: reading the state of this stack failed: ${printable(why)}; run it again`;
+      return { last: undefined, right: Promise.resolve({ error: new pulumi.RunError(text) }) };
+    }
   }
 }
+
+const mostTries = 6;
