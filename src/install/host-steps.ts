@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
+import { promiseOf } from "../args/validation/outputs";
 import { allRight, type Right } from "../args/validation/right";
 import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../bundle/bundle";
 import { deleteLine, deleteStepLine } from "../commands/delete";
@@ -18,7 +19,6 @@ import {
   type StepName,
   setPolicy,
 } from "../commands/verbs";
-import { promiseOf } from "../targets/deliver";
 import type { StepResource, Target } from "../targets/target";
 import { lookForDrift } from "./drift";
 import { isNotRefused, refusal, whatIsLeftOut } from "./left-out";
@@ -83,17 +83,12 @@ export function installSteps(
   const on = pulumi.all([args.stateDir, generation, found]).apply(([stateDir, id, { epochs }]) => ({
     ...{ stateDir, instance, owner, generation: id, epochs },
   }));
-  const undoing = (...words: string[]) =>
-    args.stateDir.apply((stateDir) => deleteStepLine({ stateDir, instance, owner }, ...words));
-  const whole = (...words: string[]) =>
-    args.stateDir.apply((stateDir) => deleteLine({ stateDir, instance, owner }, ...words));
+  const removal = (make: typeof deleteLine, ...words: string[]) =>
+    args.stateDir.apply((stateDir) => make({ stateDir, instance, owner }, ...words));
   const place = [args.id, pulumi.output(instance)];
   const last = readLastSteps(name, instance);
 
-  // Asked only once the arguments are right: a step with wrong ones is never registered, and says
-  // nothing.
   const shown: Right[] = [];
-
   /**
    * Makes one link of the chain. It runs again when `before` answers something new, and is replaced
    * when `before` is.
@@ -142,7 +137,7 @@ export function installSteps(
         .apply(([installation, sent, cgroup, takeOver, boot, spliceGuard]) =>
           installObject(installation, sent, { cgroup, takeOver, boot, spliceGuard }),
         ),
-      undo: whole("object", "remove"),
+      undo: removal(deleteLine, "object", "remove"),
       stdin: pulumi
         .all([args.stateDir, bundle])
         .apply(([stateDir, { digest }]) => running({ stateDir, instance }, digest)),
@@ -160,21 +155,21 @@ export function installSteps(
     "map",
     object,
     pulumi.all([on, args.size]).apply(([installation, size]) => createMap(installation, size)),
-    undoing("map", "remove"),
+    removal(deleteStepLine, "map", "remove"),
   );
   const track = link(
     "track",
     map,
     words((installation) => loadProgram(installation, "track")),
-    undoing("program", "unload", "track"),
+    removal(deleteStepLine, "program", "unload", "track"),
   );
   const redirect = link(
     "redirect",
     track,
     words((installation) => loadProgram(installation, "redirect")),
-    undoing("program", "unload", "redirect"),
+    removal(deleteStepLine, "program", "unload", "redirect"),
   );
-  const verdict = link("verdict", redirect, words(attachVerdict), undoing("verdict", "detach"));
+  const verdict = link("verdict", redirect, words(attachVerdict), removal(deleteStepLine, "verdict", "detach"));
   const selfTest = link(
     "selftest",
     verdict,
@@ -199,7 +194,7 @@ export function installSteps(
       .apply(([installation, cgroup, takeOver, adopt, spliceGuard, boot]) =>
         attachCgroup(installation, { cgroup, takeOver, adopt, spliceGuard, boot }),
       ),
-    whole("detach"),
+    removal(deleteLine, "detach"),
     { dependsOn: [policy] },
   );
   return {
@@ -207,6 +202,8 @@ export function installSteps(
     selfTest: target.answerOf(selfTest),
     attachment,
     right,
+    // Asked only if the arguments are right: a step with wrong ones is never registered, and never
+    // answers.
     shown: right.then((wrong) => wrong ?? allRight(shown)),
   };
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
+import { isKnown, promiseOf } from "../args/validation/outputs";
 import { withShortInspection } from "../args/validation/problem";
 import type { Right } from "../args/validation/right";
 import { wordIn } from "../commands/drift-report";
 import { quote } from "../commands/quote";
-import { promiseOf } from "../targets/deliver";
 import type { StepResource } from "../targets/target";
 
 const reason = "because --target or --exclude leaves it out";
@@ -54,8 +54,7 @@ export async function isNotRefused(
   return { error: withShortInspection(new pulumi.ResourceError(text, parent, true)) };
 }
 
-/** A preview does not know all of it. The SDK has no public word for either. */
+/** A preview does not know all of it. */
 async function known<T>(output: pulumi.Output<T>): Promise<T | undefined> {
-  const { isKnown } = output as unknown as { readonly isKnown: Promise<boolean> };
-  return (await isKnown.catch(() => false)) ? await promiseOf(output).catch(() => undefined) : undefined;
+  return (await isKnown(output).catch(() => false)) ? await promiseOf(output).catch(() => undefined) : undefined;
 }

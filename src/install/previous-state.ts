@@ -13,8 +13,8 @@ export type LastSteps = Readonly<Partial<Record<StepName, LastStep & { readonly 
 export type Last = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
 
 interface Read {
-  readonly last: Last | undefined;
-  readonly right: Right;
+  readonly last?: Last;
+  readonly wrong?: Awaited<Right>;
 }
 
 // What was read, by the monitor of the run: a process may run a program several times, and a
@@ -35,12 +35,12 @@ export async function readLast(): Promise<Last | undefined> {
  * that went on without it might replace every step.
  */
 export async function readRight(): Right {
-  return await (await readOnce()).right;
+  return (await readOnce()).wrong;
 }
 
 function readOnce(): Promise<Read> {
   const monitor = pulumi.runtime.getMonitor();
-  if (monitor === undefined) return Promise.resolve({ last: undefined, right: Promise.resolve(undefined) });
+  if (monitor === undefined) return Promise.resolve({});
   const known = read.get(monitor) ?? ask();
   read.set(monitor, known);
   return known;
@@ -68,34 +68,33 @@ export async function readLastSteps(name: string, instance: string): Promise<Las
   return Object.fromEntries(known);
 }
 
+const mostTries = 6;
+
 /** Calls a function of the engine itself that all versions have and the SDK does not wrap. */
 async function ask(): Promise<Read> {
-  const fine = Promise.resolve(undefined);
   let stackName = "";
   try {
     // Mocks may have no organization, and getOrganization throws then.
     stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
   } catch (error) {
     await pulumi.log.debug(`the state cannot be asked for: ${error}`);
-    return { last: undefined, right: fine };
+    return {};
   }
   // A backend of files answers "EOF" to who reads while the engine writes.
   for (let tries = 1; ; tries++) {
     try {
       const { outputs } = await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
       const all = (outputs ?? {}) as Record<string, { readonly outputs?: Record<string, unknown> }>;
-      return { last: Object.fromEntries(Object.entries(all).map(([urn, one]) => [urn, one.outputs])), right: fine };
+      return { last: Object.fromEntries(Object.entries(all).map(([urn, one]) => [urn, one.outputs])) };
     } catch (error) {
-      if (isMocked()) return { last: undefined, right: fine };
+      if (isMocked()) return {};
       if (tries < mostTries) {
         await new Promise((done) => setTimeout(done, 200 * tries));
         continue;
       }
       const why = error instanceof Error ? error.message : `${error}`;
       const text = `socket-bypass: reading the state of this stack failed: ${printable(why)}; run it again`;
-      return { last: undefined, right: Promise.resolve({ error: new pulumi.RunError(text) }) };
+      return { wrong: { error: new pulumi.RunError(text) } };
     }
   }
 }
-
-const mostTries = 6;

@@ -100,14 +100,6 @@ function unusedName(name: string): string {
   return `files for ${name}${before === 0 ? "" : ` (${before + 1})`}`;
 }
 
-/**
- * Gives the value of an output when a hook runs. The files do not go through an output themselves,
- * because the SDK would copy their bytes one by one. The SDK has no public function for this.
- */
-export function promiseOf<T>(output: pulumi.Output<T>): Promise<T> {
-  return (output as unknown as { promise(): Promise<T> }).promise();
-}
-
 /** Talks to host/script/receive.sh. If this fails, the caller ends the command. */
 export async function deliver(running: Running, files: Files): Promise<number> {
   const { stdin, stdout, stderr, ended } = running;

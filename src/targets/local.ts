@@ -4,11 +4,12 @@ import { once } from "node:events";
 import * as os from "node:os";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { promiseOf } from "../args/validation/outputs";
 import { when } from "../args/validation/right";
 import { shellLine } from "../commands/quote";
 import { type Files, receiving } from "../commands/staged";
 import { asRoot, asWords } from "./become";
-import { deliver, deliverBefore, promiseOf } from "./deliver";
+import { deliver, deliverBefore } from "./deliver";
 import { withShortTrace } from "./short-trace";
 import type { Step, StepResource, Target } from "./target";
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { isKnown, promiseOf } from "../args/validation/outputs";
 import { withShortInspection } from "../args/validation/problem";
 import { when } from "../args/validation/right";
 import { shellLine } from "../commands/quote";
 import { type Files, receiving } from "../commands/staged";
 import { asWords } from "./become";
 import { limitConcurrency } from "./concurrency";
-import { deliverBefore, promiseOf, receiveSeconds } from "./deliver";
+import { deliverBefore, receiveSeconds } from "./deliver";
 import { isMocked } from "./mocked";
 import { withShortTrace } from "./short-trace";
 import { lookBySsh, lookSeconds } from "./ssh-look";
@@ -58,12 +59,10 @@ function look(
     ),
   );
   // A preview may not know the address, and every line of the host would become unknown with it.
-  // The SDK has no public function for this.
-  const { isKnown } = all as unknown as { readonly isKnown: Promise<boolean> };
+  const isReachable = isKnown(all).then((is) => is && !isMocked());
   // The result is not an output of the connection: the connection is secret, but what the host
   // answers is not, and lines that depend on a machine in up but not in its preview break the plan.
-  const found = () => (looked as unknown as { promise(): Promise<pulumi.Unwrap<Looked>> }).promise();
-  return pulumi.output(isKnown.then((is) => (is && !isMocked() ? found() : { printed: "", isEarly: true })));
+  return pulumi.output(isReachable.then((is) => (is ? promiseOf(looked) : { printed: "", isEarly: true })));
 }
 
 async function send(

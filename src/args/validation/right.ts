@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ZodType } from "zod";
 import { checkLater, type Where } from "./check";
+import { promiseOf } from "./outputs";
 
 /**
  * Resolves with the first error, or with nothing if all is right, once everything is known, and in
@@ -52,9 +53,7 @@ export function when<T>(right: Right, output: pulumi.Output<T>): pulumi.Output<T
  * holds other promises of the same output.
  */
 function errorOf(output: pulumi.Output<unknown>): Right {
-  // The SDK has no public function for the promise of an output.
-  const { promise } = output as unknown as { promise(): Promise<unknown> };
-  return promise().then(
+  return promiseOf(output).then(
     () => undefined,
     (error: unknown) => ({ error }),
   );

@@ -22,7 +22,25 @@ function runAs(user: number, shell: readonly string[], line: string) {
   return runLine(shell, `id() { echo ${user}; }; ${line}`);
 }
 
+const makers = [
+  ["of the first step", deleteLine],
+  ["of another step", deleteStepLine],
+] as const;
+
 describe.each(shells)("%s", (_, shell) => {
+  test.each(makers)("the script is there: the line %s runs it with these words, and ends as it ends", (_, make) => {
+    fs.mkdirSync(path.join(folder, instance));
+    fs.writeFileSync(path.join(folder, instance, "socket-bypass"), `printf '%s\\n' "$@"; exit 7\n`);
+    const line = make({ stateDir: folder, instance, owner }, "program", "unload", "track");
+    expect(runAs(0, shell, line)).toEqual({
+      code: 7,
+      stdout: `${["program", "unload", "track", "--instance", instance, "--state-dir", folder, "--owner", owner].join("\n")}\n`,
+      stderr: "",
+    });
+  });
+});
+
+describe.each(shells)("of the first step, %s", (_, shell) => {
   const line = (...words: string[]) => deleteLine({ stateDir: folder, instance, owner }, ...words);
 
   test("nothing there: done, with a note", () => {
@@ -30,16 +48,6 @@ describe.each(shells)("%s", (_, shell) => {
       code: 0,
       stdout: "",
       stderr: `socket-bypass: ${folder}/${instance}/socket-bypass: expected the script that removes it, found none, nor anything pinned; nothing to do\n`,
-    });
-  });
-
-  test("the script is there: runs it with these words, and ends as it ends", () => {
-    fs.mkdirSync(path.join(folder, instance));
-    fs.writeFileSync(path.join(folder, instance, "socket-bypass"), `printf '%s\\n' "$@"; exit 7\n`);
-    expect(runAs(0, shell, line("program", "unload", "track"))).toEqual({
-      code: 7,
-      stdout: `${["program", "unload", "track", "--instance", instance, "--state-dir", folder, "--owner", owner].join("\n")}\n`,
-      stderr: "",
     });
   });
 
@@ -85,16 +93,6 @@ describe.each(shells)("of a step that is not the first, %s", (_, shell) => {
       expect(runAs(user, shell, line("detach"))).toEqual({ code: 0, stdout: "", stderr: "" });
   });
 
-  test("the script is there: runs it with these words, and ends as it ends", () => {
-    fs.mkdirSync(path.join(folder, instance));
-    fs.writeFileSync(path.join(folder, instance, "socket-bypass"), `printf '%s\\n' "$@"; exit 7\n`);
-    expect(runAs(0, shell, line("program", "unload", "track"))).toEqual({
-      code: 7,
-      stdout: `${["program", "unload", "track", "--instance", instance, "--state-dir", folder, "--owner", owner].join("\n")}\n`,
-      stderr: "",
-    });
-  });
-
   test("a script below a folder that others may write to is left to the first step's line", () => {
     const place = path.join(folder, instance);
     fs.mkdirSync(place);
@@ -107,11 +105,11 @@ describe.each(shells)("of a step that is not the first, %s", (_, shell) => {
   });
 });
 
-test.each([
-  ["of the first step", deleteLine],
-  ["of another step", deleteStepLine],
-])("the line %s names no generation, so that an upgrade leaves it as it is, and is one line", (_, make) => {
-  const text = make({ stateDir: "/var/lib/socket-bypass", instance, owner }, "detach");
-  expect(text).toContain(`exec sh "$s" detach --instance ${instance} --owner 'p/s/it'\\''s $(x)/web1'`);
-  expect(text).not.toMatch(/--generation|--state-dir|\n/);
-});
+test.each(makers)(
+  "the line %s names no generation, so that an upgrade leaves it as it is, and is one line",
+  (_, make) => {
+    const text = make({ stateDir: "/var/lib/socket-bypass", instance, owner }, "detach");
+    expect(text).toContain(`exec sh "$s" detach --instance ${instance} --owner 'p/s/it'\\''s $(x)/web1'`);
+    expect(text).not.toMatch(/--generation|--state-dir|\n/);
+  },
+);
