@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 #
-# socket-bypass: TCP between two sockets of this host skips the TCP/IP stack. `sh socket-bypass
-# help` tells its verbs and flags.
+# socket-bypass: TCP between two sockets of this host skips the TCP/IP stack.
+# `sh socket-bypass help` lists its verbs and flags.
 
 set -u
 umask 077
 export LC_ALL=C
-# Internal: tests put stand-ins before the real tools with SOCKET_BYPASS_PATH.
+# Internal: tests set SOCKET_BYPASS_PATH to put stand-ins before the real tools.
 export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin}"
 
 map_names='claims counters knobs notes peers policies services sockets state'
@@ -16,10 +16,11 @@ shared_names='feeds past splicers'
 nl='
 '
 
-# The parts of parts.txt: host/build/script.sh puts them here.
+# The parts of parts.txt: host/build/script.sh inserts them here.
 @parts@
 
-# Everything before the first change; with the lock held afterwards.
+# Does every check that comes before the first change. A verb that changes anything holds the lock
+# afterwards.
 prepare() {
 	find_places
 	clean_cgroup
@@ -33,16 +34,18 @@ prepare() {
 	case $kind in
 	report) return 0 ;;
 	delete)
-		# The last is what a run was killed at.
+		# The last of these is left by a `remove` that was killed half-way.
 		if [ ! -d "$B/$instance" ] && [ ! -d "$home" ] && [ ! -d "$state_dir/_removed-$instance" ]; then
-			# Of a run that was killed before its first step, which no state knows of.
+			# Left by a run that was killed before its first step, which no stack's
+			# state knows about.
 			ignore rm -rf "$state_dir/_staged-$instance"
 			ignore rmdir "$state_dir"
 			say gone
 			exit
 		fi
-		# What was pinned in a bpffs that was unmounted stays attached, and is found by the
-		# kernel's list. bpftool would mount one wherever it is told to pin.
+		# Programs that were pinned in a bpffs that was since unmounted stay attached; the
+		# kernel's list still shows them. Without this mount, bpftool would mount a bpffs
+		# wherever it is told to pin.
 		[ -z "$bpftool" ] || mount_bpffs || warn "note: bpffs: expected one, found none and could not mount it at /sys/fs/bpf"
 		[ -n "$bpffs" ] || return 0
 		;;
@@ -57,7 +60,8 @@ prepare() {
 }
 
 main() {
-	# Hand-typed through the link: the files are where it points.
+	# If the script was started through the link for hand-typed commands, the files are where
+	# that link points.
 	script=$(readlink "$0") || script=$0
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd -P) || exit
 	script=$here/${script##*/}
@@ -73,7 +77,7 @@ main() {
 		cmd_help
 		exit
 	fi
-	# What was sent for this run alone goes with it, however it ends.
+	# Files that were sent for this run alone are removed when it ends, however it ends.
 	case $here/ in "$state_dir/_staged-$instance/"*) cleanup="rm -rf '$state_dir/_staged-$instance'; ignore rmdir '$state_dir'" ;; esac
 	trap finish EXIT
 	trap 'exit 130' INT

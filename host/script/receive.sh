@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Takes the files of a generation from stdin, for the step behind it to install. Says "wants
-# DIGEST" when they should come (a tar, packed by gzip), and "has DIGEST" when they are there whole.
-# The sender has `sh -c` read this script by its length, because a shell that reads a script from
-# stdin reads ahead.
+# Receives the files of a generation on stdin, for the next step to install. Prints "wants DIGEST"
+# when it is ready for them (a gzipped tar), and "has DIGEST" once all of them are there. The sender
+# has `sh -c` read this script by its length, because a shell that reads a script from stdin reads
+# ahead.
 #
 # usage: receive.sh STATE-DIR INSTANCE SHA256-OF-THE-TAR
 
@@ -20,7 +20,8 @@ err() {
 	exit 1
 }
 
-# Root runs what comes here. As is_safe() in the host script, which is not here yet.
+# Root will run what is received here. This is the check of is_safe() in the host script, which has
+# not been received yet.
 check_folder() ( # PATH
 	path=$1
 	while :; do
@@ -46,7 +47,7 @@ finish() {
 	exit "$code"
 }
 
-# Some tools say two lines, and some nothing.
+# Some tools print two lines when they fail, and some print nothing.
 no_room() { # WHY
 	why=${1##*"$nl"}
 	err "$staged: expected room for the files, found: ${why:-less than was sent}; make room there, or choose another stateDir"
@@ -54,7 +55,8 @@ no_room() { # WHY
 
 receive() {
 	new=$(mktemp -d "$staged/new-XXXXXX" 2>&1) || { why=$new new='' && no_room "$why"; }
-	# Before anything comes: the host script and its probe run from here.
+	# The host script and its probe run from this folder, so noexec is found before anything is
+	# sent.
 	why=$(printf '#!/bin/sh\nexit 0\n' 2>&1 >"$new/try") || no_room "$why"
 	chmod 0700 "$new/try"
 	"$new/try" 2>/dev/null || err "$staged: expected files that can run there, found that they cannot; remount it without noexec, or choose another stateDir"
@@ -66,7 +68,7 @@ receive() {
 	[ "$found" = "$digest" ] || err "files: expected digest $digest, found $found; they were cut or changed on the way, run up again"
 	why=$(mkdir "$new/$digest" 2>&1 && tar -xof "$new/tar" -C "$new/$digest" 2>&1) || no_room "$why"
 	chmod -R go= "$new/$digest"
-	# In one step: what has this name is whole.
+	# One rename: a folder of this name is complete.
 	mv "$new/$digest" "$staged/" 2>/dev/null || [ -f "$staged/$digest/socket-bypass" ] || err "$staged: expected to put the files there, found that it cannot be written to"
 }
 
@@ -83,7 +85,7 @@ main() {
 	trap 'exit 143' TERM
 	why=$(mkdir -p "$staged" 2>&1) || no_room "$why"
 	if [ ! -f "$staged/$digest/socket-bypass" ]; then
-		# Of runs that ended before their step, and of other versions.
+		# These were left by runs that ended before their step, or belong to other versions.
 		rm -rf "${staged:?}"/*
 		receive
 	fi

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# What was typed: the words of a run become $verb, $kind, and a variable for each flag.
+# Parses the command line into $verb, $kind, and one variable for each flag.
 
 variable_of() { # FLAG -> $variable
 	case $1 in *-*) variable=${1%-*}_${1#*-} ;; *) variable=$1 ;; esac
@@ -28,12 +28,12 @@ parse() {
 		case $program in track | redirect) ;; *) usage "$verb: expected track or redirect, found $program" ;; esac
 		;;
 	esac
-	# Here, because shellcheck cannot see what eval sets, nor what it reads.
+	# Assigned here because shellcheck does not see which variables eval sets or reads.
 	state_dir='' boot='' drain_seconds='' timeout='' seconds='' flags=' '
 	# shellcheck disable=SC2034
 	while IFS='|' read -r flag rule default _; do
 		flags="$flags--$flag:$rule "
-		# Only names of the table come here, and below.
+		# Here and below, only names from the table reach eval.
 		variable_of "$flag"
 		eval "$variable=\$default"
 	done <<-END
@@ -62,7 +62,7 @@ check_arguments() {
 	while IFS='|' read -r flag rule default _; do
 		variable_of "$flag"
 		eval "word=\$$variable"
-		# Those without a default may be left out, which is as if they were empty.
+		# A flag without a default may be left out, and then counts as empty.
 		[ -z "$word$default" ] || check_word "--$flag" "$rule" "$word"
 	done <<-END
 		$(flag_table)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# The text of the boot unit. A pod has no systemd.
+# The text of the boot unit. A pod has no systemd, so the script for pods leaves this part out.
 
-# The path of the script has no blank and no percent sign. The line before the script is what
-# is_safe() says, of the script that would say it: systemd takes "$$" for "$" and "%%" for "%".
-# ProtectKernelTunables would make bpffs read-only, PrivateNetwork would show another network's
-# net.mptcp.enabled; the self-test makes a network of its own. Before 244 systemd does not start a
-# oneshot unit that has Restart=, and may have mounted no bpffs: one that the script mounts in the
-# sandbox would go with it.
+# The path of the script holds no blank and no percent sign. ExecStartPre makes the check of
+# is_safe() on the script before root runs it; systemd reads "$$" as "$" and "%%" as "%".
+# ProtectKernelTunables would make bpffs read-only, and PrivateNetwork would show the
+# net.mptcp.enabled of another network namespace. RestrictNamespaces allows net because the
+# self-test makes a network namespace of its own. systemd before 244 does not start a oneshot unit
+# that has Restart=, and may not have mounted bpffs: one that the script mounted inside the sandbox
+# would vanish with the sandbox.
 boot_unit() {
 	cat <<-END
 		[Unit]

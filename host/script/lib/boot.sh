@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Boot: a unit that runs the steps again, where there is systemd.
+# Installs and removes the systemd unit that runs the steps again at boot.
 
-# Internal: tests set these two where no systemd runs.
+# Internal: tests set these two variables, because no systemd runs there.
 systemd=${SOCKET_BYPASS_SYSTEMD:-/run/systemd/system} unit_folder=${SOCKET_BYPASS_UNITS:-/etc/systemd/system}
 
-find_unit() { # also -> $systemd_version, 0 where it does not say
+find_unit() { # -> $unit, $unit_file, $systemd_version (0 if unknown)
 	unit=socket-bypass-$instance.service unit_file=$unit_folder/socket-bypass-$instance.service
 	[ -z "$systemd_version" ] && [ -d "$systemd" ] || return 0
 	systemd_version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
@@ -15,8 +15,9 @@ find_unit() { # also -> $systemd_version, 0 where it does not say
 wants_unit() { [ -d "$systemd" ] && [ "$(kept boot)" != false ]; }
 has_unit() { [ "$(cat "$unit_file" 2>/dev/null)" = "$(boot_unit)" ]; }
 
-# Before anything is handed over: a host that serves and whose step fails would be the worst of
-# both. busybox sh takes a folder that is mounted read-only for one that root can write to.
+# Runs before anything is handed over, because a step that fails on a host that already serves would
+# be the worst of both. It writes a file, because `test -w` of busybox calls a folder on a read-only
+# mount writable for root.
 check_boot() {
 	find_unit
 	[ "$boot" = true ] && [ -d "$systemd" ] && [ -n "$instance" ] && ! has_unit || return 0
@@ -41,19 +42,20 @@ enable_boot() {
 	esac
 }
 
-# With boot: false the unit of this name is the administrator's.
+# With `boot: false`, a unit of this name belongs to the administrator.
 disable_boot() {
 	find_unit
 	wants_unit || [ ! -d "$systemd" ] || return 0
 	grep -q "^Description=TCP on this host skips the stack ($instance)$" "$unit_file" 2>/dev/null || return 0
-	# Without a systemd that answers, its links would be all that stays.
+	# If systemd does not answer, only the links of the enabled unit stay behind.
 	[ ! -d "$systemd" ] || systemctl disable --quiet --now "$unit" || warn "note: systemctl disable $unit failed; its file is removed all the same"
 	ensure rm -f "$unit_file"
 	[ ! -d "$systemd" ] || ignore systemctl daemon-reload
 }
 
-# A boot would start again who was taken over, perhaps before us. Who serves on the cgroup, above or
-# below is known by his files too: with another state directory his unit names it.
+# The next boot would start an instance that was taken over again, perhaps before this one. Rivals
+# on the same cgroup, above it or below it are also found by their files; if a rival has another
+# state directory, its unit names that.
 disable_rivals() {
 	for unit_file in "$unit_folder"/socket-bypass-*.service "$state_dir"/*/cgroup; do
 		place=${unit_file%/cgroup}

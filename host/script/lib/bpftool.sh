@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# bpftool: with -j its own errors come on stdout as {"error":...}, libbpf's log on stderr.
+# Calls of bpftool. With -j it prints its own errors on stdout as {"error":...}, and libbpf's log on
+# stderr.
 
 bpf() { out=$("$bpftool" -j "$@" 2>&1); }
 must() { bpf "$@" || refuse "$@"; }
 refuse() { err "bpftool $1 $2 ${4:-$3} failed: $(explain)"; }
 
-lookup() { # MAP-PIN KEY-BYTES: bpftool that may not see the map's types says so and ends well
+lookup() { # MAP-PIN KEY-BYTES; bpftool exits with 0 even if it may not read the map's BTF
 	# shellcheck disable=SC2086 # one argument a byte
 	must map lookup pinned "$1" key hex $2
 	case $out in *'"value":["0x'*) ;; *) refuse map lookup pinned "$1" ;; esac
 }
 
-# The most telling line of $out: what the verifier said last, else libbpf, else bpftool.
+# Prints the most useful line of $out: the verifier's last one, else libbpf's, else bpftool's.
 explain() {
 	say "$out" | awk '
 		/^processed [0-9]+ insns/ && last !~ /BEGIN PROG LOAD LOG/ { verifier = last }
@@ -22,7 +23,7 @@ explain() {
 		END { print verifier ? verifier : libbpf ? libbpf : bpftool ? bpftool : last ? last : "no answer" }'
 }
 
-field() { # NAME: its first value in $out -> $value
+field() { # NAME -> $value, the first one of that name in $out
 	value=${out#*\""$1"\":}
 	[ "$value" != "$out" ] || value=
 	value=${value%%[],\}]*}

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# What is attached to which cgroup, and which cgroup is ours.
+# Finds what is attached to which cgroup, and which instances compete for one.
 
-# Every sock_ops program below the v2 root -> $hooks, a line each: id, flags (or none), path
+# -> $hooks: one line for each sock_ops program that is attached anywhere in cgroup v2, with ID,
+# flags (or none) and path
 list_hooks() {
 	find_probe
 	hooks=$("$probe" hooks "$v2" 2>&1) || err "$v2: expected to list what is attached in it, found: ${hooks##*"$nl"}"
-	# The kernel may list one twice when others go beside it.
+	# The kernel may list a program twice while others are being detached.
 	hooks=$(say "$hooks" | awk '!met[$0]++')
 }
 
-places_of() { # PROGRAM-ID: the cgroups of $hooks that it is attached to
+places_of() { # PROGRAM-ID; prints the cgroups in $hooks that it is attached to
 	say "$hooks" | sed -n "s/^$1 [^ ]* //p"
 }
 
@@ -19,7 +20,7 @@ detach_program() { # PIN [CGROUP-FOLDER-TO-KEEP]
 	places=$(places_of "$value")
 	while IFS= read -r place; do
 		[ "${place:-${2:-}}" != "${2:-}" ] || continue
-		# A cgroup that is gone has let go of it.
+		# The removal of a cgroup detaches its programs.
 		bpf cgroup detach "$place" sock_ops pinned "$1" || [ ! -d "$place" ] || err "bpftool cgroup detach $place failed: $(explain); run this again"
 		changed=1
 	done <<-END
@@ -27,7 +28,7 @@ detach_program() { # PIN [CGROUP-FOLDER-TO-KEEP]
 	END
 }
 
-list_ours() { # the sock_ops programs that any instance has pinned -> $ours, their ids
+list_ours() { # -> $ours, the IDs of the sock_ops programs that any instance has pinned
 	ours=
 	for track in "$B"/*/*/track; do
 		id_of prog "$track"
@@ -35,13 +36,14 @@ list_ours() { # the sock_ops programs that any instance has pinned -> $ours, the
 	done
 }
 
-# Where this instance was attached last. What is lost elsewhere may be anybody's.
+# Prints the cgroup to which this instance was last attached. An unpinned program on any other
+# cgroup may belong to somebody else.
 kept_place() (
 	place=$(kept cgroup)
 	[ -z "$place" ] || say "$v2${place%/}"
 )
 
-are_related() { # PATH PATH: the same, or one above the other
+are_related() { # PATH PATH; true if they are the same, or one is above the other
 	case ${1%/}/ in "${2%/}"/*) return ;; esac
 	case ${2%/}/ in "${1%/}"/*) return ;; esac
 	return 1
@@ -61,12 +63,12 @@ check_cgroup() {
 	[ -d "$cgroup_folder" ] || err "--cgroup $cgroup: expected the folder $cgroup_folder (cgroup v2 is mounted at $v2), found none; create it, or name one that is there"
 }
 
-list_rivals() { # other instances whose cgroup is ours, above or below -> $rivals
+list_rivals() { # -> $rivals, other instances on the same cgroup, above it or below it
 	rivals=
 	for other in "$B"/*/cgroup; do
 		other=${other%/cgroup} other=${other##*/}
 		if ! is_name "$other" || [ "$other" = "$instance" ]; then continue; fi
-		# Nothing is recorded of one that is just being removed.
+		# An instance that is just being removed has no record.
 		its=$(recorded cgroup "$other") && are_related "$its" "$cgroup" && rivals="$rivals $other"
 	done
 	other=${rivals##* }

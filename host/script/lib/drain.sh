@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Draining, sweeping and retiring a generation.
+# Drains, sweeps and retires a generation.
 
 load_flows() { # FOLDER
 	bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" map name peers pinned "$1/maps/peers" && return
-	# That of an older generation does not look for peers.
+	# The flows program of an older generation has no map `peers`.
 	case $out in *"find map 'peers'"*) bpf prog load "$object" "$flows" type classifier map name sockets pinned "$1/sockets" ;; *) return 1 ;; esac
 }
 
-list_sockets() { # FOLDER -> $listed, in the words of that very generation
+list_sockets() { # FOLDER -> $listed, by that generation's own probe and program
 	its=$state_dir/${1#"$B"/}
 	find_probe "$its"
-	# A report may list them while a drain does.
+	# A report may list the sockets at the same time as a drain, so each run pins its own
+	# program.
 	flows=$1/flows-$$
 	object=$(find_file flows.bpf.o "$its") && load_flows "$1" && out=$("$probe" list "$flows" "$1/sockets" 2>&1)
 	code=$? listed=$out
@@ -19,8 +20,8 @@ list_sockets() { # FOLDER -> $listed, in the words of that very generation
 	return "$code"
 }
 
-# A second in which each connection turns to TCP when its reader has taken everything (DRAIN_GENTLY
-# in bpf/socket_bypass.h); the rest turn at once.
+# Gives connections one second in which each goes to TCP only once its reader has taken everything
+# (DRAIN_GENTLY in bpf/socket_bypass.h). The rest go to TCP after that, whatever is unread.
 drain_gently() { # FOLDER
 	get_knob "$1" "$drain_knob"
 	[ "$value" -eq 0 ] && [ "$drain_seconds" -gt 0 ] && [ "$(count_keys "$1/sockets")" -ne 0 ] || return 0
@@ -28,8 +29,8 @@ drain_gently() { # FOLDER
 	ensure sleep 1
 }
 
-# Drains, then takes out every socket whose queues are empty; those that hold unread bytes get some
-# time.
+# Drains, then takes every socket with empty queues out of the map. It waits at most $drain_seconds
+# for sockets that hold unread bytes.
 sweep() { # FOLDER -> $left, $unread
 	drain_gently "$1"
 	set_knob "$1" "$drain_knob" 1
@@ -38,17 +39,18 @@ sweep() { # FOLDER -> $left, $unread
 	[ "$left" -ne 0 ] || return 0
 	find_probe
 	ensure "$probe" grace
-	# A thread that was told to redirect is seen no more where another one sleeps in plain TCP
-	# on the same socket: let it end.
+	# A thread that has been told to redirect cannot be seen while another one sleeps in plain
+	# TCP on the same socket, so it gets time to finish.
 	ensure sleep 1
 	deadline=$(($(seconds_up) + drain_seconds))
 	while list_sockets "$1"; do
-		# shellcheck disable=SC2046 # folder and three numbers
+		# shellcheck disable=SC2046 # split on purpose: three numbers
 		set -- "$1" $(say "$listed" | awk 'NF > 1 { n[$2]++; n[0]++ } END { print n[0] + 0, n["idle"] + 0, n["unread"] + 0 }')
 		left=$2 unread=$4
 		[ "$2" -gt 0 ] && [ -z "$final" ] || return 0
 		[ "$(seconds_up)" -lt "$deadline" ] || final=1
-		# A socket that closed meanwhile ends the batch: the next round goes on.
+		# bpftool ends the batch at a socket that has closed meanwhile; the next round
+		# continues.
 		say "$listed" | awk -v map="$1/sockets" '$2 == "idle" { gsub(/../, "& ", $1); print "map delete pinned " map " key hex " $1 }' | ignore "$bpftool" batch file -
 		prune_feeds
 		[ "$3" -gt 0 ] || sleep 0.2 2>/dev/null || sleep 1
@@ -57,7 +59,7 @@ sweep() { # FOLDER -> $left, $unread
 	warn "note: ${1##*/}: expected to list its sockets, found: $(explain); $left stay"
 }
 
-drop_pins() { # FOLDER: a report may pin its program there just then
+drop_pins() { # FOLDER; tries again, because a report may pin its program there meanwhile
 	for _ in 1 2 3 4 5 6 7 8 9; do
 		rm -rf "$1" 2>/dev/null && return
 		sleep 0.2 2>/dev/null || sleep 1
@@ -65,12 +67,12 @@ drop_pins() { # FOLDER: a report may pin its program there just then
 	ensure rm -rf "$1"
 }
 
-# Drains a generation, takes it off its cgroups and unpins it. Sockets with unread bytes go on by
-# TCP and keep the programs and maps in the kernel until they close.
+# Drains a generation, detaches it from its cgroups and unpins it. Sockets with unread bytes
+# continue over TCP and keep the programs and maps in the kernel until they close.
 retire() { # FOLDER
 	[ -d "$1" ] || return 0
 	changed=1 left=0 unread=0
-	# A trial serves nobody, and the run that made it may be taking it down just now.
+	# A trial serves nobody, and the run that made it may be removing it right now.
 	[ "${1##*/}" = selftest ] || [ ! -e "$1/maps/knobs" ] || [ ! -e "$1/sockets" ] || sweep "$1"
 	if [ -e "$1/track" ]; then
 		list_hooks
@@ -84,7 +86,7 @@ retire() { # FOLDER
 
 left_over() { [ "$total_left" -eq 0 ] || say " left=$total_left unread=$total_unread"; }
 
-retire_instance() { # everything of it in bpffs
+retire_instance() { # INSTANCE; removes all that it has in bpffs
 	for folder in "$B/$1"/*; do
 		[ -L "$folder" ] || retire "$folder"
 	done

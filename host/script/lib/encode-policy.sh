@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# The bytes of a policy, as bpf/policy.h reads them.
+# Encodes a policy into the bytes that bpf/policy.h reads.
 
-encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reason why not
+encode_policy() { # EVERYTHING PORTS CIDRS; prints 2320 bytes as hex words, or why it cannot
 	everything=$1 ports=$2 cidrs=$3 awk '
 		function fail(what) { print "policy: expected " what | "cat >&2"; exit 1 }
 		function byte(v) { printf "%02x ", v; length_++ }
 		function u16(v) { byte(v % 256); byte(int(v / 256)) }
 		function pad(n) { while (length_ < n) byte(0) }
 		function is(text, most) { return text ~ /^[0-9]+$/ && length(text) < 6 && text + 0 <= most }
-		function v4(text,   part, i) { # into a[12..15]
+		function v4(text,   part, i) { # writes a[12..15]
 			if (split(text, part, /[.]/) != 4) return 0
 			for (i = 1; i <= 4; i++) {
 				if (!is(part[i], 255) || part[i] ~ /^0./) return 0
@@ -17,7 +17,7 @@ encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reas
 			}
 			return 1
 		}
-		function words(text, at,   part, n, i, k, v) { # into a[at..]; where they end, or 99
+		function words(text, at,   part, n, i, k, v) { # into a[at..] -> its end, or 99
 			n = split(text, part, /:/)
 			for (i = 1; i <= n; i++) {
 				if (part[i] !~ /^[0-9a-f]+$/ || length(part[i]) > 4 || at > 14) return 99
@@ -27,7 +27,7 @@ encode_policy() { # EVERYTHING PORTS CIDRS: 2320 bytes as hex words, or the reas
 			return at
 		}
 		function v6(text,   at, n, i, tail) {
-			if (text ~ /[.]/) { # a dotted tail is two words
+			if (text ~ /[.]/) { # a dotted tail stands for two words
 				for (at = length(text); substr(text, at, 1) != ":"; at--) if (at < 2) return 0
 				if (!v4(substr(text, at + 1))) return 0
 				text = substr(text, 1, at) sprintf("%x:%x", a[12] * 256 + a[13], a[14] * 256 + a[15])

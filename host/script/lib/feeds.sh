@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# The maps that every generation and the splice guard have in common.
+# The maps that all generations share with the splice guard.
 
-keys_of() { # MAP-PIN: the cookies in it, as hex
+keys_of() { # MAP-PIN; prints the cookies in it, as hex
 	"$bpftool" -j map dump pinned "$1" 2>/dev/null | awk 'BEGIN { RS = "{" } sub(/^"key":\[/, "") { gsub(/0x|[",]/, ""); print substr($0, 1, 12) }'
 }
 
-# Of sockets that no instance has: a run was killed, or an earlier version took them out. Who is in
-# `sockets` was there before he was in `feeds`, so that one is read first.
+# Deletes the entries of sockets that no instance has enrolled any more, because a run was killed or
+# an earlier version took them out. A socket enters `sockets` before `feeds`, so `feeds` is read
+# first.
 prune_feeds() {
 	[ -e "$S/maps/feeds" ] || return 0
 	{
@@ -22,7 +23,8 @@ prune_feeds() {
 		{ delete known[$1] }
 		END {
 			delete known["000000000000"]
-			# A key that is not there any more would end the batch.
+			# A delete of a missing key would end the batch, so the key is inserted
+			# first.
 			for (cookie in known) {
 				key = cookie "0000"; gsub(/../, "& ", key)
 				print "map update pinned " map " key hex " key "value hex 00 00 00 00 00 00 00 00"
@@ -31,8 +33,8 @@ prune_feeds() {
 		}' | ignore "$bpftool" batch file -
 }
 
-# The maps that each generation and the guard have in common. Where their pins were removed under a
-# generation that serves, they come back from it.
+# Makes the shared maps. If somebody removed their pins while a generation serves, that generation's
+# own pins restore them.
 make_feeds() { # SOCKETS
 	make_folder "$S"
 	make_folder "$S/maps"
@@ -47,7 +49,7 @@ make_feeds() { # SOCKETS
 	[ -e "$S/maps/programs" ] || must map create "$S/maps/programs" type lru_hash key 16 value 16 entries 1024 name programs
 }
 
-# It is made once for all instances, for the first of them.
+# `feeds` is made once, with the size that the first instance asks for.
 warn_of_feeds() { # SOCKETS
 	must map show pinned "$S/maps/feeds"
 	room=${out#*\"max_entries\":} room=${room%%[,\}]*}

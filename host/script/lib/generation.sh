@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# What is pinned of a generation; a check fails where something is missing or is not ours.
+# Makes and checks the pins of a generation. A check fails where a pin is missing or is not ours.
 
 is_map() { # PIN TYPE KEY VALUE ENTRIES
 	[ -e "$1" ] || return
@@ -12,13 +12,13 @@ has_maps() { # FOLDER SOCKETS PENDING
 	is_map "$1/sockets" sockhash 8 8 "$2" && is_map "$1/claims" lru_hash 16 16 "$3"
 }
 
-is_program() { # FOLDER PIN TYPE: of the maps that are pinned beside it
+is_program() { # FOLDER PIN TYPE; true if it uses the maps that are pinned beside it
 	[ -e "$1/$2" ] || return
 	must prog show pinned "$1/$2"
 	case $out in *"\"type\":\"$3\""*) ;; *) return 1 ;; esac
 	used=${out#*\"map_ids\":[} used=,${used%%]*},
 	for map in "$1/sockets" "$1/maps/state" "$1/maps/knobs" "$S/maps/feeds"; do
-		# That of an earlier version knows nothing of it.
+		# A program of an earlier version has no map `feeds`.
 		[ "$map" != "$S/maps/feeds" ] || [ -e "$1/maps/feeds" ] || continue
 		id_of map "$map"
 		case $used in *",$value,"*) ;; *) return 1 ;; esac
@@ -31,7 +31,8 @@ is_program() { # FOLDER PIN TYPE: of the maps that are pinned beside it
 has_track() { is_program "$1" track sock_ops; }
 has_redirect() { is_program "$1" redirect sk_msg; }
 
-# bpftool does not tell what is attached to a map: a record that dies with the map does.
+# bpftool cannot show what is attached to a map, so a link beside the map, which goes when the map
+# goes, records it.
 has_verdict() { # FOLDER
 	id_of prog "$1/redirect"
 	[ -n "$value" ] && [ "$(readlink "$1/verdict")" = "$value" ]
@@ -43,16 +44,17 @@ make_maps() { # FOLDER SOCKETS PENDING
 	must map create "$1/claims" type lru_hash key 16 value 16 entries "$3" name claims
 }
 
-load_track() { # FOLDER OBJECT: pinned aside with its maps and renamed, the program last
+load_track() { # FOLDER OBJECT; pins under other names and renames, the program last
 	folder=$1 object=$2
 	ignore rm -rf "$folder/track-new" "$folder/maps-new"
 	set -- map name sockets pinned "$folder/sockets" map name claims pinned "$folder/claims"
 	for map in $shared_names; do
-		# A preflight looks before they are made.
+		# A preflight loads the program before these maps are made.
 		[ ! -e "$S/maps/$map" ] || set -- "$@" map name "$map" pinned "$S/maps/$map"
 	done
 	if ! bpf prog load "$object" "$folder/track-new" type sockops "$@" pinmaps "$folder/maps-new"; then
-		# That of an earlier version: at boot, where an upgrade has stopped half-way.
+		# The object is of an earlier version if an upgrade stopped half-way and a boot
+		# followed.
 		case $out in *"find map '"*) ;; *) err "bpftool prog load $folder/track-new failed: $(explain)" ;; esac
 		ignore rm -rf "$folder/maps-new"
 		must prog load "$object" "$folder/track-new" type sockops map name sockets pinned "$folder/sockets" map name claims pinned "$folder/claims" pinmaps "$folder/maps-new"
@@ -61,7 +63,7 @@ load_track() { # FOLDER OBJECT: pinned aside with its maps and renamed, the prog
 	ensure mv -T "$folder/track-new" "$folder/track"
 }
 
-load_beside() { # FOLDER load|loadall OBJECT PIN WORD...: on the maps that are pinned there
+load_beside() { # FOLDER load|loadall OBJECT PIN WORD...; with the maps that FOLDER has pinned
 	folder=$1 how=$2 object=$3 pin=$4
 	shift 4
 	for map in $map_names $shared_names; do
@@ -80,8 +82,8 @@ attach_verdict() { # FOLDER
 	put_link "$1/verdict" "$value"
 }
 
-# Makes the generation good up to a stage. What a killed run, a person or a reboot left incomplete
-# is taken down and made anew, so a step also works when the steps before it have been undone.
+# Builds the generation up to a stage. Whatever a killed run, a person or a reboot left incomplete
+# is removed and made again, so a step works even if the steps before it have been undone.
 build() { # maps|track|redirect|verdict
 	shape=$(kept shape) mine=$B/$instance/$generation objects=$home/$generation
 	[ -f "$objects/track.bpf.o" ] || err "$objects: expected the files of the generation, found none; run object install first"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Which instances there are. Reports take no lock, so what they look at may go.
+# Finds the instances. Reports take no lock, so what they look at may disappear meanwhile.
 
 is_there() { [ -d "$home" ] || [ -d "$B/$instance" ]; }
 
-# The instance that is named, else all -> $instances
+# -> $instances: the one that --instance names, or else all of them
 find_instances() {
 	instances=$instance
 	if [ -z "$instance" ]; then
@@ -14,7 +14,8 @@ find_instances() {
 	fi
 }
 
-# Reports take no lock, so an upgrade may remove what they are looking at: that is no failure.
+# Reports take no lock, so an upgrade may remove FOLDER while a report looks at it. Returns 1 then,
+# so that the caller skips the folder; otherwise the failed look ends the run.
 skip_gone() { # FOLDER WHAT-A-LOOK-SAID
 	[ -d "$1" ] || return
 	say "${2##*"$nl"}" | shorten >&2

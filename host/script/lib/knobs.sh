@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Settings in maps; both machines that we serve are little-endian.
+# Reads and writes settings in maps. Both supported machine types are little-endian.
 
-# As in enum knob of bpf/socket_bypass.h.
+# Must match enum knob in bpf/socket_bypass.h.
 drain_knob=0 policy_knob=1 queue_knob=2 refresh_knob=4 unread_knob=5
 
 get_knob() { # FOLDER N -> $value
@@ -25,10 +25,10 @@ set_knob() { # FOLDER N VALUE
 	changed=1
 }
 
-# Whether FIONREAD of an enrolled socket counts what came by TCP; who cannot know lets the programs
-# take the cautious way.
+# Tells the programs whether FIONREAD of an enrolled socket counts what came over TCP. If the probe
+# cannot tell, the knob stays 0 and the programs are cautious.
 put_unread() { # FOLDER
-	# The maps of an earlier version have no place for it.
+	# An earlier version has no such knob.
 	[ -e "$1/maps/feeds" ] || return 0
 	find_probe "$home/$generation"
 	case $("$probe" unread 2>&1) in exact) put_number "$1/maps/knobs" "$unread_knob" 1 ;; esac

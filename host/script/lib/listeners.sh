@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Programs that listen and are known to be harmed. A pod sees no process but its own.
+# Warns of listening programs that the bypass is known to harm. A pod sees only its own processes,
+# so the script for pods leaves this part out.
 
-# Whether a unit keeps splice from its processes already.
+# True if a systemd unit already keeps its processes from splicing.
 is_filtered() { # UNIT
 	allowed=" $(systemctl show --property=SystemCallFilter -- "$1" 2>/dev/null | sed -n 's/^SystemCallFilter=~//p') "
 	case $allowed in *' splice:'* | *' splice '*) ;; *) return 1 ;; esac
 }
 
-# A note for each program that listens on them and is known to be harmed, with what to do about it.
-# SPLICES and ASKS are 1 where who splices, or believes FIONREAD, is harmed.
+# Prints a note for each program that listens on these ports and is known to be harmed, with what to
+# do about it. SPLICES is 1 if programs that splice are harmed; ASKS is 1 if those that trust
+# FIONREAD are.
 name_listeners() { # PORTS (empty: all) SPLICES ASKS
 	find_probe
 	listed=$("$probe" listeners "${1:-1-65535}" 2>&1)
-	# 3proxy gives up at any errno, and pasta and passt do not read in another way; HAProxy 3.3
-	# tries again at EINVAL.
+	# No errno of splice helps 3proxy, which gives up at any, nor pasta and passt, which have no
+	# other way to read. HAProxy 3.3 repeats the splice at EINVAL, so it needs ENOSYS.
 	say "$listed" | splices=$2 asks=$3 release=$(uname -r) awk '
 		function is_known(name) { return name ~ /^(docker-proxy|systemd-socket-proxyd|realm|sing-box|xray|v2ray)$/ || is_stubborn(name) }
 		function is_stubborn(name) { return name ~ /^(3proxy|(pasta|passt)([.]avx2)?)$/ }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# One lock for the host, on our folder in bpffs; the probe takes it and runs us again.
+# One lock for the whole host, on our folder in bpffs. The probe takes it and runs the script again.
 
-# A removed folder shows as "... (deleted)": then the lock is on something nobody else will see.
+# /proc shows a removed folder as "... (deleted)", and a lock on one excludes nobody.
 is_locked() (
 	[ -n "${SOCKET_BYPASS_LOCK-}" ] || return
 	for fd in "/proc/$$/fd"/*; do
@@ -18,7 +18,8 @@ lock() { # the script's own arguments
 	find_probe
 	export SOCKET_BYPASS_LOCK=$((${SOCKET_BYPASS_LOCK:-0} + 1))
 	[ -n "$cleanup" ] || exec "$probe" lock "$B" 120 -- sh "$script" "$@"
-	# Whoever waits for the lock may be stopped, or wait in vain: what was sent goes then too.
+	# No exec here: if this run is stopped or times out while it waits, finish() must still
+	# remove the files that were sent.
 	"$probe" lock "$B" 120 -- sh "$script" "$@"
 	exit
 }

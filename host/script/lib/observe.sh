@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# What there is to say of an instance: a kind, then name=text or name:=JSON, separated by tabs.
+# Collects facts about an instance, one a line: a kind, then name=text or name:=JSON, separated by
+# tabs.
 
-# What there is to say of an instance: a kind, then name=text or name:=JSON, separated by tabs.
 fact() (
 	IFS='	'
 	say "$*"
@@ -30,8 +30,9 @@ is_whole() { # STEP
 
 cmp_script() { [ "$(cat "$home/socket-bypass")" = "$(cat "$home/$(kept declared)/socket-bypass")" ]; }
 
-# For each step whether what it made is still there and what changed it last, and a number: what it
-# was told to keep, and one more where it is not whole, for stacks of earlier versions.
+# Says for each step whether its result is still there and what changed it last. The epoch is for
+# stacks of earlier versions: the number that the step was told to keep, plus one if its result is
+# not whole.
 observe_epochs() {
 	mine=$B/$instance/$(kept declared) shape=$(kept shape)
 	set --
@@ -46,14 +47,15 @@ observe_epochs() {
 	is_whole object || problem "$(kept declared): its files are not those that were installed"
 }
 
-# Names of programs are anybody's choice; that of the self-test is left out.
+# Anybody may choose the name of a program, so other than plain characters become "?". The probe's
+# own splices, made to test the guard, are left out.
 observe_splice_guard() {
 	declared=$(readlink "$S/for-$instance/serving") way=$(splice_way)
 	reasons=
 	[ "$way" != none ] || [ "${declared:-off}" = off ] || reasons=$(kept splice-why | tr '\t' ' ')
 	if is_waitall_seen; then seen=true; else seen=false; fi
 	fact splice "declared=${declared:-off}" "way=$way" "why=$reasons" "waitall:=$seen"
-	# A run beside this one may take it away.
+	# A concurrent run may have removed the map.
 	if bpf map dump pinned "$S/maps/programs"; then
 		say "$out" | awk '
 			function byte(text) { return index("123456789abcdef", substr(text, 3, 1)) * 16 + index("123456789abcdef", substr(text, 4, 1)) }
@@ -113,7 +115,7 @@ observe_generation() { # FOLDER
 		[ "$value" = "$(refresh_declared)" ] || problem "$g: refresh seconds are $value, declared $(refresh_declared)"
 	fi
 	count_all "$1"
-	# shellcheck disable=SC2046 # name:=value, a word each
+	# shellcheck disable=SC2046 # split on purpose: each word is name:=value
 	fact counters $(say "$counts" | sed 's/ /:=/')
 }
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Whose an instance is.
+# Records and checks who owns an instance.
 
 owner_recorded() { recorded owner || kept owner || :; }
 
-stack_of() ( # OWNER: its first two words, project and stack
+stack_of() ( # OWNER; prints its first two words, project and stack
 	rest=${1#*/*/}
 	say "${1%"/$rest"}"
 )

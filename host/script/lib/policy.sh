@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# The policy that is declared, and the one in force.
+# Reads and writes the declared policy and the live one.
 
 policy_of() { kept policy | sed -n "s/^$1=//p"; }
 policy_declared() { encode_policy "$(policy_of everything)" "$(policy_of ports)" "$(policy_of cidrs)"; }
 
-refresh_declared() { # not in the records of an earlier version
+refresh_declared() { # 0 if an earlier version wrote the record
 	set -- "$(policy_of refresh)"
 	say "${1:-0}"
 }
@@ -14,14 +14,14 @@ drain_declared() {
 	case $(policy_of enabled) in false) say 1 ;; *) say 0 ;; esac
 }
 
-live_policy() { # FOLDER -> $slot in force, $live
+live_policy() { # FOLDER -> $slot (the live one), $live (its bytes)
 	get_knob "$1" "$policy_knob"
 	slot=$((value & 1))
 	lookup "$1/maps/policies" "0$slot 00 00 00"
 	live="$(bytes) "
 }
 
-# The slot that is not in use, the selector, then the switch.
+# Writes the slot that is not in use, then the selector, and the drain knob last.
 put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN
 	live_policy "$1"
 	if [ "$live" != "$2" ]; then
@@ -35,7 +35,7 @@ put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN
 	set_knob "$1" "$drain_knob" "$5"
 }
 
-has_policy() { # FOLDER: live as declared
+has_policy() { # FOLDER; true if the live policy is the declared one
 	get_knob "$1" "$drain_knob"
 	[ "$value" = "$(drain_declared)" ] || return
 	get_knob "$1" "$queue_knob"

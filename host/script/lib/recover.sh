@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Programs of ours whose pins are gone.
+# Finds our programs whose pins are gone.
 
-# A program of ours that nothing pins any more: bpffs was unmounted, or somebody removed the pins.
+# True if the program is ours. It is called for programs without pins: bpffs was unmounted, or
+# somebody removed the pins.
 is_lost() { # PROGRAM-ID -> $used, the ids of its maps
 	bpf prog show id "$1" || return
 	used=${out#*\"map_ids\":[} used=$(say "${used%%]*}" | tr , ' ')
@@ -12,7 +13,7 @@ is_lost() { # PROGRAM-ID -> $used, the ids of its maps
 	done
 }
 
-id_by_name() { # NAME -> $value, among the maps of $used
+id_by_name() { # NAME -> $value, the ID of the map of that name among $used
 	for value in $used; do
 		bpf map show id "$value" || return
 		case $out in *"\"name\":\"$1\""*) return ;; esac
@@ -20,7 +21,7 @@ id_by_name() { # NAME -> $value, among the maps of $used
 	return 1
 }
 
-# Pins them again, as a generation to be retired.
+# Pins such programs again, as a generation that is then retired.
 recover_lost() {
 	lost_place=$(kept_place)
 	[ -n "$lost_place" ] || return 0

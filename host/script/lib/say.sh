@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# What a run says and how it ends.
+# Output, errors, and the end of a run.
 
 say() { printf '%s\n' "$*"; }
 
-# What others chose (names of cgroups, targets of links) may hold what moves a cursor: C0, DEL, and
-# C1 as UTF-8 has it.
+# Text that others chose (names of cgroups, targets of links) may hold characters that control a
+# terminal: C0, DEL, and C1 in UTF-8.
 c1=$(printf '\302[\200-\237]')
-# Pulumi's command provider waits for ever behind a line of 64 KiB, as a verifier or a compiler may
-# say.
+# Pulumi's command provider hangs at a line of 64 KiB, which a verifier or a compiler may print.
 warn() { printf 'socket-bypass: %.4000s\n' "$*" | sed "s/$c1/?/g" | tr '\000-\011\013-\037\177' '?' >&2; }
 
 shorten() { awk '{ print substr($0, 1, 4000) }'; }
@@ -35,8 +34,7 @@ make_folder() {
 	[ -d "$1" ] || ensure mkdir -p -m 0700 "$1"
 }
 
-# What undo holds runs when a verb fails or is stopped, latest first; what cleanup holds runs in any
-# case.
+# $undo runs when a verb fails or is stopped, the latest command first. $cleanup runs in any case.
 undo_with() { undo="($*); $undo"; }
 
 finish() {

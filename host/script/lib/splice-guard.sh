@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# The splice guard: once for the host and every instance, in $S.
+# Attaches and removes the splice guard. There is one for the host, in $S, for all instances.
 
-# Forgets who is gone: when nobody wants the guard it is detached, and with the last its maps go.
+# Removes the records of instances that are gone. If no instance wants the guard, detaches it; if no
+# instance is left, removes its maps too.
 settle_splice_guard() {
 	[ -d "$S" ] || return 0
 	wanted='' there='' its=
@@ -21,7 +22,7 @@ settle_splice_guard() {
 		ignore rm -f "$S/serving"
 		changed=1
 	fi
-	# Of runs that were killed, too.
+	# This may also be left from a run that was killed.
 	ignore rm -rf "$S/try"
 	for pin in "$S"/lsm-* "$S"/fmod_ret-* "$S"/syscall-* "$S"/waitall-*; do
 		[ -d "$pin" ] || continue
@@ -38,11 +39,11 @@ settle_splice_guard() {
 	[ -n "$there" ] || drop_pins "$S"
 }
 
-# Also where it is attached already, for another instance may be of another version. What is new is
-# attached before the old one goes.
+# Looks even if a guard is already attached, because another instance may be of another version. A
+# new guard is attached before the old one is removed.
 attach_splice_guard() {
 	shape=$(kept shape)
-	# The step itself says what is missing.
+	# The step itself reports what is missing.
 	[ -n "$shape" ] || return 0
 	keep splice-guard "$splice_guard"
 	make_feeds "${shape% *}"
@@ -63,13 +64,13 @@ attach_splice_guard() {
 		;;
 	esac
 	cleanup="rm -rf '$S/try'; $cleanup"
-	# All steps in one go ask twice.
+	# `apply` and `boot start` come here twice in one run.
 	[ -z "$is_tried" ] || return 0
 	find_splice_way "$S/try" "$home/$generation"
 	former=$(readlink "$S/serving")
 	if [ "$way" = none ]; then
-		# That of another instance, which was sent more, or is of another version, is as
-		# good.
+		# A guard that another instance attached will do; it may be of another version, or
+		# have more objects.
 		[ "$(splice_way)" = none ] || ! is_splice_refused "$S/maps/feeds" || return 0
 		[ "$splice_guard" = auto ] || err "spliceGuard: expected a way to protect programs that splice, found none: $reasons; use another kernel, or say auto or off and leave out their ports" 3
 		keep splice-why "$reasons"
@@ -77,7 +78,8 @@ attach_splice_guard() {
 		return
 	fi
 	new=$way-$objects
-	# What is attached does not refuse, so it goes when the new one is there.
+	# The attached guard has this name but refuses no splice, so the new one gets another name
+	# and replaces it.
 	[ "${former#* }" != "$new" ] || new=$new-$$
 	ignore rm -rf "$S/$new"
 	if ! load_shared_guard "$S/$new" "$object" || ! is_splice_refused "$S/maps/feeds"; then
@@ -92,8 +94,8 @@ attach_splice_guard() {
 	settle_splice_guard
 }
 
-# Beside it, because no splice needs it: where it cannot be there, the guard can, and a pod, which
-# has no room for it, leaves that of the host.
+# Attaches the program for recv(MSG_WAITALL) separately, because the guard works without it. A pod
+# has no room for this object and leaves the host's in place.
 put_waitall() {
 	[ "$splice_guard" != off ] && [ "$(splice_way)" != none ] || return 0
 	object=$(find_file splice_waitall.bpf.o "$home/$generation") || return 0

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Which way the splice guard has on this kernel; docs/architecture.md tells how it works.
-# The records of the guard have names that links of ours had before it came, for a report of an
-# earlier version looks at all that is pinned:
+# Finds the way in which this kernel can have the splice guard; docs/architecture.md says how it
+# works. The records of the guard use link names that existed before it, because a report of an
+# earlier version checks everything that is pinned:
 #	$S/serving           the way, and the folder of its programs and links
 #	$S/for-I/serving     what instance I has declared
 
-splice_objects() { # the last is that of the system calls
+splice_objects() { # the last one is for the way `syscall`
 	case $(machine) in
 	x86_64) say splice_waitall.bpf.o splice_lsm.bpf.o splice_fmod.bpf.o splice_x86.bpf.o ;;
 	*) say splice_waitall.bpf.o splice_lsm.bpf.o splice_fmod.bpf.o splice_arm64.bpf.o ;;
 	esac
 }
 
-# Named after the program, or after its section by earlier versions of bpftool.
+# A link has the name of its program, or of its section if an earlier bpftool pinned the program.
 has_link() (
 	for pin in "$1"/link-*; do
 		[ -e "$pin" ] && return
@@ -21,13 +21,13 @@ has_link() (
 	return 1
 )
 
-# lsm, fmod_ret or syscall where it is attached, else none
+# Prints lsm, fmod_ret or syscall if a guard is attached, else none.
 splice_way() (
 	way=$(readlink "$S/serving")
 	if has_link "$S/${way#* }"; then say "${way% *}"; else say none; fi
 )
 
-# Whether recv(MSG_WAITALL) is noticed too.
+# True if recv(MSG_WAITALL) is watched too.
 is_waitall_seen() (
 	for folder in "$S"/waitall-*; do
 		has_link "$folder" && return
@@ -52,18 +52,18 @@ load_shared_guard() { # FOLDER OBJECT
 	load_splice_guard "$@"
 }
 
-# A program of the LSM kind is attached also where no LSM of that kind is asked, so only a splice
-# that is refused is proof.
+# An LSM program attaches even if the kernel does not call BPF LSM hooks, so only a refused splice
+# is proof.
 is_splice_refused() { # FEEDS-PIN
 	out=$("$probe" splice "$1" 2>&1)
 	case $out in EINVAL* | full*) ;; *) return 1 ;; esac
 }
 
-# By trying each, with maps of its own -> $way, $object; where there is none, $reasons.
+# Tries each way, with maps of its own -> $way and $object, or none and $reasons.
 find_splice_way() { # FOLDER-TO-TRY-IN FOLDER-OF-OBJECTS
 	find_probe
 	reasons=
-	# Internal: tests choose one with SOCKET_BYPASS_SPLICE_WAYS.
+	# Internal: tests choose ways with SOCKET_BYPASS_SPLICE_WAYS.
 	for way in ${SOCKET_BYPASS_SPLICE_WAYS:-lsm fmod_ret syscall}; do
 		case $way in
 		lsm) object=splice_lsm.bpf.o ;;
@@ -84,8 +84,8 @@ find_splice_way() { # FOLDER-TO-TRY-IN FOLDER-OF-OBJECTS
 	way=none
 }
 
-# All ports are those of every program, and nobody knows all of them.
-is_exposed() { # EVERYTHING ENABLED WORD; $way
+# `everything` includes the ports of programs that splice, and nobody knows all of those.
+is_exposed() { # EVERYTHING ENABLED WORD; reads $way
 	[ "$1$2" = 1true ] && [ "$3" != off ] && [ "$way" = none ]
 }
 

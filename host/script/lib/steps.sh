@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Steps and their serials.
+# Runs steps and keeps their serials.
 
 link=/usr/local/sbin/socket-bypass
 
 serial_of() { kept "serials/$1" | sed 's/ .*//'; }
 
-# A step's serial grows when it changed anything, when an attempt ended half-way, with its
-# predecessor's and with each generation: so all behind a step that really ran runs again. It is a
-# time where that is more: it grows too when the state was lost, and a snapshot that is put back and
-# then changed never comes to a serial that was there before. A boot makes what was declared, so it
-# is no change.
+# A step's serial grows when the step changed anything, when an attempt ended half-way, when its
+# predecessor's serial grew, and with each generation. So every step after one that really ran runs
+# again. A serial is at least the current time: so it also grows when the state was lost, and a
+# restored snapshot that is then changed never gets a serial that was used before. A boot makes what
+# was declared, so it changes no serial.
 step() { # NAME PREDECESSOR FUNCTION...
 	stage=serials/$1 changed=
 	[ -d "$home" ] || undo_with undo_home
@@ -44,7 +44,7 @@ undo_home() {
 	ignore rmdir "$state_dir"
 }
 
-# The link for hand-typed commands goes on to an instance that is left.
+# Points the link for hand-typed commands at another instance, if there is one.
 drop_link() {
 	[ "$(readlink "$link")" = "$home/socket-bypass" ] || return 0
 	ignore rm -f "$link"
@@ -60,6 +60,6 @@ undo_pins() {
 	ignore rmdir "$B"
 }
 
-is_proven() { # on this kernel, or nobody asked
+is_proven() { # true if the self-test passed on this kernel, or is switched off
 	case $(kept kernel) in "$(kernel_build)" | off) ;; *) return 1 ;; esac
 }

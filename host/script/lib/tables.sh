@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Verbs and flags: what is typed is read by these tables, and help is printed from them.
+# The tables of verbs and flags, by which the command line is parsed and help is printed.
 
-# Kind, name, help. The function of a verb is cmd_ and its words. A create and a delete are steps of
-# a stack; a switch changes what serves; a report changes nothing and takes no lock.
+# Kind, name, help. The function of a verb is cmd_ and its words, joined by `_`. A `create` or
+# `delete` is a step of a stack; a `switch` changes what serves; a `report` changes nothing and
+# takes no lock.
 verb_table() {
 	cat <<'END'
 create|apply|all of these steps, in this order:
@@ -33,7 +34,7 @@ report|help|this text
 END
 }
 
-# Name, what its value must be (`switch`: it has none), default, the value's name in help, help.
+# Name, rule for the value (`switch`: takes none), default, name of the value in help, help.
 flag_table() {
 	cat <<'END'
 instance|name||NAME|a-z, 0-9 and dashes

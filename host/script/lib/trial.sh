@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# A trial: its own maps and programs, a private cgroup, always removed.
+# A trial has its own maps and programs and a private cgroup, and is always removed.
 
 selftest_parents() {
 	say "$v2"
 	sed -n "s:^0\\:\\::$v2:p" /proc/self/cgroup
 }
 
-make_trial() { # TRACK-OBJECT REDIRECT-OBJECT: in $trial
+make_trial() { # TRACK-OBJECT REDIRECT-OBJECT; in the folder $trial
 	make_maps "$trial" 4096 1024
 	load_track "$trial" "$1"
 	load_redirect "$trial" "$2"
 	attach_verdict "$trial"
 	put_policy "$trial" "$(encode_policy 1 '' '')" 0 0 0
-	# Whatever FIONREAD says, so that the self-test sees it.
+	# UNREAD_TRUSTED: sockets are enrolled whatever FIONREAD counts, so that the self-test can
+	# measure that.
 	put_number "$trial/maps/knobs" "$unread_knob" 2
 }
 
 make_place() { # NAME
-	# A pod may make no cgroup. Nothing but the pod's own processes is in its container's, where
-	# it runs already.
+	# A pod cannot make a cgroup. The container's own cgroup, where the script already runs,
+	# holds only the pod's processes.
 	place=${SOCKET_BYPASS_PLACE:-}
 	[ -z "$place" ] || return 0
 	for parent in $(selftest_parents); do
@@ -51,7 +52,7 @@ drop_place() { # CGROUP-FOLDER
 	done
 }
 
-drop_leftovers() { # of runs that were killed
+drop_leftovers() { # removes what killed runs left
 	for folder in "$B"/_try-*; do
 		kill -0 "${folder##*-}" 2>/dev/null || ignore rm -rf "$folder"
 	done

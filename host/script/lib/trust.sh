@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Who may have written here.
+# Checks that only root can write to what root runs.
 
-# Root's own, no link, not writable by others. A sticky folder keeps others from replacing what is
-# there, and not from making it anew when a cleaner has emptied /tmp; so it will do only for what
-# was unpacked just now.
+# True if root owns it, it is no link, and nobody else may write to it. A sticky folder keeps others
+# from replacing an entry, but not from making it again once a cleaner has emptied /tmp; so it is
+# good enough only for what was just unpacked.
 is_safe() ( # PATH [sticky]
 	sticky=${2:-}
 	# shellcheck disable=SC2046 # split on purpose: mode, links, user
@@ -26,8 +26,8 @@ unsafe_ancestor() ( # PATH [sticky]
 	done
 )
 
-# What a flag names: the script that runs was trusted by whoever started it, with all that lies
-# beside it.
+# Checks the folder that --from names. The running script and the files beside it were trusted by
+# whoever started it.
 unsafe_bundle() (
 	[ "$from" != "$here" ] || return 0
 	for path in "$from"/*; do
@@ -36,8 +36,8 @@ unsafe_bundle() (
 	unsafe_ancestor "$from" sticky
 )
 
-# The instance's first thing in bpffs that is not root's, is writable by others, or is a link but no
-# record.
+# Prints the first pin of the instance that root does not own, that others may write to, or that is
+# a link but no record.
 unsafe_pin() {
 	# shellcheck disable=SC2012 # busybox find has no -printf, and names in bpffs are plain
 	ls -lnR "$B/$instance" 2>/dev/null | awk '
@@ -48,8 +48,8 @@ unsafe_pin() {
 		}'
 }
 
-# A bpffs that was mounted without a mode is open to all (1777), so anybody may have made our folder
-# first, and would make it again while root removes it.
+# Anybody may write to a bpffs that was mounted without a mode (1777), so another user may have made
+# our folder first, and could make it again while root removes it.
 claim_place() {
 	[ -e "$B" ] || [ -L "$B" ] || return 0
 	# shellcheck disable=SC2012 # one entry, of which only the number of its owner is read
@@ -71,7 +71,7 @@ check_trust() {
 	if [ -z "$bad" ] && { [ -e "$B" ] || [ -L "$B" ]; }; then
 		is_safe "$B" && bad=$(unsafe_pin) || bad=$B
 	fi
-	# What a run beside this one has removed meanwhile is no danger.
+	# Something that a concurrent run has removed meanwhile is no danger.
 	[ -e "$bad" ] || [ -L "$bad" ] || bad=
 	[ -z "$bad" ] || err "$bad: expected root's own, not writable by others (sticky or not), and no link; found $(look_of "$bad"); remove it, correct it, or choose another --state-dir"
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# What a word may be.
+# Predicates on the values of flags.
 
 is_name() { case $1 in '' | -* | *[!a-z0-9-]*) return 1 ;; *) [ ${#1} -le 64 ] ;; esac }
 is_generation() { case $1 in *[!0-9a-f]*) return 1 ;; *) [ ${#1} -eq 12 ] ;; esac }

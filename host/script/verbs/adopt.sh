@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# adopt: connections of before the attach.
+# adopt: enrols connections that are older than the attachment.
 
-# In the order of enum task in bpf/adopt.bpf.c, behind the two that go in.
+# In the order of enum task in bpf/adopt.bpf.c, after its two inputs.
 task_names='adopted seen enrolled other_cgroup policy special busy left noted full refused no_callbacks'
 
 check_iterator() {
@@ -12,7 +12,7 @@ check_iterator() {
 }
 
 # Three passes over the sockets of every network namespace; see adopt.bpf.c.
-adopt_open() { # -> $report: name=value a line
+adopt_open() { # -> $report: one line for each name=value
 	serving=$(recorded serving) mine=$B/$instance/$(recorded serving)
 	[ -n "$serving" ] || err "instance $instance: expected a generation that serves, found none; run attach first"
 	get_knob "$mine" "$drain_knob"
@@ -29,7 +29,7 @@ adopt_open() { # -> $report: name=value a line
 	make_folder "$trial"
 	load_beside "$mine" load "$object" "$trial/adopt" pinmaps "$trial/maps" || err "kernel: expected it to load adopt.bpf.o (Linux 6.12 or newer), found: $(explain)" 3
 	tasks=$trial/maps/tasks
-	# shellcheck disable=SC2086 # busybox ls puts blanks before the number
+	# shellcheck disable=SC2086 # split on purpose: busybox ls prints blanks before the number
 	set -- $id
 	put_number "$tasks" 0 "$1"
 	for pass in 0 1 2; do

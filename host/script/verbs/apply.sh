@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# apply: all steps in one go.
+# apply: runs all steps in one go.
 
 cmd_apply() {
 	cmd_object_install
 	apply_steps
 }
 
-apply_steps() { # all behind the first
+apply_steps() { # all but `object install`
 	step map object create_maps
 	step track map do_build track
 	step redirect track do_build redirect

@@ -2,7 +2,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # attach: takes over from the generation that serves.
 
-# What it serves already must not fail because old connections stay on TCP.
+# The generation already serves, so a failed adopt is only a warning: old connections stay on TCP.
 adopt_too() {
 	cleanup="rm -rf '$mine/adopt'; $cleanup"
 	why=$( (cmd_adopt) 2>&1) || why="note: open connections stay on TCP: ${why#socket-bypass: }"
@@ -58,7 +58,8 @@ do_attach() {
 	fi
 	record cgroup "$cgroup"
 	record serving "$generation"
-	# The new one serves: from here a failure is finished by the next run, not undone.
+	# The new generation serves. From here on a failure is not undone; the next run finishes the
+	# rest.
 	undo=
 	for folder in $old; do
 		retire "$folder"
@@ -71,7 +72,7 @@ do_attach() {
 	detach_program "$mine/track" "$cgroup_folder"
 	keep cgroup "$cgroup"
 	put_link "$home/current" "$generation"
-	# What runs at boot leaves alone what runs it, and may not write there.
+	# `boot start` runs from the boot unit, which must not change itself and cannot write there.
 	if [ "$verb" != 'boot start' ]; then
 		[ "$boot" = true ] || disable_boot
 		keep boot "$boot"

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# bench: a trial as in the self-test; its program is on the cgroup only while the bypass runs.
+# bench: makes a trial as the self-test does, and attaches it to the cgroup only while it measures
+# the bypass.
 
-# Another instance on a cgroup above would take the plain connections, unless its ports are none
-# that the kernel gives to clients.
+# Another instance on a cgroup above would bypass the plain connections too, unless none of its
+# ports is one that the kernel assigns to clients.
 check_plain() {
 	list_rivals
 	for other in $rivals; do
@@ -18,8 +19,8 @@ check_plain() {
 	done
 }
 
-# Lines of a cell (mode, size, CPUs), a way and the answer of the probe: the medians of each, and
-# the ratio to plain TCP.
+# Reads lines of cell (mode, size, CPUs), way, and the probe's answer. Prints the medians of each,
+# and the ratio to plain TCP.
 show_bench() {
 	awk -v json="$json" '
 		function median(which,   i, j, n, v, t) {
@@ -63,12 +64,14 @@ cmd_bench() {
 	find_probe
 	make_place bench
 	cleanup="drop_place '$place'; $cleanup"
-	# Rivals are no hindrance, but they are looked at below.
+	# Other instances are allowed here; check_plain refuses those that would distort the
+	# results.
 	cgroup=${place#"$v2"} cgroup_folder=$place take_over=1
 	preflight
 	check_plain
 	trial=$B/_try-$$
-	# Before its pins go, by which a pod detaches the program.
+	# drop_place comes before the removal of the pins, because a pod detaches the program by its
+	# pin.
 	cleanup="drop_place '$cgroup_folder'; ignore rm -rf '$trial'; ignore rmdir '$B'; $cleanup"
 	make_folder "$B"
 	make_trial "$(find_file track.bpf.o)" "$(find_file redirect.bpf.o)"
@@ -80,8 +83,7 @@ cmd_bench() {
 				for way in plain bypass unix; do
 					[ "$way" != bypass ] || must cgroup attach "$cgroup_folder" sock_ops pinned "$trial/track" multi
 					case $way in unix) transport=unix ;; *) transport=tcp ;; esac
-					# On a host that is busy enough the shortest runs get no
-					# turn.
+					# On a busy host the shortest runs may get no CPU time.
 					for ms in $((seconds * 1000 / 54)) 500 1000 2000; do
 						answer=$(run_in_place "$cgroup_folder" "$probe" bench --mode "${cell% *}" --size "${cell#* }" --transport "$transport" --pin "$cpu,$last" --ms "$ms" 2>&1) && break
 						[ "$ms" != 2000 ] || err "bench: expected a run of $way ($cell) to end well, found: $answer"

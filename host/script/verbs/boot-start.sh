@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# boot start: all steps again, as they were declared.
+# boot start: runs all steps again from the records, as they were declared.
 
-# As declared, from the records. The self-test only where the kernel is another one than it passed
-# on.
+# The self-test runs only if it has not passed on this kernel.
 cmd_boot_start() {
 	generation=$(readlink "$home/current")
 	is_generation "$generation" || err "$home/current: expected the serving generation, found none; run pulumi up again"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# drain and resume, by $verb.
+# drain and resume; $verb tells which.
 
 cmd_resume() { cmd_drain; }
 

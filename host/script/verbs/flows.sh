@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# flows: each enrolled connection.
+# flows: lists each enrolled connection.
 
-# The lines of flows.bpf.o behind one for their generation, then who has which socket open.
+# Reads, for each generation, a line that names it and the lines of flows.bpf.o; then who has which
+# socket open.
 show_flows() {
 	awk -v json="$json" "$json_functions"'
 		function number(hex,   v) {
@@ -10,7 +11,7 @@ show_flows() {
 			return v
 		}
 		function dotted(word) { return int(word / 256) "." word % 256 }
-		function address(text,   i, part, run) { # as RFC 5952 writes it
+		function address(text,   i, part, run) { # in the notation of RFC 5952
 			if (split(text, part, /:/) < 8) return text
 			text = ":"
 			for (i = 1; i < 9; i++) text = text sprintf("%x", part[i] = number(part[i])) ":"
@@ -21,7 +22,8 @@ show_flows() {
 			return text ~ /::$/ ? text : substr(text, 1, length(text) - 1)
 		}
 		function place(host, port) { return (host ~ /:/ ? "[" host "]" : host) ":" port }
-		# The line of a socket -> f; its processes as JSON -> who, as text -> f["at"]
+		# Splits the line of a socket into f. Its processes go into who as JSON, and into
+		# f["at"] as text.
 		function take(key,   i, n, pid) {
 			split(flow[key], f, " ")
 			f[13] = address(f[13]); f[15] = address(f[15])
@@ -93,7 +95,7 @@ cmd_flows() {
 	for instance in $instances; do
 		home=$state_dir/$instance
 		for folder in "$B/$instance"/*; do
-			# The record of the serving generation leads into its folder too.
+			# The link `serving` would resolve to the generation a second time.
 			{ [ ! -L "$folder" ] && [ -e "$folder/maps/knobs" ]; } || continue
 			seen=$(list_flows "$folder" 2>&1) || skip_gone "$folder" "$seen" || continue
 			lines=$lines$seen$nl

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# help: the tables of verbs and flags.
+# help: prints the tables of verbs and flags.
 
 cmd_help() {
 	cat <<-'END'

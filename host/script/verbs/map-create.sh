@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# map create: the pinned sockhash.
+# map create: makes the pinned sockhash.
 
 cmd_map_create() { step map object create_maps; }

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# metrics: OpenMetrics, or the text format of before for the textfile collector.
+# metrics: prints OpenMetrics, or for the textfile collector the older Prometheus text format.
 
 to_metrics() {
 	counters=$(counter_table) awk -F '\t' -v text="$textfile" -v host="kernel=\"$(uname -r)\",machine=\"$(machine)\"" '
 		function value(i) { return substr($i, index($i, "=") + 1) }
 		function add(name, labels, number) { samples[name] = samples[name] "socket_bypass_" name "{" labels "} " number "\n" }
-		# The text format of before names a family like its samples and knows no info.
+		# The older text format gives a family the name of its samples, and has no type
+		# info.
 		function family(name, type, help,   short) {
 			short = "socket_bypass_" name
 			if (text != "") sub(/info/, "gauge", type)
 			else sub(/_(total|info)$/, "", short)
 			printf "# TYPE %s %s\n%s# HELP %s %s.\n%s", short, type, name ~ /bytes/ && text == "" ? "# UNIT " short " bytes\n" : "", short, help, samples[name]
 		}
-		# Of the host, though each instance tells it.
+		# Adds a sample of the whole host once, although each instance reports it.
 		function add_once(name, labels, number) {
 			if (!((name, labels) in told)) add(name, labels, number)
 			told[name, labels] = 1
@@ -74,7 +75,7 @@ cmd_metrics() {
 		say "$metrics"
 		return
 	fi
-	# The folder may be another user's.
+	# The probe writes the file safely, because the folder may belong to another user.
 	find_probe
 	why=$(say "$metrics" | "$probe" write "$textfile" socket-bypass.prom 2>&1) || err "--textfile ${why#probe: write: }"
 	say "$textfile/socket-bypass.prom"

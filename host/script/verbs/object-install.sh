@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# object install: the files of a generation.
+# object install: installs the files of a generation.
 
 cmd_object_install() { step object '' install_object; }
 
@@ -22,7 +22,7 @@ install_object() {
 	ensure mkdir -m 0700 "$new"
 	[ -z "$compile" ] || compile_objects "$new" || err "build.sh: expected it to compile the objects, found the reason above"
 	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o adopt.bpf.o $(splice_objects) "probe-$(machine)"; do
-		# Sent only where they are asked for.
+		# These objects are sent only on request.
 		case $file in adopt.bpf.o | splice_*) [ -e "$from/$file" ] || continue ;; esac
 		[ -e "$new/$file" ] || ensure cp "$from/$file" "$new/$file"
 	done
@@ -35,15 +35,15 @@ install_object() {
 	fi
 	ignore rm -rf "$new"
 	keep files "$(digest "$home/$generation")"
-	# Delete lines use this copy: no upgrade prunes it.
+	# The command lines of a delete use this copy, which no upgrade removes.
 	keep socket-bypass "$(cat "$home/$generation/socket-bypass")"
 	ensure chmod 0700 "$home/socket-bypass"
-	# Somebody's own program, or another instance's script that is there, stays. Aside, for a
-	# link that cannot be made is no failure, and one that another instance took along is no
-	# change of this step.
+	# Whatever is already at that path stays: a program of somebody else, or the link to another
+	# instance's script. The subshell makes it no failure if the link cannot be made, and no
+	# change of this step if it is made again after another instance removed it.
 	[ -e "$link" ] || (ignore put_link "$link" "$home/socket-bypass")
 	keep declared "$generation"
-	# What no step behind this one looks at is no change for it.
+	# The removal of old generations concerns no later step, so it does not count as a change.
 	was=$changed
 	for folder in "$home"/* "$B/$instance"/*; do
 		g=${folder##*/}

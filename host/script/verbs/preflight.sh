@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# preflight: says everything that is in the way before it refuses.
+# preflight: reports everything that is in the way, and only then refuses.
 
 finding() { # host|kernel MESSAGE
 	warn "$2"
@@ -34,7 +34,7 @@ check_kernel() {
 	END
 }
 
-# Between a reboot and what attaches no preflight may have run.
+# attach and boot start may run after a reboot into another kernel, without a preflight.
 refuse_kernel() {
 	refused=
 	check_kernel
@@ -43,8 +43,8 @@ refuse_kernel() {
 
 has_capability() { [ $((capabilities >> $1 & 1)) -eq 1 ]; }
 
-# They overwrite what a sockmap keeps with a socket. Their ports are those of is_taken_over() in
-# bpf/policy.h.
+# These modules overwrite what a sockmap stores in a socket. Their ports must match is_taken_over()
+# in bpf/policy.h.
 check_modules() {
 	for word in iscsi_tcp:3260 nbd:10809 nfsd:2049; do
 		[ ! -d "/sys/module/${word%:*}" ] || warn "note: module ${word%:*}: expected none that takes sockets over from processes, found it loaded; its port ${word#*:} stays on TCP unless it is listed by itself (not in a range); leave out any other port that it uses"
@@ -86,12 +86,12 @@ check_host() {
 	check_modules
 }
 
-check_hooks() { # other sock_ops programs on the cgroup, above and below
+check_hooks() { # other sock_ops programs on the cgroup, above it and below it
 	lost_place=$(kept_place)
 	list_ours
 	list_hooks
 	while read -r id flags place; do
-		# Without any hook there is one empty line.
+		# An empty list is one empty line here.
 		[ -n "$id" ] || continue
 		are_related "$place" "$cgroup_folder" || continue
 		case $ours in *" $id "*) continue ;; esac
@@ -115,7 +115,7 @@ check_hooks() { # other sock_ops programs on the cgroup, above and below
 	END
 }
 
-try_load() { # every object, in a folder of its own
+try_load() { # loads every object, in a folder of its own
 	make_folder "$B"
 	make_maps "$trial" 64 64
 	load_track "$trial" "$(find_file track.bpf.o)"
@@ -133,7 +133,7 @@ try_splice_guard() {
 	[ "$way" != none ] || [ "$splice_guard" = auto ] || finding kernel "spliceGuard: expected a way to protect programs that splice, found none: $reasons"
 }
 
-# Runs a check that says why it refuses.
+# Runs a check, and reports its error as a finding.
 examine() { # host|kernel CHECK
 	why=$( ("$2") 2>&1) || finding "$1" "${why#socket-bypass: }"
 }
@@ -145,7 +145,7 @@ cmd_preflight() {
 
 preflight() {
 	refused='' way=none no_traffic=1
-	# The step that installs the files knows no policy; that of the policy looks for itself.
+	# `object install` does not know the policy; `policy set` checks it.
 	case $verb in preflight | apply) [ -z "$everything$ports$cidrs" ] || no_traffic= ;; esac
 	check_host
 	if [ -n "$v2" ]; then examine host check_cgroup; else examine kernel check_cgroup; fi
@@ -155,9 +155,10 @@ preflight() {
 		examine host check_boot
 		[ -z "$owner" ] || examine host check_owner
 		examine host check_rivals
-		# Without a probe of its machine type there is none to ask, which is refused later.
+		# check_hooks needs a probe for this machine type; a later check refuses a bundle
+		# without one.
 		[ -z "$bpftool" ] || [ -z "$v2" ] || ! find_file "probe-$(machine)" >/dev/null || check_hooks
-		# Only now, for some kernels must not be tried.
+		# This comes last, because some kernels must not even load the programs.
 		if [ -z "$refused$compile" ] && find_file track.bpf.o >/dev/null; then
 			trial=$B/_try-$$
 			cleanup="rm -rf '$trial'; $cleanup"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# remove, detach and the deletes of the single steps.
+# remove, detach, and the deletes of single steps.
 
-# Deletes are per instance and undo all later stages: those may be there although their own step
-# never finished.
+# Every delete concerns the whole instance and undoes all later stages too, because a later stage
+# may exist although its own step never finished.
 cmd_detach() {
 	[ -n "$bpftool" ] || [ ! -d "$B/$instance" ] || err "bpftool: expected it to detach $instance, found none; install it and run this again"
 	disable_boot
@@ -20,7 +20,8 @@ cmd_map_remove() { cmd_detach; }
 cmd_remove() {
 	cmd_detach
 	drop_link
-	# By rename: half a folder would have no probe to lock with.
+	# The folder is renamed first: one that is half removed may have no probe left to take the
+	# lock with.
 	[ ! -d "$home" ] || ensure mv -T "$home" "$state_dir/_removed-$instance"
 	drop_leftovers
 	ignore rm -rf "$state_dir/_staged-$instance"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# selftest: proof on this kernel, before anything serves.
+# selftest: proves the programs on this kernel before anything serves.
 
-drop_selftest() { # also what a killed run left: nobody else works here while we hold the lock
+drop_selftest() { # also of killed runs: while we hold the lock, no other run has one
 	trial=$B/$instance/selftest
 	[ -z "${SOCKET_BYPASS_PLACE:-}" ] || drop_place "$SOCKET_BYPASS_PLACE"
 	for parent in $(selftest_parents); do
@@ -44,6 +44,6 @@ run_selftest() {
 	case " $pairs $messages " in *' 0 '*) err "selftest: expected redirected messages, found $messages in $pairs pairs; nothing was attached to $cgroup" ;; esac
 	facts=$(say "$answer" | sed -n 's/.*"facts":\([{][^}]*}\).*/\1/p')
 	keep kernel "$(kernel_build)"
-	# What was made is thrown away.
+	# The trial is thrown away, so it is no change of the step.
 	changed=$was result=passed
 }

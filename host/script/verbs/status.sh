@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# status.
+# status: prints the facts of each instance.
 
 cmd_status() {
 	one=$instance answers=
