@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: one table of cases on one installation.
 /*
- * Not proven here: that no reader of several on one socket can be preempted for more than a second
- * between two instructions of the kernel at the very moment of the adoption; kernels below 6.12,
- * which refuse.
+ * Not proven here: what happens if one of several readers of a socket is preempted for more than a
+ * second between two instructions of the kernel, just when the socket is adopted; kernels before
+ * 6.12, which refuse to adopt.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ import {
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
-/** What one run of the verb answers. */
+/** Runs the verb once and gives its answer. */
 async function adopt(path: Datapath): Promise<Record<string, number>> {
   return JSON.parse(await path.ok("adopt", "--json", "--force"));
 }
@@ -34,7 +34,7 @@ function setDrain(path: Datapath, isOn: boolean): void {
   execFileSync("bpftool", ["map", "update", "pinned", pin, "key", ..."0000", "value", ...value]);
 }
 
-/** Cases whose connections are established while none is enrolled. */
+/** Starts cases whose connections are established while a drain keeps them from being enrolled. */
 async function before(path: Datapath, ...cases: [name: string, ...args: (string | number)[]][]): Promise<Case[]> {
   path.caseSeconds = 100;
   setDrain(path, true);
@@ -44,7 +44,7 @@ async function before(path: Datapath, ...cases: [name: string, ...args: (string 
   return early;
 }
 
-/** Lets them go on to the end, past as many lines. */
+/** Lets the cases run to their end, past this many further lines of each. */
 async function finish(cases: Case[], lines = 0): Promise<Record<string, number>[]> {
   for (let line = 0; line <= lines; line++) {
     for (const one of cases) one.go();
@@ -54,7 +54,7 @@ async function finish(cases: Case[], lines = 0): Promise<Record<string, number>[
 }
 
 describe.skipIf(isSkipped)("adopted connections", () => {
-  test("whatever their ends were doing, they are redirected after a while and lose nothing", async () => {
+  test("adopted connections lose nothing and are redirected after a while, whatever their ends were doing", async () => {
     const path = await Datapath.make([...patient, ...trusting]);
     const cases = await before(
       path,
@@ -78,7 +78,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await expectEmpty(path);
   });
 
-  test("established before the attach, which adopts them and says so on stderr", async () => {
+  test("attach --adopt adopts connections that were open before it, and says so on stderr", async () => {
     const path = await Datapath.make(patient);
     await path.ok("detach");
     const early = path.start("adopt.idle", 3);
@@ -97,7 +97,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     ["default thresholds", []],
     ["thousands of switches", switching],
     ["leaving in between", leaving],
-  ] as const)("busy ones are adopted at once and read byte for byte: %s", async (_, thresholds) => {
+  ] as const)("busy connections are adopted at once and lose no byte: %s", async (_, thresholds) => {
     const path = await Datapath.make(thresholds);
     const cases = await before(path, ["load", "threads", 3], ["load", "loops", 3], ["load", "requests", 3], ["split"]);
     expect(await adopt(path)).toMatchObject({ adopted: 10, unpaired: 0, full: 0, refused: 0 });
@@ -109,7 +109,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     console.log(`${bytes} bytes, ${redirected_messages} redirected messages, ${returns} returns, ${leaves} leaves`);
   });
 
-  test("1000 connections, adopted once; a second run finds them enrolled", async () => {
+  test("one run adopts 1000 connections, and a second run finds them enrolled", async () => {
     const path = await Datapath.make(patient);
     const early = await before(path, ["idle", 1000]);
     expect(await adopt(path)).toMatchObject({ adopted: 1000, enrolled: 0, unpaired: 0 });
@@ -123,7 +123,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await expectEmpty(path);
   });
 
-  test("an option that only TCP obeys keeps a connection there", async () => {
+  test("an option that only TCP obeys keeps a connection on TCP", async () => {
     const path = await Datapath.make(patient);
     const early = await before(path, ["option"]);
     expect(await adopt(path)).toMatchObject({ adopted: 0, special: 1, unpaired: 1 });
@@ -131,7 +131,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await finish(early);
   });
 
-  test("a peer in another cgroup, and so not to be seen as one of this host: plain TCP", async () => {
+  test("a connection whose peer is in another cgroup, where nothing tracks it, stays plain TCP", async () => {
     const path = await Datapath.make(patient);
     const early = await before(path, ["apart", "cgroup"]);
     const found = await adopt(path);
@@ -145,7 +145,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
   test.each([
     ["--ports", "1"],
     ["--cidrs", "10.0.0.0/8"],
-  ])("what %s %s leaves out stays plain TCP", async (...policy) => {
+  ])("connections that %s %s leaves out stay plain TCP", async (...policy) => {
     const path = await Datapath.make([], ...policy);
     const early = await before(path, ["idle", 1]);
     expect(await adopt(path)).toMatchObject({ adopted: 0, policy: 2, unpaired: 0 });
@@ -153,7 +153,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await finish(early, 2);
   });
 
-  test("a map without room: no connection is half in it", async () => {
+  test("a map without room for all holds both ends of a connection or neither", async () => {
     const path = await Datapath.make(patient, "--sockets", "64");
     const early = await before(path, ["idle", 100]);
     const found = await adopt(path);
@@ -163,7 +163,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await expectEmpty(path);
   });
 
-  test("drained: they leave the map and work on; resumed and adopted again: they are redirected again", async () => {
+  test("a drain takes adopted connections out of the map, and after a resume another adopt redirects them again", async () => {
     const path = await Datapath.make(patient);
     const early = await before(path, ["idle", 20]);
     expect(await adopt(path)).toMatchObject({ adopted: 20 });
@@ -181,7 +181,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await expectEmpty(path);
   });
 
-  test("a new generation that adopts takes them along", async () => {
+  test("a new generation that adopts takes over the adopted connections of the old one", async () => {
     const path = await Datapath.make(patient);
     const early = await before(path, ["idle", 20]);
     expect(await adopt(path)).toMatchObject({ adopted: 20 });
@@ -199,7 +199,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await finish(early, 1);
   });
 
-  test("removed under load: every byte arrives", async () => {
+  test("every byte arrives when the bypass is removed under load", async () => {
     const path = await Datapath.make(switching);
     const load = await before(path, ["load", "loops", 10]);
     expect((await adopt(path)).adopted).toBeGreaterThan(0);
@@ -208,10 +208,10 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await finish(load);
   });
 
-  test("killed between its passes: the next run finishes what it began", async () => {
+  test("a run finishes what one that was killed between its passes began", async () => {
     const path = await Datapath.make(patient);
     const early = await before(path, ["idle", 20]);
-    // The first word is the map, the others say: pass number 2.
+    // These words write the number of the pass, here 2.
     writeTool(
       path.host,
       "bpftool",
@@ -243,7 +243,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     expect(await release("7.2.0-rc1")).toMatchObject({ code: 0 });
   });
 
-  test("a kernel that does not load it: exit 3; attach goes on without it and says so", async () => {
+  test("on a kernel that does not load adopt.bpf.o, adopt exits with 3, and attach goes on without it and says so", async () => {
     const path = await Datapath.make();
     const refuse = `case "$*" in *adopt.bpf.o*) echo '{"error":"no such iterator"}'; exit 255 ;; esac`;
     writeTool(path.host, "bpftool", `${refuse}; exec /usr/sbin/bpftool "$@"`);
@@ -259,7 +259,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     });
   });
 
-  test("a kernel that cannot call us back for them: exit 3, and nothing is left on the sockets", async () => {
+  test("on a kernel that cannot call the programs for open connections, adopt exits with 3 and enrols nothing", async () => {
     const path = await Datapath.make(["-DCALLBACKS=9999"]);
     const early = await before(path, ["idle", 1]);
     expect(await path.host.verb("adopt", "--force")).toMatchObject({
@@ -271,7 +271,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     expect(path.counters()).toMatchObject({ pairs: 0, redirected_messages: 0, tcp_messages: 0 });
   });
 
-  test("a drained instance is not adopted to, and says so", async () => {
+  test("adopt refuses a drained instance", async () => {
     const path = await Datapath.make();
     await path.ok("drain");
     expect(await path.host.verb("adopt", "--force")).toMatchObject({

@@ -4,8 +4,9 @@ import { amount } from "../support/machine.js";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
 
 /**
- * In the longest queue. Where the kernel does not count them: all that was redirected, but for the
- * 10 KB of the first exchange.
+ * Gives the bytes in the longer queue. If the kernel does not count them, gives what was
+ * redirected,
+ * without the 10 KB of the first exchange.
  */
 function countUnread(path: Datapath): number {
   const flows = path.flows();
@@ -16,7 +17,7 @@ function countUnread(path: Datapath): number {
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
-describe.skipIf(isSkipped)("readers that lag", () => {
+describe.skipIf(isSkipped)("a reader that lags", () => {
   test.each([
     ["the default limit of 4 MiB", [], 4 << 20],
     ["a limit of 64 KiB", switching, 65536],
@@ -29,7 +30,7 @@ describe.skipIf(isSkipped)("readers that lag", () => {
       const unread = countUnread(path);
       stalled.go();
       const { sent } = await stalled.result();
-      // The look that finds it full comes once in 64 KiB or a message.
+      // The sender checks the queue once in 64 KiB or once a message.
       expect(unread).toBeLessThanOrEqual(Math.max(limit, 65536) + 65536 + 60_000);
       expect(unread).toBeGreaterThan(limit / 2);
       expect(sent).toBeGreaterThan(limit / 2);
@@ -37,7 +38,7 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     },
   );
 
-  test("before accept() no more waits than for a reader that never reads, and then everything arrives", async () => {
+  test("no more waits before accept() than for a reader that never reads, and after it everything arrives", async () => {
     const path = await Datapath.make(patient);
     const late = path.start("backlog.accepted_late");
     await late.ready();
@@ -48,16 +49,16 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     await expectEmpty(path);
   });
 
-  // Not proven here: readers by edge-triggered epoll, for whom more may wait (docs/limits.md);
-  // streams of small messages, where TCP may drop some for what it keeps beside them, and sends
-  // them again at once.
+  // Not proven here: readers by edge-triggered epoll, for which more may wait (docs/limits.md);
+  // streams of small messages, some of which TCP may drop because of their overhead in memory,
+  // and then retransmits at once.
   test.each([
     ["plain TCP", "plain", 0, 8_000],
     ["a receive buffer of 64 KiB and messages of 50 KB", "enrolled", 65536, 50_000],
     ["a receive buffer of 64 KiB and messages of 400 KB", "enrolled", 65536, 400_000],
     ["a receive buffer that grows", "enrolled", 0, 8_000],
   ] as const)(
-    "what waits for a reader that pauses leaves room for what TCP's window allows: %s",
+    "the queue of a reader that pauses leaves room for what TCP's window allows: %s",
     async (_, way, buffer, size) => {
       const path = await Datapath.make(patient);
       expect(await path.play("backlog.paused", way, buffer, size)).toEqual({ dropped: 0 });
@@ -65,9 +66,9 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     },
   );
 
-  // Not proven here: how soon the bytes come then. Before Linux 6.15 there is no such option, and
-  // all three are 0.
-  test("TCP asks a reader by edges who has no room for it at least once a second, and everything arrives", async () => {
+  // Not proven here: how soon the bytes come after that. Linux before 6.15 has no such option, and
+  // all three values are 0.
+  test("TCP probes an edge-triggered reader that has no room at least once a second, and everything arrives", async () => {
     const path = await Datapath.make(patient, "--queue-bytes", "100000");
     const { before, meanwhile, afterwards } = await path.play("backlog.paused_edges");
     expect(meanwhile).toBe(Math.min(before ?? 0, 1000));
@@ -101,9 +102,9 @@ describe.skipIf(isSkipped)("readers that lag", () => {
     await expectEmpty(path);
   });
 
-  test("a direction that sends more by TCP than by the bypass leaves the map", async () => {
+  test("a direction that sends more over TCP than through the bypass leaves the map", async () => {
     const path = await Datapath.make([...switching.slice(0, 3), "-DSPILL_MESSAGES=20", "-DSTRIKES=1000000000"]);
-    // All of it on a slow machine too: a tenth of it would hardly be 20 messages.
+    // A slow machine sends the full amount too: a tenth of it would hardly be 20 messages.
     const slow = path.start("backlog.slow_reader", 20_000_000, 0);
     await slow.ready();
     slow.go();
@@ -115,14 +116,14 @@ describe.skipIf(isSkipped)("readers that lag", () => {
 
 describe.skipIf(isSkipped)("the end of a connection", () => {
   test.each([
-    ["half close: a reply of 1 MiB is read late", "half_close", []],
-    ["close() after the last message: it arrives before the end of the stream", "close_at_once", []],
-    ["close() with bytes unread ends the other side", "close_unread", []],
-    ["RST wakes a blocked reader with ECONNRESET", "reset", []],
-    ["SIGKILL of the server under load", "killed", ["server"]],
-    ["SIGKILL of the client under load", "killed", ["client"]],
-    ["a socket shared by parent and child", "forked", []],
-    ["a listener handed over to another process", "hand_over", []],
+    ["a reply of 1 MiB that is read late arrives whole over a half-closed connection", "half_close", []],
+    ["the last message before a close() arrives before the end of the stream", "close_at_once", []],
+    ["close() with unread bytes ends the connection for the other side", "close_unread", []],
+    ["a reset wakes a blocked reader with ECONNRESET", "reset", []],
+    ["SIGKILL of the server under load leaves its peer a prefix and an end", "killed", ["server"]],
+    ["SIGKILL of the client under load leaves its peer a prefix and an end", "killed", ["client"]],
+    ["a socket that parent and child share loses nothing", "forked", []],
+    ["a listener that is handed over to another process loses nothing", "hand_over", []],
   ])("%s", async (_, name, args) => {
     const path = await Datapath.make(patient);
     await path.play(`backlog.${name}`, ...args);

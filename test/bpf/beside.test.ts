@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Other programs on the same cgroup and sockets. Not proven here: a program attached after ours
- * that asks for RTT_CB; it loses that when the socket leaves, for we cannot know that it has asked.
+ * that asks for RTT_CB; it loses RTT_CB when the socket leaves, because we cannot know that it
+ * asked.
  */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -17,9 +18,9 @@ afterEach(() => {
   for (const act of undo.splice(0).reverse()) act();
 });
 
-describe.skipIf(isSkipped)("beside other programs", () => {
+describe.skipIf(isSkipped)("another program beside ours", () => {
   test.each(["before", "after"] as const)(
-    "one attached %s ours: its replies count, and its state callbacks come also after a drain",
+    "a program attached %s ours has its replies obeyed, and gets its state callbacks even after a drain",
     async (when) => {
       const path = await Datapath.make(patient);
       const events = attach(path, when, replying);
@@ -31,7 +32,7 @@ describe.skipIf(isSkipped)("beside other programs", () => {
       expect(path.sockets()).toBe(0);
       const before = events();
       case_.go();
-      // Four segments of 500 bytes less the option of timestamps.
+      // Four segments of 500 bytes, less the timestamps option.
       expect(await case_.result()).toEqual({
         window: expect.toSatisfy((window: number) => window > 1500 && window < 2100),
       });
@@ -42,7 +43,7 @@ describe.skipIf(isSkipped)("beside other programs", () => {
     },
   );
 
-  test("one that takes our callbacks away: both ends stay enrolled, a drain takes them out, nothing stays behind", async () => {
+  test("a program that clears our callback flags keeps neither a drain nor a close from removing both ends", async () => {
     const path = await Datapath.make(patient);
     attach(path, "after", thief);
     const pair = path.start("beside.used_and_idle");
@@ -53,29 +54,30 @@ describe.skipIf(isSkipped)("beside other programs", () => {
     await pair.ready();
     pair.go();
     await pair.result();
-    // Not all are counted: the rest is when STATE_CB tells of the end.
+    // Some are not counted: the last ones are counted when STATE_CB reports the end.
     expect(path.counters()).toMatchObject({ pairs: 1, redirected_messages: over(50) });
     await expectEmpty(path);
   });
 
-  test("one that takes our STATE_CB away now and then: it is set again and counted", async () => {
+  test("STATE_CB is set again, and counted, when another program clears it now and then", async () => {
     const path = await Datapath.make([...switching, ...patient]);
     attach(path, "after", nibbler);
     await path.play("beside.spilling");
     await expectCounters(path, { pairs: 1, rearmed: over(0) });
-    // What the splice guard knows of a socket whose end we were not told goes with the next step.
+    // If we were not told of the end of a socket, the next step removes what the splice guard knows
+    // of it.
     await path.ok("attach");
     await expectEmpty(path);
   });
 
   test.each([
     [
-      "with an sk_msg program: ours is refused, counted, and TCP goes on",
+      "with an sk_msg program keeps them on TCP, and that is counted",
       true,
       { pairs: 0, refused_busy: 1, redirected_messages: 0 },
     ],
-    ["without one: the sockets are in both", false, { pairs: 1, refused_busy: 0, redirected_messages: 100 }],
-  ] as const)("a sockhash of others that has the sockets already, %s", async (_, hasVerdict, counters) => {
+    ["without one shares them with ours", false, { pairs: 1, refused_busy: 0, redirected_messages: 100 }],
+  ] as const)("a foreign sockhash that already holds the sockets, %s", async (_, hasVerdict, counters) => {
     const path = await Datapath.make(patient);
     attach(path, "before", owner, hasVerdict);
     await path.play("paths.family", "ipv4");
@@ -83,7 +85,7 @@ describe.skipIf(isSkipped)("beside other programs", () => {
     await expectEmpty(path);
   });
 
-  test("a generation that is attached too, as for a moment of each upgrade: what it keeps of sockets that it was refused misleads nobody", async () => {
+  test("a second generation that is attached too, as for a moment in each upgrade, does no harm by what it keeps for sockets that refused it", async () => {
     const path = await Datapath.make(patient);
     const { host } = path;
     const next = ["--generation", host.nextGeneration];
@@ -102,8 +104,8 @@ describe.skipIf(isSkipped)("beside other programs", () => {
       );
     hook("attach", "multi");
     undo.push(() => hook("detach"));
-    // Readers that sleep in recv(): whether they sleep in the bypass is asked of what is kept for
-    // them.
+    // The readers sleep in recv(). Whether they sleep inside the bypass is read from what is kept
+    // for their sockets.
     await path.play("paths.family", "ipv4");
     await expectCounters(path, { pairs: 1, refused_busy: 0, redirected_messages: 100 });
   });
@@ -114,7 +116,10 @@ interface Events {
   readonly rtt: number;
 }
 
-/** Loads a program of others and attaches it before or after ours. Gives what reads its counts. */
+/**
+ * Loads a foreign program and attaches it before or after ours. Gives a function that reads its
+ * counts.
+ */
 function attach(path: Datapath, when: "before" | "after", source: string, hasVerdict = false): () => Events {
   const [pins, cgroup] = [`${path.host.pins}-other`, path.host.cgroupFolder];
   const ours = join(path.host.pins, path.host.generation, "track");

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: the life of one installation, which all cases share.
 /*
- * Real sockets over a private generation that the host script has installed on a private cgroup;
- * see cases/ for what they do. The machine is this one, or a virtual one with another kernel
+ * Runs cases with real sockets (cases/) over a private generation that the host script has
+ * installed on a private cgroup, on this machine or on a virtual one with another kernel
  * (test/kernels).
  *
- * Not proven here: other machines; weakly ordered CPUs; a memory limit of cgroup v2 where the
- * controller is that of v1 (memory.test.ts); kTLS where the kernel has none; RTT_CB of a program
+ * Not proven here: other machine types; weakly ordered CPUs; a memory limit of cgroup v2 where the
+ * memory controller is in v1 (memory.test.ts); kTLS where the kernel has none; RTT_CB of a program
  * attached after ours (beside.test.ts); speed.
  *
- * A limit of the kernel that the cases allow for and count (patiently() in cases/common.py): a
+ * The cases allow for a limit of the kernel and count it (patiently() in cases/common.py): a
  * blocking recv() of an enrolled socket may return EAGAIN when a second thread reads from the same
  * socket, or waits in a send on it.
  */
@@ -24,16 +24,16 @@ import { findFaults, linesSince } from "./kernel-log.js";
 
 const tools = ["python3", "clang-19", "ip", "nft", "nsenter"];
 const lacking = hostLacking ?? tools.find((tool) => spawnSync("which", [tool]).status !== 0);
-/** They fail in CI where something is missing, and are skipped elsewhere. */
+/** If a tool is missing, the tests fail in CI and are skipped elsewhere. */
 export const isSkipped = lacking !== undefined && !process.env.CI;
 if (lacking !== undefined) console.warn(`test/bpf: expected ${lacking}, found none`);
 
-/** The names of the counters, in the order of enum counter. */
+/** The names of the counters, in the order of `enum counter`. */
 const names = [...fs.readFileSync(join(root, "bpf/socket_bypass.h"), "utf8").matchAll(/^\tCOUNT_([A-Z_]+),/gm)].map(
   ([, name = ""]) => name.toLowerCase(),
 );
 
-/** For longer runs of the streams: seconds in all, beyond the usual ones. */
+/** How many seconds longer than usual the streams run. */
 export const extraSeconds = Number(process.env.SOCKET_BYPASS_TEST_SECONDS ?? 0);
 
 const kernelLog = () => call("dmesg").trim().split("\n");
@@ -45,7 +45,7 @@ afterAll(() => {
 const builds = new Map<string, string>();
 afterAll(() => builds.clear());
 
-/** A bundle whose objects were compiled with these thresholds. */
+/** Gives the folder of a bundle whose objects are compiled with these flags. */
 export function bundleWith(host: Host, flags: readonly string[]): string {
   const key = flags.join(" ");
   const found = builds.get(key);
@@ -57,7 +57,9 @@ export function bundleWith(host: Host, flags: readonly string[]): string {
   return folder;
 }
 
-/** In one run of all tests, what one file has compiled is there for the next. */
+/**
+ * Compiles the objects, or takes those that an earlier file of this run of all tests has compiled.
+ */
 function objectsWith(flags: readonly string[]): string {
   const kept = join(
     process.env.SOCKET_BYPASS_TEST_SCRATCH ?? temporaryFolder(),
@@ -77,7 +79,7 @@ function digestOf(text: string): string {
 const programs = new Map<string, string>();
 afterAll(() => programs.clear());
 
-/** Of the C sources in a folder beside this file, with those of common/. */
+/** Compiles the C sources of a folder beside this file together with those of common/. */
 export function compileProgram(name: string): string {
   const found = programs.get(name);
   if (found !== undefined) return found;
@@ -95,8 +97,8 @@ export function compileProgram(name: string): string {
 }
 
 /**
- * Enrols also what a listener that defers accepts, on a kernel whose FIONREAD is wrong: for cases
- * that do not ask it.
+ * Enrols connections of a deferring listener even on a kernel whose FIONREAD is wrong, for cases
+ * that do not use FIONREAD.
  */
 export const trusting = ["-DTRUST_FIONREAD"];
 /** Switches every few messages and never leaves by itself. */
@@ -109,7 +111,7 @@ export const switching = [
   "-DREFRESH_JIFFIES=2",
   ...trusting,
 ];
-/** Leaves soon, in the middle of what is going on. */
+/** Leaves soon, in the middle of the traffic. */
 export const leaving = [
   ...switching.slice(0, 3),
   "-DSTRIKES=40",
@@ -117,7 +119,7 @@ export const leaving = [
   "-DREFRESH_JIFFIES=50",
   ...trusting,
 ];
-/** Judges no service as too short. */
+/** Takes no service's connections for too short. */
 export const patient = ["-DSHORT_CONNECTIONS=1000000"];
 
 interface Flow {
@@ -128,8 +130,8 @@ interface Flow {
 }
 
 /**
- * One run of a case: `ready()` waits for its next line, `go()` answers it, `result()` is what it
- * returned.
+ * One run of a case. `ready()` waits for its next line, `go()` answers that line, and `result()`
+ * waits for the end and gives what the case returned.
  */
 export class Case {
   private text = "";
@@ -169,7 +171,7 @@ export class Case {
     return this.text.trimEnd().split("\n").at(-1) ?? "";
   }
 
-  /** Waits; ends early, with the reason, when the case fails. */
+  /** Waits this long, and throws at once if the case fails. */
   async during(ms: number): Promise<void> {
     const code = await Promise.race([this.ended, new Promise<null>((wake) => setTimeout(() => wake(null), ms))]);
     if (code) throw new Error(`the case ended with ${code}\n${this.errors}`);
@@ -192,12 +194,12 @@ export class Case {
 
 const living: Datapath[] = [];
 /**
- * In a virtual machine, where an installation takes half a minute: those that the next case may
- * take over, by what they are made of.
+ * Installations that the next case may reuse, by their thresholds and flags; kept in a virtual
+ * machine only, where an installation takes half a minute.
  */
 const spare = new Map<string, Datapath>();
 
-// Runs before the hook of the hosts, which removes the cgroup.
+// Runs before the hook in test/support/host.ts, which removes the cgroup.
 afterEach(async ({ task }) => {
   for (const path of living.splice(0)) {
     killAll(path.host);
@@ -229,11 +231,11 @@ function dump<Row>(pin: string): Row[] {
 }
 
 export class Datapath {
-  /** A verb has been called since: no other case can know what it finds. */
+  /** A verb has been called since the installation, so no other case may reuse it. */
   isChanged = false;
   isDrained = false;
   private counted: Record<string, number> = {};
-  /** After which a case is a hang. */
+  /** A case that runs longer hangs. */
   caseSeconds = 60;
 
   private constructor(
@@ -243,7 +245,7 @@ export class Datapath {
     living.push(this);
   }
 
-  /** With the script as it is told. */
+  /** Runs `apply` with exactly these flags. */
   static async over(host: Host, ...flags: string[]): Promise<Datapath> {
     const path = new Datapath("", host);
     path.isChanged = true;
@@ -252,8 +254,8 @@ export class Datapath {
   }
 
   /**
-   * Installed by the script, serving the private cgroup. Without flags for apply every port is
-   * bypassed, with the splice guard where there is one.
+   * Installs a generation on the private cgroup, or reuses one. Unless flags say otherwise, every
+   * port is bypassed, with the splice guard if the kernel can have it.
    */
   static async make(thresholds: readonly string[] = [], ...flags: string[]): Promise<Datapath> {
     const key = JSON.stringify([thresholds, flags]);
@@ -272,7 +274,7 @@ export class Datapath {
   }
 
   static prepare(thresholds: readonly string[] = [], key = ""): Datapath {
-    // busybox is one file without libraries, which is several times faster to start on an emulated
+    // busybox is one file without libraries, which starts several times faster on an emulated
     // processor.
     const path = new Datapath(key, new Host(isGuest ? "busybox" : "dash"));
     path.host.spliceGuard = "auto";
@@ -292,8 +294,8 @@ export class Datapath {
   }
 
   private async done(words: string, ...flags: string[]): Promise<string> {
-    // Another instance, say the demo's, may have the whole host for a while, or the lock: neither
-    // is ours to take over.
+    // Another instance, such as the demo's, may have the whole host or the lock for a while.
+    // Neither is ours to take over, so this waits.
     for (const end = Date.now() + 300_000 * slowness; ; await new Promise((wake) => setTimeout(wake, 500))) {
       const { code, stdout, stderr } = await this.host.verb(words, ...flags);
       if (code === 0) return stdout;
@@ -312,14 +314,17 @@ export class Datapath {
     this.isDrained = false;
   }
 
-  /** `start("paths.veth", "server")`. It is bounded by its own clock, which tells where it hung. */
+  /**
+   * As in `start("paths.veth", "server")`. The case has its own time limit, which reports where it
+   * hung.
+   */
   start(name: string, ...args: (string | number)[]): Case {
     const cases = join(__dirname, "cases");
     send(cases);
     return this.startProgram("python3", "-B", join(cases, "run.py"), ...name.split("."), ...args.map(String));
   }
 
-  /** Inside the private cgroup, with which it ends. */
+  /** Starts a program inside the private cgroup, and with it ends. */
   startProgram(...words: string[]): Case {
     const line = 'echo $$ >"$0"/cgroup.procs && exec "$@"';
     const started = there("sh", ["-c", line, this.host.cgroupFolder, ...words], {
@@ -330,24 +335,27 @@ export class Datapath {
     return new Case(spawn(started.command, started.args, { env: { ...process.env, ...started.env } }));
   }
 
-  /** A case that needs no answers. */
+  /** Runs a case that needs no answers. */
   async play(name: string, ...args: (string | number)[]): Promise<Record<string, number>> {
     return await this.start(name, ...args).result();
   }
 
-  /** The switch alone, without the sweep that follows in drain(). */
+  /** Sets the drain knob alone, without the sweep that drain() does next. */
   setDrain(): void {
     this.isDrained = true;
     this.setKnob(0, 1);
   }
 
-  /** As if FIONREAD of this kernel counted what came by TCP to an enrolled socket, or did not. */
+  /**
+   * Makes the programs assume that FIONREAD of an enrolled socket counts what came over TCP, or
+   * does not.
+   */
   setUnread(isRight: boolean): void {
     this.isChanged = true;
     this.setKnob(5, isRight ? 1 : 0);
   }
 
-  /** Whether it does, as the script has found. */
+  /** Says whether it does, as the host script has found out. */
   isUnreadRight(): boolean {
     const rows = dump<{ formatted: { key: number; value: number } }>(this.pin("maps/knobs"));
     return rows.find(({ formatted }) => formatted.key === 5)?.formatted.value === 1;
@@ -362,12 +370,12 @@ export class Datapath {
     return join(this.host.pins, generation, name);
   }
 
-  /** Of the sockets, the peers and the claims. */
+  /** Counts the entries of the maps of sockets, peers and claims. */
   entries(generation: string): number[] {
     return ["sockets", "maps/peers", "claims"].map((name) => dump(this.pin(name, generation)).length);
   }
 
-  /** What the kernel calls all maps of a generation. */
+  /** Gives the kernel's IDs of all maps of a generation. */
   mapIds(generation: string): number[] {
     const pins = [this.pin("sockets", generation), this.pin("claims", generation)];
     const folder = this.pin("maps", generation);
@@ -375,10 +383,10 @@ export class Datapath {
     return pins.map((pin) => JSON.parse(call("bpftool", "-j", "map", "show", "pinned", pin)).id);
   }
 
-  /** Since the case began. */
+  /** Gives the counters, counted from the beginning of the case. */
   counters(): Record<string, number> {
     const total = this.total();
-    // A verb of the case has made the maps anew.
+    // If a verb of the case has made the maps again, they count from 0.
     if (Object.entries(this.counted).some(([name, value]) => (total[name] ?? 0) < value)) this.counted = {};
     return Object.fromEntries(Object.entries(total).map(([name, value]) => [name, value - (this.counted[name] ?? 0)]));
   }
@@ -435,7 +443,10 @@ export class Datapath {
   }
 }
 
-/** The last counts come when the sockets are closed for good, a moment after the case. */
+/**
+ * Waits for these counters: the last counts come when the kernel frees the sockets, a moment after
+ * the case.
+ */
 export async function expectCounters(path: Datapath, expected: Record<string, unknown>): Promise<void> {
   await vi.waitFor(() => expect(path.counters()).toMatchObject(expected), {
     timeout: 30_000 * slowness,
@@ -454,8 +465,7 @@ export async function expectEmpty(path: Datapath, generation = path.host.generat
 }
 
 /**
- * Cookies of which the splice guard knows something, though no instance of the machine has such a
- * socket.
+ * Gives the cookies in the splice guard's `feeds` that no instance of this machine has enrolled.
  */
 function strayFeeds(): string[] {
   const cookies = (pin: string) => dump<{ key: string[] }>(pin).map(({ key }) => key.slice(0, 6).join(""));
@@ -467,7 +477,7 @@ function strayFeeds(): string[] {
 }
 
 /**
- * Bytes of the kernel that it cannot give back, but for those of connections in TIME_WAIT, which
+ * Gives the bytes of unreclaimable kernel memory, without those of connections in TIME_WAIT, which
  * any program leaves behind.
  */
 export function kernelMemory(): number {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Random sequences of socket calls, each on a plain connection and on an enrolled one (fuzz/*.c).
- * What differs is a limit that docs/limits.md has, or a fault; the program prints the sequence made
- * short, and how to run it again. SOCKET_BYPASS_FUZZ_SECONDS gives it longer than the sequences of
- * `npm test`, and other ones each time; SOCKET_BYPASS_FUZZ_SEED begins where another run did.
+ * Plays random sequences of socket calls, each on a plain connection and on an enrolled one
+ * (fuzz/*.c). A difference is either a limit that docs/limits.md lists, or a fault; at a fault the
+ * program prints a shortened sequence and how to run it again. With SOCKET_BYPASS_FUZZ_SECONDS it
+ * runs that long, with other sequences each time; SOCKET_BYPASS_FUZZ_SEED repeats those of an
+ * earlier run.
  *
  * Not proven here: what two threads that read one socket at once get; io_uring, MSG_ZEROCOPY, kTLS;
- * anything that takes longer than a few milliseconds of rest; how much may wait in a queue.
- * Sequences that end with a limit after which nothing can be compared say little.
+ * anything that needs a rest of more than a few milliseconds; how much may wait in a queue.
+ * A sequence is compared only up to the first limit after which the two connections may differ.
  */
 import * as fs from "node:fs";
 import { join } from "node:path";
@@ -16,13 +17,13 @@ import { root } from "../support/host.js";
 import { compileProgram, Datapath, expectEmpty, isSkipped, patient, switching } from "./datapath.js";
 
 const long = process.env.SOCKET_BYPASS_FUZZ_SECONDS;
-/** `npm test` plays the same sequences on every machine, however fast it is: some seconds. */
+/** `npm test` plays the same sequences on every machine, fast or slow, which takes some seconds. */
 const bound = long === undefined ? ["--count", "60"] : ["--seconds", long];
 const seconds = Number(long ?? 60);
 const seed = process.env.SOCKET_BYPASS_FUZZ_SEED ?? (long === undefined ? "1" : `${Date.now()}`);
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
-/** What the program calls a difference that the page explains, and words of its row. */
+/** The program's name for each limit, and words of its row in docs/limits.md. */
 const rows: Record<string, string> = {
   splice: "`splice`: `hangs`",
   fionread_tcp: "`fionread_tcp`: `zero`",
@@ -55,7 +56,7 @@ async function fuzz(path: Datapath, ...flags: string[]): Promise<Record<string, 
 describe.skipIf(isSkipped)("the same calls on a plain and on an enrolled connection", () => {
   const builds = { "as installed": patient, "with a switch every few messages": [...switching, ...patient] };
   test.each(Object.entries(builds))(
-    "%s, with drains in between: what differs are the limits of docs/limits.md",
+    "%s, with drains in between, the two differ only in the limits of docs/limits.md",
     async (_, thresholds) => {
       const path = await Datapath.make(thresholds);
       const knobs = join(path.host.pins, path.host.generation, "maps/knobs");
@@ -68,16 +69,16 @@ describe.skipIf(isSkipped)("the same calls on a plain and on an enrolled connect
     (seconds + 120) * 1000,
   );
 
-  test("two plain connections never differ, and without its limits the bypass soon does: the comparison tells", async () => {
+  test("the comparison finds no difference between two plain connections, and soon finds one if it knows no limits", async () => {
     const path = await Datapath.make(patient);
     const { seed: _seed, sequences, ...found } = await fuzz(path, "--count", "15", "--control");
     expect(sequences).toBe(15);
-    // These two it tells from its own account of what was sent, in either world.
+    // The program derives these limits from its own account of what was sent, on either connection.
     expect(Object.keys(found).filter((name) => !["steps", "close_unread", "cork", "queue"].includes(name))).toEqual([]);
     await expect(fuzz(path, "--seconds", "60", "--strict", "--fast")).rejects.toThrow(/^fault: /m);
   }, 300_000);
 
-  test("each limit that the comparison knows is in docs/limits.md", () => {
+  test("docs/limits.md lists each limit that the comparison knows", () => {
     const page = fs.readFileSync(join(root, "docs/limits.md"), "utf8");
     expect(Object.values(rows).filter((words) => !page.includes(words))).toEqual([]);
   });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A client that has sent nothing does not know its server, which may redirect to it all the same.
- * Not proven here: a passive end that is between its claim and its publication just when the client
- * leaves.
+ * A client that has sent nothing does not know its server's socket, but the server may already
+ * redirect to it. Not proven here: a passive end that is between its claim and its publication just
+ * when the client leaves.
  */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -11,9 +11,9 @@ import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./dat
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
 describe.skipIf(isSkipped)("a client that has sent nothing", () => {
-  test("leaves when a drain begins only after its server can redirect to it no more", async () => {
-    // The server stands still between its verdict and its redirect, for as long as a million
-    // readings of the clock take.
+  test("leaves in a drain only after its server can no longer redirect to it", async () => {
+    // The server pauses between its verdict and its redirect for as long as it takes to read the
+    // clock a million times.
     const path = await Datapath.make([...patient, "-DPAUSE_BYTES=4321", "-DPAUSE_LOOPS=1000000"]);
     path.caseSeconds = 30;
     const knobs = join(path.host.pins, path.host.generation, "maps/knobs");
@@ -22,7 +22,7 @@ describe.skipIf(isSkipped)("a client that has sent nothing", () => {
     await expectEmpty(path);
   });
 
-  test("that shuts its direction down leaves only after its server can redirect to it no more", async () => {
+  test("and shuts its direction down leaves only after its server can no longer redirect to it", async () => {
     const path = await Datapath.make([...patient, "-DPAUSE_BYTES=4321", "-DPAUSE_LOOPS=1000000"]);
     path.caseSeconds = 30;
     expect(await path.play("drained.shut_beside_a_redirect")).toEqual({ beside: over(0) });

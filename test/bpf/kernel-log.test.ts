@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { findFaults, linesSince } from "./kernel-log.js";
 
-// What these do not prove: that the list is complete, and what kernels after 7.0 write.
+// Not proven here: that the list is complete, and what kernels after 7.0 write.
 test.each([
   "[  512.123456] BUG: kernel NULL pointer dereference, address: 0000000000000018",
   "[  512.123456] BUG: KASAN: slab-use-after-free in sk_psock_backlog+0x3c/0x5d0",
@@ -31,7 +31,7 @@ test.each([
   "[  512.123456] cleanup rbuf bug: copied 1A2B seq 3C4D rcvnxt 5E6F",
   "[  512.123456] IPv4: Attempt to release TCP socket in state 1 00000000deadbeef",
   "[  512.123456] unregister_netdevice: waiting for veth0 to become free. Usage count = 3",
-])("a fault of the kernel is found: %s", (line) => {
+])("a line that shows a fault of the kernel is found: %s", (line) => {
   expect(findFaults(["[  512.100000] before", line, "[  512.200000] after"])).toEqual([line]);
 });
 
@@ -54,11 +54,11 @@ test.each([
   "[  512.123456] EXT4-fs (vda): warning: mounting unchecked fs, running e2fsck is recommended",
   "[  512.123456] debugfs: Directory 'leak' with parent 'test' already present!",
   "[  512.123456] process_api (1): drop_caches: 10",
-])("what others cause is none: %s", (line) => {
+])("a line that others cause is no fault: %s", (line) => {
   expect(findFaults([line])).toEqual([]);
 });
 
-test("only what has come since is looked at, and all of it when the log has forgotten what came before", () => {
+test("only new lines count, and all lines do if the log has dropped the last old one", () => {
   expect(linesSince(["[1] a", "[2] b"], ["[1] a", "[2] b", "[3] c"])).toEqual(["[3] c"]);
   expect(linesSince(["[1] a", "[2] b"], ["[1] a", "[2] b"])).toEqual([]);
   expect(linesSince(["[1] a", "[2] b"], ["[3] c", "[4] d"])).toEqual(["[3] c", "[4] d"]);

@@ -19,7 +19,7 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
     expect({ healthy, problems }).toEqual({ healthy: true, problems: [] });
   });
 
-  test("a connection that was there before the attach stays on TCP", async () => {
+  test("a connection that was open before the attach stays on TCP", async () => {
     const path = await Datapath.make();
     await path.ok("detach");
     const early = path.start("crowd.established_before");
@@ -32,7 +32,7 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
     await early.result();
   });
 
-  test("100 idle pairs are drained and go on by TCP", async () => {
+  test("100 idle pairs are drained and go on over TCP", async () => {
     const path = await Datapath.make();
     const pairs = path.start("crowd.idle_pairs", 100);
     await pairs.ready();
@@ -46,7 +46,7 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
     await pairs.result();
   });
 
-  test("removed under 50 idle pairs and under unread bytes: all of it arrives", async () => {
+  test("every byte arrives when the bypass is removed under 50 idle pairs and unread bytes", async () => {
     const path = await Datapath.make();
     const [pairs, unread] = [path.start("crowd.idle_pairs", 50), path.start("crowd.with_unread")];
     await Promise.all([pairs.ready(), unread.ready()]);
@@ -60,7 +60,7 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
     await Promise.all([pairs.result(), unread.result()]);
   });
 
-  test("a full map: what finds no room goes on by TCP", async () => {
+  test("connections that find a map full go on over TCP", async () => {
     const path = await Datapath.make([], "--sockets", "4");
     const many = path.start("crowd.many", 10);
     await many.ready();
@@ -75,14 +75,14 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
     const path = await Datapath.make(patient);
     await path.play("crowd.storm", amount(2000));
     await expectEmpty(path);
-    // A client may have reset its connection before the server's end was established: nobody is
-    // there to pair with then.
+    // A client may have reset its connection before the server's end was established, and then has
+    // nobody to pair with.
     const { pairs = 0, remote_skipped = 0 } = path.counters();
     expect(pairs + remote_skipped).toBe(amount(2000));
     expect(pairs).toBeGreaterThan(amount(1900));
   });
 
-  test("services with connections too short to gain are skipped, but for a few", async () => {
+  test("services whose connections are too short to gain are skipped after a few", async () => {
     const path = await Datapath.make();
     await path.play("crowd.storm", 1000);
     await expectCounters(path, { short_skipped: expect.toSatisfy((count: number) => count > 800) });
@@ -114,7 +114,7 @@ describe.skipIf(isSkipped)("a generation's life under its connections", () => {
     },
   );
 
-  test("a socket that takes kTLS later", async (context) => {
+  test("a socket that takes up kTLS later loses nothing", async (context) => {
     const known = call("cat", "/proc/sys/net/ipv4/tcp_available_ulp");
     if (!known.includes("tls")) return context.skip(`this kernel has no tls ULP, only: ${known.trim()}`);
     const path = await Datapath.make();

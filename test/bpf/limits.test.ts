@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What else there is to send and receive with. The limits are those of docs/limits.md, as Linux
- * 6.18 has them: where a kernel does better, a test here fails and the page wants a change.
+ * Calls other than send() and recv(), with the limits of docs/limits.md as Linux 6.18 has them. If
+ * a
+ * kernel does better, a test here fails and the page needs a change.
  */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -10,14 +11,14 @@ import { Datapath, expectCounters, expectEmpty, isSkipped, patient, trusting } f
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
 describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
-  test("sendfile() and splice() to the socket, io_uring with and without bytes there: every byte in order", async () => {
+  test("sendfile() and splice() to the socket and io_uring, with and without bytes waiting, keep every byte in order", async () => {
     const path = await Datapath.make(patient);
     await path.play("limits.ways");
     await expectCounters(path, { pairs: 3, redirected_messages: some, redirect_failed: 0 });
     await expectEmpty(path);
   });
 
-  test("limits of the kernel: splice() from the socket, MSG_ZEROCOPY, MSG_OOB, SO_RCVLOWAT, FIONREAD, MSG_WAITALL, signals, resets, half-closed, MSG_TRUNC, SEND_ZC, SO_ATTACH_FILTER", async () => {
+  test("the kernel has the documented limits: splice() from the socket, MSG_ZEROCOPY, MSG_OOB, SO_RCVLOWAT, FIONREAD, MSG_WAITALL, signals, resets, half-closed, MSG_TRUNC, SEND_ZC, SO_ATTACH_FILTER", async () => {
     const path = await Datapath.make([...patient, ...trusting]);
     expect(await path.play("limits.limits")).toEqual({
       splice_out: { nonblock: "EAGAIN", blocking: "hangs", at_end: 0 },
@@ -28,20 +29,20 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
       waitall: { first: 4 },
       interrupted: { interrupt: "EAGAIN", restart: "EAGAIN" },
       reset_blocked: { first: "EAGAIN", next: "ECONNRESET" },
-      // As by plain TCP: the FIN moves write_seq, so this message goes by TCP.
+      // Plain TCP gives the same error: the FIN moves write_seq, so this message goes over TCP.
       shutdown_write: { send: "EPIPE" },
       half_closed: { client: "1", server: "1", unread: "EAGAIN" },
       filtered: { recv: 4 },
       truncation: { no_buffer: "EFAULT", buffer: "overwritten" },
       zerocopy_send: { connecting: "ENOTSUP", accepting: "works" },
     });
-    // A filter that drops the FIN keeps its connection for a while, though both ends have closed
-    // it.
+    // A filter that drops the FIN keeps its connection alive for a while, although both ends have
+    // closed it.
     await path.ok("attach");
     await expectEmpty(path);
   });
 
-  test("a blocking recv() gives EAGAIN when its thread is woken without data, although no handler runs; plain TCP goes on", async () => {
+  test("a blocking recv() gives EAGAIN when its thread is woken without data, even if no handler runs, and over plain TCP it goes on", async () => {
     const path = await Datapath.make(patient);
     const causes = ["spawned", "stopped", "frozen", "traced", "task_work"];
     const all = (word: string) => Object.fromEntries(causes.map((cause) => [cause, word]));
@@ -56,7 +57,7 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
     await expectCounters(path, { pairs: 0, remote_skipped: 2, redirected_messages: 0 });
   });
 
-  test("a firewall rule that is added later cuts an enrolled connection when a message goes by TCP, and not before; after a drain that is the next one", async () => {
+  test("a firewall rule that is added later cuts an enrolled connection only when a message goes over TCP, which after a drain is the next one", async () => {
     const path = await Datapath.make([...patient, "-DREFRESH_JIFFIES=500"]);
     path.caseSeconds = 40;
     expect(await path.play("firewall.late_rule")).toEqual({ first: "arrives", later: "cut" });
@@ -68,7 +69,7 @@ describe.skipIf(isSkipped)("other calls than send() and recv()", () => {
     expect(await path.play("firewall.late_rule"), "plain TCP").toEqual({ first: "cut", later: "cut" });
   });
 
-  test("--refresh-seconds shortens that, on a kernel of any HZ", async () => {
+  test("--refresh-seconds makes a message go over TCP sooner, on a kernel of any HZ", async () => {
     const path = await Datapath.make(patient, "--refresh-seconds", "2");
     path.caseSeconds = 40;
     expect(await path.play("firewall.late_rule")).toEqual({ first: "arrives", later: "cut" });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Not proven here: a limit of cgroup v2 (memory.max), where the host has the memory controller in
- * v1; the program reads the same counters of the kernel there.
+ * Not proven here: a limit of cgroup v2 (memory.max) on a host that has the memory controller in
+ * v1; the program reads the same counters of the kernel for both.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -21,7 +21,7 @@ afterEach(() => {
 });
 
 describe.skipIf(isSkipped)("readers that stop while memory is short", () => {
-  test("100 of them under a limit of 64 MiB: no send() fails, and all bytes arrive once they read again", async (context) => {
+  test("100 of them under a limit of 64 MiB fail no send(), and get all bytes once they read again", async (context) => {
     if (!fs.existsSync(v1)) return context.skip("the memory controller is not that of cgroup v1");
     const path = await Datapath.make(patient);
     const folder = limitedMemory(path, 64 << 20);
@@ -38,7 +38,7 @@ describe.skipIf(isSkipped)("readers that stop while memory is short", () => {
     await expectEmpty(path);
   });
 
-  test("3 clients of one that has not accepted them, under a limit of 32 MiB: little more waits than by plain TCP, and accept() charges it", async (context) => {
+  test("one that has not accepted 3 clients, under a limit of 32 MiB, has little more waiting than over plain TCP, and accept() charges it", async (context) => {
     if (!fs.existsSync(v1)) return context.skip("the memory controller is not that of cgroup v1");
     const path = await Datapath.make(patient);
     const folder = limitedMemory(path, 32 << 20);
@@ -52,14 +52,14 @@ describe.skipIf(isSkipped)("readers that stop while memory is short", () => {
       [enrolled, plain].map((one) => [one.stopped, one.before, one.after].map(mebibytes)),
     );
     expect([enrolled.errors, plain.errors, enrolled.before]).toEqual([[], [], 0]);
-    // What may wait for a reader (4 MiB, with what the kernel keeps beside the bytes) is more than
-    // plain TCP's, and no more.
+    // What may wait for each reader beyond plain TCP's is at most 4 MiB, with the kernel's
+    // overhead.
     expect(enrolled.stopped).toBeLessThan((plain.stopped ?? 0) + 3 * (4 << 20));
     expect(enrolled.after).toBeLessThan(32 << 20);
     expect(read(join(folder, "memory.kmem.tcp.failcnt"))).toBe("0");
   });
 
-  test("the host's TCP memory is short: the queue grows no longer, and everything goes on by TCP", async () => {
+  test("one whose host is short of TCP memory has a queue that stops growing, and everything goes on over TCP", async () => {
     const path = await Datapath.make([...patient, "-DQUEUE_BYTES=(64<<20)"]);
     const pressed = path.start("memory.pressed");
     await pressed.ready();
@@ -72,7 +72,7 @@ describe.skipIf(isSkipped)("readers that stop while memory is short", () => {
     for (const undo of restore.splice(0)) undo();
     pressed.go();
     expect(await pressed.result()).toEqual({ errors: [] });
-    // Each processor may hold 1 MiB that the host's count does not show (SK_MEMORY_PCPU_RESERVE,
+    // Each CPU may hold 1 MiB that the host's count does not show (SK_MEMORY_PCPU_RESERVE in
     // include/net/sock.h).
     expect(unread).toBeLessThan((1 + os.cpus().length) << 20);
     await expectCounters(path, { pairs: 1, spills: over(0), redirect_failed: 0 });

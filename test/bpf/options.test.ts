@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Sockets whose own fields say that they use what only TCP gives (docs/limits.md, "Options and
- * flags that need TCP").
+ * Socket options that only TCP obeys and that the socket's own fields show (docs/limits.md,
+ * "Options and flags that need TCP").
  *
- * Not proven here: that a rate is kept (it shows in time only); flags of a single call
- * (MSG_WAITALL, MSG_TRUNC), which no field tells; what comes between an option that is set in the
- * middle and the next look at the reader.
+ * Not proven here: that a pacing rate is kept (only timing would show it); flags of a single call
+ * (MSG_WAITALL, MSG_TRUNC), which no field shows; messages between the moment an option is set and
+ * the next check of the reader.
  */
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./datapath.js";
 
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
-/** As plain TCP does, whichever end has set it. */
+/** What plain TCP does, whichever end has set the option. */
 const obeyed = Object.fromEntries(
   Object.entries({
     SO_RCVLOWAT: "waits",
@@ -30,14 +30,14 @@ const connections = Object.keys(obeyed).length;
 
 describe.skipIf(isSkipped)("options that need TCP", () => {
   test.each([
-    ["before there is a connection: no pair is made", "before", { pairs: 0, redirected_messages: 0 }],
-    ["before there is data: nothing is redirected", "accepted", { pairs: connections, redirected_messages: 0 }],
+    ["before there is a connection makes no pair", "before", { pairs: 0, redirected_messages: 0 }],
+    ["before there is data lets nothing be redirected", "accepted", { pairs: connections, redirected_messages: 0 }],
     [
-      "in the middle: both directions leave at the next look",
+      "in the middle makes both directions leave at the next check",
       "after",
       { pairs: connections, redirected_messages: some },
     ],
-  ])("set %s, and then all are obeyed", async (_title, when, counters) => {
+  ])("each option set %s, and is obeyed", async (_title, when, counters) => {
     const path = await Datapath.make(patient);
     expect(await path.play("options.obey", when)).toEqual(obeyed);
     await expectCounters(path, { ...counters, refused_options: some, refused_other: 0, redirect_failed: 0 });
@@ -50,7 +50,7 @@ describe.skipIf(isSkipped)("options that need TCP", () => {
     expect(await path.play("options.obey", "before")).toEqual(obeyed);
   });
 
-  test("set to their defaults they keep nothing from the bypass", async () => {
+  test("options that are set to their defaults keep nothing from the bypass", async () => {
     const path = await Datapath.make(patient);
     await path.play("options.defaults");
     await expectCounters(path, { pairs: 1, redirected_messages: some, refused_options: 0, leaves: 0 });

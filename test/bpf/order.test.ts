@@ -6,13 +6,13 @@ const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
 describe.skipIf(isSkipped)("order and wake-ups", () => {
   test.each([
-    ["TCP_DEFER_ACCEPT: MSG_WAITALL gets its first bytes by TCP and the rest by any way", "deferred_waitall"],
-    ["the same beside a thread that sends on the reader's socket", "waitall_beside_a_sender"],
-    ["a server that speaks first", "early_server"],
-    ["a client that speaks before accept()", "early_client"],
-    ["TCP Fast Open: bytes in the SYN come first", "fast_open"],
-    ["MSG_PEEK leaves everything where it is", "peek"],
-    ["poll and epoll, level and edge, sleep and wake", "polling"],
+    ["TCP_DEFER_ACCEPT gives MSG_WAITALL its first bytes over TCP and the rest either way", "deferred_waitall"],
+    ["the same beside a thread that sends on the reader's socket wakes the reader", "waitall_beside_a_sender"],
+    ["a server that speaks first is heard in order", "early_server"],
+    ["a client that speaks before accept() is heard in order", "early_client"],
+    ["TCP Fast Open delivers the bytes of the SYN first", "fast_open"],
+    ["MSG_PEEK leaves everything in the queue", "peek"],
+    ["poll and epoll, by level and by edge, wake their sleepers", "polling"],
   ])("%s", async (_, name) => {
     const path = await Datapath.make([...patient, ...trusting]);
     await path.play(`order.${name}`);
@@ -24,7 +24,7 @@ describe.skipIf(isSkipped)("order and wake-ups", () => {
     const path = await Datapath.make(patient);
     const readers = path.start("order.leave_asleep");
     await readers.ready();
-    // As drain begins: whoever is busy leaves by himself.
+    // This is how a drain begins: a busy direction leaves on its own.
     path.setDrain();
     readers.go();
     await readers.result();
@@ -32,7 +32,7 @@ describe.skipIf(isSkipped)("order and wake-ups", () => {
     await expectEmpty(path);
   });
 
-  test("TCP_NOTSENT_LOWAT of the application is kept, ours is gone after leaving", async () => {
+  test("TCP_NOTSENT_LOWAT of the application is kept, and ours is gone once the socket has left", async () => {
     const path = await Datapath.make();
     const lowat = path.start("order.lowat");
     await lowat.ready();
@@ -64,10 +64,13 @@ describe.skipIf(isSkipped)("order and wake-ups", () => {
   test.each([
     ["default thresholds", []],
     ["thousands of switches", switching],
-  ] as const)("several threads read one socket: each byte once, and all wake at the end: %s", async (_, thresholds) => {
-    const path = await Datapath.make(thresholds);
-    const { spurious } = await path.play("crowd.several_readers");
-    console.log(`blocking recv() of 4 readers that returned EAGAIN: ${spurious}`);
-    await expectEmpty(path);
-  });
+  ] as const)(
+    "several threads that read one socket get each byte once, and all wake at the end: %s",
+    async (_, thresholds) => {
+      const path = await Datapath.make(thresholds);
+      const { spurious } = await path.play("crowd.several_readers");
+      console.log(`blocking recv() of 4 readers that returned EAGAIN: ${spurious}`);
+      await expectEmpty(path);
+    },
+  );
 });

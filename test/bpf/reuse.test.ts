@@ -5,7 +5,10 @@ import { Datapath, expectCounters, expectEmpty, isSkipped, patient } from "./dat
 
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
-/** The same twice: over plain TCP, and enrolled, each connection of it. */
+/**
+ * Plays a case over plain TCP and over the bypass, with each connection enrolled, and compares the
+ * results.
+ */
 async function compare(pairs: number, name: string, ...args: string[]): Promise<void> {
   const path = await Datapath.make(patient);
   const plain = await path.play(name, "plain", ...args);
@@ -24,12 +27,12 @@ async function compare(pairs: number, name: string, ...args: string[]): Promise<
   await expectEmpty(path);
 }
 
-describe.skipIf(isSkipped)("a socket that ends its connection by connect(AF_UNSPEC) and goes on", () => {
+describe.skipIf(isSkipped)("a socket that ends its connection by connect(AF_UNSPEC) and is used again", () => {
   test.each([
     ["another server", "another", "disconnect"],
     ["the same server", "same", "disconnect"],
-    ["another server, the old one not told", "another", "vanish"],
-  ])("to %s: gets the bytes of that connection only", async (_, target, end) => {
+    ["another server, without telling the old one,", "another", "vanish"],
+  ])("to connect to %s gets the bytes of that connection only", async (_, target, end) => {
     await compare(2, "reuse.unread", target, end);
   });
 
@@ -40,39 +43,39 @@ describe.skipIf(isSkipped)("a socket that ends its connection by connect(AF_UNSP
     await compare(2, "reuse.injected", end);
   });
 
-  test("as a listener, whose connections are enrolled", async () => {
+  test("as a listener has its connections enrolled", async () => {
     await compare(4, "reuse.listens");
   });
 
-  test("and the socket of its server reads what there is, and goes on too", async () => {
+  test("leaves its server's socket what is unread, and that one can be used again too", async () => {
     await compare(3, "reuse.server_side");
   });
 
-  test("after a reset by its server, whose bytes it may read before", async () => {
+  test("after a reset by its server may read that server's bytes first", async () => {
     await compare(4, "reuse.reset_first");
   });
 
-  test("with another thread asleep in recv", async () => {
+  test("while another thread sleeps in recv behaves as over plain TCP", async () => {
     await compare(2, "reuse.asleep");
   });
 
-  test("200 times, while its old servers go on sending", async () => {
+  test("200 times, while its old servers go on sending, gets none of their bytes", async () => {
     await compare(200, "reuse.many");
   });
 
-  test("with 4 MiB of the bypass unread, and TCP behind it", async () => {
+  test("with 4 MiB unread from the bypass and more over TCP gets none of it", async () => {
     await compare(2, "reuse.queue_full");
   });
 
-  test("before anybody took its claim: nothing of that stays, and the next one pairs", async () => {
+  test("before anybody took its claim leaves nothing behind, and its next connection pairs", async () => {
     const path = await Datapath.make(patient);
     await path.play("reuse.unclaimed");
-    // Five more leave the notes.
+    // Five more connections leave the notes.
     await expectCounters(path, { pairs: 6, unpaired: 0, redirected_messages: 40 });
     await expectEmpty(path);
   });
 
-  test("while a drain has both ends on their way out; after it the next one pairs", async () => {
+  test("while a drain makes both ends leave pairs again after the drain", async () => {
     const path = await Datapath.make(patient);
     const steps = path.start("reuse.step_by_step");
     await steps.ready();
@@ -91,47 +94,50 @@ describe.skipIf(isSkipped)("a socket that ends its connection by connect(AF_UNSP
 });
 
 describe.skipIf(isSkipped)("a connection that ends in order", () => {
-  test("leaves what is unread to its reader, whichever end is the first", async () => {
+  test("leaves the unread bytes to their reader, whichever end closes first", async () => {
     await compare(2, "reuse.orderly");
   });
 
-  test("takes nothing more after shutdown, and the other direction goes on", async () => {
+  test("takes nothing more after a shutdown, and the other direction goes on", async () => {
     await compare(1, "reuse.half");
   });
 });
 
-describe.skipIf(isSkipped)("what else happens to a socket after it was enrolled", () => {
-  // Where the kernel has no bpf_rdonly_cast() (before 6.2) the reader is asked at each look only,
-  // and some are redirected.
-  test.skipIf(isGuest)("in TCP_REPAIR it is sent nothing by the bypass", async () => {
+describe.skipIf(isSkipped)("an enrolled socket", () => {
+  // A kernel without bpf_rdonly_cast() (before 6.2) has the reader checked less often, so some
+  // messages are redirected.
+  test.skipIf(isGuest)("in TCP_REPAIR is sent nothing through the bypass", async () => {
     const path = await Datapath.make(patient);
     await path.play("reuse.dumped", "enrolled");
     await expectCounters(path, { pairs: 1, redirected_messages: 40, tcp_messages: 50 });
     await expectEmpty(path);
   });
 
-  test("a NAT helper that makes a message longer: nothing overtakes what is unread of it", async () => {
+  test("behind a NAT helper that lengthens a message gets nothing before the unread rest of it", async () => {
     const path = await Datapath.make([...patient, "-DREFRESH_JIFFIES=1"]);
     await path.play("paths.lengthened");
     await expectCounters(path, { pairs: 1, redirected_messages: over(0), tcp_messages: over(1) });
     await expectEmpty(path);
   });
 
-  // That the kernel takes such a socket over is not tried: no kernel here can.
+  // Not proven here: that the kernel takes such a socket over, which no kernel here can do.
   test.each([
     ["everything", ["--everything"], [0, 0, 1]],
     ["a range", ["--ports", "1-65535"], [0, 0, 1]],
     ["a range and one by itself", ["--ports", "1-65535,3260"], [1, 0, 1]],
-  ])("ports whose sockets the kernel takes over (3260, 2049, unlike 2050): %s", async (_, flags, pairs) => {
-    const path = await Datapath.make(patient, "--splice-guard", "off");
-    await path.ok("policy set", ...flags);
-    const found: (number | undefined)[] = [];
-    for (const port of [3260, 2049, 2050]) {
-      const before = path.counters().pairs ?? 0;
-      await path.play("reuse.at_port", port);
-      found.push((path.counters().pairs ?? 0) - before);
-    }
-    expect(found).toEqual(pairs);
-    await expectEmpty(path);
-  });
+  ])(
+    "on a port whose sockets the kernel takes over (3260, 2049, unlike 2050) is bypassed only if named: %s",
+    async (_, flags, pairs) => {
+      const path = await Datapath.make(patient, "--splice-guard", "off");
+      await path.ok("policy set", ...flags);
+      const found: (number | undefined)[] = [];
+      for (const port of [3260, 2049, 2050]) {
+        const before = path.counters().pairs ?? 0;
+        await path.play("reuse.at_port", port);
+        found.push((path.counters().pairs ?? 0) - before);
+      }
+      expect(found).toEqual(pairs);
+      await expectEmpty(path);
+    },
+  );
 });

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Real connections (soak/*.c) under everything that can happen to a generation. `npm run soak` is
+ * Real connections (soak/*.c) under everything that can happen to a generation. `npm run soak` runs
  * the same for longer.
  *
- * Not proven here: what docs/testing.md lists. Whether memory came back is told by what the kernel
- * still has of ours: a psock that leaks keeps its program, a socket that leaks keeps its storage's
- * map.
+ * Not proven here: what docs/testing.md lists. A leak shows in our programs and maps that the
+ * kernel
+ * still has: a leaked psock keeps its program, and a leaked socket keeps the map of its storage.
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -26,18 +26,18 @@ import {
 
 const seconds = Number(process.env.SOCKET_BYPASS_SOAK_SECONDS ?? 20);
 const connections = 20;
-/** It goes on until then, however slow the machine. */
+/** The run goes on until it has reached these, however slow the machine. */
 const wanted = seconds < 300 ? { bytes: 1e9, switches: 300 } : { bytes: 5e9, switches: 5000 };
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 /**
- * With each upgrade comes the next of these; the second is as installed, but judges nothing as too
- * short.
+ * Each upgrade takes the next of these. The second has the installed thresholds, but takes no
+ * service's connections for too short.
  */
 const builds = [[...switching, ...patient], patient, [...leaving, ...patient]];
 
 describe.skipIf(isSkipped)("soak", () => {
   test(
-    `${connections} connections at once, both directions, for ${seconds} s under upgrade, drain, resume, remove, kills and storms: no byte is lost, reordered or repeated`,
+    `${connections} connections at once, both directions, for ${seconds} s lose, reorder and repeat no byte under upgrade, drain, resume, remove, kills and storms`,
     async () => {
       const before = memory();
       const path = await Datapath.make(builds[0]);
@@ -88,10 +88,7 @@ describe.skipIf(isSkipped)("soak", () => {
   );
 });
 
-/**
- * In a long run also hogs and containers, which would take the short one in `npm test` beyond its
- * time.
- */
+/** A long run also has hogs and containers, for which the short run of `npm test` has no time. */
 const isCrowded = seconds >= 60;
 const crowd = (path: Datapath) => (isCrowded ? [path.host.cgroupFolder] : []);
 
@@ -152,7 +149,11 @@ class Life {
     return bytes > wanted.bytes && Math.min(spills, returns) > wanted.switches;
   }
 
-  /** Until the time is over, each has happened, and enough has moved. Gives how often it did. */
+  /**
+   * Changes the installation until the time is over, each change has happened, and enough bytes
+   * have
+   * moved. Gives how often each change happened.
+   */
   async whileRunning(traffic: Case): Promise<Record<string, number>> {
     const done = { upgrades: 0, drains: 0, removals: 0, detaches: 0 };
     const end = Date.now() + seconds * 1000;
@@ -186,7 +187,7 @@ class Life {
   }
 }
 
-/** Bytes that TCP has in all, and that the kernel has and cannot give back. */
+/** Gives the bytes of TCP's memory, and those of unreclaimable kernel memory. */
 function memory(): { ofTcp: number; ofKernel: number } {
   const pages = /^TCP: .* mem (\d+)/m.exec(fs.readFileSync("/proc/net/sockstat", "utf8"))?.[1];
   return { ofTcp: Number(pages) * 4096, ofKernel: kernelMemory() };

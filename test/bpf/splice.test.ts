@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: one table of cases for each way into the kernel.
 /*
- * The splice guard, by each way into the kernel that this machine has: programs that splice get
- * every byte. Not proven here: Go and HAProxy themselves (test/e2e/apps); that a program which
- * cannot take a refusal is whole when it begins to splice after it has received.
+ * The splice guard, by each way that this machine's kernel has: programs that splice get every
+ * byte.
+ * Not proven here: Go and HAProxy themselves (test/e2e/apps); a program that starts to splice after
+ * it has received, and cannot cope with a refusal.
  */
 import { join } from "node:path";
 import { beforeEach, describe, expect, type TestContext, test } from "vitest";
@@ -14,14 +15,14 @@ import { Datapath, expectCounters, expectEmpty, isSkipped } from "./datapath.js"
 const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 const folder = "/sys/fs/bpf/socket-bypass/_splice";
 const programs = join(folder, "maps/programs");
-/** Ways that this kernel has not, found by the first case of each. */
+/** The ways that this kernel lacks, as the first case of each way finds out. */
 const lacking = new Set<string>();
-/** The way in. `status` says so too, but takes long on an emulated processor. */
+/** Gives the way in use. `status` says so too, but takes long on an emulated processor. */
 const serving = () => call("sh", "-c", 'readlink "$0"/serving || echo none', folder).trim().split(" ")[0];
 const EINVAL = 22;
 const ENOSYS = 38;
 
-describe.skipIf(isSkipped)("without a way into the kernel", () => {
+describe.skipIf(isSkipped)("without a way for the splice guard", () => {
   test("an installation goes on, and says so", async () => {
     Host.spliceWays = "no-way";
     try {
@@ -62,7 +63,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
       await work(context);
     });
 
-  /** What was counted for Python while `work` ran. */
+  /** Gives what the guard counted for Python while `work` ran. */
   const acts = async (work: () => Promise<unknown>) => {
     const before = counted();
     await work();
@@ -82,8 +83,9 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
   };
 
   /**
-   * They are known by address: a socket of the next case at that of a closed one would stay on TCP
-   * when it is adopted.
+   * The guard remembers splicers by address, so a socket of the next case at the address of a
+   * closed
+   * one would stay on TCP when it is adopted.
    */
   const forgetSplicers = () => {
     const pin = join(folder, "maps/splicers");
@@ -94,13 +96,13 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
 
   for (const move of way === "syscall" ? ["splice", "sendfile"] : ["splice", "sendfile", "ring"]) {
     for (const blocks of move === "ring" ? ["blocks"] : ["blocks", "polls"]) {
-      guarded(`a reader that only knows ${move} and ${blocks} gets everything, by TCP`, async () => {
+      guarded(`a reader that only knows ${move} and ${blocks} gets everything over TCP`, async () => {
         expect(await acts(() => path.play("splice.from_the_first", move, blocks))).toEqual({ kept: 1, refused: 0 });
         await expectCounters(path, { pairs: 1, ...(blocks === "polls" ? { leaves: some } : {}) });
       });
 
       guarded(
-        `a reader that goes over to ${move} and ${blocks} is refused and gets everything by the bypass`,
+        `a reader that goes over to ${move} and ${blocks} is refused and gets everything through the bypass`,
         async () => {
           expect(await path.play("splice.after_a_header", move, blocks)).toEqual({ refused: 1 });
           await expectCounters(path, { pairs: 1, redirected_messages: some });
@@ -109,7 +111,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     }
   }
 
-  guarded("one that sleeps in a splice when the first bytes come gets everything", async () => {
+  guarded("a reader that sleeps in a splice when the first bytes come gets everything", async () => {
     expect(await acts(() => path.play("splice.asleep"))).toEqual({ kept: 1, refused: 0 });
   });
 
@@ -118,21 +120,21 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     await expectEmpty(path);
   });
 
-  guarded("one that mixes recv and splice gets everything in order", async () => {
+  guarded("a reader that mixes recv and splice gets everything in order", async () => {
     for (const blocks of ["blocks", "polls"])
       expect(await path.play("splice.after_a_header", "splice", blocks, "mixes")).toEqual({ refused: some });
   });
 
-  guarded("one that splices again and again leaves the bypass, and is refused no more", async () => {
+  guarded("a reader that splices again and again leaves the bypass, and is refused no more", async () => {
     expect(await path.play("splice.again_and_again")).toEqual({ refused: some, refused_at_the_end: 0 });
     await expectCounters(path, { pairs: 1, leaves: some, gone: some });
   });
 
-  guarded("of two readers of one socket, one that receives and one that splices, each byte comes to one", async () => {
+  guarded("each byte reaches one of two readers of a socket, of which one receives and one splices", async () => {
     await path.play("splice.several");
   });
 
-  guarded("a child that splices from the socket of its parent gets everything", async () => {
+  guarded("a child that splices from its parent's socket gets everything", async () => {
     await path.play("splice.forked");
   });
 
@@ -140,13 +142,13 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     await path.play("splice.passed");
   });
 
-  guarded("a relay that splices both ways is whole, from the first byte on and after a header", async () => {
+  guarded("a relay that splices both ways loses nothing, from the first byte on or after a header", async () => {
     await path.play("splice.relayed", "falls_back", "early", amount(4_000_000));
     await path.play("splice.relayed", "knows_no_other", "early", amount(4_000_000));
     await path.play("splice.relayed", "falls_back", "late", amount(4_000_000));
   });
 
-  guarded("a program gets the error at which it takes recv", async () => {
+  guarded("a program gets the error at which it falls back to recv", async () => {
     expect(await path.play("splice.named", "haproxy")).toEqual({ error: ENOSYS });
     expect(await path.play("splice.named", "haproxy-like")).toEqual({ error: EINVAL });
     expect((await path.host.status()).spliceGuard.programs).toContainEqual({
@@ -155,11 +157,11 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     });
   });
 
-  guarded("after a reset, what was redirected is not lost to one that splices", async () => {
+  guarded("a reader that splices after a reset loses nothing that was redirected", async () => {
     expect(await path.play("splice.reset_unread")).toEqual({ refused: 1 });
   });
 
-  guarded("a socket that has left is spliced from as before", async () => {
+  guarded("a socket that has left can be spliced from as before", async () => {
     const run = path.start("splice.left");
     await run.ready();
     await path.drain();
@@ -167,11 +169,11 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     await run.result();
   });
 
-  guarded("sockets of others are spliced from, and not counted", async () => {
+  guarded("sockets that are not enrolled can be spliced from, and are not counted", async () => {
     expect(await acts(() => path.play("splice.elsewhere"))).toEqual({ kept: 0, refused: 0 });
   });
 
-  guarded("the self-test proves it", async () => {
+  guarded("the self-test proves the guard", async () => {
     const proof = JSON.parse(await path.ok("selftest", "--timeout", `${30 * slowness}`));
     expect(proof).toMatchObject({ selftest: "passed", spliceGuard: way });
     expect(proof.facts).toMatchObject({ splice: "safe", splice_nonblock: "safe" });
@@ -179,7 +181,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     expect(named.filter(({ program }) => program.startsWith("probe-"))).toEqual([]);
   });
 
-  guarded("what somebody unpinned comes back with the next attach, for connections that are open too", async () => {
+  guarded("the next attach restores what somebody unpinned, for open connections too", async () => {
     const run = path.start("splice.left", "falls_back");
     await run.ready();
     call("rm", "-rf", folder);
@@ -190,12 +192,12 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     expect(await run.result()).toEqual({ refused: 1 });
   });
 
-  guarded("a policy of everything is taken", async () => {
+  guarded("a policy of everything is accepted", async () => {
     await path.ok("policy set", "--everything");
     expect(await path.host.status()).toMatchObject({ healthy: true, policy: { everything: true } });
   });
 
-  guarded("off takes it away, unless another instance wants it", async () => {
+  guarded("`off` removes the guard, unless another instance wants it", async () => {
     const other = new Host(path.host.shell);
     other.spliceGuard = "auto";
     await path.ok("attach", "--splice-guard", "off");
@@ -217,21 +219,21 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     if (others.length < 2) expect(isFileThere(folder)).toBe(false);
   });
 
-  guarded("an instance that was not sent what notices MSG_WAITALL leaves that of another", async () => {
+  guarded("an instance without the program for MSG_WAITALL keeps that of another instance", async () => {
     const other = new Host(path.host.shell);
     other.spliceGuard = "auto";
     await other.apply();
     call("rm", join(other.home, other.generation, "splice_waitall.bpf.o"));
     const before = call("ls", folder);
     expect((await other.verb("attach")).code).toBe(0);
-    // The guard is another one now.
+    // Without the object the digest of the guard differs, so another guard is attached now.
     expect(call("ls", folder)).not.toBe(before);
     expect((await path.host.status()).spliceGuard).toMatchObject({ way, waitall: true });
     expect((await other.verb("remove")).code).toBe(0);
   });
 
   guarded(
-    "connections that were open before: who has spliced, who sleeps in a splice, and who will",
+    "adopted connections get everything, whether they have spliced, sleep in a splice, or will splice",
     async (context) => {
       path.caseSeconds = 100;
       path.setDrain();
@@ -253,7 +255,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
   );
 
   guarded(
-    "who asks for all bytes of a record (MSG_WAITALL) gets them, on TCP, and one who begins to goes back to it",
+    "a reader with MSG_WAITALL gets whole records over TCP, and one that begins to use it goes back to TCP",
     async () => {
       expect((await path.host.status()).spliceGuard.waitall).toBe(true);
       expect(
@@ -268,12 +270,12 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     },
   );
 
-  guarded("who receives is redirected to", async () => {
+  guarded("a reader that only receives is redirected to", async () => {
     expect(await acts(() => path.play("splice.receiving"))).toEqual({ kept: 0, refused: 0 });
     await expectCounters(path, { pairs: 1, redirected_messages: some, leaves: 0 });
   });
 });
 
-test.runIf(isGuest)("the virtual machine has the first two ways", () => {
+test.runIf(isGuest)("the virtual machine has the ways lsm and fmod_ret", () => {
   expect([...lacking].filter((way) => way !== "syscall")).toEqual([]);
 });

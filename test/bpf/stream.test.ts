@@ -6,7 +6,7 @@ import { Datapath, expectCounters, expectEmpty, extraSeconds, isSkipped, leaving
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
 describe.skipIf(isSkipped)("20 connections, both directions at once, random sizes, hash-checked", () => {
-  test("300 MB and hundreds of switches between redirect and TCP: event loops", async () => {
+  test("event loops lose nothing over 300 MB and hundreds of switches between redirect and TCP", async () => {
     const path = await Datapath.make(switching);
     const { bytes } = await play(path, 300, 60_000, 65_536, "loop");
     expect(bytes).toBeGreaterThan(amount(200_000_000));
@@ -20,14 +20,14 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
     await expectEmpty(path);
   });
 
-  test("event loops with receive buffers of 16 KiB", async () => {
+  test("event loops with receive buffers of 16 KiB lose nothing", async () => {
     const path = await Datapath.make(switching);
     await play(path, 100, 40_000, 16384, "loop");
     await expectCounters(path, { pairs: 20, spills: over(amount(100)), returns: over(amount(100)) });
     await expectEmpty(path);
   });
 
-  test("300 MB, a thread for each direction", async () => {
+  test("a thread for each direction loses nothing over 300 MB", async () => {
     const path = await Datapath.make(switching);
     const { bytes } = await play(path, 300, 100_000, 0, "threads");
     expect(bytes).toBeGreaterThan(amount(200_000_000));
@@ -35,7 +35,7 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
     await expectEmpty(path);
   });
 
-  test("requests and replies of random sizes over thousands of switches", async () => {
+  test("requests and replies of random sizes arrive whole over thousands of switches", async () => {
     const path = await Datapath.make(switching);
     const requests = path.start("stream.request_reply", 20, 5);
     await requests.ready();
@@ -51,14 +51,14 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
     await expectEmpty(path);
   });
 
-  test("every direction leaves the map in the middle", async () => {
+  test("every direction leaves the map in the middle and loses nothing", async () => {
     const path = await Datapath.make(leaving);
     await play(path, 200, 60_000, 0, "threads");
     await expectCounters(path, { pairs: 20, leaves: over(amount(10)), gone: over(amount(10)), redirect_failed: 0 });
     await expectEmpty(path);
   });
 
-  test("default thresholds", async () => {
+  test("default thresholds lose nothing", async () => {
     const path = await Datapath.make();
     const { spurious } = await play(path, 300, 200_000, 0, "threads");
     console.log(`blocking recv() that returned EAGAIN: ${spurious}`);
@@ -68,10 +68,10 @@ describe.skipIf(isSkipped)("20 connections, both directions at once, random size
 });
 
 describe.skipIf(isSkipped)("drained under load", () => {
-  test("full duplex: every socket leaves, no byte is lost or reordered", async () => {
-    // None leaves by itself, however busy the machine is.
+  test("sockets in full duplex leave, and no byte is lost or reordered", async () => {
+    // With these no direction leaves on its own, however busy the machine is.
     const path = await Datapath.make(["-DSTRIKES=1000000000", "-DSPILL_BYTES=1000000000"]);
-    // Without a length, until they are told.
+    // The streams run until they are told to stop.
     const streams = path.start("stream.duplex", 10, 1e9, 0, 100_000, 0);
     await streams.ready();
     streams.go();
@@ -86,7 +86,7 @@ describe.skipIf(isSkipped)("drained under load", () => {
     await expectEmpty(path);
   });
 
-  test("requests and replies, drained and resumed again and again", async () => {
+  test("requests and replies arrive whole while the bypass is drained, resumed and drained again", async () => {
     const path = await Datapath.make();
     const streams = path.start("stream.request_reply", 10, 6);
     await streams.ready();
@@ -102,7 +102,7 @@ describe.skipIf(isSkipped)("drained under load", () => {
   });
 });
 
-/** Ends by length, or by time on a slow machine. */
+/** Streams this many megabytes, or on a slow machine for a few seconds. */
 async function play(path: Datapath, megabytes: number, largest: number, buffer: number, way: "loop" | "threads") {
   const [length, seconds] = extraSeconds ? [1e6, extraSeconds] : [amount(megabytes), 7];
   const streams = path.start("stream.duplex", 20, length, seconds, largest, buffer, way);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Several threads on one socket and MSG_WAITALL, beside each change of state. */
+/* Several threads on one socket, and MSG_WAITALL, during each change of state. */
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { writeTool } from "../support/host.js";
@@ -14,7 +14,7 @@ describe.skipIf(isSkipped)("several threads on one socket", () => {
     ["leaves", leaving, { leaves: over(0) }],
     ["is drained", stays, { drained: over(0), gone: over(0) }],
   ] as const)(
-    "readers of records beside 3 senders in both directions, and 3 readers of one socket, while it %s",
+    "readers of records beside 3 senders in both directions, and 3 readers of one socket, lose nothing while it %s",
     async (what, thresholds, counters) => {
       const path = await Datapath.make([...thresholds, ...patient]);
       const threads = path.start("crowd.mixed_threads", 4);
@@ -34,8 +34,8 @@ describe.skipIf(isSkipped)("several threads on one socket", () => {
   );
 });
 
-describe.skipIf(isSkipped)("loaded by somebody who may not see the kernel's addresses", () => {
-  test("order and wake-ups are right all the same", async () => {
+describe.skipIf(isSkipped)("programs loaded without CAP_SYSLOG, and so without the kernel's addresses", () => {
+  test("keep order and wake sleepers all the same", async () => {
     const path = Datapath.prepare([...switching, ...patient]);
     const without = "setpriv --bounding-set=-syslog --inh-caps=-syslog";
     writeTool(path.host, "bpftool", `exec ${without} /usr/sbin/bpftool "$@"`);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Programs that believe FIONREAD, where it leaves out what came by TCP to an enrolled socket
- * (docs/limits.md). A test sets what the host script found out about the kernel, so the datapath is
- * the same on each.
+ * Programs that trust FIONREAD, on kernels where it leaves out what came over TCP to an enrolled
+ * socket (docs/limits.md). The tests overwrite what the host script found out about the kernel, so
+ * that every kernel takes the same path.
  *
- * Not proven here: nginx itself (test/e2e/apps); what goes by TCP to a reader that is far behind.
+ * Not proven here: nginx itself (test/e2e/apps); what goes over TCP to a reader that is far behind.
  */
 import { describe, expect, test, vi } from "vitest";
 import { call, countsRedirected, slowness } from "../support/machine.js";
@@ -22,7 +22,7 @@ const make = async (...flags: string[]) => {
 };
 
 describe.skipIf(isSkipped)("where FIONREAD is wrong", () => {
-  test("both ends of a connection to a listener that defers stay on TCP, and are told the truth", async () => {
+  test("both ends of a connection to a listener that defers stay on TCP, where FIONREAD is right", async () => {
     const path = await make();
     expect(await path.play("unread.deferred", connections)).toEqual({ server: connections, client: connections });
     await expectCounters(path, {
@@ -32,7 +32,7 @@ describe.skipIf(isSkipped)("where FIONREAD is wrong", () => {
     await expectEmpty(path);
   });
 
-  test("connections to any other listener are enrolled, also where the client sends at once", async () => {
+  test("connections to any other listener are enrolled, even if the client sends at once", async () => {
     const path = await make();
     await path.play("unread.early", 300);
     await expectCounters(path, { pairs: 300, refused_deferred: 0, redirected_messages: some });
@@ -49,17 +49,20 @@ describe.skipIf(isSkipped || cpus < 2)("where FIONREAD is wrong, on two CPUs", (
   });
 });
 
-describe.skipIf(isSkipped || !isCounted || cpus < 2)("where FIONREAD leaves out what came by TCP, on two CPUs", () => {
-  test("a client that finds its server's socket on its way into the map waits for it", async () => {
-    const path = await make("-DENROL_LOOPS=3000");
-    expect(await path.play("unread.sent_before_enrolment", 200)).toEqual({ behind: 0 });
-    await expectCounters(path, { pairs: some, redirected_messages: some });
-    await expectEmpty(path);
-  });
-});
+describe.skipIf(isSkipped || !isCounted || cpus < 2)(
+  "where FIONREAD leaves out what came over TCP, on two CPUs",
+  () => {
+    test("a client waits for its server's socket while that is being enrolled", async () => {
+      const path = await make("-DENROL_LOOPS=3000");
+      expect(await path.play("unread.sent_before_enrolment", 200)).toEqual({ behind: 0 });
+      await expectCounters(path, { pairs: some, redirected_messages: some });
+      await expectEmpty(path);
+    });
+  },
+);
 
-describe.skipIf(isSkipped || !isCounted)("where FIONREAD leaves out what came by TCP", () => {
-  test("a reader by edges that believes it gets its first bytes by the bypass, also with a splice guard", async () => {
+describe.skipIf(isSkipped || !isCounted)("where FIONREAD leaves out what came over TCP", () => {
+  test("an edge-triggered reader that trusts it gets its first bytes through the bypass, even with a splice guard", async () => {
     const path = await make("-DGUARD_ALWAYS");
     expect(await path.play("unread.believed", 20, 0)).toEqual({ behind: 0 });
     await expectCounters(path, { pairs: 1, redirected_messages: some, tcp_messages: 0 });
@@ -68,13 +71,13 @@ describe.skipIf(isSkipped || !isCounted)("where FIONREAD leaves out what came by
   test.each([
     ["that blocks", "blocks"],
     ["by level-triggered epoll", "levels"],
-  ])("any other reader gets its first message by TCP with a splice guard: one %s", async (_, kind) => {
+  ])("any other reader gets its first message over TCP with a splice guard: one %s", async (_, kind) => {
     const path = await make("-DGUARD_ALWAYS");
     expect(await path.play("unread.believed", 20, 0, kind)).toEqual({ behind: 0 });
     await expectCounters(path, { pairs: 1, redirected_messages: 19, tcp_messages: 1 });
   });
 
-  test("a reader by edges that believes it gets nothing by TCP after a pause, any other reader does", async () => {
+  test("an edge-triggered reader that trusts it gets nothing over TCP after a pause, but any other reader does", async () => {
     const path = await make("-DREFRESH_JIFFIES=2");
     expect(await path.play("unread.believed", 20, 0.1)).toEqual({ behind: 0 });
     await expectCounters(path, { pairs: 1, redirected_messages: 20, tcp_messages: 0 });
@@ -82,7 +85,7 @@ describe.skipIf(isSkipped || !isCounted)("where FIONREAD leaves out what came by
     await expectCounters(path, { pairs: 2, tcp_messages: some });
   });
 
-  test("a limit: what goes by TCP in a drain may leave such a reader behind, where the kernel is so", async () => {
+  test("what goes over TCP in a drain may leave such a reader behind, a limit of kernels like that", async () => {
     const path = await Datapath.make(patient);
     const isRight = path.isUnreadRight();
     const readers = Array.from({ length: 8 }, () => path.start("unread.believed", 40, 0.1));
@@ -98,11 +101,11 @@ describe.skipIf(isSkipped)("where FIONREAD is right", () => {
   test.skipIf(!isCounted)("connections to a listener that defers are enrolled", async () => {
     const path = await Datapath.make(patient);
     path.setUnread(true);
-    await path.play("unread.deferred", connections); // what it is told is the kernel's affair
+    await path.play("unread.deferred", connections); // FIONREAD's own answer is up to the kernel
     await expectCounters(path, { pairs: connections, refused_deferred: 0, redirected_messages: some });
   });
 
-  test("the first message goes by TCP with a splice guard, and one after a pause", async () => {
+  test("the first message and one after a pause go over TCP with a splice guard", async () => {
     const path = await Datapath.make([...patient, "-DGUARD_ALWAYS", "-DREFRESH_JIFFIES=2"]);
     path.setUnread(true);
     await path.play("unread.believed", 20, 0.1, "blocks");
@@ -111,7 +114,7 @@ describe.skipIf(isSkipped)("where FIONREAD is right", () => {
 });
 
 describe.skipIf(isSkipped)("the host script", () => {
-  test("finds out at once what the self-test finds", async () => {
+  test("finds out about FIONREAD what the self-test measures", async () => {
     const path = await Datapath.make();
     const found = path.isUnreadRight();
     const { facts } = JSON.parse(await path.ok("selftest"));

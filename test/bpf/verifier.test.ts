@@ -7,27 +7,27 @@ import { bundle } from "../support/host.js";
 import { isSkipped } from "./datapath.js";
 
 /**
- * The kernel gives up at a million, and another kernel or another compiler may need several times
- * as many.
+ * The kernel gives up at a million instructions, and another kernel or compiler may need several
+ * times as many as this one.
  */
 const MOST = 100_000;
 
-// Not proven here: other kernels, and guard, which needs fentry.
+// Not proven here: other kernels, and the splice guard, which needs fentry.
 describe.skipIf(isSkipped)("the verifier of this kernel", () => {
   test.each([
     ["track", "sockops"],
     ["redirect", "sk_msg"],
     ["flows", "classifier"],
     ["adopt", "iter"],
-  ])("walks fewer than a tenth of the instructions of %s that it would", (name, type) => {
+  ])("walks fewer instructions of %s than a tenth of its limit", (name, type) => {
     const pin = `/sys/fs/bpf/test-${process.pid}-${name}`;
     const object = join(bundle(), `${name}.bpf.o`);
-    // libbpf knows an iterator by its section only.
+    // libbpf recognizes an iterator by its section only.
     const words = ["-d", "prog", "load", object, pin, ...(type === "iter" ? [] : ["type", type])];
     const { status, stdout, stderr } = spawnSync("bpftool", words, { encoding: "utf8", maxBuffer: 1 << 28 });
     rmSync(pin, { force: true });
     expect({ name, status }).toEqual({ name, status: 0 });
-    // Of the programs by which libbpf asks what the kernel can do, too.
+    // These also count the programs with which libbpf probes the kernel's features.
     const counts = [...`${stdout}${stderr}`.matchAll(/^processed (\d+) insns/gm)].map(([, count]) => Number(count));
     expect(Math.max(...counts)).toBeGreaterThan(100);
     expect(Math.max(...counts)).toBeLessThan(MOST);

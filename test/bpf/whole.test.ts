@@ -12,7 +12,9 @@ declare module "vitest" {
 }
 
 describe.skipIf(isSkipped)("one installation", () => {
-  test("from preflight to removal: self-test, status, drain under load, nothing left", async ({ task }) => {
+  test("from preflight to removal, with self-test, status and a drain under load, works and leaves nothing behind", async ({
+    task,
+  }) => {
     const host = new Host("dash");
     host.spliceGuard = "auto";
     const preflight = await host.verb("preflight");

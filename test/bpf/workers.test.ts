@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Not proven here: a worker that gets no processor for more than a second between two instructions
- * of the kernel (SETTLE_US), and workers of io_uring that read one registered file at the same
- * time.
+ * Not proven here: a worker that gets no CPU for more than a second between two instructions of the
+ * kernel (SETTLE_US), and workers of io_uring that read one registered file at the same time.
  */
 import { describe, expect, test } from "vitest";
 import { Datapath, expectCounters, expectEmpty, isSkipped, patient, trusting } from "./datapath.js";
@@ -11,7 +10,7 @@ const some = expect.toSatisfy((count: number) => count > 0, "more than 0");
 
 describe.skipIf(isSkipped)("two workers that block in recv() on one socket", () => {
   test.each(["by_threads", "by_processes"])(
-    "%s: the second gets the second job, though it waited for the lock while the first took the last byte by TCP",
+    "%s: the second gets the second job, although it waited for the lock while the first took the last byte over TCP",
     async (how) => {
       const path = await Datapath.make([...patient, ...trusting]);
       path.caseSeconds = 20;
@@ -21,7 +20,7 @@ describe.skipIf(isSkipped)("two workers that block in recv() on one socket", () 
     },
   );
 
-  test("a reader that always sleeps alone is redirected to, though its socket has a second descriptor", async () => {
+  test("a reader that always sleeps alone is redirected to, although its socket has a second descriptor", async () => {
     const path = await Datapath.make([...patient, ...trusting, "-DADOPT_JIFFIES=1"]);
     const busy = path.start("workers.busy", 10_000);
     await busy.ready();
@@ -33,7 +32,7 @@ describe.skipIf(isSkipped)("two workers that block in recv() on one socket", () 
     await expectEmpty(path);
   });
 
-  test("flows and a counter say that a second descriptor is why a busy connection goes by TCP", async () => {
+  test("flows and a counter say that a busy connection goes over TCP because of a second descriptor", async () => {
     const path = await Datapath.make([...patient, ...trusting]);
     const busy = path.start("workers.busy", 20);
     await busy.ready();

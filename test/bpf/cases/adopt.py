@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Long: a function for each case.
-"""Connections that are established when their sockets are adopted: before the first answer of the test."""
+"""
+Connections that are already open when the test adopts them, which it does before its first answer.
+"""
 import resource
 import select
 import socket
@@ -10,17 +12,20 @@ import time
 import stream
 from common import NOISE, Mailbox, Thread, connect, equal, exchange, fork, join, leave_cgroup, listen, new_namespace, pair, patiently, receive, report_line
 
-# Beyond ADOPT_JIFFIES with 250 ticks a second.
+# Longer than ADOPT_JIFFIES at 250 ticks a second.
 SETTLED = 1.2
 
 
 def count_segments(sock):
-    """With data, that TCP has sent."""
+    """Gives how many segments with data TCP has sent."""
     return struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160), 156)[0]
 
 
 def expect_bypass(socks, function, *args):
-    """What these sockets send meanwhile does not go by TCP. The few segments are for a spill now and then."""
+    """
+    Runs the function and checks that these sockets send next to nothing over TCP. The few segments
+    allow for a spill now and then.
+    """
     before = [count_segments(sock) for sock in socks]
     function(*args)
     sent = [count_segments(sock) - segments for sock, segments in zip(socks, before)]
@@ -65,7 +70,7 @@ def ask(client, times, size=900):
 
 
 def answered(way):
-    """A server thread that was asleep when its socket was adopted."""
+    """A server thread sleeps when its socket is adopted."""
     client, server = pair()
     serve = {"recv": echo, "poll": echo_by_poll, "waitall": echo_after_waitall}[way]
     client.settimeout(None)
@@ -89,7 +94,10 @@ def answered(way):
 
 
 def load(way, connections="20"):
-    """Each connection has a process at each end, busy all the time. Both must have read exactly what the other end has sent."""
+    """
+    Each connection has a busy process at each end. Both must have read exactly what the other end
+    sent.
+    """
     stop, pids, ends = stream.End(), [], []
     for i in range(int(connections)):
         socks = pair()
@@ -118,7 +126,7 @@ def load(way, connections="20"):
 
 
 def option():
-    """Its server has set an option that only TCP obeys."""
+    """The server has set an option that only TCP obeys."""
     client, server = pair(server_options=[(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 8)])
     report_line()
     for _ in range(5):
@@ -129,7 +137,7 @@ def option():
 
 
 def idle(count="1"):
-    """Pairs that are used by nobody meanwhile; afterwards by this thread."""
+    """Pairs that nobody uses during the adoption, and this thread uses afterwards."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, 2 * int(count) + 100),) * 2)
     with listen() as listener:
@@ -161,7 +169,7 @@ def family(kind):
 
 
 def unread():
-    """Bytes that neither end has read yet, also after the adoption."""
+    """Both ends have unread bytes, some sent before the adoption and some after it."""
     client, server = pair()
     client.sendall(NOISE[:3000])
     server.sendall(NOISE[7:2007])
@@ -176,14 +184,14 @@ def unread():
 
 
 def queued():
-    """Established, but the server has not accepted it yet, and bytes are there already."""
+    """The connection holds bytes, but the server has not accepted it yet."""
     with listen() as listener:
         client = connect(listener.getsockname()[1])
         client.sendall(NOISE[:2000])
         report_line()
         client.sendall(NOISE[2000:3000])
         server, _ = listener.accept()
-    equal(receive(server, 3000), NOISE[:3000], "bytes of before accept()")
+    equal(receive(server, 3000), NOISE[:3000], "bytes sent before accept()")
     exchange(client, server, 2)
     time.sleep(SETTLED)
     exchange(client, server, 2)
@@ -191,7 +199,7 @@ def queued():
 
 
 def full_send():
-    """A sender that sleeps inside send() because the reader does not read."""
+    """A sender sleeps inside send() because the reader does not read."""
     client, server = pair()
     client.settimeout(None)
     size = 12_000_000
@@ -207,7 +215,10 @@ def full_send():
 
 
 def split():
-    """At each end one thread reads and another one sends; the readers sleep when they are adopted."""
+    """
+    At each end one thread reads and another one sends; the readers sleep when their sockets are
+    adopted.
+    """
     client, server = pair()
     total = 3_000_000
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Long: a function for each case.
-"""Readers that are slow, that stop, and connections that end with bytes unread."""
+"""Readers that are slow or stop, and connections that end with bytes unread."""
 import errno
 import os
 import select
@@ -39,7 +39,7 @@ def get_longest_timer(sock):
 
 
 def take(sock):
-    """What there is; an edge may have told of bytes that are taken already."""
+    """Takes what there is, which is nothing if an edge announced bytes that are taken already."""
     try:
         return sock.recv(40000)
     except BlockingIOError:
@@ -47,7 +47,7 @@ def take(sock):
 
 
 def paused_edges(size=1000, total=6000):
-    """A reader by edges, who takes a short read for the end, pauses until TCP has no room."""
+    """An edge-triggered reader that takes a short read for the end pauses until TCP has no room."""
     client, server = pair(server_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)])
     exchange(client, server, 20, size=100)
     before = get_longest_timer(client)
@@ -77,7 +77,7 @@ def paused_edges(size=1000, total=6000):
 
 
 def never_reads():
-    """The sender stops; the test looks at the queue; the reader closes; the sender hears of it."""
+    """The sender stops, the test looks at the queue, the reader closes, and the sender is told."""
     client, server = pair()
     exchange(client, server, 5)
     sent = fill(client)
@@ -93,7 +93,7 @@ def never_reads():
 
 
 def accepted_late():
-    """A client fills its connection to a server that has not accepted it; then everything arrives."""
+    """A client fills its connection before the server accepts it; then everything arrives."""
     with listen() as listener:
         client = connect(listener.getsockname()[1])
         sent = fill(client)
@@ -138,7 +138,7 @@ def slow_reader(total="20000000", buffer="0"):
 
 
 def half_close():
-    """The reply of a megabyte comes after the client has closed its direction, and is read late."""
+    """A reply of one megabyte comes after the client has closed its direction, and is read late."""
     for _ in range(10):
         client, server = pair()
         exchange(client, server, 5)
@@ -161,7 +161,7 @@ def half_close():
 
 
 def close_at_once():
-    """What was sent before close() arrives, then the end of the stream."""
+    """What was sent before close() arrives, and then the end of the stream."""
     for size in (1, 100, 20000, 60000):
         for _ in range(10):
             client, server = pair()
@@ -175,7 +175,10 @@ def close_at_once():
 
 
 def close_unread():
-    """The end that closes with bytes unread does not hang, nor does its peer, for which the connection is over."""
+    """
+    An end that closes with bytes unread does not hang, nor does its peer, for which the connection
+    is over.
+    """
     outcomes = {}
     for i in range(20):
         client, server = pair()
@@ -191,7 +194,7 @@ def close_unread():
 
 
 def end_of(sock):
-    """How a connection ends for a reader that then writes."""
+    """Gives how a connection ends for a reader that then writes."""
     sock.settimeout(PATIENCE)
     try:
         if sock.recv(1):
@@ -199,7 +202,7 @@ def end_of(sock):
         for _ in range(100):
             sock.sendall(NOISE[:1000])
             time.sleep(0.001)
-        raise AssertionError("sends to a closed socket for ever")
+        raise AssertionError("sends to a closed socket keep succeeding")
     except ConnectionResetError:
         return "reset"
     except BrokenPipeError:
@@ -226,7 +229,10 @@ def read_error(sock):
 
 
 def killed(victim):
-    """SIGKILL under load: the other end reads a prefix of what was sent, then an end or a reset, and does not hang."""
+    """
+    After SIGKILL under load the other end reads a prefix of what was sent, then an end or a reset,
+    and does not hang.
+    """
     for _ in range(10):
         client, server = pair()
         exchange(client, server, 3)
@@ -252,7 +258,10 @@ def killed(victim):
 
 
 def forked():
-    """Parent and child read and write one socket in turns; the connection ends with the last of them."""
+    """
+    Parent and child read and write one socket in turns; the connection ends when the last of them
+    closes it.
+    """
     client, server = pair()
     exchange(client, server, 5)
     turn, back = Mailbox(), Mailbox()
@@ -284,7 +293,7 @@ def forked():
 
 
 def hand_over():
-    """Another process gets the listener and accepts; the one that made it is gone."""
+    """A process passes its listener to another one and ends; that one accepts."""
     mine, its = socket.socketpair(socket.AF_UNIX)
     port = Mailbox()
 
@@ -318,7 +327,7 @@ def hand_over():
 
 
 def count_dropped():
-    """Segments that the receivers of this network namespace had no room for."""
+    """Gives how many segments the receivers of this network namespace had no room for."""
     with open("/proc/net/netstat") as file:
         lines = [line.split() for line in file]
     counters = dict(zip(lines[0][1:], lines[1][1:]))
@@ -326,7 +335,10 @@ def count_dropped():
 
 
 def paused(way, buffer, size):
-    """A reader stands still while its sender goes on, and reads then: how often TCP had no room for what its window had allowed."""
+    """
+    A reader pauses while its sender goes on, and then reads. Gives how often TCP had no room for
+    what its window had allowed.
+    """
     new_namespace()
     if way == "plain":
         leave_cgroup()

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections of a cgroup with other programs than ours; what those asked for is read from the sockets."""
+"""
+Connections in a cgroup that has another program beside ours; the sockets show what that one asked
+for.
+"""
 import socket
 import struct
 
@@ -10,12 +13,15 @@ TCP = socket.IPPROTO_TCP
 
 
 def read_info(sock, offset):
-    """A number of struct tcp_info."""
+    """Gives a number from struct tcp_info."""
     return struct.unpack_from("I", sock.getsockopt(TCP, socket.TCP_INFO, 256), offset)[0]
 
 
 def replies():
-    """The window that the listener offers first, and the time after which a SYN is sent again."""
+    """
+    Gives the window that the listener offers first, and checks the time after which a SYN is
+    retransmitted.
+    """
     small = [(TCP, socket.TCP_MAXSEG, 500)]
     client, server = pair(options=small, server_options=small)
     found = {"window": read_info(client, 228)}
@@ -40,7 +46,7 @@ def replies():
 
 
 def used_and_idle():
-    """A pair that redirects and stays open for the test to look at."""
+    """A pair redirects, and stays open for the test to look at."""
     client, server = pair()
     exchange(client, server)
     report_line("used")
@@ -49,6 +55,6 @@ def used_and_idle():
 
 
 def spilling(times="4000"):
-    """Messages that go by TCP now and then, so that there are round trips to measure."""
+    """Messages go over TCP now and then, so that there are round trips to measure."""
     client, server = pair()
     exchange(client, server, int(times), 3000)

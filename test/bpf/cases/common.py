@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cases share. A case runs inside the private cgroup; every process that it forks dies with it."""
+"""
+What the cases share. A case runs inside the private cgroup, and every process that it forks dies
+with it.
+"""
 import ctypes
 import hashlib
 import os
@@ -15,13 +18,13 @@ CLONE_NEWNET = 0x40000000
 CLONE_NEWNS = 0x20000
 PR_SET_PDEATHSIG = 1
 NOISE = os.urandom(1 << 20) * 2
-SLOWNESS = float(os.environ.get("SLOWNESS", "1"))  # every timeout is multiplied by it
-PATIENCE = 30 * SLOWNESS  # after which something hangs, also on a crowded machine
+SLOWNESS = float(os.environ.get("SLOWNESS", "1"))  # multiplies every timeout
+PATIENCE = 30 * SLOWNESS  # whatever takes longer hangs, even on a busy machine
 ADDRESS = {"ipv4": "127.0.0.1", "ipv6": "::1", "mapped": "127.0.0.1", "mapped6": "::ffff:127.0.0.1"}
 
 
 def report_line(text="ready"):
-    """Tells the test, and waits for its answer."""
+    """Prints a line for the test, and waits for its answer."""
     print(text, flush=True)
     return sys.stdin.readline().strip()
 
@@ -70,8 +73,9 @@ spurious = 0
 
 def patiently(function, *args):
     """
-    A limit of the kernel: a thread asleep in recv() of an enrolled socket that any wake-up finds without data (another reader was
-    first, or a sender of the same socket may go on) returns EAGAIN although the socket blocks. Counted, never hidden.
+    Repeats a call that returns EAGAIN on a blocking socket, and counts that. It is a limit of the
+    kernel: recv() of an enrolled socket returns EAGAIN after any wake-up without data, because
+    another reader was first or a sender of the same socket may go on.
     """
     global spurious
     while True:
@@ -82,7 +86,7 @@ def patiently(function, *args):
 
 
 def receive(sock, size):
-    """Exactly so many bytes."""
+    """Receives exactly this many bytes."""
     data = bytearray()
     while len(data) < size:
         part = patiently(sock.recv, min(size - len(data), 1 << 18))
@@ -93,7 +97,7 @@ def receive(sock, size):
 
 
 def exchange(client, server, times=50, size=1000):
-    """Requests and replies, each checked, both ends in this thread."""
+    """Exchanges requests and replies and checks each, with both ends in this thread."""
     for i in range(times):
         start = i * 37 % len(NOISE) // 2
         for writer, reader in ((client, server), (server, client)):
@@ -103,14 +107,14 @@ def exchange(client, server, times=50, size=1000):
 
 
 def serve_echo(server):
-    """Sends back what comes until the end of the stream."""
+    """Sends back what arrives, until the end of the stream."""
     while data := server.recv(65536):
         server.sendall(data)
     server.close()
 
 
 class Stream:
-    """A sender's and a reader's view of one direction: length and hash."""
+    """Length and hash of one direction, as its sender or its reader sees it."""
 
     def __init__(self):
         self.hash = hashlib.blake2b()
@@ -125,7 +129,7 @@ class Stream:
 
 
 def fork(function, *args):
-    """Runs it in a process of its own; gives the pid. The process dies with its parent."""
+    """Runs a function in a child process, which dies with its parent. Gives the PID."""
     parent = os.getpid()
     sys.stdout.flush()
     pid = os.fork()
@@ -149,7 +153,7 @@ def join(*pids):
 
 
 class Thread(threading.Thread):
-    """A thread whose failure and result come out of join()."""
+    """A thread whose end() raises its failure or gives its result."""
 
     def __init__(self, function, *args):
         super().__init__(daemon=True)
@@ -173,14 +177,14 @@ class Thread(threading.Thread):
 
 
 def new_namespace():
-    """This process gets a network of its own, which ends with its last process."""
+    """Moves this process to a new network namespace, which ends with its last process."""
     if LIBC.unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare")
     call("ip link set lo up")
 
 
 def new_namespace_that_hands_packets_to_cpu_1():
-    """A server's socket is made there, while a client on CPU 0 goes on."""
+    """There, CPU 1 makes a server's socket while a client on CPU 0 goes on."""
     new_namespace()
     if LIBC.unshare(CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare")
@@ -195,13 +199,13 @@ def call(line, **options):
 
 
 def leave_cgroup():
-    """Into the cgroup that nothing is attached to."""
+    """Moves this process to a cgroup without any program of ours."""
     with open(os.path.join(os.environ["OTHER_CGROUP"], "cgroup.procs"), "w") as file:
         file.write(str(os.getpid()))
 
 
 class Mailbox:
-    """One line from one process to another."""
+    """Passes lines from one process to another."""
 
     def __init__(self):
         self.reader, self.writer = os.pipe()

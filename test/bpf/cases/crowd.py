@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many threads on one socket, many sockets, sockets that go on while something is attached or drained."""
+"""
+Many threads on one socket, many sockets, and sockets in use while something is attached or drained.
+"""
 import os
 import signal
 import socket
@@ -15,11 +17,14 @@ BODY = 248
 
 
 def several_senders(senders="4", records="2000"):
-    """Records by several threads on one socket, in both directions at once: each record whole, each thread's in order."""
+    """
+    Several threads send records on one socket in both directions. Each record arrives whole, and
+    each thread's arrive in order.
+    """
     client, server = pair()
     senders, records = int(senders), int(records)
-    # TCP itself lets another thread in between where a send has to wait for room, so there is
-    # always room: 64 KiB are on their way at most.
+    # While a send waits for room, TCP itself lets another thread's bytes in between. So the
+    # semaphores keep at most 64 KiB under way, for which there is always room.
     room = {(sock, thread): threading.Semaphore(64) for sock in (client, server) for thread in range(senders)}
 
     def send(sock, thread):
@@ -48,7 +53,10 @@ def several_senders(senders="4", records="2000"):
 
 
 def several_readers(readers="4", records="2000"):
-    """Each byte reaches exactly one of the readers that sleep on one socket, and they all wake at the end."""
+    """
+    Each byte reaches exactly one of the readers that sleep on one socket, and all of them wake at
+    the end.
+    """
     client, server = pair()
     server.settimeout(None)
     exchange(client, server, 3)
@@ -72,7 +80,7 @@ def several_readers(readers="4", records="2000"):
 
 
 def storm(times="2000", workers="4"):
-    """Connections that carry nothing, one message, or a few; closed from either side, or reset."""
+    """Connections carry nothing, one message or a few, and are closed by either side or reset."""
     with listen() as listener:
         port = listener.getsockname()[1]
 
@@ -107,7 +115,7 @@ def storm(times="2000", workers="4"):
 
 
 def idle_pairs(count="100"):
-    """Used once, then idle; after the answer of the test all must still work."""
+    """Pairs are used once and then idle; after the test's answer all must still work."""
     pairs = [pair() for _ in range(int(count))]
     for ends in pairs:
         exchange(*ends, 3, 200)
@@ -118,7 +126,7 @@ def idle_pairs(count="100"):
 
 
 def with_unread():
-    """Unread bytes of both ends while the map is drained under them."""
+    """Both ends have unread bytes while the map is drained."""
     client, server = pair()
     exchange(client, server, 5)
     client.sendall(NOISE[:30000])
@@ -141,7 +149,7 @@ def established_before():
 
 
 def many(count="10"):
-    """More connections than the map has room for."""
+    """Opens more connections than the map has room for."""
     pairs = [pair() for _ in range(int(count))]
     for _ in range(3):
         for ends in pairs:
@@ -158,7 +166,8 @@ def ulp(name="tls"):
 
 def mixed_threads(pairs="4"):
     """
-    On half of the connections several threads send records while one reads; on the others several read. Until the test says stop.
+    On half of the connections several threads send records and one reads; on the others several
+    read. This lasts until the test answers.
     """
     ends, stop = [pair() for _ in range(2 * int(pairs))], threading.Event()
     for socks in ends:
@@ -176,7 +185,7 @@ def mixed_threads(pairs="4"):
 
 
 def several_talk(client, server, stop, senders=3):
-    """Records by several threads in both directions; the last of each thread says so."""
+    """Several threads send records in both directions, and each marks its last one."""
     size = RECORD.size + BODY
 
     def send(sock, thread):
@@ -210,7 +219,7 @@ def several_talk(client, server, stop, senders=3):
 
 
 def several_share(client, server, stop, readers=3):
-    """Numbers that several threads read from one socket: each byte once. Sixteen zero bytes for each reader end it."""
+    """Several threads read numbers from one socket, each byte once. A zero byte ends a reader."""
     sent = 0
 
     def read():

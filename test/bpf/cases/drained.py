@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client that has sent nothing leaves its map while its server may be about to redirect to it."""
+"""A client that has sent nothing leaves the map while its server may be about to redirect to it."""
 import ctypes
 import os
 import platform
@@ -25,7 +25,10 @@ def call_bpf(command, *words):
 
 
 class Knob:
-    """The first knob of a generation: to drain. Set from here, because a bpftool takes longer to start than the pause is long."""
+    """
+    The drain knob of a generation. It is set from here because bpftool takes longer to start than
+    the pause lasts.
+    """
 
     def __init__(self, pin):
         name = ctypes.create_string_buffer(os.fsencode(pin))
@@ -38,8 +41,9 @@ class Knob:
 
 def beside_a_redirect(pin="", times=20):
     """
-    The server is told to redirect, and waits (a test build). Meanwhile a drain begins and the client sends its first byte. Gives how
-    often the server waited for so long. Without a pin: the same by plain TCP.
+    The server's program decides to redirect and pauses (in a test build). Meanwhile a drain begins
+    and the client sends its first byte. Gives how often the server was still paused then. Without a
+    pin it plays the same without a drain.
     """
     knob = pin and Knob(pin)
 
@@ -52,10 +56,10 @@ def beside_a_redirect(pin="", times=20):
 
 
 def shut_beside_a_redirect(times=20):
-    """The same, but that the client shuts its direction down."""
+    """Plays the same, but the client shuts its direction down."""
 
     def leave(client):
-        client.settimeout(None)  # one that never blocks stays enrolled
+        client.settimeout(None)  # a client that never blocks stays enrolled
         client.shutdown(socket.SHUT_WR)
 
     return {"beside": sum(once_beside_a_redirect(leave, b"") for _ in range(int(times)))}
@@ -71,7 +75,7 @@ def once_beside_a_redirect(leave, heard, knob=None):
         sending.put()
         server.sendall(NOISE[:PAUSE_BYTES])
         sent.put()
-        equal(patiently(server.recv, 1), heard, "of the client")
+        equal(patiently(server.recv, 1), heard, "what the client sent")
         server.sendall(NOISE[:1000])
 
     pid = fork(serve)
@@ -93,7 +97,10 @@ def once_beside_a_redirect(leave, heard, knob=None):
 
 
 def fed_by_a_call():
-    """A client that has sent nothing, while a call that may redirect to it stands still: its server sends from a page that is not there."""
+    """
+    The server of a client that has sent nothing sends from a page that is not there, so a call that
+    may redirect to the client stands still.
+    """
     client, server = pair()
     server.sendall(NOISE[:100])
     equal(receive(client, 100), NOISE[:100], "first message")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers by edge-triggered epoll, or polls of io_uring, that take a short read for the end of what is there, as epoll(7) allows."""
+"""
+Readers by edge-triggered epoll or by polls of io_uring that take a short read for the end of what
+is there, as epoll(7) allows.
+"""
 import select
 import time
 
@@ -20,7 +23,7 @@ class EdgeReader:
         return self.epoll.poll(seconds)
 
     def read(self, size):
-        """What it gets of so many bytes; gives up when nothing wakes it for a second."""
+        """Reads up to this many bytes, and gives up when nothing wakes it for a second."""
         data = bytearray()
         while len(data) < size and self.wait(1):
             while True:
@@ -35,7 +38,7 @@ class EdgeReader:
 
 
 class RingReader(EdgeReader):
-    """By a poll of io_uring that stays armed: one completion for each wake-up."""
+    """Waits by a poll of io_uring that stays armed and completes once for each wake-up."""
 
     def __init__(self, sock):
         self.sock, self.ring = sock, Ring(2048)
@@ -45,7 +48,7 @@ class RingReader(EdgeReader):
 
     def wait(self, seconds):
         count, is_armed = self.ring.take_polls(seconds)
-        equal(is_armed, True, "the poll goes on")
+        equal(is_armed, True, "the poll stays armed")
         return count
 
 
@@ -54,7 +57,7 @@ def late_by_ring(size, *counts):
 
 
 def late(size, *counts, kind=EdgeReader):
-    """Bursts that end before the reader looks at them; between two of them the test may change something."""
+    """Bursts end before the reader looks at them. Gives how many bytes the reader was behind."""
     size = int(size)
     client, server = pair()
     exchange(client, server, 3)
@@ -67,7 +70,7 @@ def late(size, *counts, kind=EdgeReader):
                 client.sendall(NOISE[i : i + size])
 
         sender = Thread(burst)
-        # Nothing tells when the rest of a burst that TCP holds back has gone as far as it can.
+        # Nothing shows when the rest of a burst that TCP holds back has gone as far as it can.
         sender.join(0.3)
         found = reader.read(len(data))
         if found != data:
@@ -78,7 +81,7 @@ def late(size, *counts, kind=EdgeReader):
 
 
 def drained():
-    """The last messages of a burst go by TCP because a drain began in the middle."""
+    """The last messages of a burst go over TCP because a drain began in the middle."""
     client, server = pair()
     exchange(client, server, 3)
     reader = EdgeReader(server)
@@ -100,7 +103,7 @@ def exchange_late(client, reader):
 
 
 def refreshed():
-    """Bursts over some seconds of which one message now and then goes by TCP."""
+    """Over some seconds of bursts, a message now and then goes over TCP."""
     client, server = pair()
     exchange(client, server, 3)
     reader = EdgeReader(server)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of an open connection when a firewall rule is added that drops its packets."""
+"""What happens to an open connection when a firewall rule is added that drops its packets."""
 import select
 import time
 
@@ -10,8 +10,9 @@ MESSAGES = 400  # one every 50 ms: far longer than the window of the test
 
 def late_rule(follow=""):
     """
-    Whether the first message after it is cut, whether a later one is, and that none is lost once the rule has gone. With `follow`
-    the test does something between the rule and the first message.
+    Gives whether the rule cuts the first message after it, and whether it cuts a later one; checks
+    that none is lost once the rule is gone. With `follow` the test does something between the rule
+    and the first message.
     """
     new_namespace()
     client, server = pair()

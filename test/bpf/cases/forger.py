@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A peer made of packets, behind a tun device: it chooses its sequence numbers, so a socket that connects to it has any key it wants."""
+"""
+A peer made of forged packets, behind a tun device. It chooses its sequence numbers, so a socket
+that connects to it can have any key.
+"""
 import fcntl
 import os
 import socket
@@ -16,15 +19,15 @@ FIRST = 0x12345678
 
 
 def choose_sequence(sock):
-    """The first sequence number of a socket that has not connected yet."""
+    """Sets the first sequence number of a socket that has not connected yet."""
     for option, value in ((TCP_REPAIR, 1), (TCP_REPAIR_QUEUE, SEND_QUEUE), (TCP_QUEUE_SEQ, FIRST), (TCP_REPAIR, 0)):
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def same_key():
     """
-    A client's claim waits for its server, which defers. Meanwhile another socket, in another network, claims the same key. It must
-    get nothing: not the server, not a byte.
+    A client's claim waits for its server, which defers. Meanwhile another socket, in another
+    network namespace, claims the same key. It must neither pair with the server nor get a byte.
     """
     number, tried, done = Mailbox(), Mailbox(), Mailbox()
 
@@ -71,7 +74,7 @@ def same_key():
 
 
 def sequence_of(sniffer):
-    """The sequence number of the SYN-ACK."""
+    """Gives the sequence number of the SYN-ACK."""
     while True:
         packet = sniffer.recv(2000)
         source, _, sequence, _, _, flags = struct.unpack_from("!HHIIBB", packet, 20)
@@ -80,7 +83,10 @@ def sequence_of(sniffer):
 
 
 def wait_for(device, flags):
-    """The next segment to the forged peer with just these flags, PSH aside; the kernel also speaks IPv6 there."""
+    """
+    Gives the next segment to the forged peer with exactly these flags, PSH aside. The kernel also
+    speaks IPv6 there.
+    """
     while True:
         packet = os.read(device, 4000)
         if packet[0] == 0x45 and packet[9] == socket.IPPROTO_TCP and packet[33] & ~8 == flags:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a local user may do to the maps: fill them, choose sequence numbers, come and go; and sockets whose memory is used again."""
+"""
+What a local user may do to the maps: fill them, choose sequence numbers, come and go. Also sockets
+whose memory is reused.
+"""
 import os
 import resource
 import signal
@@ -14,7 +17,10 @@ from paths import bound, leave_note, place, reset_close, wire
 
 
 def churn(port, first, count=200):
-    """Claims that nobody takes out: clients that look local, of a server in another cgroup. They fill `claims` again and again."""
+    """
+    Fills `claims` again and again with claims that nobody takes: their clients look local, but
+    their server is in another cgroup.
+    """
     socks = []
     while True:
         for i in range(count):
@@ -28,7 +34,9 @@ def churn(port, first, count=200):
 
 
 def outside():
-    """A server in another cgroup that accepts and says nothing; gives its port."""
+    """
+    Starts a server in another cgroup that accepts and sends nothing. Gives its PID and its port.
+    """
     port = Mailbox()
 
     def serve():
@@ -44,8 +52,9 @@ def outside():
 
 def evicted(connections="60", rounds="400"):
     """
-    Connections between two namespaces while `claims` overflows. A listener that defers is established by the first bytes only, so
-    there is time for a claim to be pushed out.
+    Connections between two namespaces are made while `claims` overflows. A connection to a listener
+    that defers is established only by its first bytes, so there is time for its claim to be pushed
+    out.
     """
     outsider, port = outside()
     churners = [fork(churn, port, first) for first in (20000, 21000)]
@@ -59,7 +68,7 @@ def evicted(connections="60", rounds="400"):
             server, _ = listener.accept()
             server.settimeout(PATIENCE)
             server.sendall(NOISE[i : i + 3000])
-            equal(receive(server, 3000), NOISE[i + 5 : i + 3005], "of the client")
+            equal(receive(server, 3000), NOISE[i + 5 : i + 3005], "what the client sent")
             for _ in range(rounds):
                 server.sendall(receive(server, 50))
             server.close()
@@ -69,7 +78,7 @@ def evicted(connections="60", rounds="400"):
             sock = connect(7000, address="10.77.0.2")
             time.sleep(0.01 if i % 2 else 0)
             sock.sendall(NOISE[i + 5 : i + 3005])
-            equal(receive(sock, 3000), NOISE[i : i + 3000], "of the server")
+            equal(receive(sock, 3000), NOISE[i : i + 3000], "what the server sent")
             for at in range(rounds):
                 sock.sendall(NOISE[at : at + 50])
                 equal(receive(sock, 50), NOISE[at : at + 50], "echo")
@@ -89,7 +98,10 @@ def evicted(connections="60", rounds="400"):
 
 
 def repaired():
-    """A socket in TCP_REPAIR calls itself established; one whose first sequence number was chosen is a connection like others."""
+    """
+    A socket in TCP_REPAIR claims to be established; one whose first sequence number was chosen
+    makes an ordinary connection.
+    """
 
     def play():
         leave_note(7001)
@@ -110,7 +122,9 @@ def repaired():
 
 
 def used_again(rounds=30, count=40):
-    """Sockets whose memory other sockets get: what is sent to one that has closed reaches nobody else."""
+    """
+    New sockets get the memory of closed ones. What is sent to a closed one must reach nobody else.
+    """
     with listen() as listener:
         port = listener.getsockname()[1]
 
@@ -153,7 +167,7 @@ def expect_silence(*socks):
 
 
 def crowd(count="10000", processes="4"):
-    """So many connections at once, of some processes; the test drains them in between."""
+    """Several processes hold this many connections at once; the test drains them in between."""
     steps = [(Mailbox(), Mailbox()) for _ in range(int(processes))]
     pids = [fork(keep_open, int(count) // int(processes), *boxes) for boxes in steps]
     for name in ("open", "used", "closed"):
@@ -197,8 +211,8 @@ def speak(pairs):
 
 def reset_at_once(count):
     """
-    Clients that reset their connection as soon as they have it, while another CPU still makes the server's socket: the packets of this
-    network's loopback device are handed to CPU 1.
+    Clients reset their connection as soon as they have it, while another CPU still makes the
+    server's socket: the loopback device of this network namespace hands its packets to CPU 1.
     """
     new_namespace_that_hands_packets_to_cpu_1()
     with listen() as listener:

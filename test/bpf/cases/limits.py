@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Long: a function for each case.
-"""Other ways to send and to read than send() and recv(); what a limit of the kernel breaks is told, not hidden."""
+"""
+Other ways to send and receive than send() and recv(). Where a limit of the kernel breaks one, the
+case says how.
+"""
 import array
 import ctypes
 import errno
@@ -30,7 +33,7 @@ def enrolled():
 
 
 def ways():
-    """All that must bring every byte in order."""
+    """Ways that must bring every byte in order."""
     sendfile()
     splice_in()
     io_uring()
@@ -56,7 +59,7 @@ def sendfile():
 
 
 def splice_in():
-    """From a pipe into the socket, as proxies send."""
+    """Splices from a pipe into the socket, as proxies do to send."""
     client, server = enrolled()
     reader = Thread(receive, server, 1 << 20)
     source, sink = os.pipe()
@@ -70,7 +73,10 @@ def splice_in():
 
 
 def splice_out():
-    """From the socket: what came by the bypass is not there for splice, although poll says readable; recv still gets it."""
+    """
+    Splices from the socket. What came through the bypass is not there for splice, although poll
+    says readable; recv still gets it.
+    """
     client, server = enrolled()
     source, sink = os.pipe()
     client.sendall(NOISE[:1000])
@@ -93,7 +99,10 @@ def splice_out():
 
 
 def zerocopy():
-    """The data arrives; whether the completion does, before the next look finds the option, is told. Its buffer must not be used again until then."""
+    """
+    The data arrives. Gives whether the completion, before which the buffer must not be used again,
+    also arrives before the next check finds the option.
+    """
     client, server = enrolled()
     client.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
     for i in range(5):
@@ -122,7 +131,7 @@ def out_of_band():
 
 
 def lowat():
-    """Readable before SO_RCVLOWAT bytes are there."""
+    """Gives whether the socket is readable before SO_RCVLOWAT bytes are there."""
     client, server = enrolled()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 8)
     client.send(b"1234")
@@ -144,13 +153,16 @@ def count_unread(sock):
 
 
 def fionread():
-    """Of bytes that came by the bypass, and of the first ones, which came by TCP."""
+    """
+    Gives what FIONREAD says of bytes that came through the bypass, and of the first ones, which
+    came over TCP.
+    """
     with listen(options=[(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)]) as listener:
         client = connect(listener.getsockname()[1])
         client.sendall(NOISE[:700])
         server, _ = listener.accept()
     by_tcp = count_unread(server)
-    equal(receive(server, 700), NOISE[:700], "by TCP")
+    equal(receive(server, 700), NOISE[:700], "what came over TCP")
     exchange(client, server, 5)
     client.sendall(NOISE[:900])
     client.sendall(NOISE[900:1000])
@@ -161,7 +173,7 @@ def fionread():
 
 
 def waitall():
-    """recv(MSG_WAITALL) is content with what one message brought; a reader that loops gets all."""
+    """recv(MSG_WAITALL) returns what one message brought; a reader that loops gets all."""
     client, server = enrolled()
     reader = Thread(server.recv, 8, socket.MSG_WAITALL)
     time.sleep(0.05)
@@ -192,7 +204,7 @@ def interrupted():
 
 
 def reset_blocked():
-    """What a recv blocked while the peer resets gives, and the next one."""
+    """Gives the errors of a recv() that blocks while the peer resets, and of the next one."""
     client, server = enrolled()
     first = Thread(error_of, server)
     time.sleep(0.1)
@@ -211,7 +223,7 @@ def error_of(sock):
 
 
 def shutdown_write():
-    """send() after the own shutdown(SHUT_WR)."""
+    """Sends after a shutdown(SHUT_WR) of the same end."""
     client, server = enrolled()
     client.shutdown(socket.SHUT_WR)
     time.sleep(0.05)
@@ -224,9 +236,9 @@ def shutdown_write():
 
 def half_closed():
     """
-    Who shuts its direction down and then waits for an answer that takes longer than the peer's kernel takes to acknowledge the FIN;
-    also with something unread when it does. Whether the acknowledgement comes before recv() sleeps is up to the kernel: of twenty
-    connections one that sees EAGAIN counts.
+    An end shuts its direction down, with or without something unread, and waits for an answer that
+    comes later than the ACK of its FIN. Whether that ACK comes before recv() sleeps is up to the
+    kernel, so one EAGAIN in twenty connections counts.
     """
     return {name: wait_after_shutdown(*args) for name, *args in (("client", 0, 0), ("server", 1, 0), ("unread", 0, 1))}
 
@@ -235,7 +247,7 @@ def wait_after_shutdown(one, unread, count=20):
     connections = [enrolled() for _ in range(count)]
     for socks in connections if unread else ():
         socks[1 - one].send(NOISE[:unread])
-    # An acknowledgement of earlier bytes that is still due would take the FIN's along.
+    # An ACK of earlier bytes that is still due would also acknowledge the FIN.
     time.sleep(0.1)
     waiting = []
     for socks in connections:
@@ -249,12 +261,15 @@ def wait_after_shutdown(one, unread, count=20):
     found = {thread.end() for thread in waiting}
     for socks in connections:
         socks[1 - one].close()
-    equal(found - {"1", "EAGAIN"}, set(), "other ends of recv()")
+    equal(found - {"1", "EAGAIN"}, set(), "other results of recv()")
     return "EAGAIN" if "EAGAIN" in found else "1"
 
 
 def truncation():
-    """recv(MSG_TRUNC) throws bytes away and needs no buffer for it; one that is there stays as it was."""
+    """
+    Over TCP, recv(MSG_TRUNC) discards bytes, needs no buffer, and leaves one that is given
+    unchanged.
+    """
     client, server = enrolled()
     client.sendall(NOISE[:100])
     buffer = ctypes.create_string_buffer(100)
@@ -268,7 +283,10 @@ def truncation():
 
 
 def zerocopy_send():
-    """io_uring's send without a copy: the kernel marks the socket as one that cannot do it when it is enrolled, unless accept() comes later."""
+    """
+    Sends without a copy by io_uring. The kernel marks a socket as unable to do so when it is
+    enrolled, unless accept() comes later.
+    """
     client, server = enrolled()
     return {"connecting": send_uncopied(client, server), "accepting": send_uncopied(server, client)}
 
@@ -285,7 +303,7 @@ def send_uncopied(writer, reader):
 
 
 def filtered():
-    """With a filter that drops every packet."""
+    """Gives what arrives through a filter that drops every packet."""
     client, server = enrolled()
     drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
     server.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", 1, ctypes.addressof(drop_all)))
@@ -294,7 +312,10 @@ def filtered():
 
 
 def syn_cookies():
-    """A server that sends SYN cookies, as under a flood of SYNs, keeps nothing of a connection before it is established."""
+    """
+    A server that sends SYN cookies, as under a SYN flood, keeps no state of a connection before it
+    is established.
+    """
     new_namespace()
     with open("/proc/sys/net/ipv4/tcp_syncookies", "w") as file:
         file.write("2")
@@ -303,7 +324,7 @@ def syn_cookies():
 
 
 def io_uring():
-    """Requests that wait in the ring before there are bytes, and those that find them."""
+    """Some receive requests wait in the ring before there are bytes, and some find bytes."""
     client, server = pair()
     ring = Ring()
     for i in range(300):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reader who sleeps inside his own recv() holds the lock of his socket: nobody else may have to wait for it."""
+"""
+A reader that sleeps inside its own recv() holds the lock of its socket. Nobody else may have to
+wait for that.
+"""
 import ctypes
 import fcntl
 import mmap
@@ -18,8 +21,8 @@ REGISTER_MISSING = 1
 
 class SleepingPage:
     """
-    Memory whose first touch sleeps until wake(), as a page of a slow file system or of swap does. With a descriptor and an address it
-    is that of another process.
+    Memory whose first access sleeps until wake(), like a page of a slow file system or of swap.
+    With a descriptor and an address it is a page of another process.
     """
 
     def __init__(self, faults=None, address=None):
@@ -44,7 +47,10 @@ class SleepingPage:
 
 
 def asleep_in_recv(way, size=100, messages=20):
-    """A sender that does not block returns while the reader sleeps on a page, and every byte arrives in its place."""
+    """
+    A non-blocking sender returns while the reader sleeps on a page, and every byte arrives in
+    order.
+    """
     if way == "plain":
         leave_cgroup()
     client, server = pair()
@@ -70,7 +76,7 @@ def asleep_in_recv(way, size=100, messages=20):
 
 
 def asleep_often(times=12):
-    """The reader does so again and again, which the sender need not bear."""
+    """The reader sleeps again and again, and the sender goes to TCP for good."""
     client, server = pair()
     client.settimeout(None)
     for _ in range(times):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers that stop while memory is short: theirs, or the host's."""
+"""Readers that stop while their own memory, or the host's, is short."""
 import errno
 import os
 import select
@@ -15,7 +15,10 @@ def enter(folder):
 
 
 def fill_all(socks, sent):
-    """Sends on all of them until none takes more for a while; gives the errors that are none of a full queue."""
+    """
+    Sends on all sockets until none takes more for a while. Gives all errors but those of a full
+    queue.
+    """
     errors, idle, end = [], 0, time.monotonic() + PATIENCE
     for sock in socks:
         sock.setblocking(False)
@@ -36,7 +39,7 @@ def fill_all(socks, sent):
 
 
 def read_all(socks):
-    """How much each brought until its end, every byte checked."""
+    """Reads all sockets to their end and checks every byte. Gives their lengths."""
     lengths = dict.fromkeys(socks, 0)
     left = set(socks)
     while left:
@@ -51,7 +54,10 @@ def read_all(socks):
 
 
 def stalled(folder, count="100"):
-    """The readers are under the memory limit of a folder, and do not read until all senders have stopped."""
+    """
+    The readers are under the memory limit of a cgroup folder, and do not read until all senders
+    have stopped.
+    """
     port, go, lengths = Mailbox(), Mailbox(), Mailbox()
 
     def read():
@@ -84,7 +90,10 @@ def stalled(folder, count="100"):
 
 
 def charged_late(folder, count="3"):
-    """The server is under the memory limit of a folder and accepts only when all clients have stopped. Gives what they sent, and its use before and after."""
+    """
+    The server is under the memory limit of a cgroup folder, and accepts only when all clients have
+    stopped. Gives what they sent, and the folder's memory use before and after.
+    """
     port, go, told = Mailbox(), Mailbox(), Mailbox()
 
     def use():
@@ -117,7 +126,7 @@ def charged_late(folder, count="3"):
 
 
 def send_rest(clients, sent):
-    """Once they read again everything goes on: another 300 KB on each."""
+    """Sends another 300 KB on each connection, once the readers read again."""
     for _ in range(10):
         for i, client in enumerate(clients):
             at = sent[i] % (1 << 20)
@@ -129,7 +138,7 @@ def send_rest(clients, sent):
 
 
 def pressed():
-    """A reader that stops; the test makes the host's TCP memory short and looks at the queue."""
+    """A reader stops; the test makes the host's TCP memory short and looks at the queue."""
     client, server = pair()
     exchange(client, server, 5)
     sent = [0]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that only TCP obeys, set by either end before there is a connection, before there is data, and in the middle of it."""
+"""
+Options that only TCP obeys, set by either end before there is a connection, before there is data,
+or in the middle of it.
+"""
 import array
 import ctypes
 import fcntl
@@ -44,7 +47,7 @@ def goes_on(writer, reader):
 
 
 def brings(writer, reader):
-    """Something beside the bytes."""
+    """Gives whether ancillary data comes with the bytes."""
     writer.send(b"ABCD")
     is_readable(reader, 5)
     data, beside, _, _ = reader.recvmsg(2, 512)
@@ -65,7 +68,7 @@ def is_urgent(writer, reader):
 
 
 def cuts(writer, reader):
-    """Last, because TCP sends again for good what the filter cuts off."""
+    """Comes last, because TCP retransmits for ever what the filter cuts off."""
     set_filter(reader, HEADERS)
     writer.send(b"1234")
     return "arrives" if is_readable(reader, 0.2) else "cut"
@@ -80,7 +83,7 @@ def completes(writer, reader):
 
 
 def passes(writer, reader):
-    """A rate shows in time only, so what counts is what the counters say."""
+    """Only timing would show a rate, so the test looks at the counters."""
     exchange(writer, reader, 5)
     return "passes"
 
@@ -89,7 +92,7 @@ def option(*words):
     return lambda sock: sock.setsockopt(*words)
 
 
-# By name: who sets it, what it sets, how one sees that it is obeyed.
+# By name: which end sets the option, how it sets it, and what shows that it is obeyed.
 OPTIONS = {
     "SO_RCVLOWAT": ("reader", option(SOL, socket.SO_RCVLOWAT, 8), waits),
     "SO_PEEK_OFF": ("reader", option(SOL, SO_PEEK_OFF, 0), goes_on),
@@ -104,7 +107,10 @@ OPTIONS = {
 
 
 def open_pair(options):
-    """With the options of each end set before there is a connection; an accepted socket has those of its listener."""
+    """
+    Opens a pair with the options of each end set before there is a connection. An accepted socket
+    has those of its listener.
+    """
     ends = []
     with listen() as listener:
         for set_option in options.get("server", ()):
@@ -129,7 +135,7 @@ def try_option(name, owner, when):
         exchange(client, server, 5)
     if when != "before":
         set_option(own)
-    exchange(client, server, 50)  # after 32 messages comes a look
+    exchange(client, server, 50)  # every 32 messages the sender checks the reader
     found = look(other, own) if who == "reader" else look(own, other)
     client.close()
     server.close()
@@ -137,7 +143,10 @@ def try_option(name, owner, when):
 
 
 def obey(when):
-    """The kernel takes times of packets only some moments after the first socket asked."""
+    """
+    Tries each option at each end. The kernel timestamps packets only some moments after the first
+    socket asks for it, so an early socket asks.
+    """
     early = socket.socket()
     early.setsockopt(SOL, 35, 1)
     time.sleep(0.1)
@@ -145,7 +154,7 @@ def obey(when):
 
 
 def defaults():
-    """Set to what they are without."""
+    """Sets options to their defaults."""
     client, server = open_pair({"server": [option(SOL, socket.SO_RCVLOWAT, 1)], "client": [option(SOL, SO_PEEK_OFF, -1)]})
     for sock in (client, server):
         sock.setsockopt(SOL, SO_MAX_PACING_RATE, struct.pack("I", 0xFFFFFFFF))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes sent by TCP before or beside redirected ones must not be overtaken."""
+"""Redirected bytes must not overtake bytes sent over TCP before them or beside them."""
 import select
 import socket
 import time
@@ -10,7 +10,10 @@ TCP = socket.IPPROTO_TCP
 
 
 def deferred_waitall(rounds=20):
-    """The listener gets a connection with its first bytes; a reader that wants more of them than TCP brought must still wake."""
+    """
+    The listener gets a connection with its first bytes. A reader that wants more bytes than TCP
+    brought must still wake.
+    """
     with listen(options=[(TCP, socket.TCP_DEFER_ACCEPT, 5)]) as listener:
         for i in range(rounds):
             client = connect(listener.getsockname()[1])
@@ -27,7 +30,10 @@ def deferred_waitall(rounds=20):
 
 
 def waitall_beside_a_sender(rounds=20):
-    """The same while another thread sends on the reader's socket: it holds references that are no sleeper's."""
+    """
+    The same while another thread sends on the reader's socket, and so holds references that belong
+    to no sleeper.
+    """
     with listen(options=[(TCP, socket.TCP_DEFER_ACCEPT, 5)]) as listener:
         for i in range(rounds):
             client = connect(listener.getsockname()[1])
@@ -53,7 +59,7 @@ def waitall_beside_a_sender(rounds=20):
 
 
 def early_server(rounds=50):
-    """The server speaks at once and in pieces, the client is late."""
+    """The server sends at once and in pieces, and the client reads late."""
     with listen() as listener:
         for i in range(rounds):
             client = connect(listener.getsockname()[1])
@@ -88,7 +94,7 @@ def early_client(rounds=50):
 
 
 def fast_open(rounds=20):
-    """Bytes in the SYN and a thread that was inside sendmsg() when its socket was enrolled."""
+    """The SYN carries bytes, and a thread is inside sendmsg() when its socket is enrolled."""
     fast = [(TCP, socket.TCP_FASTOPEN, 16)]
     with listen(options=fast) as listener:
         for i in range(rounds):
@@ -103,7 +109,10 @@ def fast_open(rounds=20):
 
 
 def lowat():
-    """The option is the application's when it has set it, ours while enrolled otherwise, and 0 again after leaving."""
+    """
+    The option keeps a value that the application has set. Otherwise it is ours while enrolled, and
+    0 again after leaving.
+    """
     name = socket.TCP_NOTSENT_LOWAT
     plain, plain_server = pair()
     kept, kept_server = pair(options=[(TCP, name, 4096)], server_options=[(TCP, name, 8192)])
@@ -125,7 +134,10 @@ def lowat():
 
 
 def leave_asleep(count=10):
-    """Readers that sleep while their sockets leave the map hear of nothing but the reply, which comes long after the ACK."""
+    """
+    Readers that sleep while their sockets leave the map are woken only by the reply, which comes
+    long after the ACK.
+    """
     pairs = [pair() for _ in range(count)]
     for client, server in pairs:
         exchange(client, server, 5)
@@ -161,7 +173,10 @@ def peek():
 
 
 def polling():
-    """poll, epoll level and edge: silent while there is nothing, awake when there is."""
+    """
+    poll and epoll, by level and by edge, report nothing while there is nothing, and wake when there
+    is something.
+    """
     client, server = pair()
     exchange(client, server, 5)
     server.setblocking(False)

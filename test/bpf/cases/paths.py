@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Long: a function for each case.
-"""Where the two ends are: families, namespaces, NAT, other cgroups."""
+"""Where the two ends may be: address families, namespaces, NAT, other cgroups."""
 import errno
 import os
 import socket
@@ -38,7 +38,7 @@ def ask(client, times=100, size=500):
 
 
 def in_namespace(ready, go, work):
-    """A process with a network of its own; work runs when the parent has wired it."""
+    """Runs work in a network namespace of its own, once the parent has wired that."""
     new_namespace()
     ready.put()
     go.get()
@@ -53,7 +53,7 @@ def place(work):
 
 
 def wire(near, near_address, far, far_address, number):
-    """A veth between the networks of two processes."""
+    """Connects the network namespaces of two processes by a veth pair."""
     names = (f"a{number}", f"b{number}")
     call(f"ip link add {names[0]} netns {near} type veth peer name {names[1]} netns {far}")
     for pid, name, address in ((near, names[0], near_address), (far, names[1], far_address)):
@@ -63,7 +63,9 @@ def wire(near, near_address, far, far_address, number):
 
 
 def veth(outside=""):
-    """outside: which end's process is in another cgroup."""
+    """
+    Connects two namespaces; `outside` names the end whose process is in another cgroup, if any.
+    """
     listening = Mailbox()
 
     def backend():
@@ -142,8 +144,8 @@ HELP = 'type filter hook prerouting priority -150; tcp dport 21 ct helper set "f
 
 def lengthened():
     """
-    A helper for FTP writes a longer address into an answer. The client leaves of it as many bytes unread as it grew, and then more
-    comes.
+    A NAT helper for FTP writes a longer address into an answer. The client leaves as many bytes
+    unread as the answer grew by, and then more comes.
     """
     step, taken = Mailbox(), Mailbox()
     greeting, passive = b"220 hello\r\n", b"227 Entering Passive Mode (10,78,0,2,10,10)\r\n"
@@ -153,7 +155,7 @@ def lengthened():
         server, _ = listener.accept()
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for data in (b"first\r\n", greeting, passive, b"150 here it comes\r\n"):
-            time.sleep(0.1)  # longer than a message of the bypass stays fresh
+            time.sleep(0.1)  # longer than the interval at which a message must go over TCP
             server.sendall(data)
             step.put()
             taken.get()
@@ -161,13 +163,13 @@ def lengthened():
 
     def talk(client):
         step.get()
-        equal(receive(client, 7), b"first\r\n", "by the bypass")
+        equal(receive(client, 7), b"first\r\n", "what came through the bypass")
         taken.put()
         step.get()
-        equal(receive(client, len(greeting) - 1), greeting[:-1], "all but the last byte, so that the next one goes by TCP")
+        equal(receive(client, len(greeting) - 1), greeting[:-1], "all but the last byte, so that the next one goes over TCP")
         taken.put()
         step.get()
-        equal(receive(client, len(passive)), (b"\n" + longer)[: len(passive)], "all but two bytes of what has grown by one")
+        equal(receive(client, len(passive)), (b"\n" + longer)[: len(passive)], "all but two bytes of a message that has grown by one")
         equal(receive(client, 1), b"\r", "all but the one byte that it has grown by")
         time.sleep(0.1)
         taken.put()
@@ -184,14 +186,20 @@ def snat():
 
 
 def forget_soon():
-    """The node forgets a connection of which it has seen nothing for 5 s, and knows none that it has not seen begin."""
+    """
+    Makes the node forget a connection after 5 s without packets, and ignore connections whose
+    beginning it has not seen.
+    """
     for name, value in (("tcp_timeout_established", 5), ("tcp_loose", 0)):
         with open(f"/proc/sys/net/netfilter/nf_conntrack_{name}", "w") as file:
             file.write(str(value))
 
 
 def talk_for_long(client):
-    """Longer than the node remembers, first often, then seldom; then more than the reader takes, so that all comes by TCP, and the end."""
+    """
+    Talks for longer than the node remembers, first often, then seldom. Then it sends more than the
+    reader takes, so that the rest goes over TCP, and ends.
+    """
     for pause, seconds in ((0.02, 7), (1, 8)):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -219,7 +227,7 @@ def mptcp():
 
 
 def ports(first, second):
-    """One exchange with a server on each port; the test looks at the counters in between."""
+    """Talks to a server on each port; the test looks at the counters in between."""
     for port in (first, second):
         with listen(port=int(port)) as listener:
             client = connect(int(port))
@@ -231,7 +239,7 @@ def ports(first, second):
 
 
 def source(port):
-    """A client bound to that port, a server on any."""
+    """A client bound to this port talks to a server on any port."""
     with listen() as listener:
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -251,7 +259,7 @@ def addresses(client_address, server_address):
 
 
 def reset_close(sock):
-    """No TIME_WAIT: the port is free at once."""
+    """Closes without TIME_WAIT, so that the port is free at once."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
@@ -264,7 +272,10 @@ def bound(port, address="127.0.0.1"):
 
 
 def leave_note(port):
-    """A listener of this cgroup has seen a SYN from that port, so a client there counts as one of this host."""
+    """
+    Lets a listener of this cgroup see a SYN from this port, so that a client there counts as one of
+    this host.
+    """
     with listen() as listener:
         client = bound(port)
         client.connect(listener.getsockname())
@@ -273,7 +284,9 @@ def leave_note(port):
 
 
 def simultaneous(noted=""):
-    """Both ends connect, none listens; the reset that the first SYN provokes is dropped on the way."""
+    """
+    Both ends connect and none listens; the reset that the first SYN provokes is dropped on its way.
+    """
 
     def play():
         call("nft -f -", text=True, input="table ip t { chain c { type filter hook output priority 0; "
@@ -294,7 +307,7 @@ def simultaneous(noted=""):
 
 
 def with_itself():
-    """One socket that connects to its own port is both ends."""
+    """A socket that connects to its own port is both ends."""
 
     def play():
         leave_note(7003)
@@ -309,12 +322,15 @@ def with_itself():
 
 
 def in_network(play):
-    """In a network of its own."""
+    """Runs play in a network namespace of its own."""
     join(fork(lambda: (new_namespace(), play())))
 
 
 def never_pairs():
-    """Looks like a client of this host, but its server is in another cgroup: it waits for its peer, then leaves."""
+    """
+    The clients look local, but their server is in another cgroup: they wait for their peer, then
+    leave.
+    """
     port = Mailbox()
 
     def serve():

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Long: a function for each case.
 """
-Sockets that end one connection by connect(AF_UNSPEC) and begin another, or listen. Each case says what it saw; with "plain" its processes
-are in a cgroup that nothing is attached to, so the two can be compared.
+Sockets that end one connection by connect(AF_UNSPEC) and begin another, or listen. Each case gives
+what it saw. With "plain" its processes are in a cgroup that nothing is attached to, so that the
+test can compare the two.
 """
 import ctypes
 import errno
@@ -25,7 +26,7 @@ def choose(way):
 
 
 def disconnect(sock):
-    """connect(AF_UNSPEC), which Python's connect() cannot say."""
+    """Calls connect(AF_UNSPEC), which Python's connect() cannot do."""
     address = struct.pack("H14x", socket.AF_UNSPEC)
     if LIBC.connect(sock.fileno(), address, len(address)):
         error = ctypes.get_errno()
@@ -33,7 +34,7 @@ def disconnect(sock):
 
 
 def vanish(sock):
-    """The same without a reset: the other end learns of it when it sends."""
+    """Disconnects without a reset, so that the other end learns of it only when it sends."""
     sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
     disconnect(sock)
     sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, -1)
@@ -41,7 +42,9 @@ def vanish(sock):
 
 
 def attempt(function, *args):
-    """What comes of it: a count, bytes by their length and kind, or the name of the error."""
+    """
+    Gives the result of a call: a count, the length and kind of bytes, or the name of the error.
+    """
     try:
         result = function(*args)
     except TimeoutError:
@@ -55,7 +58,7 @@ def attempt(function, *args):
 
 
 def at_once(sock):
-    """What recv() gives without waiting."""
+    """Gives what recv() gives without waiting."""
     timeout = sock.gettimeout()
     sock.setblocking(False)
     seen = attempt(sock.recv, 2000)
@@ -65,7 +68,9 @@ def at_once(sock):
 
 def send_old(sock):
     """
-    A limit of the kernel: plain TCP says ECONNRESET once and EPIPE from then on, the bypass ECONNRESET until somebody asks for the error.
+    Sends, and gives "refused" for either error of a reset. It is a limit of the kernel: plain TCP
+    gives ECONNRESET once and EPIPE from then on, the bypass ECONNRESET until somebody asks for the
+    error.
     """
     seen = attempt(sock.send, OLD, socket.MSG_NOSIGNAL)
     return "refused" if seen in ("ECONNRESET", "EPIPE") else seen
@@ -85,14 +90,14 @@ def again(client, listener):
 
 
 def talk(client, server, times=20):
-    """Both directions, and nothing but that."""
+    """Exchanges in both directions, and checks that nothing else arrives."""
     exchange(client, server, times, 500)
     for sock in (client, server):
         equal(at_once(sock), "EAGAIN", "more than was sent")
 
 
 def begin(way, end):
-    """How to leave, two listeners, and a connection to the first that is in use."""
+    """Gives a way to disconnect, two listeners, and a used connection to the first of them."""
     choose(way)
     if end == "vanish":
         new_namespace()
@@ -105,7 +110,9 @@ def begin(way, end):
 
 
 def unread(way, target="another", end="disconnect"):
-    """The old server's bytes wait in the client when that ends the connection and makes the next one."""
+    """
+    The old server's bytes are unread when the client ends the connection and makes the next one.
+    """
     leave, first, second, client, old = begin(way, end)
     old.sendall(OLD)
     leave(client)
@@ -135,7 +142,7 @@ def injected(way, end="disconnect", rounds=5):
 
 
 def many(way, rounds="200"):
-    """One client, connection after connection; the servers of the old ones stay open and go on sending."""
+    """One client makes connection after connection; the old servers stay open and go on sending."""
     choose(way)
     listeners, client, olds = [listen() for _ in range(3)], socket.socket(), []
     for i in range(int(rounds)):
@@ -172,7 +179,10 @@ def listens(way):
 
 
 def server_side(way):
-    """The socket that accept() gave: its client ends the connection, it reads what there is, and then connects elsewhere itself."""
+    """
+    A client ends the connection; the accepted socket reads what there is, and then itself connects
+    elsewhere.
+    """
     choose(way)
     client, server = pair()
     talk(client, server)
@@ -191,7 +201,10 @@ def server_side(way):
 
 
 def reset_first(way):
-    """The old server resets with bytes unread: they are read; then, unread, the socket is used again."""
+    """
+    The old server resets with bytes unread. The client reads them in the first round, and reuses
+    the socket with them unread in the second.
+    """
     choose(way)
     seen = {}
     for is_read in (True, False):
@@ -271,7 +284,9 @@ def step_by_step(way="enrolled"):
 
 
 def queue_full(way):
-    """The client is so far behind that its server sends by TCP, behind a queue of the bypass."""
+    """
+    The client is so far behind that its server sends over TCP, after a queue of redirected bytes.
+    """
     choose(way)
     client, old = pair()
     talk(client, old)
@@ -291,7 +306,9 @@ def queue_full(way):
 
 
 def unclaimed():
-    """Nobody takes the claims of the first ones: their server is in another cgroup."""
+    """
+    Nobody takes the claims of the first connections, because their server is in another cgroup.
+    """
     pid, port = outside()
     client = bound(21000)
     for _ in range(5):
@@ -307,7 +324,9 @@ def unclaimed():
 
 
 def half(way):
-    """A send after shutdown() reaches nobody; one before the other end's is read is an ordinary one."""
+    """
+    A send after shutdown() reaches nobody, and the other direction works until its own shutdown().
+    """
     choose(way)
     client, server = pair()
     talk(client, server)
@@ -321,7 +340,10 @@ def half(way):
 
 
 def dumped(way):
-    """A process in TCP_REPAIR, as CRIU is when it dumps: what comes then must be where it looks for it, in the receive queue of TCP."""
+    """
+    A socket is in TCP_REPAIR, as when CRIU dumps it. What arrives then must be in TCP's receive
+    queue, where CRIU looks for it.
+    """
     choose(way)
     client, server = pair()
     talk(client, server)
@@ -334,7 +356,7 @@ def dumped(way):
 
 
 def at_port(port):
-    """One connection to a service there, in a network of its own."""
+    """Makes one connection to a service on this port, in a network namespace of its own."""
     new_namespace()
     with listen(port=int(port)) as listener:
         client = connect(int(port))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Long: a function for each case.
 """
-Programs that splice from a socket. Those that take recv() where a splice is refused are real ones (Go, HAProxy); those that do not know
-how are whole only where they splice before anything was redirected to them.
+Programs that splice from a socket. Real ones (Go, HAProxy) fall back to recv() where a splice is
+refused. Those that cannot fall back get everything only if they splice before anything was
+redirected to them.
 """
 import array
 import ctypes
@@ -20,7 +21,7 @@ PR_SET_NAME = 15
 
 
 class Pipe:
-    """What was spliced into it is read at once."""
+    """A pipe that is read as soon as something was spliced into it."""
 
     def __init__(self):
         self.source, self.sink = os.pipe()
@@ -56,7 +57,10 @@ MOVES = {"splice": by_splice, "sendfile": by_sendfile, "ring": by_ring}
 
 
 class Reader:
-    """Reads by splice; where `falls_back`, by recv() from the first refusal on, as Go does, or after each, where it `mixes`."""
+    """
+    Reads by splice. If it `falls_back`, it reads by recv() from the first refusal on, as Go does;
+    if it also `mixes`, it tries splice again after each.
+    """
 
     def __init__(self, sock, move="splice", blocks=True, falls_back=False, mixes=False):
         self.sock, self.move, self.blocks = sock, MOVES[move], blocks
@@ -117,9 +121,10 @@ def send_pieces(sock, size, piece=3000, start=0):
 
 
 def converse(client, reader, size):
-    """One direction by splice, then the other by recv."""
+    """Reads one direction by splice, then the other by recv."""
     reading = Thread(reader.read, size)
-    # At first each waits until it was read, for only then the next may be redirected.
+    # At first each message waits until the one before it was read, because only then may it be
+    # redirected.
     for at in range(0, 5000, 100):
         client.sendall(NOISE[at : at + 100])
         while reader.taken < at + 100 and reading.is_alive():
@@ -134,14 +139,14 @@ def converse(client, reader, size):
 
 
 def from_the_first(move="splice", blocks="blocks", size=300000):
-    """It knows no other way to read."""
+    """The reader knows no other way to read."""
     client, server = pair()
     converse(client, Reader(server, move, blocks == "blocks"), size)
     return {}
 
 
 def asleep(move="splice", size=300000):
-    """It sleeps in the splice when the first byte comes."""
+    """The reader sleeps in a splice when the first byte comes."""
     client, server = pair()
     reader = Reader(server, move)
     reading = Thread(reader.read, size)
@@ -152,7 +157,9 @@ def asleep(move="splice", size=300000):
 
 
 def after_the_end(move="splice"):
-    """Its connection has ended, and nothing will tell the bypass when it closes its socket."""
+    """
+    The connection has ended, and nothing will tell the bypass when the reader closes its socket.
+    """
     client, server = pair()
     client.shutdown(socket.SHUT_WR)
     equal(server.recv(1), b"", "end")
@@ -166,7 +173,7 @@ def after_the_end(move="splice"):
 
 
 def after_a_header(move="splice", blocks="blocks", mixes="", size=300000):
-    """It has received, and redirected bytes with it."""
+    """The reader has received bytes before it splices, and redirected ones among them."""
     client, server = pair()
     exchange(client, server)
     reader = Reader(server, move, blocks == "blocks", falls_back=True, mixes=mixes == "mixes")
@@ -175,7 +182,10 @@ def after_a_header(move="splice", blocks="blocks", mixes="", size=300000):
 
 
 def again_and_again(size=1000000):
-    """It has received; from then on it splices at each read, and receives where that is refused."""
+    """
+    The reader has received; from then on it splices at each read, and receives where that is
+    refused.
+    """
     client, server = pair()
     exchange(client, server)
     reader = Reader(server, falls_back=True, mixes=True)
@@ -195,7 +205,7 @@ def again_and_again(size=1000000):
 
 
 def several(size=300000):
-    """One thread receives and one splices: each byte comes to one of them."""
+    """One thread receives and one splices, and each byte reaches one of them."""
     client, server = pair()
     exchange(client, server)
     found = [bytearray(), bytearray()]
@@ -236,7 +246,7 @@ def several(size=300000):
 
 
 def forked(size=300000):
-    """A parent that receives has a child that splices."""
+    """A parent receives, and then its child splices."""
     client, server = pair()
     exchange(client, server)
 
@@ -251,7 +261,7 @@ def forked(size=300000):
 
 
 def passed(size=300000):
-    """The one that accepts passes the socket on to one that only splices."""
+    """The process that accepts passes the socket to one that only splices."""
     client, server = pair()
     ours, theirs = socket.socketpair()
 
@@ -269,7 +279,7 @@ def passed(size=300000):
 
 
 def named(name):
-    """The error that a program of that name is given."""
+    """Gives the error that a program of this name gets for a splice."""
     LIBC.prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
     client, server = pair()
     exchange(client, server)
@@ -281,7 +291,10 @@ def named(name):
 
 
 def left(falls_back="", size=100000):
-    """It is redirected to; meanwhile it has left the bypass, and its splice is TCP's again, or not."""
+    """
+    The reader is redirected to, and then splices; in between the test may make its socket leave the
+    bypass.
+    """
     client, server = pair()
     exchange(client, server)
     report_line()
@@ -292,7 +305,7 @@ def left(falls_back="", size=100000):
 
 
 def reset_unread(size=20000):
-    """After a reset, what was redirected before is read, but not by splice."""
+    """After a reset, the reader gets what was redirected before, but not by splice."""
     client, server = pair()
     exchange(client, server)
     client.sendall(NOISE[:size])
@@ -305,7 +318,7 @@ def reset_unread(size=20000):
 
 
 def elsewhere(size=100000):
-    """Sockets of another cgroup are none of ours."""
+    """Sockets in another cgroup are not enrolled."""
     leave_cgroup()
     client, server = pair()
     exchange(client, server)
@@ -314,7 +327,10 @@ def elsewhere(size=100000):
 
 
 def adopted(wait, size=200000):
-    """Open before the attach: it has spliced by then (`early`), sleeps in a splice meanwhile (`asleep`), or goes over to it later."""
+    """
+    An open connection is adopted whose reader has spliced by then (`early`), sleeps in a splice
+    meanwhile (`asleep`), or splices later (`late`).
+    """
     client, server = pair()
     reader = Reader(server, falls_back=wait == "late")
     if wait == "early":
@@ -341,7 +357,10 @@ def adopted(wait, size=200000):
 
 
 def relayed(falls_back="falls_back", early="early", size=2000000):
-    """A proxy that splices each way between two connections; each end sends, ends its direction and reads to the end."""
+    """
+    A proxy splices each way between two connections; each end sends, ends its direction and reads
+    to the end.
+    """
     size = int(size)
     front, back = listen(), listen()
     client = connect(front.getsockname()[1])
@@ -396,13 +415,13 @@ def receiving():
 
 def records(when, rounds=400, size=1000):
     """
-    Read by recv(MSG_WAITALL) that does not loop, each sent in two pieces. One that begins late has been redirected to before, and may
-    find some short until its sender has looked.
+    Each record is sent in two pieces and read by one recv(MSG_WAITALL). A `late` reader has been
+    redirected to before, and may find some records short until its sender checks it.
     """
     client, server = pair()
     if when == "late":
         exchange(client, server)
-    server.setblocking(True)  # a timeout is a poll and a recv that does not block
+    server.setblocking(True)  # with a timeout, Python polls and then receives without blocking
     short = []
 
     def read():

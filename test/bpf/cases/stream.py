@@ -11,7 +11,10 @@ from common import NOISE, SLOWNESS, Mailbox, Stream, Thread, equal, fork, join, 
 
 
 class End:
-    """After so many seconds, or with 0 when the test says so; processes forked since share it."""
+    """
+    The time to stop: after this many seconds, or with 0 when tell() is called. Processes that are
+    forked later share it.
+    """
 
     def __init__(self, seconds=0):
         self.told = mmap.mmap(-1, 1)
@@ -25,7 +28,7 @@ class End:
 
 
 def send_stream(sock, end, largest, seed, total=None):
-    """Random sizes until an end or a length; gives what was sent."""
+    """Sends pieces of random sizes until the end or a length is reached. Gives what was sent."""
     rng, stream = random.Random(seed), Stream()
     noise = memoryview(NOISE)
     while not end.is_over() and (total is None or stream.length < total):
@@ -59,7 +62,10 @@ def both_ways(sock, results, end, largest, seed, total):
 
 
 def event_loop(sock, results, end, largest, seed, total):
-    """The same by one thread that never blocks, which lets the direction come back from TCP again and again."""
+    """
+    Does the same in one thread that never blocks, which lets the direction return from TCP again
+    and again.
+    """
     rng, sent, received = random.Random(seed), Stream(), Stream()
     noise, buffer = memoryview(NOISE), memoryview(bytearray(1 << 18))
     sock.setblocking(False)
@@ -92,7 +98,10 @@ def event_loop(sock, results, end, largest, seed, total):
 
 
 def fork_end(function, socks, end, *args):
-    """One end in a process of its own, which has the only descriptor of it: with a second one, a busy direction stays on TCP."""
+    """
+    Runs one end in a process of its own that has its only descriptor: with a second one, a busy
+    direction stays on TCP.
+    """
 
     def run():
         socks[1 - end].close()
@@ -102,7 +111,9 @@ def fork_end(function, socks, end, *args):
 
 
 def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buffer="0", way="threads"):
-    """Each connection has a process at each end. Both must have read exactly what the other end has sent."""
+    """
+    Each connection has a process at each end. Both must have read exactly what the other end sent.
+    """
     connections, seed = int(connections), random.randrange(1 << 30)
     total = int(megabytes) * 1_000_000 // connections // 2
     stop = End(float(seconds))
@@ -133,7 +144,7 @@ def duplex(connections="20", megabytes="300", seconds="7", largest="100000", buf
 
 
 def talk(sock, results, is_client, end, seed):
-    """Requests and replies of random sizes; both ends leave the stop to the client."""
+    """Exchanges requests and replies of random sizes, until the client stops."""
     rng, sent, received = random.Random(seed), Stream(), Stream()
     while True:
         if is_client:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that ask FIONREAD how much there is to read, and what reaches them by TCP."""
+"""Programs that ask FIONREAD how much there is to read, and what reaches them over TCP."""
 import os
 import select
 import signal
@@ -14,7 +14,10 @@ TCP = socket.IPPROTO_TCP
 
 
 def deferred(count, size=3000):
-    """What each end is told before it reads: the server of a request that came before it was there, the client of the answer."""
+    """
+    Counts how often FIONREAD is right before each end reads: for the server, of a request that came
+    before its socket existed; for the client, of the answer.
+    """
     told = {"server": 0, "client": 0}
     with listen(options=[(TCP, socket.TCP_DEFER_ACCEPT, 5)]) as listener:
         for i in range(int(count)):
@@ -35,7 +38,10 @@ def deferred(count, size=3000):
 
 
 def early(count):
-    """Clients of an ordinary listener that send as soon as they can, each before its server is there."""
+    """
+    Clients of an ordinary listener send as soon as they can, each before its connection is
+    accepted.
+    """
     with listen() as listener:
         for i in range(int(count)):
             client = connect(listener.getsockname()[1])
@@ -49,7 +55,10 @@ def early(count):
 
 
 class Believer:
-    """Reads by edges, and less than there may be: when FIONREAD says that nothing is left it waits for the next edge, as nginx does."""
+    """
+    Reads by edges, and less than there may be. When FIONREAD says that nothing is left, it waits
+    for the next edge, as nginx does.
+    """
 
     def __init__(self, sock, how=select.EPOLLET):
         self.sock, self.poll = sock, select.epoll()
@@ -70,11 +79,14 @@ class Believer:
 
 
 def believed(times, pause, kind="edges"):
-    """Requests that are longer than what is read at once, some time apart; how many did not arrive whole."""
+    """
+    Sends requests that are longer than one read, with a pause between them. Gives how many did not
+    arrive whole.
+    """
     client, server = pair()
     reader = None if kind == "blocks" else Believer(server, 0 if kind == "levels" else select.EPOLLET)
     if not reader:
-        # Else Python's is a socket that never blocks, and may become one read by edges.
+        # With a timeout, Python makes the socket non-blocking, and it may count as edge-triggered.
         server.settimeout(None)
     behind = 0
     for i in range(int(times)):
@@ -89,7 +101,10 @@ def believed(times, pause, kind="edges"):
 
 
 def sent_before_enrolment(count):
-    """Clients that send while another CPU still makes their server's socket; how many requests did not arrive whole."""
+    """
+    Clients send while another CPU still makes their server's socket. Gives how many requests did
+    not arrive whole.
+    """
     new_namespace_that_hands_packets_to_cpu_1()
     with listen() as listener:
 

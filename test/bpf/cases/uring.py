@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of io_uring as sends, receives and polls need. A system call is a full barrier, so plain loads and stores do for one thread."""
+"""
+As much of io_uring as the cases need. A system call is a full barrier, so one thread can use plain
+loads and stores.
+"""
 import ctypes
 import mmap
 import select
@@ -19,7 +22,7 @@ SQE = struct.Struct("<BBHiQQIIQ24x")
 
 
 class Ring:
-    """Needs IORING_FEAT_SINGLE_MMAP (5.4)."""
+    """Needs IORING_FEAT_SINGLE_MMAP (Linux 5.4)."""
 
     def __init__(self, entries=8):
         params = (ctypes.c_uint32 * 30)()
@@ -57,10 +60,10 @@ class Ring:
         self.submit(OP_RECV, sock, ctypes.addressof(kept), len(buffer), 2)
 
     def splice(self, source, sink, size):
-        """To its end: how many bytes it moved."""
+        """Splices, waits for the end, and gives how many bytes it moved."""
         tail = self.read(self.sq_tail)
         index = tail & self.read(self.sq_mask)
-        # No offset at either end; the sink is where others have the file.
+        # Neither end has an offset. The field of the file holds the sink.
         SQE.pack_into(self.sqes, index * SQE.size, OP_SPLICE, 0, 0, sink, NO_OFFSET, NO_OFFSET, size, 0, 4)
         struct.pack_into("<i", self.sqes, index * SQE.size + SPLICE_SOURCE, source)
         struct.pack_into("<I", self.rings, self.sq_array + index * 4, index)
@@ -75,11 +78,14 @@ class Ring:
         return result
 
     def poll(self, sock, events):
-        """One completion for each wake-up from now on."""
+        """Asks for one completion at each wake-up from now on."""
         self.submit(OP_POLL_ADD, sock, 0, POLL_ADD_MULTI, 3, events)
 
     def take_polls(self, seconds):
-        """How many completions of poll() are there, or come within that time; and whether it goes on."""
+        """
+        Gives how many completions of poll() come within this time, and whether the poll stays
+        armed.
+        """
         if not select.select([self.fd], [], [], seconds)[0]:
             return 0, True
         head, tail = self.read(self.cq_head), self.read(self.cq_tail)
@@ -88,7 +94,7 @@ class Ring:
         return tail - head, bool(struct.unpack_from("<I", self.rings, last + 12)[0] & CQE_MORE)
 
     def wait(self, count):
-        """The results of so many requests."""
+        """Waits for this many requests and gives their results."""
         results = {}
         while len(results) < count:
             head = self.read(self.cq_head)

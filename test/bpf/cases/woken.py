@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a recv() asleep in a blocking socket gives when the kernel wakes its thread for another reason than data."""
+"""
+What a recv() that sleeps on a blocking socket gives when the kernel wakes its thread for another
+reason than data.
+"""
 import ctypes
 import errno
 import os
@@ -32,7 +35,7 @@ def outcome(cause):
     found = ended.get()
     join(reader)
     if found == "EAGAIN" and cause is not shut_down:
-        equal(receive(server, 4), b"late", "after it")
+        equal(receive(server, 4), b"late", "what came after EAGAIN")
     return found
 
 
@@ -51,7 +54,7 @@ def receive_once(server):
 
 
 def wait_asleep(thread):
-    """Seen asleep three times, or ended already."""
+    """Waits until the thread was seen asleep three times, or has ended."""
     seen = 0
     while seen < 3:
         time.sleep(0.01)
@@ -61,13 +64,14 @@ def wait_asleep(thread):
 
 
 def spawned(_pid, _server):
-    """Its reader starts the children."""
+    """The reader itself starts the children."""
 
 
 def read_beside_spawns(server, started, ended):
     """
-    posix_spawn() blocks all signals of its thread. A child that ends meanwhile sends SIGCHLD, which cannot be ignored while it is
-    blocked, so the kernel wakes another thread for it, which finds that it is to be ignored.
+    posix_spawn() blocks all signals of its thread. If a child ends meanwhile, SIGCHLD is not
+    ignored while it is blocked, so the kernel wakes another thread for it, which finds that it is
+    to be ignored.
     """
     reader = Thread(receive_once, server)
     wait_asleep(reader.native_id)
@@ -83,7 +87,9 @@ spawned.reader = read_beside_spawns
 
 
 def stopped(pid, _server):
-    """As a shell's job control, a debugger and `docker pause` of cgroup v1 do."""
+    """
+    Stops and continues the reader, as job control, a debugger and `docker pause` with cgroup v1 do.
+    """
     os.kill(pid, signal.SIGSTOP)
     os.waitpid(pid, os.WUNTRACED)
     os.kill(pid, signal.SIGCONT)
@@ -133,7 +139,7 @@ def task_work(_pid, _server):
 
 
 def read_beside_ring(server, started, ended):
-    """A request of io_uring that this thread has made is completed by it, in the middle of its recv()."""
+    """This thread completes its own io_uring request in the middle of its recv()."""
     ring = Ring()
     ring.receive(wakers[1], bytearray(1))
     started.put(os.getpid())
@@ -144,6 +150,6 @@ task_work.reader = read_beside_ring
 
 
 def shut_down(_pid, server):
-    """The way in which one thread makes another leave its recv()."""
+    """Shuts the socket down, as one thread does to make another leave its recv()."""
     server.shutdown(socket.SHUT_RD)
     time.sleep(0.05)

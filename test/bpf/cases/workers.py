@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Two workers that block in recv() on one socket. One of them is held on its way into plain tcp_recvmsg(), where nothing of it can be seen:
-it waited for the lock of the socket while the other one took the last byte that came by TCP, and does not get a processor.
+Two workers block in recv() on one socket. One of them is held on its way into plain tcp_recvmsg(),
+where nothing of it can be seen: it waited for the lock of the socket while the other one took the
+last byte that came over TCP, and gets no CPU.
 """
 import ctypes
 import os
@@ -19,7 +20,9 @@ CPUS = sorted(os.sched_getaffinity(0))
 
 
 def receive_late(server, page):
-    """One byte into a page that is not there: the socket stays locked until it is."""
+    """
+    Receives one byte into a page that is not there, so the socket stays locked until the page is.
+    """
     return LIBC.recv(server.fileno(), ctypes.c_void_p(page.address), ctypes.c_size_t(1), 0)
 
 
@@ -31,13 +34,16 @@ def spin(running):
 
 
 def become_idle():
-    """Who shares its processor with spin() runs hardly ever."""
+    """Makes this thread run hardly ever, because it shares its CPU with spin()."""
     os.sched_setaffinity(0, CPUS[-1:])
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def wait_for_lock(pid, thread):
-    """Until that thread sleeps uninterruptibly: it waits for the lock of the socket."""
+    """
+    Waits until the thread sleeps uninterruptibly, which means that it waits for the lock of the
+    socket.
+    """
     end = time.monotonic() + HANG
     while time.monotonic() < end:
         with open(f"/proc/{pid}/task/{thread}/stat") as file:
@@ -47,7 +53,7 @@ def wait_for_lock(pid, thread):
 
 
 def start_pair():
-    """What the client sent first came by TCP, for the listener is established by it."""
+    """Gives a pair whose first byte came over TCP, because that byte established the connection."""
     with listen(options=[(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)]) as listener:
         client = connect(listener.getsockname()[1])
         client.sendall(b"1")
@@ -57,7 +63,10 @@ def start_pair():
 
 
 def hand_over(client, wake, first_has, second_has):
-    """The second job is sent while the second worker is on its way; the first worker is busy with the first job until it is taken."""
+    """
+    Sends the second job while the second worker is on its way. The first worker stays busy with the
+    first job until the second one is taken.
+    """
     running = Mailbox()
     hog = fork(spin, running)
     running.get()
@@ -138,7 +147,10 @@ def by_processes():
 
 
 def busy(messages):
-    """A child answers without a pause, and sleeps by the next request; its parent keeps a descriptor that it does not read by."""
+    """
+    A child answers without a pause, and sleeps before the next request comes. Its parent keeps a
+    descriptor that it never reads from.
+    """
     os.sched_setaffinity(0, CPUS[:1])
     client, server = start_pair()
     client.settimeout(None)
@@ -153,7 +165,7 @@ def busy(messages):
 
 
 def duplicated():
-    """One reader, whose socket has a second descriptor, asleep in recv() at each message."""
+    """One reader, whose socket has a second descriptor, sleeps in recv() at each message."""
     client, server = start_pair()
     other = server.dup()
     equal(server.recv(1), b"1", "first message")
