@@ -4,7 +4,6 @@
 export const longCommentsIn: Readonly<Record<string, number>> = {
   "examples/large-fleet/index.ts": 1,
   "host/pod/pod.sh": 3,
-  "test/bpf/fuzz/main.c": 1,
   "test/e2e/kubernetes/cluster/binary/main.go": 1,
   "test/e2e/kubernetes/cluster/cluster.sh": 3,
   "test/e2e/ssh/far.sh": 1,

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Long: a function for each case.
 """
 Many threads on one socket, many sockets, and sockets in use while something is attached or drained.
 """

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the programs beside this folder have in common. */
+/* What the C programs of the tests have in common. */
 #ifndef COMMON_H
 #define COMMON_H
 
@@ -9,12 +9,12 @@
 uint64_t now_ns(void);
 void sleep_ns(uint64_t ns);
 
-/* A number that looks random, and is the same for the same value. */
+/* Hashes a value to a number that looks random. */
 uint64_t mix(uint64_t value);
-/* The next one below a bound. */
+/* Draws the next random number below a bound. */
 uint64_t draw(uint64_t *state, uint64_t below);
 
-/* The calling process; errno says why not. */
+/* Moves the calling process into a cgroup. Sets errno if it fails. */
 bool enter_cgroup(const char *folder);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: each call of a socket that can be drawn.
-/* The processes and threads that make the calls. Neither knows in which world it is. */
+// Long: each socket call that can be drawn.
+/* The processes and threads that make the calls. None knows in which world it is. */
 #define _GNU_SOURCE
 #include "fuzz.h"
 
@@ -30,7 +30,7 @@ enum { DUPLICATES = 3, EXACT_MS = 5000 };
 static struct world *mine;
 static int fds[ENDS][DUPLICATES], counts[ENDS];
 static int listener = -1, epoll_fd = -1, passage[PROCESSES];
-static int process; /* of this one */
+static int process; /* the number of this process */
 static __thread uint32_t pipes;
 
 static void on_pipe(int signal)
@@ -96,7 +96,7 @@ static void open_listener(void)
 		die("listener: %s", strerror(errno));
 }
 
-/* Of a new socket, or of the one that was disconnected. */
+/* Connects a new socket, or the one that was disconnected. */
 static int64_t connect_end(const struct step *step)
 {
 	struct sockaddr_in6 address = { 0 }, to = { 0 };
@@ -125,7 +125,7 @@ static int64_t connect_end(const struct step *step)
 	return connect(fd, (struct sockaddr *)&to, is_six ? sizeof(to) : sizeof(*to4));
 }
 
-/* The descriptors of the end belong to the next connection from then on. */
+/* From then on, the descriptors of the end belong to the next connection. */
 static int64_t disconnect(const struct step *step)
 {
 	struct sockaddr none = { AF_UNSPEC, { 0 } };
@@ -232,7 +232,7 @@ static int64_t send_bytes(const struct desk *desk, uint8_t *bytes)
 	}
 }
 
-/* All of it, whatever the descriptor's O_NONBLOCK; how much until an error. */
+/* Sends all of it, even with O_NONBLOCK. Returns how much was sent before an error. */
 static int64_t send_rest(const struct desk *desk, const uint8_t *bytes)
 {
 	struct pollfd entry = { get_fd(desk->step.end), POLLOUT, 0 };
@@ -325,8 +325,8 @@ static int64_t receive(struct desk *desk)
 }
 
 /*
- * Until nothing is there any more, or so many bytes were read. The result's detail is the errno
- * that ended it, or 0 for the end.
+ * Reads until nothing is left or the buffer is full. The result's detail is the errno that ended
+ * it, or 0 for the end of the stream.
  */
 static void read_all(struct desk *desk)
 {
@@ -351,7 +351,7 @@ static void read_all(struct desk *desk)
 	desk->result.error = 0;
 }
 
-/* So many bytes as the other world had; those that are on their way get some time. */
+/* Reads as many bytes as the other world had, and gives those under way some time. */
 static void read_exact(struct desk *desk)
 {
 	int fd = get_fd(desk->step.end);
@@ -367,8 +367,8 @@ static void read_exact(struct desk *desk)
 			done += n;
 		} else if ((n == 0 || errno == EAGAIN) && now_ns() < until) {
 			/*
-			 * Not by poll(), from which SO_RCVLOWAT may hide them; after SHUT_RD the
-			 * end may come before them.
+			 * No poll() here, because SO_RCVLOWAT may hide the bytes from it. After
+			 * SHUT_RD the end may come before them.
 			 */
 			sleep_ns(200000);
 		} else {
@@ -397,9 +397,7 @@ static int64_t control_epoll(const struct step *step)
 	return epoll_ctl(epoll_fd, step->value, get_fd(step->end), &event);
 }
 
-/*
- * The events of the one end that the step names; the others' must not get lost by being looked at.
- */
+/* Keeps the events of all ends, because epoll reports an edge only once. */
 static int64_t wait_epoll(struct desk *desk)
 {
 	struct epoll_event events[ENDS] = { 0 };

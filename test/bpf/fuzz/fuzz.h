@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same calls on two connections, one plain, one enrolled; see main.c. A sequence is planned
- * from a number (plan.c), processes in both worlds perform it step by step (actor.c, world.c), and
- * each step's results are judged (judge.c).
+ * Makes the same calls on a plain connection and on an enrolled one; see main.c. A sequence is
+ * drawn from a number (plan.c), processes in both worlds perform it step by step (actor.c,
+ * world.c), and the results of each step are judged (judge.c).
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -19,9 +19,9 @@ enum { PLAIN, ENROLLED, WORLDS };
 
 enum {
 	CONNECTIONS = 3,
-	ENDS = 2 * CONNECTIONS, /* an even one connects, the odd one after it was accepted */
+	ENDS = 2 * CONNECTIONS, /* an even end connects, the odd one after it is accepted */
 	PROCESSES = 2,
-	ACTORS = 2 * PROCESSES, /* a main thread of each, then a second one of each */
+	ACTORS = 2 * PROCESSES, /* the main thread of each process, then their second threads */
 	MAX_STEPS = 160,
 	BUFFER = 1 << 20,
 };
@@ -32,10 +32,10 @@ enum call {
 	CALL_FORK,
 	CALL_SEND,
 	CALL_BURST, /* many tiny messages */
-	CALL_HUGE, /* blocking, some MB */
+	CALL_HUGE, /* up to some MB, blocking */
 	CALL_RECV,
 	CALL_READ_ALL, /* until EAGAIN, the end, or an error */
-	CALL_POLL, /* blocks */
+	CALL_POLL, /* blocking */
 	CALL_EPOLL_CTL,
 	CALL_EPOLL_WAIT,
 	CALL_SHUTDOWN,
@@ -52,12 +52,12 @@ enum call {
 	CALL_PASS, /* to the other process, by SCM_RIGHTS */
 	CALL_NONBLOCK,
 	CALL_SPLICE, /* from the socket */
-	CALL_SIGNAL, /* of a thread that sleeps in a call */
+	CALL_SIGNAL, /* to a thread that sleeps in a call */
 	CALL_SLEEP,
-	CALL_DRAIN, /* the switch of the generation */
-	CALL_EXIT, /* of the second process */
+	CALL_DRAIN, /* sets the drain knob of the generation */
+	CALL_EXIT, /* ends the second process */
 	CALLS,
-	/* What the judge asks for beside the plan. */
+	/* The judge asks for these beside the plan. */
 	CALL_SEND_REST = CALLS, /* blocking */
 	CALL_READ_EXACT,
 	CALL_TAKE, /* the descriptor that was passed */
@@ -80,16 +80,16 @@ struct step {
 	int actor, end;
 	int way;
 	int flags; /* MSG_, EPOLL, SHUT_ */
-	int option; /* of options[] */
+	int option; /* index of options[] */
 	int value;
 	uint32_t size;
 };
 
-/* Of a whole sequence. */
+/* A whole sequence. */
 struct plan {
 	uint64_t seed;
-	int family; /* IPv4, IPv6, IPv4 at a listener of both */
-	int buffer[2]; /* SO_RCVBUF of either end before it is connected, 0: as it is */
+	int family; /* IPv4, IPv6, IPv4 to a dual-stack listener */
+	int buffer[2]; /* SO_RCVBUF of either end, set before it is connected, or 0 */
 	bool is_nodelay, is_inline, is_restarting, has_threads;
 	int count;
 	struct step steps[MAX_STEPS];
@@ -98,7 +98,7 @@ struct plan {
 struct socket_option {
 	const char *name;
 	int level, number;
-	int largest; /* value to set */
+	int largest; /* largest value to set */
 };
 
 extern const struct socket_option options[];
@@ -107,8 +107,8 @@ extern const int option_count;
 struct result {
 	int64_t value; /* what the call returned */
 	int error;
-	uint32_t detail; /* events; what ended CALL_READ_ALL */
-	uint32_t pipes; /* SIGPIPE */
+	uint32_t detail; /* events, or what ended CALL_READ_ALL */
+	uint32_t pipes; /* number of SIGPIPE */
 };
 
 /* What can be seen of an end at any time. */
@@ -116,13 +116,13 @@ struct view {
 	bool is_open;
 	uint32_t events;
 	int state;
-	uint64_t sent, received; /* by TCP */
-	uint32_t waiting; /* not sent yet */
+	uint64_t sent, received; /* over TCP */
+	uint32_t waiting; /* bytes not sent yet */
 };
 
 enum { IDLE, ASKED, DONE };
 
-/* Where an actor is asked and answers. */
+/* Passes a step to an actor and its result back. */
 struct desk {
 	_Atomic uint32_t turn;
 	_Atomic pid_t process, thread;
@@ -136,7 +136,7 @@ struct desk {
 struct world {
 	struct desk actors[ACTORS];
 	struct desk spawner;
-	struct plan plan; /* without its steps */
+	struct plan plan; /* without the steps */
 };
 
 struct shared {
@@ -163,7 +163,7 @@ void perform(struct desk *desk);
 void start_worlds(bool is_control);
 void begin_sequence(const struct plan *plan);
 void end_sequence(void);
-/* Until its actors are there. */
+/* Waits until its actors are there. */
 void await_process(int process);
 void ask(int world, int actor, const struct step *step, uint64_t key, uint64_t offset);
 bool is_done(int world, int actor, uint64_t wait_ns);
@@ -178,10 +178,7 @@ extern uint64_t allowed[], steps_done;
 extern const char *const allowances[];
 extern const int allowance_count;
 extern int drain_fd;
-/*
- * Runs the steps whose place in `chosen` is true. Gives the fault, or NULL; the log tells all
- * steps.
- */
+/* Runs the steps that are set in `chosen`. Gives the fault, or NULL; the log lists all steps. */
 const char *run_sequence(const struct plan *plan, const bool *chosen);
 const char *get_log(void);
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: each difference that is allowed, with its reason, beside the state that decides it.
 /*
- * Runs a sequence in both worlds and compares. A step is over when in both worlds its call has
- * returned, or sleeps, and what can be seen of all ends is the same; that has some seconds, so
- * nothing depends on how fast the machine is. After a call that took more bytes in one world than
- * in the other, the other takes the rest, and both are at the same byte of each stream again.
+ * Runs a sequence in both worlds and compares. A step is over when its call has returned or sleeps
+ * in both worlds, and all ends look the same in both. That may take some seconds, so nothing
+ * depends
+ * on how fast the machine is. If a call took more bytes in one world, the other one takes the rest,
+ * so that both are at the same byte of each stream again.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -33,7 +34,7 @@ enum {
 	LOWAT = 131071
 };
 
-/* Known differences: docs/limits.md says what they are. */
+/* Known differences; docs/limits.md describes them. */
 enum allowance {
 	SPLICE,
 	FIONREAD_TCP,
@@ -87,37 +88,37 @@ struct direction {
 	uint64_t key;
 	uint64_t sent[WORLDS], read[WORLDS];
 	bool is_corked, has_more; /* TCP_CORK, MSG_MORE */
-	bool was_late; /* by TCP, since the reader has last had all */
+	bool was_late; /* TCP bytes were late since the reader last had everything */
 };
 
 struct connection {
 	bool is_used, is_accepted;
-	bool is_loose; /* what one world has lost the other may have, and the other way round */
+	bool is_loose; /* either world may have lost what the other has */
 	bool has_urgent;
 	bool is_shut;
-	bool is_read_shut; /* what comes then may be answered by a reset */
-	struct direction to[2]; /* by the end that sends */
+	bool is_read_shut; /* a reset may answer what comes afterwards */
+	struct direction to[2]; /* indexed by the end that sends */
 };
 
 struct endpoint {
-	int held[PROCESSES]; /* descriptors */
+	int held[PROCESSES]; /* number of descriptors */
 	bool is_nonblock, has_small_buffer, is_receive_set, is_send_set;
 	int lowat;
-	bool has_kept_error; /* send() has said it, and left it to the next call */
+	bool has_kept_error; /* send() returned an error that the next call returns again */
 	bool is_seen;
 	struct view views[WORLDS];
-	uint32_t events[PROCESSES]; /* of epoll */
+	uint32_t events[PROCESSES]; /* asked for by epoll */
 };
 
-/* A call under way; each actor has one at most. */
+/* A call under way. Each actor has at most one. */
 enum { ABSENT, RUNNING, ASLEEP, RETURNED };
 
 struct operation {
 	bool is_active, is_blocking, was_asleep, is_signaled, is_beside, is_told, is_late, is_again;
-	struct step step, asked[WORLDS]; /* what is under way may be the rest of the step */
+	struct step step, asked[WORLDS]; /* `asked` may be for the rest of the step */
 	int state[WORLDS];
 	struct result results[WORLDS];
-	int64_t moved[WORLDS]; /* bytes, with the rest */
+	int64_t moved[WORLDS]; /* bytes, including the rest */
 	uint32_t events[WORLDS][ENDS]; /* of epoll_wait */
 };
 
@@ -160,7 +161,7 @@ static struct connection *connection_of(int end)
 	return &connections[end / 2];
 }
 
-/* The end is -1 where it is about none. */
+/* Records the first fault. */
 __attribute__((format(printf, 1, 2))) static void blame(const char *format, ...)
 {
 	va_list words;
@@ -224,7 +225,7 @@ static bool is_waiting(enum call call)
 	return call == CALL_POLL || call == CALL_EPOLL_WAIT;
 }
 
-/* Of any end where end is -1. */
+/* If end is -1, looks at all ends. */
 static bool has_pending(int end, bool (*is_kind)(enum call))
 {
 	for (int i = 0; i < ACTORS; i++)
@@ -235,8 +236,9 @@ static bool has_pending(int end, bool (*is_kind)(enum call))
 }
 
 /*
- * Bytes by TCP may be on their way. The sender keeps them back (Nagle, MSG_MORE, TCP_CORK), or
- * waits for the reader's window.
+ * True if TCP bytes may be under way, because the sender keeps them back (Nagle, MSG_MORE,
+ * TCP_CORK)
+ * or waits for the reader's window.
  */
 static bool is_late(int sender, int world)
 {
@@ -253,7 +255,7 @@ static bool has_small_windows(int end)
 	       plan->buffer[1];
 }
 
-/* So much waits for the reader that limits on it may show. */
+/* True if so much waits for the reader that limits on it may show. */
 static bool is_crowded(int sender)
 {
 	const struct direction *direction = out_of(sender);
@@ -269,7 +271,7 @@ static bool is_either_crowded(int end)
 	return is_crowded(end) || is_crowded(end ^ 1);
 }
 
-/* Whether a reader may see less than was sent to it for now, by TCP of either world. */
+/* True if a reader may for now see less than was sent to it over TCP, in either world. */
 static bool may_come_later(int end)
 {
 	return is_late(end ^ 1, PLAIN) || is_late(end ^ 1, ENROLLED) || is_crowded(end ^ 1) ||
@@ -315,8 +317,8 @@ static void ask_rest(struct operation *operation, int world, enum call call, int
 }
 
 /*
- * A blocking recv() that says EAGAIN: the kernel wakes its thread without bytes. It is called
- * again, as patient programs do.
+ * A blocking recv() may return EAGAIN because the kernel wakes its thread without bytes. It is
+ * called again, as patient programs do.
  */
 static bool is_called_again(struct operation *operation)
 {
@@ -334,7 +336,7 @@ static bool is_called_again(struct operation *operation)
 	else if (operation->state[PLAIN] == RETURNED &&
 		 operation->results[PLAIN].error == ECONNRESET)
 		cause = RESET_BLOCKED;
-	else if (operation->is_beside || has_switched) /* to leave wakes it, too */
+	else if (operation->is_beside || has_switched) /* leaving wakes it, too */
 		cause = RECV_BESIDE;
 	else
 		return false;
@@ -370,7 +372,7 @@ static void take_bytes(struct operation *operation, int world, const struct desk
 	operation->moved[world] += value;
 }
 
-/* What a world has answered. */
+/* Takes the answer of a world. */
 static void take(struct operation *operation, int world)
 {
 	const struct step *step = &operation->asked[world];
@@ -441,7 +443,7 @@ static bool is_temporary(int error)
 	return error == 0 || error == EAGAIN || error == EINTR;
 }
 
-/* An error of the connection that an enrolled send() has said is said again by the next call. */
+/* The next call repeats an error of the connection that an enrolled send() has returned. */
 static bool is_error_kept(const struct operation *operation)
 {
 	struct endpoint *end = &ends[operation->step.end];
@@ -469,7 +471,7 @@ static bool is_gone(int error)
 	return error == EPIPE || error == ECONNRESET;
 }
 
-/* Each judge ends the operation, or has one world go on. */
+/* Each judge ends the operation, or makes one world go on. */
 static void judge_send(struct operation *operation)
 {
 	const struct connection *connection = connection_of(operation->step.end);
@@ -484,7 +486,7 @@ static void judge_send(struct operation *operation)
 		return;
 	if (missing == 0 && is_error_kept(operation))
 		return;
-	/* ECONNRESET, or EPIPE where a FIN has come before the reset. */
+	/* The error is ECONNRESET, or EPIPE if a FIN came before the reset. */
 	if (missing == 0 && operation->is_late && is_gone(operation->results[PLAIN].error) &&
 	    is_gone(operation->results[ENROLLED].error))
 		return;
@@ -494,7 +496,7 @@ static void judge_send(struct operation *operation)
 			blame_results(operation, "send");
 		return;
 	}
-	/* Of what nobody will read, one world may take more before the reset comes. */
+	/* Before the reset comes, one world may take more bytes that nobody will read. */
 	if ((connection->is_accepted && !is_open(operation->step.end ^ 1)) ||
 	    connection->is_read_shut)
 		return;
@@ -532,7 +534,7 @@ static void judge_peek(const struct operation *operation)
 	blame_results(operation, "peek");
 }
 
-/* Why one world may have read fewer bytes than the other. */
+/* Decides whether one world may have read fewer bytes than the other. */
 static bool may_be_fewer(const struct operation *operation, int behind)
 {
 	const struct step *step = &operation->step;
@@ -542,7 +544,7 @@ static bool may_be_fewer(const struct operation *operation, int behind)
 
 	if (!has_some && result->value < 0 && result->error == EFAULT && (flags & MSG_TRUNC))
 		return allow(TRUNC);
-	/* After SHUT_RD the end is what comes when nothing is there yet. */
+	/* After SHUT_RD, a read that finds nothing yet returns the end of the stream. */
 	if (!has_some && step->call != CALL_READ_ALL && result->error != EAGAIN &&
 	    !(result->value == 0 && operation->is_late))
 		return step->call == CALL_SPLICE && result->value == 0 && allow(SPLICE);
@@ -560,8 +562,8 @@ static bool may_be_fewer(const struct operation *operation, int behind)
 }
 
 /*
- * What a world can read yet. Where the reader has shut its side, judge_send() lets one world take
- * less than the other.
+ * Gives how much a world can still read. If the reader has shut its side, judge_send() lets one
+ * world take less than the other.
  */
 static int64_t get_left(int end, int world)
 {
@@ -571,8 +573,8 @@ static int64_t get_left(int end, int world)
 }
 
 /*
- * A byte that comes after SHUT_RD, and by TCP it comes when it comes, or by the time that EAGAIN is
- * tried again, resets the connection.
+ * A byte that arrives after SHUT_RD resets the connection. Over TCP it may arrive at any time, also
+ * before a recv() that returned EAGAIN is tried again.
  */
 static bool is_end_or_reset(const struct operation *operation)
 {
@@ -622,7 +624,7 @@ static void judge_read(struct operation *operation)
 		    !(operation->step.call == CALL_READ_ALL && operation->is_late))
 			blame_results(operation, "recv");
 	} else if (was_exact && behind == PLAIN) {
-		is_abandoned = true; /* TCP with the smallest of windows needs its time */
+		is_abandoned = true; /* TCP with a tiny window may need longer */
 	} else if (was_exact) {
 		if (get_left(end, behind) > 0 &&
 		    !(connection->is_read_shut && operation->results[behind].error == ECONNRESET))
@@ -638,7 +640,10 @@ static void judge_read(struct operation *operation)
 	}
 }
 
-/* A reader that waits for more has taken in the one world what in the other is still there. */
+/*
+ * True if a reader that waits for more may have taken in one world what is still there in the
+ * other.
+ */
 static bool is_reader_filling(int end)
 {
 	for (int i = 0; i < ACTORS; i++)
@@ -649,9 +654,7 @@ static bool is_reader_filling(int end)
 	return false;
 }
 
-/*
- * What is left of events that one world has and the other has not, when all is excused that may be.
- */
+/* Gives the events that only one world has and that nothing excuses. */
 static uint32_t blame_events(int end, uint32_t plain, uint32_t enrolled)
 {
 	uint32_t missing = plain & ~enrolled, extra = enrolled & ~plain;
@@ -669,7 +672,7 @@ static uint32_t blame_events(int end, uint32_t plain, uint32_t enrolled)
 	if (ends[end].lowat > 1 || may_come_later(end))
 		extra &= ~(uint32_t)EPOLLIN;
 	if (may_come_later(end) || may_come_later(end ^ 1)) {
-		/* The FIN comes behind bytes that wait. */
+		/* The FIN comes after bytes that wait. */
 		uint32_t closing = EPOLLIN | EPOLLRDHUP | EPOLLHUP;
 
 		if (connection->is_read_shut)
@@ -716,7 +719,7 @@ static void judge_option(struct operation *operation)
 	if (is_same(operation) || !strcmp(option->name, "TCP_QUICKACK") ||
 	    (!strcmp(option->name, "SO_RCVBUF") && !end->is_receive_set) ||
 	    (!strcmp(option->name, "SO_SNDBUF") && !end->is_send_set))
-		return; /* what the kernel tunes depends on the traffic */
+		return; /* the kernel tunes these by the traffic */
 	if (!strcmp(option->name, "TCP_NOTSENT_LOWAT") && operation->results[PLAIN].value == 0 &&
 	    operation->results[ENROLLED].value == LOWAT && allow(NOTSENT_LOWAT))
 		return;
@@ -735,7 +738,7 @@ static void judge_other(struct operation *operation)
 	switch (operation->step.call) {
 	case CALL_OUTQ:
 		if ((plain < 0) == (enrolled < 0))
-			return; /* what was not acknowledged yet */
+			return; /* unacknowledged bytes may differ */
 		break;
 	case CALL_UNREAD:
 		if (plain >= 0 && enrolled >= 0 &&
@@ -746,7 +749,7 @@ static void judge_other(struct operation *operation)
 	case CALL_SHUTDOWN:
 	case CALL_NAMES:
 		/*
-		 * A FIN comes behind the bytes that wait, so the one connection may be over
+		 * A FIN comes after the bytes that wait, so one of the connections may be over
 		 * earlier.
 		 */
 		if (operation->is_late && allow(QUEUE))
@@ -790,7 +793,7 @@ static void judge(struct operation *operation)
 	}
 }
 
-/* Whether the one world may have returned while the other sleeps. */
+/* True if one world may have returned while the other sleeps. */
 static bool may_lag(struct operation *operation)
 {
 	int behind = operation->state[PLAIN] == RETURNED ? ENROLLED : PLAIN;
@@ -801,7 +804,7 @@ static bool may_lag(struct operation *operation)
 	if (is_sending(operation->step.call))
 		return connection->is_loose || behind == PLAIN || is_crowded(end);
 	if (operation->asked[behind].call == CALL_READ_EXACT)
-		return false; /* it has a bound of its own */
+		return false; /* it has its own time limit */
 	switch (operation->step.call) {
 	case CALL_RECV:
 		if (flags & MSG_WAITALL || (operation->step.size == 0 && behind == PLAIN))
@@ -832,7 +835,7 @@ static bool may_lag(struct operation *operation)
 	}
 }
 
-/* Gives what is not over yet, or NULL. */
+/* Describes a call that is not over yet, or gives NULL. */
 static const char *advance(void)
 {
 	static char text[300];
@@ -928,7 +931,7 @@ static const char *compare_views(bool *is_only_late)
 	static char text[200];
 
 	*is_only_late = false;
-	/* A reset destroys what is on its way. */
+	/* A reset destroys what is under way. */
 	for (int end = 0; end < ENDS; end++)
 		if (ends[end].is_seen && ends[end].views[PLAIN].state == TCP_CLOSE &&
 		    ends[end].views[ENROLLED].state == TCP_CLOSE &&
@@ -996,7 +999,7 @@ static void settle(void)
 	}
 }
 
-/* An actor that can make the call, beginning with the one that was drawn; -1: nobody. */
+/* Gives the first actor, from the drawn one on, that can make the call, or -1. */
 static int choose_actor(int actor, int end)
 {
 	for (int i = 0; i < ACTORS; i++) {
@@ -1027,7 +1030,7 @@ static void use_connection(int number)
 	}
 }
 
-/* Whether the step can be made; chooses who makes it. */
+/* Checks whether the step can be made, and chooses who makes it. */
 static bool can_make(struct step *step)
 {
 	int process, number;
@@ -1085,12 +1088,12 @@ static bool can_make(struct step *step)
 	if (step->call == CALL_HUGE && has_small_windows(step->end))
 		step->size /= 16;
 	process = process_of(step->actor);
-	/* An urgent byte would be missing in the stream. */
+	/* Without SO_OOBINLINE an urgent byte would be missing in the stream. */
 	if (step->call == CALL_SEND && !plan->is_inline)
 		step->flags &= ~MSG_OOB;
 	if (is_sending(step->call))
 		return !has_pending(step->end, is_sending);
-	/* Who waits for bytes that another thread reads sees them or not. */
+	/* A call that waits for bytes which another thread reads may or may not see them. */
 	if (is_reading(step->call))
 		return !has_pending(step->end, is_reading) &&
 		       (step->call != CALL_RECV || !has_pending(-1, is_waiting));
@@ -1127,7 +1130,7 @@ static bool is_unread(int end)
 	return has_pending(end ^ 1, is_sending);
 }
 
-/* The last descriptor of an end goes. */
+/* Runs when a descriptor of an end is closed, and acts if it was the last. */
 static void drop(int end, bool is_reset)
 {
 	struct connection *connection = connection_of(end);
@@ -1139,14 +1142,16 @@ static void drop(int end, bool is_reset)
 		if (!is_reset && !allow(CLOSE_UNREAD))
 			connection->is_loose = false;
 	}
-	/* What the reset of a plain connection destroys on its way may have come by the bypass. */
+	/*
+	 * What the reset of a plain connection destroys under way may have come through the bypass.
+	 */
 	if (is_reset && (is_late(end, PLAIN) || is_crowded(end)))
 		connection->is_loose = true;
 	if (has_pending(end, NULL))
 		connection->is_loose = true;
 }
 
-/* What a step changes of what is known, once it was made. */
+/* Updates the known state by a step that was made. */
 static void apply(const struct step *step, bool is_good)
 {
 	struct connection *connection = connection_of(step->end);
@@ -1223,7 +1228,7 @@ static void run_simple(const struct step *step)
 
 			syscall(SYS_tgkill, desk->process, desk->thread, SIGUSR1);
 		}
-		/* Where the call goes on, it has woken up and sleeps again. */
+		/* A call that goes on needs time to wake up and sleep again. */
 		sleep_ns(1000000);
 		break;
 	case CALL_SLEEP:
@@ -1279,7 +1284,7 @@ static void make(struct step *step)
 	settle();
 }
 
-/* The new socket takes its place among the ends when the old one is disconnected. */
+/* Disconnects the socket, and connects it again as the end of the next connection. */
 static void reconnect(struct step *step)
 {
 	struct step next = { .call = CALL_CONNECT, .actor = step->actor, .end = step->value };
@@ -1287,8 +1292,8 @@ static void reconnect(struct step *step)
 
 	use_connection(step->value / 2);
 	/*
-	 * Its reset may destroy what is on its way; what was read at the other end must be right
-	 * all the same.
+	 * Its reset may destroy what is under way, but what the other end has read must still be
+	 * right.
 	 */
 	if (is_late(step->end, PLAIN) || is_crowded(step->end))
 		old->is_loose = true;
@@ -1340,8 +1345,8 @@ static void run_step(const struct step *planned, int number)
 	}
 	is_early = step.call == CALL_CLOSE || step.call == CALL_RESET || step.call == CALL_SET;
 	if (is_early)
-		apply(&step, true); /* what is seen from then on follows from it */
-	/* How much a send that is under way gets through then is a matter of time. */
+		apply(&step, true); /* it changes what may be seen from then on */
+	/* How much a send that is under way still gets through depends on timing. */
 	if (step.call == CALL_SHUTDOWN && step.flags != SHUT_RD &&
 	    has_pending(step.end, is_sending))
 		connection_of(step.end)->is_loose = true;
@@ -1383,16 +1388,16 @@ static bool is_anything_pending(bool is_one_behind)
 }
 
 /*
- * Everything that can be read is read, both directions are shut, and both worlds must have had the
- * same bytes and the end.
+ * Reads everything that can be read and shuts both directions. Both worlds must have had the same
+ * bytes and the end.
  */
 static void finish(void)
 {
 	uint64_t until = now_ns() + (uint64_t)(DRAIN_MS * slowness) * 1000000;
 
 	/*
-	 * After SHUT_RD a reader does not wait for what TCP has yet to send: its sender may need
-	 * its timer.
+	 * After SHUT_RD a reader does not wait for what TCP has yet to send, and the sender may
+	 * need its retransmission timer for that.
 	 */
 	for (int round = 0; round < DRAIN_ROUNDS || now_ns() < until; round++) {
 		for (int end = 0; end < ENDS; end++)

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: usage, and what is printed of a difference.
+// Long: usage, and what is printed about a difference.
 /*
- * differential [--seed N] [--seconds N] ...: random sequences of socket calls, each made on a plain
- * connection and on an enrolled one. What differs is a limit that judge.c knows by name
- * (docs/limits.md has them all), or a fault.
+ * differential [--seed N] [--seconds N] ...: plays random sequences of socket calls, each on a
+ * plain
+ * connection and on an enrolled one. A difference is either a limit that judge.c knows by name
+ * (docs/limits.md lists them all), or a fault.
  *
- *	--seed N        the first sequence's number; the next is one more. Default: from the clock
- *	--seconds N     until that many are over, --count N: so many sequences
- *	--drain PATH    the pinned map `knobs`: a sequence may drain the generation and let it serve again
- *	--only 0,3-7    those steps of the one sequence
- *	--strict        no limit is known: whatever differs is a fault
- *	--control       both connections are plain
- *	--fast          a fault is told as it is found
- *	--verbose       tells each step of each sequence
+ *	--seed N number of the first sequence, from which the others count on; default: the clock
+ *	--seconds N     stops after N seconds
+ *	--count N       stops after N sequences
+ *	--drain PATH the pinned map `knobs`, by which a sequence may drain the generation and resume
+ *	it
+ *	--only 0,3-7    plays only these steps of the sequence
+ *	--strict        knows no limits: every difference is a fault
+ *	--control       makes both connections plain
+ *	--fast          reports a fault without shortening its sequence
+ *	--verbose       prints each step of each sequence
  *
- * Ends with a line of JSON, or with a fault: its sequence, made as short as can be, and how to run
- * it again. It runs inside the cgroup that is bypassed, with OTHER_CGROUP in its environment.
+ * Prints a line of JSON at the end. Before that, at a fault, it prints the shortened sequence and
+ * how to run it again. It runs inside the bypassed cgroup, with another one in OTHER_CGROUP.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -109,7 +112,7 @@ static void print_chosen(const bool *chosen, int count)
 	}
 }
 
-/* Of the same kind: what is before the colon. */
+/* Faults are the same if they are of the same kind, which is the text before the colon. */
 static bool is_same_fault(const char *one, const char *other)
 {
 	return one && other && strcspn(one, ":") == strcspn(other, ":") &&
@@ -138,7 +141,7 @@ static bool fails_without(const struct plan *plan, bool *chosen, int from, int c
 	return false;
 }
 
-/* Leaves out parts, ever smaller ones, as long as the same fault remains. */
+/* Leaves out smaller and smaller parts, as long as the same fault remains. */
 static void shrink(const struct plan *plan, bool *chosen, const char *fault)
 {
 	uint64_t until = now_ns() + SHRINK_SECONDS * 1000000000ULL;
@@ -184,7 +187,7 @@ static void explain(const struct plan *plan, bool *chosen, const char *found, bo
 			return;
 		}
 	}
-	fprintf(stderr, "made shorter, it comes only now and then: --only ");
+	fprintf(stderr, "made shorter, it fails only now and then: --only ");
 	print_chosen(chosen, plan->count);
 	fprintf(stderr, "\n");
 }
@@ -200,7 +203,7 @@ static void report(uint64_t seed, uint64_t sequences)
 	fflush(stdout);
 }
 
-/* The number after an option, or the option's word for NULL. */
+/* Parses the number after an option; NULL means that there is none. */
 static uint64_t get_number(const char *word)
 {
 	char *end;
@@ -241,7 +244,7 @@ int main(int count, char **words)
 		else if (!strcmp(word, "--only") && next && choose(chosen, next))
 			i++, is_whole = false;
 		else
-			die("expected an option of those in main.c, found %s", word);
+			die("expected an option that main.c lists, found %s", word);
 	}
 	if (slow)
 		slowness = atof(slow);

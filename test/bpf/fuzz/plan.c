@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: how each call is drawn.
 /*
- * Draws a sequence from a number. A step that cannot be made when its turn comes is left out, so
- * any part of a sequence is one too.
+ * Draws a sequence from a number. A step that cannot be made when its turn comes is skipped, so any
+ * subset of a sequence is a sequence too.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -65,7 +65,7 @@ static uint32_t draw_size(uint64_t *state)
 	return draw(state, 40) ? 1 + (uint32_t)draw(state, most[draw(state, 7)]) : 0;
 }
 
-/* The first connection mostly. */
+/* Mostly draws an end of the first connection. */
 static int draw_end(uint64_t *state)
 {
 	return (int)(draw(state, 4) ? draw(state, 2) : draw(state, ENDS));
@@ -184,7 +184,7 @@ static struct step *add(struct plan *plan, enum call call, int actor, int end)
 	return step;
 }
 
-/* Requests and replies, with which the directions get from TCP to the bypass. */
+/* Adds requests and replies, which bring both directions from TCP to the bypass. */
 static void add_exchange(struct plan *plan, uint64_t *state, int server)
 {
 	for (uint64_t rounds = 1 + draw(state, 4); rounds; rounds--)
@@ -220,7 +220,7 @@ void make_plan(struct plan *plan, uint64_t seed)
 	place = draw(&state, 10);
 	if (draw(&state, 8))
 		add(plan, CALL_ACCEPT, 0, 1);
-	/* Mostly each end in a process of its own; both ends in one, or both in both. */
+	/* Mostly each end is in its own process; otherwise both are in one process, or in both. */
 	if (place < 8)
 		add(plan, CALL_FORK, 0, 0);
 	if (place < 7) {

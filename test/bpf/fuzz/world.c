@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Two process trees alike, one in the cgroup that is bypassed, one in another. */
+/* Two equal process trees, one in the bypassed cgroup and one in another. */
 #define _GNU_SOURCE
 #include "fuzz.h"
 
@@ -73,7 +73,7 @@ static bool read_of_thread(const struct desk *desk, const char *name, char *text
 	return n > 0;
 }
 
-/* Whether it sleeps in the call that it was asked for: not runnable, and woken by nobody yet. */
+/* True if it sleeps in the call that it was asked for, and nothing has woken it yet. */
 bool is_asleep(int world, int actor)
 {
 	const struct desk *desk = &shared->worlds[world].actors[actor];
@@ -114,7 +114,7 @@ static void run_spawner(struct world *world, pid_t parent)
 		} else {
 			kill(pid, SIGKILL);
 			/*
-			 * The second process dies with the first, and is a child of this one then.
+			 * The second process dies with the first, and then is a child of this one.
 			 */
 			while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 				;

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * What else goes on on a host: somebody takes the processor, somebody memory, and containers come
- * and go.
- */
+/* What else goes on on a host: hogs take CPU and memory, and containers come and go. */
 #define _GNU_SOURCE
 #include "soak.h"
 
@@ -47,7 +44,7 @@ void hog_memory(void)
 	}
 }
 
-/* A container's client, which says something to the storm's server and gets it back. */
+/* A container's client, which sends to the storm's server and gets the echo. */
 static void ask_from(const char *folder, int port)
 {
 	struct sockaddr_in address = {
@@ -93,7 +90,7 @@ void churn_containers(const char *folder, int port)
 		if (pid == 0)
 			ask_from(path, port);
 		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
-			fail("container: it did not end well");
+			fail("container: its client failed");
 		while (rmdir(path))
 			if (errno != EBUSY)
 				fail("%s: %s", path, strerror(errno));

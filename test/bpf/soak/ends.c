@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: each way of an end to send and to read.
+// Long: each way in which an end sends and reads.
 /*
  * An end of a connection. Byte n of a stream is a function of the stream's seed and n, so the
- * reader knows of every byte whether it is the one that belongs there: nothing can be lost,
- * repeated, moved or changed unseen.
+ * reader can check every byte, and no loss, repetition, reordering or change goes unseen.
  */
 #define _GNU_SOURCE
 #include "soak.h"
@@ -32,7 +31,7 @@ struct end {
 	struct stream *out, *in;
 };
 
-/* Makes the bytes from offset on; they begin at offset % 8 of the buffer. */
+/* Makes the bytes from offset on, and gives their place in the buffer. */
 static uint8_t *make_bytes(uint64_t *buffer, uint64_t seed, uint64_t offset, size_t count)
 {
 	uint64_t first = offset / 8;
@@ -47,7 +46,7 @@ static uint64_t *new_buffer(void)
 	return malloc(LARGEST + 64);
 }
 
-/* Who loses the connection says so; whether that was in order is known to the parent. */
+/* Records that this end lost the connection. The parent knows whether it was allowed to. */
 static bool is_cut(const struct end *end, int error)
 {
 	if (error != ECONNRESET && error != EPIPE)
@@ -71,7 +70,10 @@ static void check(const struct end *end, const uint8_t *found, uint64_t *scratch
 
 		while (found[i] == right[i])
 			i++;
-		/* Where the bytes belong tells whether some were lost, repeated or overtaken. */
+		/*
+		 * The place where the bytes belong shows whether some were lost, repeated or
+		 * reordered.
+		 */
 		for (int64_t belongs = -(int64_t)(at + i); i + 8 <= count && belongs < 64 << 20;
 		     belongs++) {
 			uint64_t here[3];
@@ -102,14 +104,14 @@ static void nap(const struct end *end, uint64_t *state)
 		sleep_ns(draw(state, 20000000));
 }
 
-/* Lets the reader drain what came by TCP, or the direction never returns to the bypass. */
+/* Lets the reader drain what came over TCP; otherwise the direction never returns to the bypass. */
 static void pause_sending(const struct end *end, uint64_t *state)
 {
 	if (!draw(state, end->slot->pause))
 		sleep_ns(draw(state, 20000000));
 }
 
-/* False at the end of the stream. */
+/* Returns false at the end of the stream. */
 static bool read_some(const struct end *end, uint8_t *bytes, uint64_t *scratch, size_t count,
 		      int flags)
 {
@@ -135,7 +137,7 @@ static bool read_some(const struct end *end, uint8_t *bytes, uint64_t *scratch, 
 	return !is_cut(end, errno);
 }
 
-/* False when the connection is gone. One thread at a time. */
+/* Returns false if the connection is gone. Only one thread at a time may call it. */
 static bool send_some(const struct end *end, uint64_t *scratch, size_t count)
 {
 	uint64_t at = atomic_load(&end->out->sent), until = at + count;
@@ -200,7 +202,7 @@ static void play_threads(struct end *end, int flags, int senders)
 		pthread_join(threads[i], NULL);
 }
 
-/* EPOLLIN and the others have the values of POLLIN and the others. */
+/* EPOLLIN and the like have the same values as POLLIN and the like. */
 static uint32_t wait_ready(int epoll_fd, int fd, int wanted, bool is_idle)
 {
 	struct pollfd entry = { fd, (short)wanted, 0 };
@@ -259,7 +261,7 @@ static void play_loop(struct end *end, bool is_edge)
 			shutdown(end->fd, SHUT_WR);
 			is_sending = false;
 		}
-		/* Nothing is tried without a wake-up: one that never comes must show as a hang. */
+		/* Nothing is tried without a wake-up, so a missing wake-up shows as a hang. */
 		uint32_t ready =
 			wait_ready(epoll_fd, end->fd,
 				   (is_reading && !can_read ? POLLIN : 0) |
@@ -271,7 +273,7 @@ static void play_loop(struct end *end, bool is_edge)
 	}
 }
 
-/* False when the stream has ended before its first byte, or the connection is gone. */
+/* Returns false if the stream has ended, or the connection is gone. */
 static bool read_message(struct end *end, uint8_t *bytes, uint64_t *scratch, size_t count,
 			 int flags)
 {
@@ -309,7 +311,7 @@ static void play_talk(struct end *end)
 			;
 }
 
-/* One turn: what is there is read, and one message is sent. False when both directions are over. */
+/* Reads what is there and sends one message. Returns false when both directions are over. */
 static bool take_turn(struct end *end, uint64_t *state, uint8_t *bytes, uint64_t *scratch)
 {
 	struct turns *turns = &end->slot->turns[end->side];
@@ -382,7 +384,7 @@ static void play_turns(struct end *end, bool has_process)
 	}
 	take_turns(end);
 	if (has_process && (pid < 0 || waitpid(pid, &status, 0) != pid || status))
-		fail("end %d: its second process did not end well", end->side);
+		fail("end %d: its second process failed", end->side);
 	if (!has_process)
 		pthread_join(thread, NULL);
 }

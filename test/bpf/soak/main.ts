@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * `npm run soak -- [--minutes N]`: test/bpf/soak.test.ts for N minutes (default 15). The last line
- * of stdout is what it moved and what happened meanwhile, as JSON; exit 1 when a byte was lost,
- * reordered or repeated, or something stayed behind.
+ * `npm run soak -- [--minutes N]` runs test/bpf/soak.test.ts for N minutes (default 15). The last
+ * line of stdout says as JSON what moved and what happened meanwhile. It exits with 1 if a byte was
+ * lost, reordered or repeated, or something stayed behind.
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -25,7 +25,7 @@ function main(): number {
     const { status } = spawnSync("node_modules/.bin/vitest", ["run", "test/bpf/soak.test.ts"], {
       cwd: root,
       stdio: ["ignore", "inherit", "inherit"],
-      // CI: where something is missing that it needs, it must not pass by being skipped.
+      // With CI set, the test fails if a tool is missing; otherwise it would be skipped and pass.
       env: {
         ...process.env,
         CI: "1",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* As much of io_uring as an end needs: one request at a time, by a ring of each thread. */
+/* As much of io_uring as an end needs: one request at a time, with one ring for each thread. */
 #define _GNU_SOURCE
 #include "soak.h"
 

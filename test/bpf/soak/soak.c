@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: the life of all connections, and what is told of it.
+// Long: the life of all connections, and what is reported of it.
 /*
- * soak CONNECTIONS [CGROUP]: so many connections at once, each with a process at either end, both
- * directions full of bytes of random sizes; each that ends is followed by the next, until SIGTERM.
- * Now and then one end is killed. Every byte is checked (ends.c). Beside them, where a cgroup is
- * named, hogs of processor and memory, and clients in cgroups below it that come and go (crowd.c).
+ * soak CONNECTIONS [CGROUP]: keeps this many connections open until SIGTERM, each with a process
+ * at either end and messages of random sizes in both directions; a connection that ends is
+ * replaced.
+ * Now and then one end is killed. Every byte is checked (ends.c). With CGROUP, there are also hogs
+ * of CPU and memory, and clients in cgroups below it that come and go (crowd.c).
  *
- * Prints a line of JSON each second, and the whole when it is over; exit 1 on the first byte that
- * is lost, repeated, reordered or wrong, and on a connection that stands still.
+ * Prints a line of JSON each second, and one with the totals at the end. Exits with 1 at the first
+ * byte that is lost, repeated, reordered or wrong, and at a connection that stands still.
  */
 #define _GNU_SOURCE
 #include "soak.h"
@@ -34,8 +35,8 @@ struct shared *shared;
 /* What only the parent knows of a slot. */
 static struct {
 	pid_t pid[2];
-	int killed; /* the end, -1: none */
-	uint64_t moved, moved_at; /* bytes, and when there were more of them */
+	int killed; /* which end, or -1 */
+	uint64_t moved, moved_at; /* bytes, and the time when they last grew */
 } runs[MAX_SLOTS];
 
 static uint64_t state, bytes, connections, kills, cuts, spurious;
@@ -82,7 +83,7 @@ static int open_listener(int family, int *port)
 	return fd;
 }
 
-/* IPv4, IPv6, or IPv4 to a listener of both. */
+/* Connects by IPv4, by IPv6, or by IPv4 to a dual-stack listener. */
 static void open_pair(int fds[2])
 {
 	uint64_t family = draw(&state, 3);
@@ -161,7 +162,7 @@ static void describe(int number)
 			slot->stream[end].is_ended ? " and the end" : "", slot->is_cut[end]);
 }
 
-/* Both ends are gone. */
+/* Runs when both ends are gone. */
 static void end_connection(int number)
 {
 	struct slot *slot = &shared->slots[number];
@@ -175,7 +176,7 @@ static void end_connection(int number)
 			continue;
 		if (slot->is_cut[end] || !stream->is_ended || stream->received != stream->sent) {
 			describe(number);
-			fail("a connection whose ends both lived: expected all bytes and the end "
+			fail("a connection without a killed end: expected all bytes and the end "
 			     "of the stream");
 		}
 	}
@@ -284,7 +285,7 @@ static void stop(int signal)
 	atomic_store(&shared->is_over, true);
 }
 
-/* False when all are gone. */
+/* Returns false when all connections are gone. */
 static bool tend_connections(bool is_over)
 {
 	bool is_busy = false;
@@ -295,7 +296,7 @@ static bool tend_connections(bool is_over)
 			begin_connection(i);
 		if (is_standing(i)) {
 			describe(i);
-			sleep_ns(5000000000); /* for whoever wants to look at the processes */
+			sleep_ns(5000000000); /* time for a person to look at the processes */
 			fail("connection %d: nothing moved for %d s", i, STILL_SECONDS);
 		}
 		is_busy |= runs[i].pid[CLIENT] != 0;

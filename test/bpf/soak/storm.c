@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Connections that come and go beside the long ones: nothing, one message or a few; closed from
- * either side, reset, or half closed.
+ * Short connections beside the long ones. They carry nothing, one message or a few, and are closed
+ * by either side, reset, or half closed.
  */
 #define _GNU_SOURCE
 #include "soak.h"
@@ -42,9 +42,7 @@ void storm_server(int listener)
 	}
 }
 
-/*
- * Each echo must be the request; a connection may end early only when one of the two ends chose to.
- */
+/* Each echo must equal its request, and no connection may end before its last echo. */
 static void ask(int fd, uint64_t *state)
 {
 	uint8_t bytes[SIZE], reply[SIZE];
@@ -79,7 +77,7 @@ static void ask(int fd, uint64_t *state)
 		if (recv(fd, reply, 1, 0) > 0)
 			fail("storm: bytes after the last echo");
 		break;
-	case 2: /* closed with an echo on its way, which nobody reads */
+	case 2: /* close while an echo that nobody reads is on its way */
 		send(fd, bytes, 1, MSG_NOSIGNAL);
 		break;
 	}
@@ -91,8 +89,8 @@ void storm_client(int port, uint64_t seed)
 
 	while (!atomic_load(&shared->is_over)) {
 		/*
-		 * Many addresses, or the ports of one would be used up by connections that have
-		 * just ended.
+		 * Draws one of many addresses, because connections that have just ended would use
+		 * up the ports of a single one.
 		 */
 		struct sockaddr_in address = { AF_INET,
 					       htons((uint16_t)port),
