@@ -11,10 +11,9 @@ async function bench(...args: string[]) {
   return JSON.parse(ended.stdout);
 }
 
-// What these do not prove: that the numbers are right to a percent; they only agree with each
-// other.
+// Not proven here: that the numbers are accurate to a percent; they only agree with each other.
 describe.each(["tcp", "tcp6", "unix"])("bench over %s", (transport) => {
-  test("rr tells rate and latency", async () => {
+  test("rr reports a rate and latencies", async () => {
     const answer = await bench("--transport", transport, "--size", "100");
     expect(answer).toEqual({
       ...{ mode: "rr", transport, size: 100, connections: 1, ms: expect.any(Number), messages: expect.any(Number) },
@@ -27,7 +26,7 @@ describe.each(["tcp", "tcp6", "unix"])("bench over %s", (transport) => {
     expect(answer.p99us).toBeGreaterThanOrEqual(answer.p50us);
   });
 
-  test("stream tells a rate and no latency", async () => {
+  test("stream reports a rate and no latency", async () => {
     const answer = await bench("--transport", transport, "--mode", "stream", "--size", "16384");
     expect(answer).toMatchObject({ mode: "stream", transport, size: 16384, p50us: null, p99us: null });
     expect(answer.mbps / ((answer.rps * 16384 * 8) / 1e6)).toBeCloseTo(1, 1);
@@ -39,7 +38,7 @@ describe.each(["tcp", "tcp6", "unix"])("bench over %s", (transport) => {
     expect(answer.mbps / ((answer.rps * 16384 * 8) / 1e6)).toBeCloseTo(1, 1);
   });
 
-  test.each(["rr", "stream", "duplex"])("%s goes round many connections", async (mode) => {
+  test.each(["rr", "stream", "duplex"])("%s uses many connections in turn", async (mode) => {
     const answer = await bench("--transport", transport, "--mode", mode, "--connections", "450");
     expect(answer).toMatchObject({ mode, connections: 450 });
     expect(answer.messages).toBeGreaterThan(450);
@@ -51,7 +50,7 @@ describe("bench", () => {
     expect((await bench("--size", "1048576", "--transport", "unix")).messages).toBeGreaterThan(10);
   });
 
-  test.each(["tcp", "tcp6"])("connect makes a connection for each request over %s", async (transport) => {
+  test.each(["tcp", "tcp6"])("connect opens a connection for each request over %s", async (transport) => {
     const answer = await bench("--transport", transport, "--mode", "connect", "--size", "100");
     expect(answer).toMatchObject({ mode: "connect", transport, size: 100 });
     expect(answer.messages).toBeGreaterThan(10);
@@ -72,7 +71,7 @@ os.execv(sys.argv[1], [*sys.argv[1:], "--fds", f"{a.fileno()},{b.fileno()}"])`;
     expect((await bench("--mode", "stream", "--ms", "200")).ms).toBe(180);
   });
 
-  test("listens on the port that is given, and says when it is taken", async () => {
+  test("listens on the port that it is given, and says when that is taken", async () => {
     const server = createServer();
     const port = await new Promise<number>((resolve) => {
       server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
@@ -83,7 +82,7 @@ os.execv(sys.argv[1], [*sys.argv[1:], "--fds", f"{a.fileno()},{b.fileno()}"])`;
     expect((await bench("--port", String(port))).messages).toBeGreaterThan(10);
   });
 
-  test("pins both processes, and refuses a CPU that is not there", async () => {
+  test("pins both processes, and refuses a CPU that does not exist", async () => {
     expect((await bench("--pin", "0,0")).messages).toBeGreaterThan(10);
     expect(await run(probe, "bench", "--pin", "1023,0", "--seconds", "1")).toEqual({
       ...{ code: 1, stdout: "" },

@@ -9,7 +9,7 @@ import { build, isUnprivileged, makeFolder, run } from "./probe.js";
 const probe = build();
 const isSkipped = isUnprivileged || spawnSync("bpftool", ["version"]).status !== 0;
 
-/** A line at the end of each walk. */
+/** Prints a line at the end of each walk over the sockets. */
 const walk = `
 struct seq_file;
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -26,7 +26,7 @@ SEC("iter/tcp") int walk(struct bpf_iter__tcp *ctx)
 }
 `;
 
-/** A line for each key but 5, in pieces as those of bpf/flows.bpf.c. */
+/** Prints a line for each key but 5, in pieces as bpf/flows.bpf.c does. */
 const tell = `
 SEC("classifier") int tell(struct __sk_buff *packet)
 {

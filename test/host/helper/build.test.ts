@@ -10,7 +10,7 @@ const files = buildAll(folder);
 const readelf = (option: string, file: string) => execFileSync("readelf", [option, "-W", file], { encoding: "utf8" });
 
 describe("the built binaries", () => {
-  test("take at most 48 KB of the bundle together", () => {
+  test("together take at most 48 KB of the bundle", () => {
     const sizes = Object.values(files).map((file) => gzipSync(readFileSync(file), { level: 9 }).length);
     expect(sizes.length).toBe(2);
     expect(sizes.reduce((sum, size) => sum + size)).toBeLessThanOrEqual(48 * 1024);
@@ -18,9 +18,9 @@ describe("the built binaries", () => {
 
   test.each([
     ["x86_64", "Advanced Micro Devices X86-64", 0x1000],
-    // Kernels with pages of 64 KiB refuse anything finer.
+    // Kernels with pages of 64 KiB refuse a smaller alignment.
     ["aarch64", "AArch64", 0x10000],
-  ] as const)("%s: a static ELF for its machine that needs no interpreter", (machine, name, page) => {
+  ] as const)("for %s are static ELF files that need no interpreter", (machine, name, page) => {
     const header = readelf("-h", files[machine]);
     expect(header).toContain(`Machine:                           ${name}\n`);
     expect(header).toContain("Type:                              EXEC");
@@ -29,7 +29,7 @@ describe("the built binaries", () => {
     const alignments = [...segments.matchAll(/^ +LOAD .* (0x[0-9a-f]+)$/gm)].map((match) => Number(match[1]));
     expect(alignments.length).toBeGreaterThan(1);
     expect(alignments.every((alignment) => alignment >= page)).toBe(true);
-    // Nothing is both writable and executable.
+    // No segment is both writable and executable.
     expect(segments).not.toMatch(/RWE/);
   });
 
@@ -45,14 +45,14 @@ describe("the built binaries", () => {
     }
   });
 
-  test("are the same bytes when they are compiled again", () => {
-    // Another set of flags is another entry of the cache, so this compiles afresh the first time.
+  test("are byte for byte the same when they are compiled again", () => {
+    // Other flags have another entry in the cache, so this really compiles the first time.
     const again = buildAll(makeFolder(), "-DPROBE_COMPILED_AGAIN");
     expect(readFileSync(again.x86_64).equals(readFileSync(files.x86_64))).toBe(true);
     expect(readFileSync(again.aarch64).equals(readFileSync(files.aarch64))).toBe(true);
   });
 
-  test("are not touched by a build that is up to date", () => {
+  test("stay untouched by a build that is up to date", () => {
     const before = statSync(files.x86_64, { bigint: true });
     buildAll(folder);
     const after = statSync(files.x86_64, { bigint: true });

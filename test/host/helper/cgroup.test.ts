@@ -7,7 +7,7 @@ import { build, findMount, isUnprivileged, run } from "./probe.js";
 const probe = build();
 
 describe("cgroup", () => {
-  test.skipIf(isUnprivileged)("runs the command inside the cgroup and passes its exit code on", async () => {
+  test.skipIf(isUnprivileged)("runs the command inside the cgroup and returns its exit code", async () => {
     const mount = findMount("cgroup2");
     if (!mount) throw new Error("expected a mounted cgroup v2, found none");
     const cgroup = mkdtempSync(join(mount, "probe-test-"));
@@ -20,7 +20,7 @@ describe("cgroup", () => {
     }
   });
 
-  test("does not run the command where the cgroup cannot be entered", async () => {
+  test("does not run the command if it cannot enter the cgroup", async () => {
     expect(await run(probe, "cgroup", "/nonexistent", "--", "echo", "ran")).toEqual({
       ...{ code: 1, stdout: "" },
       stderr: "probe: cgroup: /nonexistent/cgroup.procs: cannot be entered: ENOENT\n",
@@ -28,7 +28,7 @@ describe("cgroup", () => {
   });
 });
 
-// What this does not prove: that a running BPF program is waited for; that is the kernel's promise.
-test("grace returns without a word within its 30 seconds", async () => {
+// Not proven here: that it waits for running BPF programs, which the kernel promises.
+test("grace returns within its 30 seconds and prints nothing", async () => {
   expect(await run(probe, "grace")).toEqual({ code: 0, stdout: "", stderr: "" });
 });

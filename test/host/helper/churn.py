@@ -1,5 +1,8 @@
-"""churn.py FOLDER...: in each FOLDER, which another user owns, a process of that user makes cgroups and removes them, without end.
-Each lives for as long as it takes to make thirty others: less than a walk over all of them."""
+"""
+churn.py FOLDER...: in each FOLDER, which another user owns, a process of that user makes and
+removes cgroups without end. Each cgroup lives for as long as it takes to make thirty others, which
+is less than a walk over all of them takes.
+"""
 import os
 import sys
 

@@ -11,7 +11,7 @@ const v2 = findMount("cgroup2");
 const group = join(v2 ?? "", `test-${process.pid}-hooks`);
 
 const python = (script: string, ...args: string[]) => execFileSync("python3", ["-c", script, group, ...args]);
-/** So many cgroups, each in the one before, by names of that length. */
+/** Makes this many nested cgroups, with names of this length. */
 const nest = `
 import os, sys
 os.chdir(sys.argv[1])
@@ -35,23 +35,23 @@ for _ in range(depth):
 os.rmdir(sys.argv[1])
 `;
 
-// What this does not prove: that an attached program is told with its flags and path;
-// test/host/script does, by status and preflight.
+// Not proven here: that an attached program is listed with its flags and path, which
+// test/host/script proves by status and preflight.
 describe.skipIf(isUnprivileged || v2 === undefined)("hooks", () => {
   afterEach(() => {
     python(remove);
   });
 
   test.each([
-    ["deeper than it may have descriptors", 950, 1],
-    ["with a path longer than one can name", 20, 250],
-  ])("goes on past cgroups that a user has made %s", async (_, depth, length) => {
+    ["nested more deeply than it may have descriptors", 950, 1],
+    ["with a path that is too long to use", 20, 250],
+  ])("goes on past cgroups that a user has %s", async (_, depth, length) => {
     mkdirSync(group);
     python(nest, `${depth}`, `${length}`);
     expect(await run(probe, "hooks", group)).toEqual({ code: 0, stdout: "", stderr: "" });
   });
 
-  test("goes on past one that its owner has closed, without the right to open it", async () => {
+  test("goes on past a cgroup that it has no right to open", async () => {
     mkdirSync(group);
     mkdirSync(join(group, "closed"), { mode: 0 });
     execFileSync("chown", ["65534:65534", join(group, "closed")]);
@@ -62,7 +62,7 @@ describe.skipIf(isUnprivileged || v2 === undefined)("hooks", () => {
 });
 
 describe.skipIf(isUnprivileged || v2 === undefined)("hooks, while another user makes and removes cgroups", () => {
-  test("lists all the same, each time", async () => {
+  test("succeeds every time", async () => {
     mkdirSync(group);
     const folders = ["a", "b", "c", "d"].map((name) => join(group, name));
     for (const folder of folders) mkdirSync(folder);
@@ -87,7 +87,7 @@ describe.skipIf(isUnprivileged || v2 === undefined)("hooks, while another user m
   });
 });
 
-test("hooks says what it cannot list", async () => {
+test("hooks says which folder it cannot list", async () => {
   const folder = join(makeFolder(), "none");
   expect(await run(probe, "hooks", folder)).toEqual({
     code: 1,

@@ -7,7 +7,7 @@ import { build, isUnprivileged, makeFolder, run, start, waitUntil } from "./prob
 
 const probe = build();
 
-/** A process that has the lock until it is killed. */
+/** Starts a process that holds the lock until it is killed. */
 async function hold(folder: string) {
   const holder = start(probe, "lock", folder, "5", "--", "sleep", "60");
   await waitUntil("the lock to be held", () => isHeldBy(holder.child.pid));
@@ -19,27 +19,27 @@ function isHeldBy(pid: number | undefined): boolean {
 }
 
 describe("lock", () => {
-  test("runs the command with its arguments and passes its exit code and output on", async () => {
+  test("runs the command with its arguments, and returns its exit code and output", async () => {
     const folder = makeFolder();
     const ended = await run(probe, "lock", folder, "1", "--", "sh", "-c", 'echo "$1"; exit 7', "sh", "a  b");
     expect(ended).toEqual({ code: 7, stdout: "a  b\n", stderr: "" });
     expect(await run(probe, "lock", folder, "1", "--", "/bin/true")).toEqual({ code: 0, stdout: "", stderr: "" });
   });
 
-  test("ends with 127 when the command is not there", async () => {
+  test("exits with 127 when the command does not exist", async () => {
     const ended = await run(probe, "lock", makeFolder(), "1", "--", "/nonexistent");
     expect(ended).toEqual({ code: 127, stdout: "", stderr: "probe: /nonexistent: cannot be run: ENOENT\n" });
     expect(await run(probe, "lock", makeFolder(), "1", "--", "nonexistent")).toMatchObject({ code: 127, stdout: "" });
   });
 
-  test("makes the folder anew that somebody has removed, for root alone", async () => {
+  test("makes a removed folder again, for root alone", async () => {
     const folder = join(makeFolder(), "gone");
     for (let i = 0; i < 20; i++) {
       const others = Array.from({ length: 5 }, () =>
         run(probe, "lock", folder, "20", "--", "sh", "-c", 'stat -c %a "$1"; rmdir "$1"', "sh", folder),
       );
-      // One that waited for a folder that is gone by then finds nothing to remove: the script
-      // looks, and runs it again.
+      // A run that waited for a folder which is gone by then finds nothing to remove. The host
+      // script notices that and locks again.
       for (const { stderr } of await Promise.all(others)) expect(stderr).not.toContain("expected a directory");
     }
     expect(await run(probe, "lock", folder, "1", "--", "stat", "-c", "%a", folder)).toEqual({
@@ -49,7 +49,7 @@ describe("lock", () => {
     });
   });
 
-  test("gives up after as long as it was told, and names the process that holds it", async () => {
+  test("gives up after the given time, and names the process that holds the lock", async () => {
     const folder = makeFolder();
     const { child, ended } = await hold(folder);
     expect(await run(probe, "lock", folder, "1", "--", "true")).toEqual({
@@ -61,7 +61,7 @@ describe("lock", () => {
     await ended;
   });
 
-  test("is free again when its holder is killed, and a waiter gets it then", async () => {
+  test("is free again when its holder is killed, and then goes to a waiter", async () => {
     const folder = makeFolder();
     const { child, ended } = await hold(folder);
     const waiter = start(probe, "lock", folder, "10", "--", "echo", "mine");
@@ -70,9 +70,9 @@ describe("lock", () => {
     expect(await waiter.ended).toEqual({ code: 0, stdout: "mine\n", stderr: "" });
   });
 
-  test("says that a child of an ended holder still has it", async () => {
+  test("says that a child of an ended holder still holds it", async () => {
     const folder = makeFolder();
-    // The shell ends at once; its child keeps descriptor 9.
+    // The shell ends at once, but its child keeps descriptor 9.
     const line = "sleep 60 >/dev/null 2>&1 & echo $!";
     const holder = await run(probe, "lock", folder, "1", "--", "sh", "-c", line);
     const refused = await run(probe, "lock", folder, "0", "--", "true");
@@ -83,7 +83,7 @@ describe("lock", () => {
     );
   });
 
-  test("goes with descriptor 9, which a shell can close for a child that shall outlive it", async () => {
+  test("is released with descriptor 9, which a shell can close for a child that outlives it", async () => {
     const folder = makeFolder();
     const line = "sleep 60 9>&- >/dev/null 2>&1 & echo $!";
     const holder = await run(probe, "lock", folder, "1", "--", "sh", "-c", line);
@@ -92,7 +92,7 @@ describe("lock", () => {
     expect(next).toEqual({ code: 0, stdout: "", stderr: "" });
   });
 
-  test("lets one at a time in", async () => {
+  test("admits one process at a time", async () => {
     const folder = makeFolder();
     const inside = join(folder, "inside");
     const all = Array.from({ length: 8 }, () =>
@@ -108,7 +108,7 @@ describe("lock", () => {
     });
   });
 
-  test.skipIf(isUnprivileged)("holds on a directory of bpffs", async () => {
+  test.skipIf(isUnprivileged)("works on a directory of bpffs", async () => {
     const bpffs = makeFolder();
     execFileSync("mount", ["-t", "bpf", "bpf", bpffs]);
     const folder = mkdtempSync(join(bpffs, "probe-test-"));

@@ -19,20 +19,20 @@ afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A folder that is gone when the file's tests are over. */
+/** Makes a folder that is removed after the file's tests. */
 export function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "probe-test-"));
   folders.push(folder);
   return folder;
 }
 
-/** Both binaries, built with these extra flags of the compiler. */
+/** Builds both binaries with these extra compiler flags. */
 export function buildAll(folder: string, ...flags: string[]): Record<"x86_64" | "aarch64", string> {
   execFileSync("sh", [script, folder, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
   return { x86_64: join(folder, "probe-x86_64"), aarch64: join(folder, "probe-aarch64") };
 }
 
-/** The binary of this machine. */
+/** Builds the binary for this machine. */
 export function build(...flags: string[]): string {
   return buildAll(makeFolder(), ...flags)[machine];
 }
@@ -68,11 +68,11 @@ export function childrenOf(pid: number | undefined): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
 }
 
-/** Where a file system of this type is mounted, or undefined. */
+/** Gives where a file system of this type is mounted, or undefined. */
 export function findMount(type: string): string | undefined {
   const mounts = readFileSync("/proc/mounts", "utf8").split("\n");
   return mounts.map((line) => line.split(" ")).find((fields) => fields[2] === type)?.[1];
 }
 
-/** Outside CI a test of privileged verbs is skipped; in CI it fails. */
+/** Without root, tests of privileged verbs are skipped, but in CI they fail. */
 export const isUnprivileged = process.getuid?.() !== 0 && !process.env.CI;

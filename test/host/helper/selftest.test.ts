@@ -10,10 +10,10 @@ const names = [
   ...["wake_poll", "wake_recv", "facts"],
 ];
 
-// What this does not prove: anything about redirected sockets; that needs the programs loaded
+// Not proven here: anything about redirected sockets, which needs the programs to be loaded
 // (test/bpf, test/host/script).
 describe("selftest on plain TCP", () => {
-  test("passes every case, and its facts are those of TCP", async () => {
+  test("passes every case and reports the facts of TCP", async () => {
     const ended = await run(probe, "selftest");
     expect(ended).toMatchObject({ code: 0, stderr: "" });
     expect(ended.stdout.split("\n").length).toBe(2);
@@ -80,7 +80,7 @@ describe("selftest on plain TCP", () => {
 
 function isRunning(pid: number): boolean {
   try {
-    // A zombie has ended; only its parent, which is not ours, has not looked yet.
+    // A zombie has ended; only its parent, which is not ours, has not waited for it yet.
     return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
   } catch {
     return false;

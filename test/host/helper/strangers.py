@@ -1,5 +1,8 @@
-"""strangers.py COUNT COMMAND...: runs COMMAND while COUNT processes of another user dial whatever listens on loopback, each listener
-as soon as /proc shows it and without end. Then a line that says how often they were sent away."""
+"""
+strangers.py COUNT COMMAND...: runs COMMAND while COUNT processes of another user connect without
+end to each listener on loopback, as soon as /proc shows it. Then it prints how often they were
+reset.
+"""
 import os
 import signal
 import socket
@@ -7,7 +10,7 @@ import subprocess
 import sys
 
 TABLES = (("/proc/net/tcp", socket.AF_INET, "127.0.0.1"), ("/proc/net/tcp6", socket.AF_INET6, "::1"))
-# Each; as long as one is open and nobody has accepted it, it fills the listener's queue.
+# Connections that each process holds. One that is open and not accepted fills the listener's queue.
 MOST = 400
 
 
@@ -26,7 +29,7 @@ def list_listeners(table):
     with open(table) as file:
         next(file)
         for row in map(str.split, file):
-            # They come first; of others there may be ten thousands.
+            # Listeners come first; tens of thousands of other sockets may follow.
             if row[3] != "0A":
                 break
             ports.append(int(row[1].split(":")[1], 16))

@@ -4,12 +4,13 @@ import { describe, expect, test } from "vitest";
 import { build, isUnprivileged, run } from "./probe.js";
 
 const probe = build();
-/** As in a pod: no right to make a namespace. */
+/** Takes away the right to make a namespace, as in a pod. */
 const confined = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
 
 /**
- * What the probe answers in a network where two processes of another user dial its listeners all
- * the time, and how often they were sent away.
+ * Gives what the probe answers in a network namespace where two processes of another user connect
+ * to
+ * its listeners all the time, and how often they were reset.
  */
 async function amongStrangers(...command: string[]) {
   const script = 'ip link set lo up && exec python3 "$@"';
@@ -22,25 +23,25 @@ async function amongStrangers(...command: string[]) {
   return { answer: JSON.parse(answer), sentAway: Number(/^sent away (\d+)$/.exec(last)?.[1]) };
 }
 
-// What these do not prove: anything against a user who takes all ports or all of the processor;
-// that the modes of bench whose listener is soon closed send strangers away too.
-describe.skipIf(isUnprivileged)("users who dial the listeners of the probe first", () => {
-  test("do not meet the self-test where it may have a network of its own", async () => {
+// Not proven here: anything against a user who takes all ports or all CPU time; that the modes of
+// bench whose listener is soon closed reject strangers too.
+describe.skipIf(isUnprivileged)("users who connect to the listeners of the probe first", () => {
+  test("cannot reach the self-test if it may have a network namespace of its own", async () => {
     const { answer, sentAway } = await amongStrangers(probe, "selftest", "--seconds", "60");
     expect([answer.ok, sentAway]).toEqual([true, 0]);
-    // That network lets servers take data with a SYN, whatever the host's does.
+    // That namespace lets servers accept data in a SYN, whatever the host's setting is.
     expect(answer.cases.fast_open.skipped).toBeUndefined();
   });
 
-  test("are sent away by the self-test where it may not", async () => {
+  test("are rejected by the self-test if it may not", async () => {
     const { answer, sentAway } = await amongStrangers(...confined, probe, "selftest", "--seconds", "60");
     expect(answer.ok).toBe(true);
     expect(sentAway).toBeGreaterThan(0);
   });
 
   // In this mode the listener is open throughout; in the others it closes when all of its clients
-  // have come.
-  test.each(["tcp", "tcp6"])("are sent away by bench over %s", async (transport) => {
+  // have connected.
+  test.each(["tcp", "tcp6"])("are rejected by bench over %s", async (transport) => {
     const { answer, sentAway } = await amongStrangers(
       ...[probe, "bench", "--mode", "connect", "--transport", transport, "--ms", "3000"],
     );

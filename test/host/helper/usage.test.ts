@@ -4,7 +4,7 @@ import { build, run } from "./probe.js";
 
 const probe = build();
 
-describe("wrong usage ends with 2 and one line that says what was expected", () => {
+describe("wrong usage exits with 2 and one line that says what was expected", () => {
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
   const verbs =
     "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread or listeners";

@@ -13,7 +13,7 @@ function write(folder: string, text: string) {
 }
 
 describe.skipIf(isUnprivileged)("writing into another user's folder", () => {
-  test("makes the file whole, readable for all, in the place of what has its name", () => {
+  test("writes the whole file, readable for all, and replaces what had its name", () => {
     const folder = makeFolder();
     const elsewhere = join(makeFolder(), "elsewhere");
     fs.writeFileSync(elsewhere, "as it was");
@@ -26,7 +26,7 @@ describe.skipIf(isUnprivileged)("writing into another user's folder", () => {
     expect([fs.readdirSync(folder), fs.readFileSync(elsewhere, "utf8")]).toEqual([["a.prom"], "as it was"]);
   });
 
-  test("touches no file of root's that its owner links under the name of the file that is being written", async () => {
+  test("touches no file of root's that the folder's owner links under the name of the file being written", async () => {
     const folder = makeFolder();
     fs.chownSync(folder, nobody, nobody);
     const victim = join(makeFolder(), "victim");
@@ -43,7 +43,7 @@ describe.skipIf(isUnprivileged)("writing into another user's folder", () => {
     expect(fs.statSync(victim)).toMatchObject({ uid: 0, mode: 0o100600 });
   });
 
-  test("follows no link on the way to the folder, and says so", () => {
+  test("follows no link in the path of the folder, and says so", () => {
     const folder = makeFolder();
     const link = join(makeFolder(), "link");
     fs.symlinkSync(folder, link);

@@ -9,9 +9,9 @@ const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
 const pod = resolve(__dirname, `../../../dist/host/pod-${machine}`);
 const isSkipped = process.getuid?.() !== 0 && !process.env.CI;
 
-// The kernel writes a value for each processor, so room for one would be overrun.
+// The kernel writes a value for each CPU, so a buffer for one would be overrun.
 test.skipIf(isSkipped)(
-  "what stands before bpftool prints no map of values for each processor where it cannot know how many there may be",
+  "the stand-in for bpftool prints no per-CPU map if it cannot find out how many CPUs there may be",
   () => {
     const folder = mkdtempSync(join(tmpdir(), "socket-bypass-front-"));
     symlinkSync(pod, join(folder, "bpftool"));

@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs a command as a kubelet would run the loader: container.sh FOLDER GROUP NAME COMMAND
-# ARGUMENTS...
+# Runs a command as a kubelet would run the loader:
+# container.sh FOLDER GROUP NAME COMMAND ARGUMENTS...
 #
-# Mount, process, network and cgroup namespaces of its own, three capabilities, and a root that
-# nobody may write to, of busybox and this machine's bpftool. FOLDER/files is the ConfigMap at
-# /opt/socket-bypass, FOLDER/bpffs the node's, FOLDER/NAME the pod's own /state; GROUP (a cgroup) is
-# the node's root, and NAME below it the container's. STATE_OPTIONS are those of the mount at
-# /state. Everything ends with process 1, which ends with the caller (--kill-child).
+# The command has its own mount, process, network and cgroup namespaces, three capabilities, and a
+# read-only root of busybox and this machine's bpftool. FOLDER/files is the ConfigMap at
+# /opt/socket-bypass, FOLDER/bpffs the node's bpffs, and FOLDER/NAME the pod's own /state. The
+# cgroup GROUP is the node's root, and NAME below it is the container's cgroup. STATE_OPTIONS are
+# the mount options of /state. Everything ends with process 1, which ends with the caller
+# (--kill-child).
 set -eu
 
 main() {
@@ -22,7 +23,7 @@ main() {
 		;;
 	*)
 		mkdir -p "$2/$3"
-		# The node's view of its cgroups first, then the container's own.
+		# This cgroup namespace is the node's; the container's own comes later.
 		echo $$ >"$2/cgroup.procs"
 		exec unshare --mount --net --cgroup --propagation slave sh "$script" inside "$@"
 		;;
@@ -47,7 +48,8 @@ inside() { # FOLDER GROUP NAME COMMAND...
 	: >dev/termination-log
 	mount --bind "$folder/$name.message" dev/termination-log
 	mount -t sysfs -o ro sysfs sys
-	# Of bpffs the folder alone, which the kubelet makes; without bpffs nothing is mounted.
+	# The pod gets only our folder of bpffs, which the kubelet makes; without bpffs nothing is
+	# mounted.
 	if mountpoint -q "$folder/bpffs"; then
 		mkdir -p "$folder/bpffs/socket-bypass" bpffs/socket-bypass
 		mount --bind "$folder/bpffs/socket-bypass" bpffs/socket-bypass
@@ -55,7 +57,7 @@ inside() { # FOLDER GROUP NAME COMMAND...
 	mount --bind "$folder/$name" state
 	[ -z "${STATE_OPTIONS:-}" ] || mount -o "remount,bind,$STATE_OPTIONS" state
 	chmod 0777 state
-	# As the kubelet lays a ConfigMap out.
+	# The kubelet lays a ConfigMap out like this.
 	cp "$folder/files"/* opt/socket-bypass/..1/
 	chmod 0555 opt/socket-bypass/..1/*
 	ln -s ..1 opt/socket-bypass/..data

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fuzz SEED CONNECTIONS: what reads strangers' bytes in a pod (host/pod/http.c), built with
- * sanitizers, between random questions and random reports. Its limit on new connections is lifted.
- * Prints how many answers came whole; exit 1 with what was wrong.
+ * fuzz SEED CONNECTIONS: feeds random requests and random reports to the HTTP server of a pod
+ * (host/pod/http.c), built with sanitizers and without its limit on new connections. Prints how
+ * many
+ * complete answers came. At a fault it says what was wrong and exits with 1.
  */
 #include "../../../host/pod/http.c"
 
@@ -42,7 +43,7 @@ static void fail(const char *what)
 	exit(EXIT_FAILED);
 }
 
-/* Answers each question for a report, also by what no report may be: too long, or none. */
+/* Answers each request for a report, also with invalid ones: empty or too long. */
 static void *keep(void *unused)
 {
 	static const uint32_t sizes[] = {
@@ -101,7 +102,7 @@ static int dial(void)
 	return fd;
 }
 
-/* True when an answer came. It is one that a client can read, or there is none. */
+/* Returns true if an answer came, and fails if a client could not read it. */
 static bool take_answer(int fd)
 {
 	static char text[2 * (LARGEST_HEAD + LARGEST_REPORT)];
@@ -118,10 +119,10 @@ static bool take_answer(int fd)
 	body = strstr(text, "\r\n\r\n");
 	field = strstr(text, "Content-Length: ");
 	if (strncmp(text, "HTTP/1.1 ", 9) || !body || !field || field > body)
-		fail("expected an answer of HTTP");
+		fail("expected an HTTP answer");
 	length = strtoul(field + 16, NULL, 10);
 	if (length > LARGEST_REPORT || size != (size_t)(body + 4 - text) + length)
-		fail("expected an answer of the length that it says");
+		fail("expected an answer as long as its Content-Length");
 	return true;
 }
 
@@ -174,7 +175,7 @@ int main(int count, char **words)
 	state = strtoull(words[1], NULL, 10) * 2 + 1;
 	connections = (unsigned int)strtoul(words[2], NULL, 10);
 	ends.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	/* The kernel chooses a name that no file has. */
+	/* The kernel chooses an abstract name, which no file has. */
 	if (bind(ends.listener, (struct sockaddr *)&address, sizeof(sa_family_t)) ||
 	    listen(ends.listener, PLACES) ||
 	    getsockname(ends.listener, (struct sockaddr *)&address, &address_length))
@@ -190,9 +191,9 @@ int main(int count, char **words)
 		whole += ask();
 	fd = dial();
 	if (send(fd, "GET /metrics HTTP/1.1\r\n\r\n", 25, MSG_NOSIGNAL) != 25 || !take_answer(fd))
-		fail("expected an answer to a question in order");
+		fail("expected an answer to a valid request");
 	if (waitpid(server, NULL, WNOHANG))
-		fail("expected the server to run on");
+		fail("expected the server to keep running");
 	kill(server, SIGKILL);
 	waitpid(server, NULL, 0);
 	printf("%u\n", whole);

@@ -8,9 +8,10 @@ import { expect, test } from "vitest";
 const seed = Number(process.env.SOCKET_BYPASS_FUZZ_SEED ?? 1);
 const connections = 50_000;
 
-// Not proven here: what a process without rights may not do, which is on in the pod and off here,
-// for sanitizers need more calls (pod.test.ts).
-test(`whatever strangers send to a pod, its server answers by HTTP or not at all, and goes on (seed ${seed})`, () => {
+// Not proven here: the server's confinement (pod.test.ts), which is off because sanitizers need
+// more
+// system calls.
+test(`a pod's server answers whatever strangers send by HTTP or not at all, and goes on (seed ${seed})`, () => {
   const folder = mkdtempSync(join(tmpdir(), "socket-bypass-fuzz-"));
   try {
     const program = join(folder, "fuzz");

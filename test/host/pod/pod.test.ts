@@ -7,9 +7,10 @@ import { test as always, expect } from "vitest";
 import { fieldOf, generations, isSkipped, machine, Node, ticksOf, until } from "./pod.js";
 
 /*
- * The loader in namespaces, with the capabilities and the root folder that a kubelet would give it.
- * What a real kubelet makes of it is in test/e2e/kubernetes. Not proven here: seccomp, and cgroup2
- * mounted with nsdelegate.
+ * Runs the loader in namespaces, with the capabilities and the root folder that a kubelet would
+ * give
+ * it; test/e2e/kubernetes has a real kubelet. Not proven here: seccomp, and cgroup2 mounted with
+ * nsdelegate.
  */
 const test = always.skipIf(isSkipped);
 const [first, second] = generations;
@@ -36,7 +37,7 @@ test("a new pod takes over from the old one, which then leaves everything alone"
   expect(next.health()).toMatch(/^1 .*: expected what this pod installed, found nothing$/);
 });
 
-test("a pod whose self-test fails says why, takes down what it made, and leaves the old one serving", async () => {
+test("a pod whose self-test fails says why, removes what it made, and leaves the old one serving", async () => {
   const node = new Node();
   const old = node.start("uid-1", first);
   await old.ready();
@@ -54,7 +55,7 @@ test("a pod whose self-test fails says why, takes down what it made, and leaves 
   expect(node.traces()).toEqual([]);
 });
 
-test("a first pod whose self-test fails leaves nothing", async () => {
+test("a first pod whose self-test fails leaves nothing behind", async () => {
   const node = new Node();
   node.breakSelfTest();
   const pod = node.start("uid-1", first);
@@ -76,7 +77,7 @@ test("on a kernel of the deny-list a pod is ready, says that it is not supported
   expect(await pod.ended).toBe(0);
 });
 
-test("without bpffs a pod says what to do", async () => {
+test("a pod on a node without bpffs says what to do", async () => {
   const pod = new Node(false).start("uid-1", first);
   expect(await pod.ended).toBe(1);
   expect(pod.message).toBe(
@@ -96,7 +97,7 @@ test("a pod whose folder is mounted noexec says so", async () => {
   expect(node.traces()).toEqual([]);
 });
 
-test("SIGTERM in the middle of the start undoes it", async () => {
+test("SIGTERM in the middle of the start makes a pod undo it", async () => {
   const node = new Node();
   const pod = node.start("uid-1", first);
   await until("the self-test to run", () => node.traces().some((trace) => trace.includes("selftest/verdict")));
@@ -105,7 +106,7 @@ test("SIGTERM in the middle of the start undoes it", async () => {
   expect(node.traces()).toEqual([]);
 });
 
-test("what a killed pod has left serves, and belongs to the next pod", async () => {
+test("what a killed pod leaves goes on serving, and the next pod takes it over", async () => {
   const node = new Node();
   const old = node.start("uid-1", first);
   await old.ready();
@@ -116,7 +117,7 @@ test("what a killed pod has left serves, and belongs to the next pod", async () 
   await next.ready();
   expect(node.attached()).toEqual(attached);
   expect(node.record("owner")).toBe(next.owner);
-  // By SIGTERM alone, as when a runtime stops it without the kubelet.
+  // SIGTERM alone stops it, as when a runtime stops it without the kubelet.
   next.signal("SIGTERM");
   expect(await next.ended).toBe(0);
   expect(node.traces()).toEqual([]);
@@ -131,7 +132,7 @@ test("a pod is not ready when its program is not attached, and says so", async (
   expect(pod.health()).toBe(`1 /sys/fs/cgroup: expected program ${id} to be attached, found it is not`);
 });
 
-test("before its start has ended a pod is not ready", async () => {
+test("a pod is not ready before its start has ended", async () => {
   const node = new Node();
   const pod = node.start("uid-1", first);
   await until("the self-test to run", () => node.traces().some((trace) => trace.includes("selftest/verdict")));
@@ -139,7 +140,7 @@ test("before its start has ended a pod is not ready", async () => {
   await pod.ready();
 });
 
-test("the server tells strangers the counters, and neither kernel nor owner nor health", async () => {
+test("the server shows strangers the counters, but neither kernel nor owner nor health", async () => {
   const pod = new Node().start("uid-1", first);
   await pod.ready();
   const metrics = pod.ask("/metrics");
@@ -149,11 +150,11 @@ test("the server tells strangers the counters, and neither kernel nor owner nor 
     expect([path, pod.ask(path)]).toEqual([path, "404 expected /metrics"]);
   expect(pod.ask("/metrics?a=b")).toMatch(/^200 /);
   expect(pod.ask("/metrics", "-X", "POST")).toBe("405 expected GET");
-  // Whoever asks by exec is told all.
+  // A command by exec shows everything.
   expect(pod.exec(first, "sh", "/opt/socket-bypass/pod.sh", "metrics").stdout).toMatch(/kernel="[^"]+"/);
 });
 
-test("who answers strangers has no capability and few system calls, and is started again when it ends", async () => {
+test("the server has no capability and few system calls, and is started again when it ends", async () => {
   const pod = new Node().start("uid-1", first);
   await pod.ready();
   await until("the server to run", () => pod.front() !== 0);
@@ -170,7 +171,7 @@ test("who answers strangers has no capability and few system calls, and is start
   expect(pod.health()).toMatch(/^0 ok/);
 });
 
-test("however many ask, one report is made at a time and none before the one before it is old", async () => {
+test("the server makes one report at a time, and none while the last one is fresh, however many clients ask", async () => {
   const node = new Node();
   node.beforeReports("echo >>/state/reports");
   const pod = node.start("uid-1", first);
@@ -179,8 +180,8 @@ test("however many ask, one report is made at a time and none before the one bef
   const processes = [pod.init, pod.front()];
   const ticks = () => processes.map(ticksOf).reduce((sum, one) => sum + one, 0);
   const [ticksBefore, began] = [ticks(), Date.now()];
-  // Three that ask as fast as they can, one that keeps many open, one that sends a byte at a time,
-  // one that never reads.
+  // Three clients ask as fast as they can, one keeps many connections open, one sends a byte at a
+  // time, and one never reads.
   const script = join(__dirname, "strangers.py");
   const strangers = spawn("nsenter", ["-t", `${pod.init}`, "-n", "python3", script, "12"], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -190,7 +191,7 @@ test("however many ask, one report is made at a time and none before the one bef
   const ended = new Promise((done) => strangers.once("close", done));
   try {
     await until("strangers to be answered", () => answer.startsWith("answered\n"));
-    // The kubelet does not come by the port.
+    // The kubelet does not use the port.
     expect(pod.health()).toMatch(/^0 ok/);
     await ended;
   } finally {
@@ -205,12 +206,12 @@ test("however many ask, one report is made at a time and none before the one bef
   expect(whole).toBeGreaterThan(0);
   expect(reports).toBeGreaterThan(0);
   expect(reports).toBeLessThanOrEqual(1 + Math.floor(seconds / 10));
-  // So many connections at once, and then ten a second.
+  // The server accepts this many connections at once, and then ten a second.
   expect(whole).toBeLessThanOrEqual(20 + 10 * (seconds + 1));
   expect(pod.front()).toBe(processes[1]);
 });
 
-test("a report that takes too long is ended with all that it has started, and told as failed", async () => {
+test("a report that takes too long is ended with all that it has started, and reported as failed", async () => {
   const node = new Node();
   node.beforeReports("sleep 1000 | sleep 1000");
   const pod = node.start("uid-1", first);
@@ -226,11 +227,11 @@ test("a report that takes too long is ended with all that it has started, and to
   expect(pod.health()).toMatch(/^0 ok/);
 });
 
-test("what stands before bpftool prints maps as bpftool does where it may, and the probe lists what is attached", async () => {
+test("the stand-in for bpftool prints maps as bpftool does with all rights, and the probe lists what is attached", async () => {
   const node = new Node();
   const pod = node.start("uid-1", first);
   await pod.ready();
-  // With all rights bpftool adds what it knows of the types.
+  // With all rights, bpftool adds what it knows of the types.
   const bare = (text: string) => JSON.parse(text, (key, value) => (key === "formatted" ? undefined : value));
   const [inside, outside] = [`/bpffs/socket-bypass/pool/${first}/`, `${node.pins}/${first}/`];
   const ours = (...words: string[]) => pod.exec(first, "/state/bin/bpftool", "-j", ...words).stdout;

@@ -48,14 +48,14 @@ afterEach(async () => {
   for (const node of nodes.splice(0)) await node.end();
 });
 
-/** What a pod sees of its node: a bpffs and a tree of cgroups, both of the test's own. */
+/** What a pod sees of its node: a bpffs and a tree of cgroups, both made by the test. */
 export class Node {
   readonly folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-pod-"));
   readonly group = join(v2, `test-${process.pid}-pod-${++made}`);
   readonly bpffs = join(this.folder, "bpffs");
   readonly pins = join(this.bpffs, "socket-bypass", instance);
   readonly pods: Pod[] = [];
-  /** Of the mount of each pod's own folder, for those that start from now on. */
+  /** Mount options of the state folder of pods that start from now on. */
   stateOptions = "";
 
   constructor(hasBpffs = true) {
@@ -72,20 +72,20 @@ export class Node {
     fs.copyFileSync(join(root, "host/pod/pod.sh"), join(this.folder, "files/pod.sh"));
   }
 
-  /** One of the files of the pods that start from now on. */
+  /** Changes a file of the pods that start from now on. */
   change(name: string, change: (content: string) => string): void {
     const file = join(this.folder, "files", `${name}.gz`);
     const content = gunzipSync(fs.readFileSync(file)).toString("latin1");
     fs.writeFileSync(file, gzipSync(Buffer.from(change(content), "latin1")));
   }
 
-  /** Each report of pods that start from now on does this first. */
+  /** Makes each report of pods that start from now on run these words first. */
   beforeReports(words: string): void {
     const line = `case " $* " in *" metrics "*) ${words} ;; esac`;
     this.change("socket-bypass", (script) => script.replace(/^set -u$/m, `set -u\n${line}\n`));
   }
 
-  /** The self-test of pods that start from now on finds a fault. */
+  /** Makes the self-test of pods that start from now on find a fault. */
   breakSelfTest(): void {
     this.change(`probe-${machine}`, () => {
       const answer = '{"ok":false,"cases":{"ipv4":{"ok":false,"error":"wrong byte"}},"facts":{}}';
@@ -110,9 +110,9 @@ export class Node {
     }
   }
 
-  /** What is left of any pod. */
+  /** Lists what is left of any pod. */
   traces(): string[] {
-    // The records are links, which lead nowhere. The folder is a mount of the pod, which cannot
+    // The records are links that lead nowhere. The folder is a mount of the pod, so the pod cannot
     // remove it.
     const kept = ["!", "-name", "*.debug", "!", "-path", join(this.bpffs, "socket-bypass")];
     const found = execFileSync("find", [this.bpffs, "-mindepth", "1", ...kept], { encoding: "utf8" });
@@ -120,7 +120,7 @@ export class Node {
     return [...pinned, ...this.attached().map((id) => `program ${id}`)];
   }
 
-  /** Ids of the sock_ops programs on the node's root. */
+  /** The IDs of the sock_ops programs on the node's root cgroup. */
   attached(): number[] {
     const answer = execFileSync("bpftool", ["-j", "cgroup", "show", this.group], { encoding: "utf8" }).trim();
     return answer === "" ? [] : JSON.parse(answer).map(({ id }: { id: number }) => id);
@@ -146,7 +146,7 @@ export class Node {
 export class Pod {
   said = "";
   readonly owner: string;
-  /** Its exit status. */
+  /** The exit status of its first process. */
   readonly ended: Promise<number | null>;
   private readonly child: ChildProcess;
 
@@ -173,7 +173,7 @@ export class Pod {
     };
   }
 
-  /** Until it is, or throws when it has ended. */
+  /** Waits until the pod is ready; throws if it has ended. */
   async ready(): Promise<void> {
     await until("the pod to be ready", async () => {
       if (this.child.exitCode !== null) throw new Error(`expected the pod to serve, found: ${this.said}`);
@@ -181,13 +181,13 @@ export class Pod {
     });
   }
 
-  /** Exit status and text of the probes of the kubelet. */
+  /** Gives the exit status and the text of the kubelet's probes. */
   health(): string {
     const { code, stdout } = this.exec(this.generation, "sh", "/opt/socket-bypass/pod.sh", "health");
     return `${code} ${stdout.trimEnd()}`;
   }
 
-  /** The processes of the container, as the machine numbers them, each with its name. */
+  /** The processes of the container, by their PIDs outside, with their names. */
   processes(): Map<number, string> {
     const space = (pid: number | string) => {
       try {
@@ -201,7 +201,7 @@ export class Pod {
     return new Map(found.map((pid) => [Number(pid), nameOf(pid)]));
   }
 
-  /** Its process without rights, which answers strangers. */
+  /** The PID outside of its unprivileged server, which answers strangers. */
   front(): number {
     const parent = `${this.init}`;
     const child = [...this.processes()].find(
@@ -210,13 +210,13 @@ export class Pod {
     return child?.[0] ?? 0;
   }
 
-  /** Its first process, as the machine numbers it. */
+  /** The PID outside of its first process. */
   get init(): number {
     const children = fs.readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, "utf8").trim();
     return Number(children.split(" ")[0] ?? "");
   }
 
-  /** Status and text; "000 " where nobody listens. */
+  /** Gives the HTTP status and the text; "000 " if nobody listens. */
   ask(path: string, ...words: string[]): string {
     const line = ["-t", `${this.init}`, "-n", "curl", "-s", "-m", "20", "-w", "%{http_code}", ...words];
     const { stdout } = spawnSync("nsenter", [...line, `http://127.0.0.1:8080${path}`], { encoding: "utf8" });
@@ -224,7 +224,7 @@ export class Pod {
     return `${lines.pop()} ${lines.join("\n")}`;
   }
 
-  /** A command as kubectl exec runs it. */
+  /** Runs a command as `kubectl exec` does. */
   exec(generation: string, ...command: string[]): { code: number | null; stdout: string; stderr: string } {
     const words = ["-t", `${this.init}`, "-m", "-n", "-p", "-C", "-r", "-w", "--"];
     const env = Object.entries({ ...this.environment(generation), PATH: "/usr/sbin:/usr/bin:/sbin:/bin" });
@@ -250,7 +250,7 @@ export class Pod {
     return this.exec(generation, "sh", "/opt/socket-bypass/pod.sh", "stop");
   }
 
-  /** What the kubelet would show. */
+  /** The termination message that the kubelet would show. */
   get message(): string {
     return fs.readFileSync(join(this.node.folder, `${this.uid}.message`), "utf8");
   }
@@ -273,7 +273,7 @@ function nameOf(pid: string): string {
   }
 }
 
-/** A line of the status of a process; empty where it has gone. */
+/** Gives a field of the status of a process, or "" if it is gone. */
 export function fieldOf(pid: number, name: string): string {
   try {
     const status = fs.readFileSync(`/proc/${pid}/status`, "utf8");
@@ -283,7 +283,7 @@ export function fieldOf(pid: number, name: string): string {
   }
 }
 
-/** Ticks of the processor, with those of the children that it has waited for. */
+/** Gives the CPU ticks of a process, including those of children that it has waited for. */
 export function ticksOf(pid: number): number {
   const after = fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1] ?? "";
   return after

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""strangers.py SECONDS: asks the server of a pod's metrics at 127.0.0.1:8080 in every way that could cost it something.
+"""
+strangers.py SECONDS: sends requests to a pod's metrics server at 127.0.0.1:8080 in every way that
+could cost it something.
 
-Prints "answered" when it has had an answer, and at the end how many answers came whole and how many broken."""
+Prints "answered" at the first answer, and at the end how many answers came whole and how many
+broken.
+"""
 
 import json
 import socket
@@ -26,7 +30,7 @@ def connect():
 
 
 def ask():
-    """As fast as it can; a server that takes no more connections is no fault."""
+    """Asks as fast as it can. A server that takes no more connections is no fault."""
     while go_on():
         answer = b""
         try:
@@ -46,7 +50,7 @@ def ask():
 
 
 def crowd():
-    """Many that say nothing."""
+    """Keeps many silent connections open."""
     kept = []
     while go_on():
         try:
@@ -58,7 +62,7 @@ def crowd():
 
 
 def dribble():
-    """A question without end, a byte at a time, and then one that is too long."""
+    """Sends an endless request byte by byte, and then one that is too long."""
     while go_on():
         try:
             with connect() as one:

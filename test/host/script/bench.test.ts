@@ -30,12 +30,12 @@ const v2 = fs
   .map((line) => line.split(" "))
   .find(([, , type]) => type === "cgroup2")?.[1];
 
-/** Of a run of the script by this process id: its cgroup and its trial in bpffs. */
+/** The cgroup and the trial in bpffs of the run with this PID, as far as they exist. */
 const tracesOf = (pid: number | undefined) =>
   [`${v2}/socket-bypass-bench-${pid}`, `/sys/fs/bpf/socket-bypass/_try-${pid}`].filter((path) => fs.existsSync(path));
 
-// What these do not prove: that a figure is right. They are real runs, and another load on the
-// machine changes all of them.
+// Not proven here: that a figure is right. The runs are real, and any other load on the machine
+// changes their figures.
 describe.skipIf(isSkipped).each(shells)("bench under %s", (shell) => {
   const start = (host: Host, ...words: string[]) => {
     const child = spawn(join(shellFolder(shell), "sh"), [join(host.bundle, "socket-bypass"), "bench", ...words], {
@@ -53,7 +53,7 @@ describe.skipIf(isSkipped).each(shells)("bench under %s", (shell) => {
     return { child, ended: async () => ({ code: await ended, stdout, stderr }) };
   };
 
-  test("measures every cell and way, as JSON and as a table, and leaves nothing", async () => {
+  test("measures every cell and way, as JSON and as a table, and leaves nothing behind", async () => {
     const host = new Host(shell);
     const json = start(host, "--seconds", "6", "--json");
     const { code, stdout, stderr } = await json.ended();
@@ -69,7 +69,7 @@ describe.skipIf(isSkipped).each(shells)("bench under %s", (shell) => {
     for (const [at, row] of rows.entries()) {
       const plain = rows[at - (at % 3)];
       expect(row.rps).toBeGreaterThan(0);
-      // Told in whole messages and in tenths of a megabit.
+      // The rates are rounded to whole messages and to tenths of a megabit.
       const mbps = (row.rps * row.size * 8) / 1e6;
       expect(Math.abs(row.mbps - mbps)).toBeLessThanOrEqual(0.1 + mbps * 0.05 + (row.size * 8) / 1e6);
       expect(row.ratio).toBeCloseTo(row.rps / (plain?.rps ?? 0), 1);
@@ -90,7 +90,7 @@ describe.skipIf(isSkipped).each(shells)("bench under %s", (shell) => {
     expect(host.traces()).toEqual([]);
   });
 
-  test("refuses where an instance would take the plain connections too, and says what to type", async () => {
+  test("refuses if an instance would bypass the plain connections too, and says what to type", async () => {
     const host = new Host(shell);
     await host.apply();
     claimAll(host);
@@ -105,7 +105,7 @@ describe.skipIf(isSkipped).each(shells)("bench under %s", (shell) => {
     claimOwn(host);
   });
 
-  test("refuses without what the self-test needs, and leaves nothing", async () => {
+  test("refuses without what the self-test needs, and leaves nothing behind", async () => {
     const host = new Host(shell);
     writeTool(host, "bpftool", '[ "$2" != help ] || { echo old; exit; }\nexec /usr/sbin/bpftool "$@"');
     const refused = start(host, "--seconds", "6");
@@ -115,30 +115,33 @@ describe.skipIf(isSkipped).each(shells)("bench under %s", (shell) => {
     expect(tracesOf(refused.child.pid)).toEqual([]);
   });
 
-  test.each(["SIGTERM", "SIGKILL"] as const)("is gone after %s, at the latest with the next run", async (signal) => {
-    const host = new Host(shell);
-    const stopped = start(host, "--seconds", "60");
-    for (let tries = 0; tracesOf(stopped.child.pid).length < 2; tries++) {
-      expect(tries).toBeLessThan(400);
-      await new Promise((wake) => setTimeout(wake, 50));
-    }
-    await new Promise((wake) => setTimeout(wake, 1000));
-    process.kill(-(stopped.child.pid ?? 0), signal);
-    expect((await stopped.ended()).code).toBe(signal === "SIGTERM" ? 143 : "SIGKILL");
-    if (signal === "SIGKILL") {
-      expect(tracesOf(stopped.child.pid)).toHaveLength(2);
-      // A name that only begins alike is somebody else's.
-      const alike = `${v2}/socket-bypass-bench-${stopped.child.pid}-other`;
-      fs.mkdirSync(alike);
-      writeTool(host, "uname", "echo riscv64");
-      expect(await start(host, "--seconds", "6").ended()).toMatchObject({ code: 1 });
-      expect(fs.existsSync(alike)).toBe(true);
-      fs.rmdirSync(alike);
-    }
-    expect(tracesOf(stopped.child.pid)).toEqual([]);
-  });
+  test.each(["SIGTERM", "SIGKILL"] as const)(
+    "leaves nothing behind after %s, at the latest once the next run ends",
+    async (signal) => {
+      const host = new Host(shell);
+      const stopped = start(host, "--seconds", "60");
+      for (let tries = 0; tracesOf(stopped.child.pid).length < 2; tries++) {
+        expect(tries).toBeLessThan(400);
+        await new Promise((wake) => setTimeout(wake, 50));
+      }
+      await new Promise((wake) => setTimeout(wake, 1000));
+      process.kill(-(stopped.child.pid ?? 0), signal);
+      expect((await stopped.ended()).code).toBe(signal === "SIGTERM" ? 143 : "SIGKILL");
+      if (signal === "SIGKILL") {
+        expect(tracesOf(stopped.child.pid)).toHaveLength(2);
+        // A cgroup whose name only begins in the same way belongs to somebody else.
+        const alike = `${v2}/socket-bypass-bench-${stopped.child.pid}-other`;
+        fs.mkdirSync(alike);
+        writeTool(host, "uname", "echo riscv64");
+        expect(await start(host, "--seconds", "6").ended()).toMatchObject({ code: 1 });
+        expect(fs.existsSync(alike)).toBe(true);
+        fs.rmdirSync(alike);
+      }
+      expect(tracesOf(stopped.child.pid)).toEqual([]);
+    },
+  );
 
-  test("runs by the link of a host that is bypassed as a whole, with its files, when its ports are none of a client's", async () => {
+  test("runs through the link of a wholly bypassed host, with that host's files, if no client can get its ports", async () => {
     const host = new Host(shell);
     await host.verb("apply", "--ports", "1-1000,6379", "--off");
     claimAll(host);
@@ -160,7 +163,7 @@ describe.skipIf(isSkipped).each(shells)("bench under %s", (shell) => {
   });
 });
 
-/** Only the record says so: nothing of a test is ever attached above its own cgroup. */
+/** Records another cgroup, and attaches nothing: no test attaches anything above its own cgroup. */
 function claimAll(host: Host, cgroup = "/"): void {
   fs.rmSync(join(host.pins, "cgroup"));
   fs.symlinkSync(cgroup, join(host.pins, "cgroup"));

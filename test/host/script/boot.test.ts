@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long: all on one stand-in of systemctl.
+// Long: all cases use one stand-in for systemctl.
 import { execFileSync, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { attachments, Host, isSkipped, shells, temporaryFolder, writeTool } from "../../support/host.js";
 
-// What these do not prove: that a systemd starts the unit; systemctl is a stand-in that notes its
+// Not proven here: that systemd starts the unit, because systemctl is a stand-in that records its
 // calls.
 class BootHost extends Host {
   units = temporaryFolder();
@@ -21,7 +21,7 @@ class BootHost extends Host {
     return join(this.units, `socket-bypass-${this.instance}.service`);
   }
 
-  /** Of this version, and what it says that it has loaded. */
+  /** Makes the stand-in answer as a systemd of this version, with this LoadState. */
   haveSystemd(version: number, loaded = "loaded"): void {
     const enabled = join(this.notes, "enabled");
     const looks = [
@@ -45,7 +45,7 @@ class BootHost extends Host {
     return host;
   }
 
-  /** While the stand-in is there. */
+  /** Removes the instance while the stand-in still exists. */
   override async end(): Promise<void> {
     await this.verb("remove");
     await super.end();
@@ -57,7 +57,7 @@ class BootHost extends Host {
 }
 
 describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
-  test("comes with the attachment, once, names what it runs, and goes with it", async () => {
+  test("is written once by an attach, names what it runs, and goes with a detach", async () => {
     const host = BootHost.make(shell);
     const name = `socket-bypass-${host.instance}.service`;
     await host.apply();
@@ -69,7 +69,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     expect(text).not.toMatch(/ProtectKernelTunables|PrivateNetwork/);
     for (const kept of ["SystemCallFilter", "RestrictAddressFamilies", "PrivateTmp", "MemoryDenyWriteExecute"])
       expect(text).toContain(`\n${kept}=`);
-    // A kernel that is not supported would be tried again for ever.
+    // Without this, systemd would retry for ever on a kernel that is not supported.
     expect(text).toContain("\nRestartPreventExitStatus=3\n");
     await host.apply();
     expect(host.calls()).toHaveLength(2);
@@ -81,14 +81,14 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     ]);
   });
 
-  test("is not there where no systemd runs", async () => {
+  test("is not written where no systemd runs", async () => {
     const host = BootHost.make(shell);
     host.systemd = "/nowhere";
     expect(await host.apply()).toMatchObject({ code: 0 });
     expect([fs.existsSync(host.unit), ...host.calls()]).toEqual([false]);
   });
 
-  test("where its folder is read-only is refused before anything is handed over, and with --boot false everything goes on without it", async () => {
+  test("is refused in a read-only folder before anything is handed over, and --boot false goes on without it", async () => {
     const host = BootHost.make(shell);
     execFileSync("mount", ["-t", "tmpfs", "-o", "ro", "none", host.units]);
     try {
@@ -114,7 +114,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     }
   });
 
-  test("goes when it is not wanted any more, comes back when it is, and one of the administrator's stays", async () => {
+  test("goes when it is no longer wanted and comes back when it is, and one of the administrator's stays", async () => {
     const host = BootHost.make(shell);
     await host.apply();
     expect(await host.apply("--boot", "false")).toMatchObject({ code: 0 });
@@ -128,7 +128,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     expect(fs.readFileSync(host.unit, "utf8")).toContain("ExecStart=");
   });
 
-  test("is one that a systemd before 244 takes too, and its attach says what that one cannot do", async () => {
+  test("suits a systemd before 244 too, and attach says what that one cannot do", async () => {
     const host = BootHost.make(shell);
     host.haveSystemd(239);
     const applied = await host.apply();
@@ -136,9 +136,9 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     expect(applied.stderr).toBe(
       "socket-bypass: note: systemd 239: expected 244 or newer, which can try a unit of this kind again; a boot start that fails is not tried again\n",
     );
-    // With Type=oneshot it would not load it: "Service has Restart= setting other than no". And
-    // what stands behind Protect… or Private… gives it mounts of its own, with which a bpffs would
-    // go that this systemd has not mounted itself.
+    // That systemd does not load a unit of Type=oneshot with Restart=: "Service has Restart=
+    // setting other than no". Protect… and Private… would give the unit mounts of its own, and a
+    // bpffs that this systemd has not mounted itself would vanish with them.
     expect(fs.readFileSync(host.unit, "utf8")).not.toMatch(/^(Restart|Protect|Private|ReadWrite|SystemCall)/m);
     expect(await host.apply()).toMatchObject({ code: 0, stderr: "" });
     host.haveSystemd(244);
@@ -148,7 +148,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
   });
 
   test.each(["bad-setting", "error", "masked"])(
-    "that systemd does not load (%s) fails the attach, in its words",
+    "fails the attach, in the words of systemd, if that does not load it (%s)",
     async (state) => {
       const host = BootHost.make(shell);
       host.haveSystemd(252, state);
@@ -160,7 +160,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     },
   );
 
-  test("starts all that was declared after the pins and attachments of a boot are gone, and is all whole again", async () => {
+  test("restores all that was declared once a boot has taken the pins and attachments away", async () => {
     const host = BootHost.make(shell);
     const flags = ["--ports", "7000-7100", "--queue-bytes", "100000", "--sockets", "1000", "--off", "--epoch", "7"];
     expect(await host.verb("apply", ...flags)).toMatchObject({ code: 0 });
@@ -174,7 +174,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     expect(await host.boot()).toMatchObject({ code: 0, stdout: "done\n", stderr: "" });
   });
 
-  test("is left alone by what it runs, which may not write to its folder", async () => {
+  test("is left alone by the boot start that it runs, which may not write to its folder", async () => {
     const host = BootHost.make(shell);
     await host.apply();
     await reboot(host);
@@ -195,24 +195,21 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
   const analyze = spawnSync("systemd-analyze", ["--version"], { encoding: "utf8" }).stdout ?? "";
   const version = Number(/^systemd (\d+)/.exec(analyze)?.[1] ?? 0);
 
-  // That it can do its work within these bounds shows test/e2e/vm, where a systemd runs it.
-  test.skipIf(version < 252)(
-    "is one that systemd-analyze finds nothing wrong with, and little that it may do",
-    async () => {
-      const host = BootHost.make(shell);
-      await host.apply();
-      const verified = spawnSync("systemd-analyze", ["verify", host.unit], { encoding: "utf8" });
-      expect({ code: verified.status, stderr: verified.stderr }).toEqual({ code: 0, stderr: "" });
-      const words = ["security", "--offline=true", "--no-pager", host.unit];
-      const { stdout } = spawnSync("systemd-analyze", words, { encoding: "utf8" });
-      expect(Number(/exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1] ?? 10)).toBeLessThan(4);
-    },
-  );
+  // test/e2e/vm, where systemd runs the unit, shows that it can do its work within these bounds.
+  test.skipIf(version < 252)("passes systemd-analyze, which finds that it may do little", async () => {
+    const host = BootHost.make(shell);
+    await host.apply();
+    const verified = spawnSync("systemd-analyze", ["verify", host.unit], { encoding: "utf8" });
+    expect({ code: verified.status, stderr: verified.stderr }).toEqual({ code: 0, stderr: "" });
+    const words = ["security", "--offline=true", "--no-pager", host.unit];
+    const { stdout } = spawnSync("systemd-analyze", words, { encoding: "utf8" });
+    expect(Number(/exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1] ?? 10)).toBeLessThan(4);
+  });
 
-  test("has the self-test run again on another kernel only", async () => {
+  test("runs the self-test again only on another kernel", async () => {
     const host = BootHost.make(shell);
     expect(await host.verb("apply", "--everything")).toMatchObject({ code: 0 });
-    // A kernel that redirects nothing fails the self-test, where it runs.
+    // With this stand-in nothing is redirected, so the self-test fails if it runs.
     const idle = `case "$*" in *"cgroup attach"*socket-bypass-selftest-*) exit 0 ;; esac\nexec /usr/sbin/bpftool "$@"`;
     writeTool(host, "bpftool", idle);
     await reboot(host);
@@ -228,7 +225,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
       expect(status.problems).toContainEqual(
         expect.stringMatching(`^the self-test passed on kernel .*, and this is .*${word}`),
       );
-      // Nor does the step that attaches, where the boot has not come so far.
+      // The step that attaches is refused too, in case the boot has not got so far.
       for (const refused of [await host.boot(), await host.verb("attach")]) {
         expect(refused).toMatchObject({ code: 1 });
         expect(refused.stderr).toContain("selftest: expected redirected messages");
@@ -237,7 +234,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     }
   });
 
-  test("starts nothing on a kernel that is on the deny-list by now, and neither does attach", async () => {
+  test("starts nothing on a kernel that is now on the deny-list, and neither does attach", async () => {
     const host = BootHost.make(shell);
     await host.apply();
     writeTool(host, "uname", `[ "$1" = -r ] && echo 6.6.50 && exit\nexec /usr/bin/uname "$@"`);
@@ -250,7 +247,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
   });
 
   test.each(["the same", "another"])(
-    "of an instance that was taken over is gone, and with %s state directory nothing starts it again",
+    "goes with an instance that is taken over, and nothing starts that instance again with %s state directory",
     async (place) => {
       const first = BootHost.make(shell);
       const second = BootHost.make(shell);
@@ -264,14 +261,14 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
       expect(taken.stderr).toContain(`note: instance ${first.instance} is taken over for good and starts at no boot`);
       expect([fs.existsSync(first.unit), fs.existsSync(second.unit)]).toEqual([false, true]);
       expect(first.calls()).toContain(`disable --quiet --now socket-bypass-${first.instance}.service`);
-      // As a boot would, with the loser first.
+      // A boot could start the instance that lost first.
       expect(await first.boot()).toMatchObject({
         code: 1,
         stderr: `socket-bypass: ${first.home}/current: expected the serving generation, found none; run pulumi up again\n`,
       });
       expect(await first.raw("status", "--json", ...first.common.slice(0, 4))).toMatchObject({ code: 0 });
       expect(attachments(first.cgroupFolder)).toEqual(["track_sockets"]);
-      // Its own stack is refused, and gets the cgroup back where it says so.
+      // Its own stack is refused, and gets the cgroup back if it says so.
       expect((await first.apply()).stderr).toContain(`found ${second.instance} on ${first.cgroup}`);
       expect(await first.apply("--take-over")).toMatchObject({ code: 0 });
       expect([fs.existsSync(first.unit), fs.existsSync(second.unit)]).toEqual([true, false]);
@@ -285,7 +282,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
     },
   );
 
-  test("says what it misses where nothing was ever attached", async () => {
+  test("says what is missing if nothing was ever attached", async () => {
     const host = BootHost.make(shell);
     await host.verb("object install");
     const { code, stderr } = await host.boot();
@@ -296,7 +293,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
   });
 });
 
-/** What a boot leaves: the files, and nothing in the kernel. */
+/** Leaves what a boot leaves: the files, and nothing in the kernel. */
 async function reboot(host: BootHost): Promise<void> {
   const files = temporaryFolder();
   const unit = fs.existsSync(host.unit) ? fs.readFileSync(host.unit) : undefined;

@@ -17,14 +17,14 @@ afterEach(() => fs.rmSync(folder, { recursive: true }));
 
 const build = () => spawnSync("sh", [join(folder, "build/script.sh"), join(folder, "out")], { encoding: "utf8" });
 
-test("the script is joined from its parts, and a shell reads it", () => {
+test("the build joins the script from its parts, and a shell can read it", () => {
   expect(build()).toMatchObject({ status: 0, stderr: "" });
   for (const name of ["socket-bypass", "for-pods/socket-bypass"])
     execFileSync("dash", ["-n", join(folder, "out", name)]);
   expect(fs.readdirSync(join(folder, "out")).sort()).toEqual(["for-pods", "socket-bypass"]);
 });
 
-test("a part that is not there fails the build, and leaves no script that ends half-way", () => {
+test("a missing part fails the build and leaves no truncated script", () => {
   fs.rmSync(join(folder, "script/lib/owner.sh"));
   const { status, stderr } = build();
   expect(status).not.toBe(0);

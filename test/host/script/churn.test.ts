@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Host, isSkipped, removeTool, shells, writeTool } from "../../support/host.js";
 
 /**
- * What bpftool answers where cgroups and connections come and go: it gives up, or tells of an error
+ * Answers as bpftool does while cgroups and connections come and go: it gives up, or puts an error
  * inside a list.
  */
 const troubled = `case "$*" in
@@ -12,10 +12,10 @@ const troubled = `case "$*" in
 *) exec /usr/sbin/bpftool "$@" ;;
 esac`;
 
-// What these do not prove: that the walk over cgroups that come and go is whole;
-// test/host/helper/hooks.test.ts does.
+// Not proven here: that the walk over cgroups that come and go is complete, which
+// test/host/helper/hooks.test.ts proves.
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
-  test("every verb works where bpftool cannot list cgroups and sockets that come and go", async () => {
+  test("every verb works even if bpftool cannot list cgroups and sockets that come and go", async () => {
     const host = new Host(shell);
     writeTool(host, "bpftool", troubled);
     expect(await host.verb("preflight")).toMatchObject({ code: 0 });

@@ -5,9 +5,11 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Host, isSkipped, shells } from "../../support/host.js";
 
 /*
- * All traffic, where the kernel has no way to protect programs that splice, which these tests make
- * so on any kernel. Not proven here: that a kernel with a way takes it; test/bpf/splice.test.ts has
- * that.
+ * A policy of all traffic on a kernel without a way for the splice guard, which these tests
+ * simulate
+ * on any kernel. Not proven here: that a kernel with a way accepts it, which
+ * test/bpf/splice.test.ts
+ * proves.
  */
 beforeEach(() => {
   Host.spliceWays = "no-way";
@@ -31,7 +33,7 @@ describe.skipIf(isSkipped).each(shells)("everything, under %s", (shell) => {
     expect(host.traces()).toEqual([]);
   });
 
-  test("is refused to a host that serves some ports, which it goes on to do", async () => {
+  test("is refused on a host that serves some ports, and those go on being served", async () => {
     const host = made(shell);
     await host.verb("apply", "--ports", "1", "--off");
     const before = await host.status();
@@ -45,19 +47,19 @@ describe.skipIf(isSkipped).each(shells)("everything, under %s", (shell) => {
     expect((await host.status()).policy).toEqual(before.policy);
   });
 
-  test("is refused by an attach that wants protection from now on, and at a boot, where it was declared with it", async () => {
+  test("is refused by an attach that newly wants protection, and at a boot if it was declared with protection", async () => {
     const host = made(shell);
     expect(await host.apply("--splice-guard", "off")).toMatchObject({ code: 0, stderr: "" });
     expect(await host.verb("attach")).toMatchObject(refusal);
     expect(await host.status()).toMatchObject({ healthy: true, spliceGuard: { declared: "off" } });
-    // As on a machine that boots another kernel than the one that had a way.
+    // This is the case of a machine that boots from a kernel with a way into one without.
     fs.writeFileSync(join(host.home, "splice-guard"), "auto\n");
     const { code, stderr } = await host.raw("boot", "start", ...host.common.slice(0, 4));
     expect({ code, stderr }).toMatchObject({ code: 3, stderr: refusal.stderr });
     expect((await host.status()).serving).toBe(host.generation);
   });
 
-  test("is taken where protection is off, and without it as long as nothing is bypassed", async () => {
+  test("is accepted with protection off, and otherwise as long as nothing is bypassed", async () => {
     const host = made(shell);
     expect(await host.apply("--splice-guard", "off")).toMatchObject({ code: 0, stderr: "" });
     expect(await host.verb("preflight", "--everything", "--splice-guard", "off")).toMatchObject({

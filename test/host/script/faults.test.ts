@@ -3,21 +3,21 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { faultyBpftool, Host, isSkipped, removeTool, shells, writeTool } from "../../support/host.js";
 
-// Every call takes half an hour, so a run takes one in so many, others each time;
-// SOCKET_BYPASS_TEST_EVERY=1 takes all.
+// A fault at every call would take half an hour, so each run takes one call in 16, and other calls
+// each time. SOCKET_BYPASS_TEST_EVERY=1 takes all.
 const every = Number(process.env.SOCKET_BYPASS_TEST_EVERY ?? 16);
 const callsUpTo = (count: number) => {
   const first = 1 + (Math.floor(Date.now() / 1000) % every);
   return Array.from({ length: count }, (_, i) => i + 1).filter((at) => at % every === first % every);
 };
 
-// What these do not prove: a kill between two bpftool calls in the middle of a rename or a record;
-// each is one system call.
-describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every call of", () => {
+// Not proven here: a kill between two bpftool calls, in the middle of a rename or a record; each of
+// those is one system call.
+describe.skipIf(isSkipped)("when bpftool fails, or the whole run is killed, at any call of", () => {
   const faults = ["fail", "kill before", "kill after"] as const;
 
   test.each(faults)(
-    "apply (%s): the next apply converges, and remove leaves nothing",
+    "apply (%s), the next apply converges, and remove leaves nothing behind",
     async (fault) => {
       const calls = await countCalls((host) => host.apply());
       expect(calls).toBeGreaterThan(25);
@@ -27,7 +27,7 @@ describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every ca
         const broken = await host.apply();
         if (fault !== "fail") expect({ at, signal: broken.signal }).toEqual({ at, signal: "SIGKILL" });
         removeTool(host, "bpftool");
-        // A failure that was not fatal (a look that was repeated) has converged already.
+        // A failure that was not fatal, because the call was repeated, has converged already.
         if (broken.code !== 0 || at % 3 !== 0) {
           expect({ at, ...(await host.apply()) }).toMatchObject({ at, code: 0, stderr: "" });
           expect({ at, ...(await host.status()) }).toMatchObject({ at, healthy: true, problems: [] });
@@ -41,7 +41,7 @@ describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every ca
   );
 
   test.each(faults)(
-    "the first apply (%s): remove alone leaves nothing",
+    "the first apply (%s), remove alone leaves nothing behind",
     async (fault) => {
       const calls = await countCalls((host) => host.apply());
       for (const at of callsUpTo(calls)) {
@@ -58,7 +58,7 @@ describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every ca
   );
 
   test.each(faults)(
-    "a hand-over (%s): one generation serves alone after the next apply",
+    "a hand-over (%s), one generation serves alone after the next apply",
     async (fault) => {
       const handOver = async (host: Host) => host.apply("--generation", host.nextGeneration);
       const calls = await countCalls(handOver, (host) => host.apply());
@@ -86,7 +86,7 @@ describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every ca
   );
 
   test.each(faults)(
-    "remove (%s): the next remove leaves nothing",
+    "remove (%s), the next remove leaves nothing behind",
     async (fault) => {
       const calls = await countCalls(
         (host) => host.verb("remove"),
@@ -108,7 +108,7 @@ describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every ca
   );
 
   test.each(faults)(
-    "the self-test (%s): nothing of it stays after the next one",
+    "the self-test (%s), nothing of it stays after the next one",
     async (fault) => {
       const prepare = async (host: Host) => {
         await host.verb("object install");
@@ -120,8 +120,8 @@ describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every ca
         await prepare(host);
         faultyBpftool(host, at, fault);
         const broken = await host.verb("selftest");
-        // The first two ask for its version, before and behind the lock: where it has none, the
-        // script takes another one.
+        // The first two calls ask for the version, before and after taking the lock. If bpftool
+        // does not answer, the script takes another one.
         if (fault === "fail" && at > 2) {
           expect({ at, code: broken.code }).toEqual({ at, code: 1 });
           expect({ at, traces: host.traces().filter((trace) => trace.includes("selftest")) }).toEqual({
@@ -138,7 +138,7 @@ describe.skipIf(isSkipped)("bpftool fails or the whole run is killed at every ca
     600_000,
   );
 
-  test.each(shells)("under %s: a step that fails undoes its own half and no other", async (shell) => {
+  test.each(shells)("a step under %s, that step undoes its own half and no other", async (shell) => {
     const host = new Host(shell);
     for (const step of ["object install", "map create"]) await host.verb(step);
     writeTool(
@@ -169,7 +169,7 @@ async function countCalls(
 }
 
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
-  test("a bpftool that answers without the value is told in its own words", async () => {
+  test("an error of bpftool in place of a value is reported in its own words", async () => {
     const host = new Host(shell);
     await host.apply();
     writeTool(

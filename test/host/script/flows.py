@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections in each state that `flows` tells apart: prints their client's and server's port, then obeys `send` and ends with its stdin."""
+"""
+Opens a connection in each state that `flows` tells apart and prints the ports of both ends as
+JSON. Then it sends something for each line on stdin, and ends with stdin.
+"""
 import json
 import os
 import socket
 import sys
 
 with open("/proc/self/comm", "wb") as comm:
-    comm.write(b'a "b\\c\xc3')  # cut within a character, as the kernel does at 15 bytes
+    comm.write(b'a "b\\c\xc3')  # cut inside a character, as the kernel cuts at 15 bytes
 
 
 def connect(listener, address):
@@ -44,7 +47,7 @@ pairs = {
 for name in ("used", "six", "mapped", "full", "left"):
     exchange(*pairs[name])
 pairs["six"][0].sendall(b"c" * 300)
-# More than a reader may leave unread: the rest goes by TCP until that is full too.
+# This is more than a reader may leave unread, so the rest goes over TCP until that is full too.
 pairs["full"][0].setblocking(False)
 try:
     while True:

@@ -18,10 +18,10 @@ interface Flow {
   readonly server: End | null;
 }
 
-// What these do not prove: the reasons reader-asleep, next-message, small-messages and much-by-tcp,
-// which pass too soon or need 64 MiB; other kernels.
+// Not proven here: the reasons reader-asleep, next-message, small-messages and much-by-tcp, which
+// pass too soon or need 64 MiB; other kernels.
 describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
-  test("tells both ends, processes, state, counts and the reason of each connection, as JSON and as a table", async () => {
+  test("shows the ends, processes, state, counts and reason of each connection, as JSON and as a table", async () => {
     const host = new Host(shell);
     await host.apply("--queue-bytes", "100000");
     const { ask, pid, child, ports } = await converse(host);
@@ -69,7 +69,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     expect(flow("full")?.client?.unreadByTcp).toBeGreaterThan(0);
     // A second message would be more than --queue-bytes.
     expect(flow("full")?.server?.unread).toBe(65536);
-    // Nobody has accepted it, so no process has it open.
+    // Nobody has accepted this connection, so no process has its server's end open.
     expect(flow("waiting")).toMatchObject({ client: { processes: [python] }, server: { processes: [] } });
     expect(flow("left")).toMatchObject({ client: { why: "peer-gone" }, server: null });
 
@@ -87,7 +87,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     expect(table.trim().split("\n")).toHaveLength(1 + 13);
 
     await host.raw("drain", ...host.common.slice(0, 4), "--drain-seconds", "0");
-    // Idle ones were taken out; what holds unread bytes is still there.
+    // The drain took idle connections out; those with unread bytes are still there.
     const after = await list(host);
     expect(
       after.map(({ server, client }) => (server ?? client)?.unread ?? 0).filter((unread) => unread > 0),
@@ -96,7 +96,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     expect((await list(host)).some(({ client }) => client?.port === clientPort)).toBe(false);
   });
 
-  test("lists each of many connections once, and all instances", async () => {
+  test("lists each of many connections once, of one instance or of all", async () => {
     const [host, other] = [new Host(shell), new Host(shell)];
     await host.apply();
     await host.apply("--instance", other.instance, "--cgroup", other.cgroup);
@@ -123,11 +123,11 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
       expect(found).toEqual(expect.arrayContaining(ports));
       for (const port of found) met.add(port);
     }
-    // The others were really others each time.
+    // Each list really held other short-lived connections.
     expect(met.size).toBeGreaterThan(ports.length + 2 * 200);
   });
 
-  test("no path that a process has open shows a connection as another's, and no name of a process is told as it is", async () => {
+  test("lets no path of an open file forge the owner of a connection, and escapes names of processes", async () => {
     const host = new Host(shell);
     await host.apply();
     const child = host.start("python3", "-c", forger, temporaryFolder());
@@ -141,7 +141,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     expect(table).toMatch(/^[ -~\n]*$/);
   });
 
-  test("an instance that is nowhere is an error, and no program stays pinned", async () => {
+  test("fails for an unknown instance, and leaves no program pinned", async () => {
     const host = new Host(shell);
     await host.apply();
     expect(await host.raw("flows", "--instance", "nobody", "--state-dir", host.stateDir)).toMatchObject({
@@ -167,8 +167,8 @@ sys.stdin.read()
 `;
 
 /**
- * One with a name that moves the cursor, and two open files whose paths hold lines of a list of
- * process 1 with its sockets.
+ * A process whose name holds terminal control characters, with two open files whose paths look like
+ * lines that list its sockets for process 1.
  */
 const forger = `
 import os, socket, sys
@@ -186,8 +186,9 @@ sys.stdin.read()
 `;
 
 /**
- * Two hundred at a time, which say enough that their service is not taken for one of short
- * connections.
+ * Opens and closes connections, two hundred at a time. Each carries enough messages that the
+ * service
+ * does not count as one of short connections.
  */
 const storm = `
 import random, socket
@@ -205,7 +206,7 @@ while True:
             end.close()
 `;
 
-/** So many connections that stay; gives the ports of their clients. */
+/** Opens this many connections that stay, and gives the ports of their clients. */
 async function connect(host: Host, count: number): Promise<number[]> {
   const child = host.start("python3", "-c", many, `${count}`);
   const lines = createInterface({ input: child.stdout ?? process.stdin })[Symbol.asyncIterator]();

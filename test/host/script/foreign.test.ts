@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { Host, isSkipped, shells, temporaryFolder } from "../../support/host.js";
 
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
-  test("what another user chose is told without a character that moves a cursor, in one line", async () => {
+  test("text that another user chose is printed on one line, without terminal control characters", async () => {
     const host = new Host(shell);
     const link = join(temporaryFolder(), "link");
     symlinkSync("a\u001b[2J\n\u009bb\u007fü", link);

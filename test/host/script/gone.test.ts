@@ -8,7 +8,7 @@ import { attachments, Host, isSkipped, run, shellFolder, shells, writeTool } fro
 const place = "/no-bpffs";
 
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
-  /** With the bpffs unmounted, and then the list of those that are mounted. */
+  /** Runs a verb with bpffs unmounted, and then prints how many bpffs are mounted. */
   const withoutBpffs = (host: Host, ...words: string[]) => {
     const line = 'umount -a -t bpf; sh "$0" "$@"; code=$?; grep -c " bpf " /proc/mounts; exit $code';
     const script = join(host.bundle, "socket-bypass");
@@ -16,7 +16,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     return run("unshare", ["--mount", "sh", "-c", line, script, ...words, ...host.common], { ...host.env, PATH });
   };
 
-  test("remove after the bpffs was unmounted takes off what is attached, and mounts one bpffs in its place", async () => {
+  test("remove after an unmount of bpffs detaches what is attached, and mounts one bpffs in its place", async () => {
     const host = new Host(shell);
     await host.apply();
     const removed = await withoutBpffs(host, "remove", "--drain-seconds", "1");
@@ -27,21 +27,18 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect([fs.existsSync(host.home), fs.existsSync(place)]).toEqual([false, false]);
   });
 
-  test.each(["drain", "resume", "adopt"])(
-    "%s after the bpffs was unmounted says so, and makes nothing",
-    async (verb) => {
-      const host = new Host(shell);
-      await host.apply();
-      const refused = await withoutBpffs(host, verb);
-      expect(refused).toMatchObject({ code: 1, stdout: "0\n" });
-      expect(refused.stderr).toBe(
-        `socket-bypass: bpffs: expected one, found none mounted, so nothing of ${host.instance} is pinned; type 'socket-bypass boot start --instance ${host.instance}'\n`,
-      );
-      expect(fs.existsSync(place)).toBe(false);
-    },
-  );
+  test.each(["drain", "resume", "adopt"])("%s after an unmount of bpffs says so, and makes nothing", async (verb) => {
+    const host = new Host(shell);
+    await host.apply();
+    const refused = await withoutBpffs(host, verb);
+    expect(refused).toMatchObject({ code: 1, stdout: "0\n" });
+    expect(refused.stderr).toBe(
+      `socket-bypass: bpffs: expected one, found none mounted, so nothing of ${host.instance} is pinned; type 'socket-bypass boot start --instance ${host.instance}'\n`,
+    );
+    expect(fs.existsSync(place)).toBe(false);
+  });
 
-  test("a remove that was killed while it removed its files is finished by the next one, and by a delete line", async () => {
+  test("the next remove, or a delete line, finishes a remove that was killed while it removed its files", async () => {
     for (const next of ["remove", "object remove", "line"]) {
       const host = new Host(shell);
       await host.apply();

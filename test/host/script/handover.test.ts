@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { attachments, Host, isSkipped, readLink, shells } from "../../support/host.js";
 
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
-  test("a new generation takes over and the old one is gone, while connections live on and lose nothing", async () => {
+  test("a new generation replaces the old one, while connections live on and lose nothing", async () => {
     const host = new Host(shell);
     await host.apply();
     const traffic = await startPairs(host, 20);
@@ -24,7 +24,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(await exchange(traffic)).toBe("20 pairs are intact");
   });
 
-  test("bytes that were redirected and not yet read are waited for, counted and said", async () => {
+  test("a detach waits for redirected bytes that are unread, counts them and reports them", async () => {
     const host = new Host(shell);
     await host.apply();
     const traffic = await startPairs(host, 3);
@@ -36,7 +36,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(await exchange(traffic)).toBe("3 pairs are intact");
   });
 
-  test("another cgroup for the same generation attaches there first and lets go of the old one", async () => {
+  test("an attach to another cgroup attaches there before it detaches from the old one", async () => {
     const host = new Host(shell);
     await host.apply();
     expect(await host.verb("attach", "--cgroup", `${host.cgroup}-other`)).toMatchObject({ code: 0, stderr: "" });
@@ -45,7 +45,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(await host.status()).toMatchObject({ healthy: true, cgroup: `${host.cgroup}-other` });
   });
 
-  test("until attach the old generation serves, and a revert before it puts everything back", async () => {
+  test("the old generation serves until attach, and a revert before that puts everything back", async () => {
     const host = new Host(shell);
     await host.apply();
     const next = ["--generation", host.nextGeneration];
@@ -67,7 +67,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(fs.readdirSync(host.home)).not.toContain(host.nextGeneration);
   });
 
-  test("a revert to a generation that is long gone makes it anew", async () => {
+  test("a revert to a generation that is long gone makes it again", async () => {
     const host = new Host(shell);
     await host.apply();
     await host.apply("--generation", host.nextGeneration);
@@ -110,7 +110,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
 type Traffic = ReturnType<typeof spawn>;
 
 /**
- * Connections of one process with itself, each with some exchanges behind it, so that both ends are
+ * Opens connections of one process with itself, with enough exchanges on each that both ends are
  * enrolled.
  */
 async function startPairs(host: Host, count: number): Promise<Traffic> {
@@ -128,9 +128,8 @@ function ask(traffic: Traffic, word: string): Promise<string> {
   });
 }
 
-// Plain text because it runs as a process of the private cgroup. "fill" writes without anybody
-// reading (the readers are paused), "exchange" reads everything and goes through ten more round
-// trips, all of it compared.
+// This is text because it runs as a process in the private cgroup. "fill" writes while the readers
+// are paused; "exchange" reads everything, makes ten more round trips, and compares all of it.
 const pairsProgram = `
 const net = require("node:net");
 const count = Number(process.argv[1]);
@@ -164,8 +163,7 @@ server.listen(0, "127.0.0.1", async () => {
 let filled = 0;
 process.stdin.on("data", async (data) => {
   if (data.toString().trim() === "fill") {
-    // Nothing reads while this thread does not return to its event loop, and libuv reads ahead
-    // otherwise.
+    // Otherwise libuv would read ahead as soon as this thread returns to its event loop.
     for (const [client, server] of pairs) { server._handle.readStop(); server._handle.reading = false; }
     for (const [client] of pairs) { client.write("left unread"); client.write("left unread"); }
     filled = 22;

@@ -9,7 +9,7 @@ import { type Files, receiving, running } from "../../../src/commands/staged.js"
 import { deliver } from "../../../src/targets/deliver.js";
 import { Host, isSkipped, shellFolder, shells, temporaryFolder, writeTool } from "../../support/host.js";
 
-/** A folder whose `sh` it is; bash is that of Fedora, RHEL and Arch. */
+/** Gives a folder where this shell is `sh`. bash is the `sh` of Fedora, RHEL and Arch. */
 function folderOf(shell: (typeof shells)[number] | "bash"): string {
   if (shell !== "bash") return shellFolder(shell);
   const folder = temporaryFolder();
@@ -19,13 +19,13 @@ function folderOf(shell: (typeof shells)[number] | "bash"): string {
 
 const pins = "/sys/fs/bpf/socket-bypass";
 
-// What these do not prove: what is left where a whole group is killed, which nobody can clean up
-// after; see docs/ssh.md.
+// Not proven here: what stays if the whole process group is killed, after which nothing can clean
+// up; see docs/ssh.md.
 describe.skipIf(isSkipped).each([...shells, "bash"] as const)("a first step, with %s as sh,", (shell) => {
   const cases = ["before the lock", "in the wait for the lock", "in its work"] as const;
 
   test.each(cases.flatMap((when) => [["SIGINT", when, 130] as const, ["SIGTERM", when, 143] as const]))(
-    "that gets %s with all its processes %s ends with %d and leaves nothing",
+    "that gets %s with all its processes %s exits with %d and leaves nothing behind",
     async (signal, when, expected) => {
       const host = new Host(shell === "bash" ? "dash" : shell);
       const { code, temporary } = await stopFirstStep(host, shell, when, (pid) => process.kill(-pid, signal));
@@ -34,7 +34,7 @@ describe.skipIf(isSkipped).each([...shells, "bash"] as const)("a first step, wit
   );
 
   test.each(cases)(
-    "whose shell alone is killed %s, as the provider does, goes on to its end, and what was sent is gone",
+    "whose shell alone is killed %s, as the provider does, runs to its end and removes what was sent",
     async (when) => {
       const host = new Host(shell === "bash" ? "dash" : shell);
       const { temporary } = await stopFirstStep(host, shell, when, (pid) => process.kill(pid, "SIGKILL"));
@@ -48,7 +48,7 @@ describe.skipIf(isSkipped).each([...shells, "bash"] as const)("a first step, wit
 });
 
 test.skipIf(isSkipped)(
-  "files whose step was never run, and that no state knows of, go with a remove by hand",
+  "a remove by hand also removes files whose step never ran and which no state knows about",
   async () => {
     const host = new Host();
     await send(filesFor(host), host.env);
@@ -58,7 +58,7 @@ test.skipIf(isSkipped)(
   },
 );
 
-/** Runs it until there, stops it, and waits for all its processes. */
+/** Runs the first step up to this point, stops it, and waits for all its processes. */
 async function stopFirstStep(
   host: Host,
   shell: (typeof shells)[number] | "bash",
@@ -99,7 +99,7 @@ async function stopFirstStep(
   }
 }
 
-/** As another run on this machine would; whoever else wants it waits for a second or two. */
+/** Holds the lock as another run on this machine would; others wait for a second or two. */
 async function holdLock(): Promise<() => void> {
   fs.mkdirSync(pins, { recursive: true });
   const holder = spawn("flock", [pins, "sleep", "20"], { detached: true, stdio: "ignore" });

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parsers of the Prometheus project make of a text on stdin: its families as JSON. metrics.py openmetrics|text"""
+"""
+metrics.py openmetrics|text: reads metrics on stdin with the parsers of the Prometheus project, and
+prints their families as JSON.
+"""
 import importlib
 import json
 import sys

@@ -12,13 +12,13 @@ interface Scrape {
 }
 
 const gauges = ["healthy", "serving", "draining", "enrolled_sockets", "max_sockets", "splice_guard"];
-/** By program: none in these tests splices. */
+/** Counters by program; no program in these tests splices. */
 const ofPrograms = ["splicing_sockets", "refused_splices"];
 
-// The parsers are those of Prometheus' own Python client. What these do not prove: that
-// node-exporter itself reads the file.
+// The parsers are from Prometheus' own Python client. Not proven here: that node-exporter itself
+// reads the file.
 describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
-  test("are OpenMetrics that its parser reads, with the counters of status and what serves", async () => {
+  test("are valid OpenMetrics, with the counters of status and what serves", async () => {
     const host = new Host(shell);
     await host.apply("--sockets", "1024");
     await converse(host);
@@ -62,7 +62,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     ]);
   });
 
-  test("tell a drain and a fault, of each generation and instance", async () => {
+  test("show a drain and a fault of each generation and instance", async () => {
     const [host, other] = [new Host(shell), new Host(shell)];
     await host.apply();
     await host.apply("--instance", other.instance, "--cgroup", other.cgroup);
@@ -81,13 +81,13 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     expect(of("serving", host.instance, host.generation)).toBe(1);
     expect(of("serving", host.instance, host.nextGeneration)).toBe(0);
     expect(of("draining", host.instance, host.generation)).toBe(0);
-    // A drain by hand is a difference from what is declared.
+    // A drain by hand differs from what is declared.
     expect(of("healthy", other.instance)).toBe(0);
     expect(of("draining", other.instance, host.generation)).toBe(1);
     await host.raw("remove", "--instance", other.instance, "--state-dir", host.stateDir);
   });
 
-  test("--textfile writes the text format whole, for others to read, and twice is as good as once", async () => {
+  test("are written whole by --textfile, in the text format, readable for others, and the same when repeated", async () => {
     const host = new Host(shell);
     await host.apply();
     const [folder, elsewhere] = [temporaryFolder(), join(temporaryFolder(), "elsewhere")];
@@ -105,7 +105,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     const text = fs.readFileSync(file, "utf8");
     expect(text).toMatch(/^# TYPE socket_bypass_pairs_total counter$/m);
     const found = scrape("text", text);
-    // This parser takes the ending off a counter's family.
+    // This parser cuts the suffix off a counter's family.
     expect(found.types).toMatchObject({
       socket_bypass_info: ["gauge", "", true],
       socket_bypass_pairs: ["counter", "", true],
@@ -114,9 +114,10 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     expect(found.samples).toEqual(same.samples);
   });
 
-  // One run in four lost this race while a shell wrote, changed and renamed the file by its name;
-  // test/host/helper takes the same turn for certain.
-  test("--textfile into another user's folder touches no file of root's, however fast the names there change", async () => {
+  // When a shell wrote, changed and renamed the file by its name, one run in four lost this race.
+  // In
+  // test/host/helper, write.test.ts forces the same order of events.
+  test("are written by --textfile into another user's folder without touching a file of root's, however fast names change there", async () => {
     const host = new Host(shell);
     await host.apply();
     const [folder, victim] = [temporaryFolder(), join(temporaryFolder(), "victim")];
@@ -134,7 +135,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     expect(fs.statSync(victim)).toMatchObject({ uid: 0, mode: 0o100600 });
   });
 
-  test("a folder or an instance that is nowhere is an error, and nothing is written", async () => {
+  test("fail for an unknown folder or instance, and then nothing is written", async () => {
     const host = new Host(shell);
     await host.apply();
     const folder = temporaryFolder();
@@ -167,7 +168,7 @@ async function metrics(host: Host): Promise<string> {
   return stdout;
 }
 
-// The module comes with the package of the distribution, so it is its own Python that has it.
+// The distribution packages this module for its own Python.
 function scrape(format: "openmetrics" | "text", text: string): Scrape {
   return JSON.parse(
     execFileSync("/usr/bin/python3", [join(__dirname, "metrics.py"), format], { input: text, encoding: "utf8" }),
@@ -175,7 +176,7 @@ function scrape(format: "openmetrics" | "text", text: string): Scrape {
 }
 
 /**
- * One connection with 100 messages of 100 bytes each way; it has ended, so all of them are counted.
+ * Plays one connection with 100 messages of 100 bytes each way, and waits until all are counted.
  */
 async function converse(host: Host): Promise<void> {
   const child = host.start("python3", "-c", traffic);

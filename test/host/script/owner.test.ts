@@ -7,7 +7,7 @@ import { attachments, Host, isSkipped, readLink, run, shellFolder, shells, write
 const link = "/usr/local/sbin/socket-bypass";
 
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
-  test("another stack's create is refused with the way out, and takes over when told to", async () => {
+  test("another stack's create is refused with advice, and takes over when told to", async () => {
     const host = new Host(shell);
     await host.apply();
     const stranger = ["--owner", "project/other/component/web1"];
@@ -36,7 +36,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(host.traces()).toEqual([]);
   });
 
-  test("the owner is also known when bpffs is empty, as after a reboot", async () => {
+  test("the owner is known even if bpffs is empty, as after a reboot", async () => {
     const host = new Host(shell);
     await host.apply();
     await host.verb("detach");
@@ -77,7 +77,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(attachments(first.cgroupFolder)).toEqual(["track_sockets"]);
   });
 
-  test("what others could have put in place is refused: links, foreign owners, folders that others can write to", async () => {
+  test("links, foreign owners and folders that others can write to are refused, because others could have put them there", async () => {
     const host = new Host(shell);
     await host.apply();
     const loose = join(host.pins, host.generation);
@@ -100,7 +100,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(await host.verb("map create")).toMatchObject({ code: 0 });
   });
 
-  test("the link for hand-typed commands is a command", async () => {
+  test("the link for hand-typed commands can be run", async () => {
     await withoutLink(async () => {
       const host = new Host(shell);
       await host.verb("object install");
@@ -108,7 +108,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     });
   });
 
-  test("the link for hand-typed commands moves to an instance that is left and goes with the last", async () => {
+  test("the link for hand-typed commands moves to a remaining instance, and goes with the last one", async () => {
     await withoutLink(async () => {
       const host = new Host(shell);
       await host.verb("object install");
@@ -122,10 +122,10 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     });
   });
 
-  test("the link for hand-typed commands goes with a first install that fails behind it", async () => {
+  test("a first install that fails after making the link for hand-typed commands removes it", async () => {
     await withoutLink(async () => {
       const host = new Host(shell);
-      // What comes next is the record of the generation.
+      // The record of the generation is written after the link.
       writeTool(
         host,
         "mv",
@@ -137,7 +137,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
   });
 });
 
-/** Puts a link that somebody else has there aside meanwhile. */
+/** Removes an existing link, and puts it back afterwards. */
 async function withoutLink(act: () => Promise<void>): Promise<void> {
   const found = readLink(link);
   fs.rmSync(link, { force: true });

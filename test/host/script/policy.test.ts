@@ -6,8 +6,9 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { faultyBpftool, Host, isSkipped, removeTool, root, run, shellFolder, shells } from "../../support/host.js";
 
-// The encoder alone, cut out of the script: a live map for each of hundreds of policies would take
-// minutes.
+// The encoder runs alone, cut out of the script, because a live map for each of hundreds of
+// policies
+// would take minutes.
 const encoder =
   /^encode_policy\(\).*?^}$/ms.exec(readFileSync(join(root, "host/script/lib/encode-policy.sh"), "utf8"))?.[0] ?? "";
 
@@ -18,7 +19,7 @@ describe.each(shells)("under %s", (shell) => {
     return { code, stderr, bytes: Buffer.from(stdout.replaceAll(" ", ""), "hex") };
   };
 
-  test("ports and ranges are numbers of this machine, from byte 16 on", async () => {
+  test("ports and ranges are stored in the byte order of this machine, from byte 16 on", async () => {
     const port = fc.integer({ min: 1, max: 65535 });
     const range = fc.tuple(port, port).map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
     await fc.assert(
@@ -33,7 +34,7 @@ describe.each(shells)("under %s", (shell) => {
     );
   });
 
-  test("ports that the kernel takes over count as named when they stand alone, not in a range", async () => {
+  test("ports whose sockets the kernel takes over count as named if listed alone, not in a range", async () => {
     const named = async (ports: string) => (await encode(ports, "")).bytes.readUInt32LE(12);
     expect(await named("1-65535")).toBe(0);
     expect(await named("3260-3261,80,2048-2049")).toBe(0);
@@ -41,7 +42,7 @@ describe.each(shells)("under %s", (shell) => {
     expect(await named("1-65535,10809,3260,10809,3260")).toBe(9);
   });
 
-  test("CIDRs are addresses and masks in network order, IPv4 as ::ffff:a.b.c.d", async () => {
+  test("CIDRs are stored as addresses and masks in network order, IPv4 as ::ffff:a.b.c.d", async () => {
     const four = fc.tuple(fc.ipV4(), fc.integer({ min: 0, max: 32 }));
     const six = fc.tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 }));
     await fc.assert(
@@ -98,7 +99,7 @@ describe.each(shells)("under %s", (shell) => {
     "1.2.3.4/",
     "a.b.c.d",
     "g::",
-  ])("%s is no CIDR", async (cidr) => {
+  ])("%s is refused as a CIDR", async (cidr) => {
     const { code, stderr } = await encode("", `fd00::/8,${cidr}`);
     expect({ code, stderr }).toEqual({
       code: 1,
@@ -128,7 +129,7 @@ describe.skipIf(isSkipped).each(shells)("on this machine under %s", (shell) => {
     expect(await host.status()).toMatchObject({ healthy: true, policy: { everything: false, ports: "80", cidrs: "" } });
   });
 
-  test("a policy that cannot go live is still the declared one, and the next run writes it", async () => {
+  test("a policy that fails to go live stays declared, and the next run writes it", async () => {
     const host = new Host(shell);
     await host.apply();
     faultyBpftool(host, 3, "fail");

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: a case for each thing that may be in the way.
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Answer, attachments, Host, isSkipped, run, shellFolder, shells, writeTool } from "../../support/host.js";
 
-// What these do not prove: that the deny-listed kernels crash, nor that the others do not. Versions
-// come from a fake uname.
+// Not proven here: that the deny-listed kernels crash, and that the others do not. Versions come
+// from
+// a fake uname.
 describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
-  test("answers with one line where nothing is in the way, and changes nothing", async () => {
+  test("answers with one line if nothing is in the way, and changes nothing", async () => {
     const host = new Host(shell);
     const { code, stdout, stderr } = await host.verb("preflight");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -16,7 +18,7 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     expect(host.traces()).toEqual([]);
   });
 
-  test("finds nothing in the way in programs that are loaded and attached nowhere", async () => {
+  test("ignores programs that are loaded but attached nowhere", async () => {
     const other = new Host(shell);
     await other.verb("object install");
     await other.verb("map create");
@@ -24,7 +26,7 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     expect(await new Host(shell).verb("preflight")).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("collects all findings before it refuses, and the kernel's decide the exit code", async () => {
+  test("reports all findings before it refuses, and those about the kernel decide the exit code", async () => {
     const host = new Host(shell);
     writeTool(
       host,
@@ -63,7 +65,7 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     expect(code).toBe(1);
   });
 
-  test("mounts a bpffs for root alone where there is none, and says so", async () => {
+  test("mounts a bpffs for root alone if there is none, and says so", async () => {
     const host = new Host(shell);
     const answer = await inNamespace(host, "umount /sys/fs/bpf", "preflight; grep ' /sys/fs/bpf bpf' /proc/mounts");
     expect(answer).toMatchObject({ code: 0 });
@@ -73,7 +75,7 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     );
   });
 
-  test("takes the place of what another user made first in a bpffs that is open to all, and keeps it", async () => {
+  test("replaces what another user made first in a bpffs that is open to all, for good", async () => {
     const host = new Host(shell);
     const open = "umount /sys/fs/bpf && mount -t bpf bpf /sys/fs/bpf";
     const its = [...host.common, "--generation", host.generation, "--from", host.bundle];
@@ -102,7 +104,7 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     expect(code).toBe(3);
   });
 
-  test("refuses who is not root", async () => {
+  test("refuses to run for anybody but root", async () => {
     const host = new Host(shell);
     const script = join(host.bundle, "socket-bypass");
     const readable = [
@@ -138,7 +140,7 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     ["5.6.0", "#1 SMP", true],
     ["5.5.19", "#1 SMP", false],
     ["5.4.0-200-generic", "#1 SMP", false],
-  ])("kernel %s %s with MPTCP on is on the deny-list: %s", async (release, version, isDenied) => {
+  ])("says of kernel %s %s with MPTCP on whether it is on the deny-list: %s", async (release, version, isDenied) => {
     const host = new Host(shell);
     writeTool(
       host,
@@ -152,7 +154,7 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     });
   });
 
-  test("a deny-listed kernel with MPTCP off is a note", async () => {
+  test("prints only a note for a deny-listed kernel with MPTCP off", async () => {
     const host = new Host(shell);
     writeTool(host, "uname", `case $1 in -r) echo 6.6.50 ;; *) exec ${shellFolder("busybox")}/uname "$@" ;; esac`);
     const { code, stderr } = await inNamespace(host, "sysctl -q net.mptcp.enabled=0", "preflight");
@@ -165,7 +167,7 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
   test.each([
     ["6.1.124", "6.1.125"],
     ["6.12.5", "6.12.6"],
-  ])("kernel %s has a fault that needs no condition: a note that names %s", async (release, fixed) => {
+  ])("prints a note for kernel %s, whose fault needs no condition, that names %s", async (release, fixed) => {
     const found = await notes(new Host(shell), release, "espintcp mptcp");
     expect(found).toContain(
       `kernel ${release}: expected the fix of a race in closing sockets of a sockmap (CVE-2024-56664), found one before ${fixed}; update it`,
@@ -173,20 +175,23 @@ describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
     expect(found.join()).not.toContain("kTLS");
   });
 
-  test.each(["6.1.188", "6.12.110"])("kernel %s is told of kTLS where the kernel has it", async (release) => {
-    const [first, ...more] = await notes(new Host(shell), release, "espintcp mptcp tls");
-    expect(first).toMatch(
-      /: expected the fix of kTLS beside a sockmap \(CVE-2026-93824\), found one before \S+; update it, or leave out the ports of programs that use kTLS$/,
-    );
-    expect(more).toEqual([]);
-    expect(await notes(new Host(shell), release, "espintcp mptcp")).toEqual([]);
-  });
+  test.each(["6.1.188", "6.12.110"])(
+    "prints a note about kTLS for kernel %s if the kernel has kTLS",
+    async (release) => {
+      const [first, ...more] = await notes(new Host(shell), release, "espintcp mptcp tls");
+      expect(first).toMatch(
+        /: expected the fix of kTLS beside a sockmap \(CVE-2026-93824\), found one before \S+; update it, or leave out the ports of programs that use kTLS$/,
+      );
+      expect(more).toEqual([]);
+      expect(await notes(new Host(shell), release, "espintcp mptcp")).toEqual([]);
+    },
+  );
 
-  test.each(["6.1.192", "6.12.118", "6.18.44", "7.3.4"])("nothing is held against kernel %s", async (release) => {
+  test.each(["6.1.192", "6.12.118", "6.18.44", "7.3.4"])("prints no note for kernel %s", async (release) => {
     expect(await notes(new Host(shell), release, "espintcp mptcp tls")).toEqual([]);
   });
 
-  test("an object that the kernel does not load is told with what its verifier said", async () => {
+  test("reports an object that the kernel does not load with the message of the verifier", async () => {
     const host = new Host(shell);
     writeTool(
       host,
@@ -200,11 +205,11 @@ printf 'libbpf: prog x: BPF program load failed: Invalid argument\\n0: (bf) r6 =
     expect(host.traces()).toEqual([]);
   });
 
-  test("another program with a sockmap on the cgroup, above or below is refused with its name and the way out", async () => {
+  test("refuses another program with a sockmap on the cgroup, above it or below it, with its name and advice", async () => {
     const [theirs, ours] = [new Host(shell), new Host(shell)];
     await theirs.apply();
     const id = (await theirs.status()).generations[0]?.programs.track?.id;
-    // Without its pins and records it is anybody's.
+    // Without its pins and records, the program could belong to anybody.
     await run("rm", ["-r", theirs.pins]);
     for (const cgroup of [theirs.cgroup, `${theirs.cgroup}/below`, "/"]) {
       const { code, stderr } = await ours.verb("preflight", "--cgroup", cgroup);
@@ -220,10 +225,12 @@ printf 'libbpf: prog x: BPF program load failed: Invalid argument\\n0: (bf) r6 =
   });
 });
 
-/** Preflight of another release with MPTCP off and these ULPs; it must not refuse. */
+/**
+ * Gives the notes of a preflight on this release with MPTCP off and these ULPs; it must not refuse.
+ */
 async function notes(host: Host, release: string, ulps: string): Promise<string[]> {
   writeTool(host, "uname", `case $1 in -r) echo ${release} ;; *) exec ${shellFolder("busybox")}/uname "$@" ;; esac`);
-  // The list of ULPs is not to be seen from another network namespace.
+  // Another network namespace does not show the list of ULPs.
   const [ulp, mptcp] = [join(host.toolFolder, "ulp"), join(host.toolFolder, "mptcp")];
   const line = `echo ${ulps} >${ulp} && echo 0 >${mptcp} && mount --bind ${ulp} /proc/sys/net/ipv4/tcp_available_ulp && mount --bind ${mptcp} /proc/sys/net/mptcp/enabled && sh ${host.bundle}/socket-bypass preflight --cgroup ${host.cgroup}`;
   const PATH = `${shellFolder(host.shell)}:${process.env.PATH}`;
@@ -234,8 +241,9 @@ async function notes(host: Host, release: string, ulps: string): Promise<string[
 }
 
 /**
- * Runs a verb after a change to mounts and network settings that nobody else sees; more lines may
- * follow the verb.
+ * Runs a verb after a change to mounts and network settings that nobody else sees. More commands
+ * may
+ * follow the verb after a semicolon.
  */
 function inNamespace(host: Host, setup: string, verb: string, ...flags: string[]): Promise<Answer> {
   const [words = "", ...more] = verb.split(";");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# racer.py FOLDER VICTIM: puts a link to VICTIM in the place of whatever appears in FOLDER, until
-# SIGTERM; then prints how often it has.
+# racer.py FOLDER VICTIM: replaces whatever appears in FOLDER by a link to VICTIM, until SIGTERM.
+# Then
+# it prints how often it did.
 import os
 import signal
 import sys

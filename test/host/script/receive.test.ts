@@ -24,7 +24,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
       (sent) => expect.fail(`expected a refusal, found ${sent} bytes sent`),
       (error: Error) => error.message,
     );
-  /** What `sh -s` gets in the step. */
+  /** Runs the step as a target does, by `sh -s`. */
   const step = (host: Host, files: Files, ...flags: string[]) =>
     run(
       join(shellFolder(shell), "sh"),
@@ -42,7 +42,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     return fs.existsSync(folder) ? fs.readdirSync(folder) : [];
   };
 
-  test("are sent once, installed, and gone from where they were put", async () => {
+  test("are sent once, installed, and removed from where they were received", async () => {
     const host = new Host(shell);
     const files = filesFor(host, host.bundle);
     expect(await send(files)).toBe(files.packed.length);
@@ -61,7 +61,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     expect(fs.statSync(join(host.home, host.generation)).mode & 0o777).toBe(0o700);
   });
 
-  test("are gone from the host when the step is refused, and then the step says that it has none", async () => {
+  test("are removed when the step is refused, and another step says that it has none", async () => {
     const host = new Host(shell);
     const files = filesFor(host, host.bundle);
     await send(files);
@@ -75,7 +75,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     });
   });
 
-  test("that are cut or changed on the way are refused, and leave nothing", async () => {
+  test("that are cut or changed on the way are refused, and leave nothing behind", async () => {
     const files = small();
     const half = files.packed.subarray(0, files.packed.length / 2);
     const other = packNow(archive(new Map([["socket-bypass", Buffer.from("others'")]])));
@@ -89,7 +89,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     }
   });
 
-  test("take the place of those that an earlier run has left, and those of another instance stay", async () => {
+  test("replace those that an earlier run has left, but not those of another instance", async () => {
     const [mine, next] = [small(), small("echo next")];
     const other = { ...mine, instance: "other" };
     for (const files of [mine, other, { ...next, stateDir: mine.stateDir }]) await send(files);
@@ -97,7 +97,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     expect(staged(other)).toEqual([mine.digest]);
   });
 
-  test("that are no longer sent in the middle leave nothing, and so does a receiver that is stopped", async () => {
+  test("leave nothing behind if the sender or the receiver stops half-way", async () => {
     for (const stop of ["end", "kill"] as const) {
       const files = small();
       const { child } = start(files);
@@ -116,7 +116,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     ["another user's", (folder: string) => fs.chownSync(folder, 65534, 65534)],
     ["open to all", (folder: string) => fs.chmodSync(folder, 0o777)],
     ["open to all and sticky", (folder: string) => fs.chmodSync(folder, 0o1777)],
-  ])("go to no folder below one that is %s", async (_, open) => {
+  ])("are not written below a folder that is %s", async (_, open) => {
     const files = small();
     const outer = join(files.stateDir, "..");
     open(outer);
@@ -124,7 +124,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     expect(fs.readdirSync(outer)).toEqual([]);
   });
 
-  test("that a full disk has no room for are told so, and leave nothing", async () => {
+  test("that find the disk full are refused with the reason, and leave nothing behind", async () => {
     const noise = Array.from({ length: 8000 }, (_, at) => createHash("sha512").update(`${at}`).digest());
     const files = small(Buffer.concat(noise));
     const outer = join(files.stateDir, "..");
@@ -137,7 +137,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     expect(fs.readFileSync(left, "utf8")).toBe("");
   });
 
-  test("do not go to where nothing can run, as on a file system that is mounted noexec", async () => {
+  test("are not written where nothing can run, as on a file system that is mounted noexec", async () => {
     const files = small();
     const outer = join(files.stateDir, "..");
     const left = join(temporaryFolder(), "left");
@@ -148,7 +148,7 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     expect(fs.readFileSync(left, "utf8")).toBe("");
   });
 
-  test("are refused by who is not root, and where a tool is missing", async () => {
+  test("are refused for anybody but root, and if a tool is missing", async () => {
     const files = small();
     expect(await refusal(files, ["/usr/bin/setpriv", "--reuid=65534", "--clear-groups"])).toBe(
       "takes no files: expected to run as root, found another user; set become",

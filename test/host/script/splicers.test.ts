@@ -11,10 +11,11 @@ import { countsRedirected } from "../../support/machine.js";
 import { freePort } from "../../support/port.js";
 
 /*
- * Who splices, where the kernel has no way to protect him, which these tests make so on any kernel.
- * Real programs: a Go program, HAProxy, Python under the names of others. Not proven here: that
- * those really splice and what becomes of them then (test/e2e/apps); that systemd takes the lines
- * of a unit as they are told.
+ * Programs that splice, on a kernel without a way for the splice guard, which these tests simulate
+ * on
+ * any kernel. They are real: a Go program, HAProxy, and Python under other names. Not proven here:
+ * that the programs of those names splice and what happens to them then (test/e2e/apps); that
+ * systemd accepts the suggested lines of a unit.
  */
 beforeEach(() => {
   Host.spliceWays = "no-way";
@@ -39,7 +40,7 @@ beforeAll(() => {
   fs.copyFileSync(join(folder, "listen"), go);
 });
 
-/** By now their processes have ended. */
+/** Removes the cgroups once their processes have ended. */
 afterAll(async () => {
   for (const folder of units.splice(0).reverse()) {
     for (const end = Date.now() + 60_000; fs.existsSync(folder); await new Promise((wake) => setTimeout(wake, 50))) {
@@ -53,14 +54,14 @@ afterAll(async () => {
   }
 });
 
-describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
-  test("nobody listens, or only programs that read: nothing is said", async () => {
+describe.skipIf(isSkipped).each(shells)("notes about listening programs, under %s", (shell) => {
+  test("are not printed if nobody listens, or only programs that read", async () => {
     const host = new Host(shell);
     const { port } = await listen(host, "/usr/bin/python3", "-c", listener);
     expect(await look(host, `${port},${await freePort()}`)).toEqual([]);
   });
 
-  test("nginx is named where FIONREAD does not count what is redirected, and nowhere else", async () => {
+  test("name nginx only if FIONREAD does not count what is redirected", async () => {
     const host = new Host(shell);
     const { port, pid } = await listen(host, named("nginx"));
     expect(await look(host, `${port}`)).toEqual(countsRedirected() ? [] : [expect.stringContaining(said(port, pid))]);
@@ -71,7 +72,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     expect(await look(host, `${port}`)).toEqual([said(port, pid)]);
   });
 
-  test("a program in Go is named with its process, its port and the way out, whatever of its symbols is stripped", async () => {
+  test("name a Go program with its process, its port and advice, even if it is stripped", async () => {
     const host = new Host(shell);
     const { port, pid } = await listen(host, go);
     const [note, ...more] = await look(host, `${port}`);
@@ -84,7 +85,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     expect(await look(host, `${await freePort()}`)).toEqual([]);
   });
 
-  test("docker-proxy is known by its name, and its unit is named with the lines that it needs", async () => {
+  test("name docker-proxy, its unit, and the lines that the unit needs", async () => {
     const host = new Host(shell);
     const { port, pid } = await listen(host, named("docker-proxy"));
     putInUnit(host, pid, "docker.service");
@@ -93,7 +94,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     ]);
   });
 
-  test("a unit that refuses splice already is not named once its process runs under the filter", async () => {
+  test("leave out a unit that already refuses splice once its process runs under the filter", async () => {
     const host = new Host(shell);
     writeTool(
       host,
@@ -106,7 +107,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     expect(found).toEqual([expect.stringContaining(`(process ${before.pid}, port ${before.port}):`)]);
   });
 
-  test("for a program that gives up at any errno no other way out is told than to leave out its port", async () => {
+  test("advise only to leave out the port of a program that gives up at any errno", async () => {
     const host = new Host(shell);
     const { port } = await listen(host, named("3proxy"));
     expect(await look(host, `${port}`)).toEqual([
@@ -114,13 +115,13 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     ]);
   });
 
-  test("a listener in another network namespace is found", async () => {
+  test("include a listener in another network namespace", async () => {
     const host = new Host(shell);
     const { port } = await listen(host, "unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$0"', go);
     expect(await look(host, `${port}`)).toEqual([expect.stringMatching(/^go-listener \(process \d+, port /)]);
   });
 
-  test("HAProxy is named where its configuration splices, or cannot be read", async () => {
+  test("name HAProxy if its configuration splices or cannot be read", async () => {
     const host = new Host(shell);
     const option = "  option splice-auto\n";
     expect(await lookAtHaproxy(host, { more: option })).toEqual([
@@ -133,7 +134,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     ]);
   });
 
-  test("HAProxy that does not splice is not named", async () => {
+  test("leave out HAProxy if it does not splice", async () => {
     const host = new Host(shell);
     const option = "  option splice-auto\n";
     expect(await lookAtHaproxy(host, {})).toEqual([]);
@@ -142,7 +143,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     expect(await lookAtHaproxy(host, { more: option, global: "  nosplice\n" })).toEqual([]);
   });
 
-  test("no name reaches a terminal as its program chose it", async () => {
+  test("hold no terminal control characters from the name of a program or unit", async () => {
     const host = new Host(shell);
     const file = join(temporaryFolder(), "a\nb\x1b[2J\xc2\x9b c");
     fs.copyFileSync(go, file);
@@ -156,7 +157,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     expect(stderr.trim().split("\n")).toHaveLength(1);
   });
 
-  test("a change of ports warns of who listens on the new ones, as long as they are bypassed and protection is wanted", async () => {
+  test("come with a change of ports, as long as those are bypassed and protection is wanted", async () => {
     const host = new Host(shell);
     host.spliceGuard = "auto";
     const { port } = await listen(host, go);
@@ -171,7 +172,7 @@ describe.skipIf(isSkipped).each(shells)("who splices, under %s", (shell) => {
     expect(await set(`${port}`)).toEqual([]);
   });
 
-  test("without a choice of traffic nobody is looked at, and a wrong port is refused", async () => {
+  test("need a choice of traffic, and a wrong port is refused", async () => {
     const host = new Host(shell);
     await listen(host, go);
     expect(await host.verb("preflight")).toMatchObject({ code: 0, stderr: "" });
@@ -191,7 +192,7 @@ function notesOf({ code, stderr }: { code: number | null; stderr: string }): str
   return lines.map((line) => line.replace(/^socket-bypass: note: /, ""));
 }
 
-/** A program that prints its port and then its process. */
+/** Starts a program that prints its port and then its PID. */
 async function listen(host: Host, command: string, ...args: string[]): Promise<{ port: number; pid: number }> {
   const child = host.start(command, ...args);
   const lines = createInterface({ input: child.stdout ?? process.stdin })[Symbol.asyncIterator]();
@@ -199,7 +200,7 @@ async function listen(host: Host, command: string, ...args: string[]): Promise<{
   return { port: Number(port), pid: Number(pid) };
 }
 
-/** Python under the name of another program. */
+/** Makes a Python script with the name of another program. */
 function named(name: string): string {
   const file = join(temporaryFolder(), name);
   fs.writeFileSync(file, `#!/usr/bin/python3\n${listener}`, { mode: 0o755 });
@@ -208,7 +209,7 @@ function named(name: string): string {
 
 const units: string[] = [];
 
-/** Into a cgroup as systemd names it. */
+/** Moves a process into a cgroup that is named as systemd would name it. */
 function putInUnit(host: Host, pid: number, unit: string): void {
   const slice = `${host.cgroupFolder}-units`;
   for (const folder of [slice, join(slice, unit)]) {
@@ -284,7 +285,7 @@ func main() {
 }
 `;
 
-/** A program under a filter of system calls that lets all of them pass. */
+/** Runs a program under a system call filter that allows everything. */
 const filtered = `
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { attachments, Host, isSkipped, shells } from "../../support/host.js";
 
 describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
-  test("tells everything of one instance as JSON", async () => {
+  test("reports everything about one instance as JSON", async () => {
     const host = new Host(shell);
     host.spliceGuard = "auto";
     await host.verb(
@@ -74,7 +74,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     );
   });
 
-  test("lists all instances, and reads as text", async () => {
+  test("lists all instances as JSON, and one as text", async () => {
     const [one, two] = [new Host(shell), new Host(shell)];
     await one.apply();
     const second = ["--instance", two.instance, "--cgroup", two.cgroup];
@@ -88,7 +88,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     await one.raw("remove", "--instance", two.instance, "--state-dir", one.stateDir);
   });
 
-  test("sums the counters of all processors", async () => {
+  test("sums the counters of all CPUs", async () => {
     const host = new Host(shell);
     await host.apply();
     const value = [1, 2].flatMap((n) =>
@@ -170,7 +170,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       ["attach"],
     ],
   ] as const)(
-    "tells each step's epoch, and one more where %s, until the step has run again",
+    "reports each step's epoch, plus one where %s, until the step has run again",
     async (_, change, drifted) => {
       const host = new Host(shell);
       const steps = ["object", "map", "track", "redirect", "verdict", "selftest", "policy", "attach"];
@@ -185,7 +185,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     },
   );
 
-  test("programs whose pins are gone are found by the next attach, drained and detached", async () => {
+  test("is healthy again once the next attach has found, drained and detached programs whose pins are gone", async () => {
     const host = new Host(shell);
     await host.apply();
     fs.rmSync(host.pins, { recursive: true });
@@ -213,7 +213,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     fs.symlinkSync(host.owner, join(host.pins, "owner"));
   });
 
-  test("an instance that is nowhere is an error", async () => {
+  test("fails for an unknown instance", async () => {
     const host = new Host(shell);
     const answer = await host.raw("status", "--instance", "nobody", "--state-dir", host.stateDir);
     expect(answer).toMatchObject({ code: 1, stdout: "" });

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { Host, isSkipped, readLink, removeTool, shellFolder, shells, writeTool } from "../../support/host.js";
 
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
-  test("TERM before the new generation is attached puts the old one back as it was", async () => {
+  test("SIGTERM before the new generation is attached restores the old one", async () => {
     const host = new Host(shell);
     await host.apply();
     const { code } = await stopAt(host, `*"cgroup attach"*`, "SIGTERM");
@@ -16,7 +16,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(status.generations.find(({ generation }) => generation === host.generation)?.drain).toBe(false);
   });
 
-  test("TERM after it leaves the new one serving and the old one draining, and the next run finishes", async () => {
+  test("SIGTERM after that leaves the new one serving and the old one draining, and the next run finishes", async () => {
     const host = new Host(shell);
     await host.apply();
     const { code } = await stopAt(host, `*"cgroup detach"*`, "SIGTERM");
@@ -27,7 +27,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(await host.status()).toMatchObject({ healthy: true, serving: host.nextGeneration });
   });
 
-  test("HUP and a closed stdout do not stop it half-way; only the answer is lost", async () => {
+  test("SIGHUP and a closed stdout do not stop a run half-way; only its answer is lost", async () => {
     const host = new Host(shell);
     const { code } = await stopAt(host, `*"cgroup attach"*`, "SIGHUP");
     expect(code).toBe(1);
@@ -46,8 +46,9 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
 });
 
 /**
- * Applies the next generation with stdout closed early, and sends the signal to the script while
- * bpftool does what the pattern says.
+ * Applies the next generation with stdout closed early, and sends the signal to the script during
+ * the
+ * bpftool call that matches the pattern.
  */
 async function stopAt(host: Host, pattern: string, signal: NodeJS.Signals): Promise<{ code: number | null }> {
   const there = join(host.toolFolder, "there");

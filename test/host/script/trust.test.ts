@@ -20,8 +20,7 @@ import {
 const nobody = 65534;
 const verbs = ["preflight", "object install", "map create", "policy set --everything", "attach", "status", "flows"];
 
-// What these do not prove: that systemd runs the line before the unit's own; test/e2e/vm has a
-// systemd.
+// Not proven here: that systemd runs ExecStartPre before ExecStart; test/e2e/vm has a systemd.
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
   test.each([0o1777, 0o777, 0o775])(
     "a state directory below a folder of mode %o is refused by every verb",
@@ -42,7 +41,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     },
   );
 
-  test("what a stranger puts where a cleaner has emptied a folder is run by no line: not at preview, not to delete, not at boot", async () => {
+  test("what a stranger puts into a folder that a cleaner has emptied is run neither by a preview, nor by a delete, nor at boot", async () => {
     const host = new Host(shell);
     const units = temporaryFolder();
     const env = { ...host.env, SOCKET_BYPASS_SYSTEMD: units, SOCKET_BYPASS_UNITS: units };
@@ -69,7 +68,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
       await run(sh, ["-c", systemd, `${before[2]}`]),
       await run(sh, ["-c", deleteLine(on, "detach")]),
     ];
-    // As long as all is root's own they run what is there.
+    // While root owns everything, the lines run what is there.
     const [seen, started, undone] = await lines();
     expect(JSON.parse(`${seen?.stdout}`)).toMatchObject({ instance: host.instance, owner: host.owner });
     expect(started).toMatchObject({ code: 0, stderr: "" });
@@ -90,7 +89,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     for (const one of [booted, deleted])
       expect(one?.stderr).toContain(`${script}: expected root to own it and nobody else to write to it, found -rw`);
     expect(fs.existsSync(ran)).toBe(false);
-    // Root's own file again, and still below a folder that anybody may write to.
+    // Root owns the file again, but it is still below a folder that anybody may write to.
     fs.chownSync(script, 0, 0);
     fs.chownSync(host.home, 0, 0);
     fs.chownSync(host.stateDir, 0, 0);

@@ -8,7 +8,7 @@ import { Host, isSkipped, root, run, shellFolder, shells } from "../../support/h
 const script = join(root, "dist/host/socket-bypass");
 const text = readFileSync(script, "utf8");
 
-/** Of a table in the script. */
+/** Gives the rows of a table in the script. */
 function rowsOf(table: string): string[][] {
   const rows = new RegExp(`^${table}\\(\\) \\{\\n\\tcat <<'END'\\n(.*?)^END$`, "ms").exec(text)?.[1] ?? "";
   return rows
@@ -24,19 +24,19 @@ describe("the tables of the script", () => {
       (match) => `${match[1]}`,
     );
 
-  test("each verb has a function", () => {
+  test("have a function for each verb", () => {
     const verbs = rowsOf("verb_table").map(([, name = ""]) => name);
     expect(verbs).toContain("boot start");
     const functions = [...text.matchAll(/^cmd_(\w+)\(\)/gm)].map(([, name = ""]) => name);
     expect(functions.sort()).toEqual(verbs.map((name) => name.replace(" ", "_")).sort());
   });
 
-  test("counters have the names and the order of the programs'", () => {
+  test("list the counters by the names and in the order of the programs", () => {
     const names = rowsOf("counter_table").map(([name = ""]) => `COUNT_${name.toUpperCase()}`);
     expect([...names, "COUNTERS"]).toEqual(enumOf(header, "counter"));
   });
 
-  test("knobs have the numbers of the programs'", () => {
+  test("number the knobs as the programs do", () => {
     const knobs = enumOf(header, "knob");
     const pairs = [...text.matchAll(/\b(drain|policy|queue|refresh|unread)_knob=(\d)/g)];
     const numbers = Object.fromEntries(pairs.map(([, name, number]) => [name, Number(number)]));
@@ -49,7 +49,7 @@ describe("the tables of the script", () => {
     });
   });
 
-  test("what adopt has found is in the order of its program", () => {
+  test("name what adopt has found in the order of its program", () => {
     const words = /^task_names='(.*)'$/m.exec(text)?.[1]?.split(" ") ?? [];
     const tasks = enumOf(readFileSync(join(root, "bpf/adopt.bpf.c"), "utf8"), "task").slice(2, -1);
     const said = words.map((word) =>
@@ -124,7 +124,7 @@ describe.each(shells)("under %s", (shell) => {
     });
   });
 
-  test("help and no verb at all name every verb and every flag", async () => {
+  test("help, or no verb at all, prints every verb and every flag", async () => {
     const { code, stdout, stderr } = await raw("help");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect((await raw()).stdout).toBe(stdout);
@@ -134,7 +134,7 @@ describe.each(shells)("under %s", (shell) => {
     expect(stdout).not.toMatch(/ $/m);
   });
 
-  test("no instance name but a-z, 0-9 and dashes gets past the arguments", async () => {
+  test("an instance name with anything but a-z, 0-9 and dashes is refused", async () => {
     const hostile = fc
       .string({ unit: "binary", minLength: 1 })
       .filter((name) => !/^[a-z0-9][a-z0-9-]{0,63}$/.test(name) && !name.includes("\0"));
@@ -168,7 +168,7 @@ describe.each(shells)("under %s", (shell) => {
     );
   });
 
-  test("a cgroup path is refused where it leaves the mount or names a unit that vanishes", async () => {
+  test("a cgroup path is refused if it leaves the mount or names a unit that may vanish", async () => {
     for (const path of ["..", "/a/../..", "a/./b", "/system.slice/nginx.service", "a.scope/b"]) {
       const { code, stderr } = await raw("preflight", "--cgroup", path);
       expect({ path, code }).toEqual({ path, code: 2 });
@@ -178,7 +178,7 @@ describe.each(shells)("under %s", (shell) => {
 });
 
 describe.skipIf(isSkipped).each(shells)("on this machine under %s", (shell) => {
-  test("a cgroup that is not there is refused with the folder and the mount", async () => {
+  test("a cgroup that does not exist is refused with its folder and the mount", async () => {
     const host = new Host(shell);
     const { code, stderr } = await host.verb("preflight", "--cgroup", "/no-such-slice");
     expect(code).toBe(1);
@@ -187,7 +187,7 @@ describe.skipIf(isSkipped).each(shells)("on this machine under %s", (shell) => {
     );
   });
 
-  test("an owner of any printable text is kept and told as it is", async () => {
+  test("an owner of any printable text is kept and shown unchanged", async () => {
     const host = new Host(shell);
     const owner = `pröject/st "a" ck/$(id)\\n'; rm -rf x/-e * ~`;
     expect(await host.apply("--owner", owner)).toMatchObject({ code: 0, stderr: "" });

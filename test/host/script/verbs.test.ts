@@ -29,25 +29,25 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     fs.rmSync(join(host.home, host.generation, "flows.bpf.o"));
     const after = await answersOf(host);
     const growth = after.map(({ stdout }, i) => Math.sign(Number(stdout) - Number(before[i]?.stdout)));
-    // -policy and -attachment hang off -selftest, which did not run here.
+    // -policy and -attachment depend on -selftest, which did not run here.
     expect(growth).toEqual([1, 1, 1, 1, 1, 0, 0]);
     const serials = Object.values((await host.status()).steps).map(({ serial }) => serial);
     expect(serials).toEqual(expect.arrayContaining(after.map(({ stdout }) => Number(stdout))));
   });
 
-  test("a step that changes something on a snapshot that was put back answers no serial that was there before", async () => {
+  test("a step that changes something after a snapshot was restored answers a new serial", async () => {
     const host = new Host(shell);
     await answersOf(host);
     const serials = join(host.home, "serials");
     const [serial, ...seen] = fs.readFileSync(join(serials, "policy"), "utf8").split(" ");
-    // Of a machine that was changed again an hour ago, and one second more would be what it
-    // answered then.
+    // The snapshot is an hour old. The machine has answered later serials since, such as this one
+    // plus 1.
     fs.writeFileSync(join(serials, "policy"), [Number(serial) - 3600, ...seen].join(" "));
     const { stdout } = await host.verb("policy set", "--everything");
     expect(Number(stdout)).toBeGreaterThanOrEqual(Number(serial));
   });
 
-  test("apply attaches to the cgroup and nowhere else, and remove leaves nothing", async () => {
+  test("apply attaches to the cgroup and nowhere else, and remove leaves nothing behind", async () => {
     const host = new Host(shell);
     const applied = await host.verb("apply", "--everything");
     expect(applied).toEqual({ code: 0, signal: null, stdout: expect.stringMatching(/^\d+\n$/), stderr: "" });
@@ -63,7 +63,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     expect(await host.verb("remove")).toMatchObject({ code: 0, stdout: "gone\n" });
   });
 
-  test("each delete is as good twice as once, and undoes the stages after it", async () => {
+  test("each delete is idempotent, and undoes the stages after it", async () => {
     const host = new Host(shell);
     const deletes = [
       "detach",
@@ -84,7 +84,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     }
   });
 
-  test("drain and resume act on the serving generation and twice is as good as once", async () => {
+  test("drain and resume act on the serving generation, and are idempotent", async () => {
     const host = new Host(shell);
     await host.apply();
     for (const [verb, drain] of [
@@ -101,7 +101,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     }
   });
 
-  test("enabled=false installs and attaches everything, drained", async () => {
+  test("--enabled false installs and attaches everything, drained", async () => {
     const host = new Host(shell);
     await host.apply("--enabled", "false");
     expect(await host.status()).toMatchObject({
@@ -117,7 +117,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
     });
   });
 
-  test("the self-test answers with one line of JSON and leaves nothing of its own", async () => {
+  test("the self-test answers with one line of JSON and leaves nothing behind", async () => {
     const host = new Host(shell);
     for (const [step, ...flags] of [["object install"], ["map create"], ["selftest"]] as const) {
       expect(await host.verb(step, ...flags)).toMatchObject({ code: 0 });
