@@ -69,7 +69,7 @@ receive() {
 	why=$(mkdir "$new/$digest" 2>&1 && tar -xof "$new/tar" -C "$new/$digest" 2>&1) || no_room "$why"
 	chmod -R go= "$new/$digest"
 	# One rename: a folder of this name is complete.
-	mv "$new/$digest" "$staged/" 2>/dev/null || [ -f "$staged/$digest/socket-bypass" ] || err "$staged: expected to put the files there, found that it cannot be written to"
+	mv "$new/$digest" "$staged/" 2>/dev/null || [ -f "$staged/$digest/socket-bypass" ] || err "$staged: putting the files there failed: it cannot be written to"
 }
 
 main() {

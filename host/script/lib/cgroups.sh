@@ -6,7 +6,7 @@
 # flags (or none) and path
 list_hooks() {
 	find_probe
-	hooks=$("$probe" hooks "$v2" 2>&1) || err "$v2: expected to list what is attached in it, found: ${hooks##*"$nl"}"
+	hooks=$("$probe" hooks "$v2" 2>&1) || err "$v2: listing what is attached in it failed: ${hooks##*"$nl"}"
 	# The kernel may list a program twice while others are being detached.
 	hooks=$(say "$hooks" | awk '!met[$0]++')
 }

@@ -56,7 +56,7 @@ sweep() { # FOLDER -> $left, $unread
 		[ "$3" -gt 0 ] || sleep 0.2 2>/dev/null || sleep 1
 	done
 	left=$(count_keys "$1/sockets") || left=0
-	warn "note: ${1##*/}: expected to list its sockets, found: $(explain); $left stay"
+	warn "note: ${1##*/}: listing its sockets failed: $(explain); $left stay enrolled"
 }
 
 drop_pins() { # FOLDER; tries again, because a report may pin its program there meanwhile

@@ -27,7 +27,7 @@ name_listeners() { # PORTS (empty: all) SPLICES ASKS
 			if (kind == "splice") return "HAProxy with \047option splice-*\047"
 			if (kind == "unread") return "HAProxy, whose configuration cannot be read: it splices with \047option splice-*\047"
 			if (is_known(name) || is_known(program)) return "one that splices"
-			return kind == "go" ? "one in Go, which splices where it passes on from one connection to another" : ""
+			return kind == "go" ? "a Go program, which splices where it copies from one connection to another" : ""
 		}
 		/^probe: / { sub(/^probe: /, "note: "); print "-\t-\t-\t-\t" $0 }
 		$1 == "listener" {
@@ -50,7 +50,7 @@ name_listeners() { # PORTS (empty: all) SPLICES ASKS
 				its = "port" (ports[key] > 1 ? "s " : " ") list[key] (ports[key] > 8 ? " and " ports[key] - 8 " more" : "")
 				which = "process " first[key] (processes[key] > 1 ? " and " processes[key] - 1 " more" : "")
 				what = "expected no program that splices where the kernel has no way for spliceGuard, found " part[5]
-				if (part[5] == "asks") what = "expected a kernel whose FIONREAD counts what comes by the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found " ENVIRON["release"] ", where it stands still before longer requests"
+				if (part[5] == "asks") what = "expected a kernel whose FIONREAD counts what comes by the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found " ENVIRON["release"] ", on which it hangs at longer requests"
 				printf "%s\t%s\t%s\t%s\tnote: %s (%s, %s): %s\n", part[1], part[2], part[3], its, part[4], which, its, what
 			}
 		}' | while IFS='	' read -r unit errno filtered its what; do

@@ -14,7 +14,7 @@ is_locked() (
 lock() { # the script's own arguments
 	make_folder "$B"
 	is_locked && return
-	[ "${SOCKET_BYPASS_LOCK:-0}" -lt 20 ] || err "$B: expected to lock it, found it removed each time; run this again"
+	[ "${SOCKET_BYPASS_LOCK:-0}" -lt 20 ] || err "$B: locking it failed: it was removed each time; run this again"
 	find_probe
 	export SOCKET_BYPASS_LOCK=$((${SOCKET_BYPASS_LOCK:-0} + 1))
 	[ -n "$cleanup" ] || exec "$probe" lock "$B" 120 -- sh "$script" "$@"

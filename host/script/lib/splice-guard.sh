@@ -84,7 +84,7 @@ attach_splice_guard() {
 	ignore rm -rf "$S/$new"
 	if ! load_shared_guard "$S/$new" "$object" || ! is_splice_refused "$S/maps/feeds"; then
 		ignore rm -rf "$S/$new"
-		[ "$splice_guard" = auto ] || err "spliceGuard: expected to attach it by $way, found: $(explain)"
+		[ "$splice_guard" = auto ] || err "spliceGuard: attaching it by $way failed: $(explain)"
 		keep splice-why "$way: $(explain)"
 		is_tried=1
 		return

@@ -56,7 +56,7 @@ claim_place() {
 	[ "$(ls -ldn "$B" | awk '{ print $3 }')" != 0 ] || return 0
 	find_probe
 	aside=$("$probe" claim "$B") || return 0
-	[ -z "$aside" ] || warn "note: $B: expected root's own, found another user's; moved to $aside, which nothing of ours reads; look who made it, and mount bpffs with mode=0700"
+	[ -z "$aside" ] || warn "note: $B: expected root's own, found another user's; moved to $aside, which nothing of ours reads; find out who made it, and mount bpffs with mode=0700"
 }
 
 check_root() {

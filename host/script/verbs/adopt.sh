@@ -34,7 +34,7 @@ adopt_open() { # -> $report: one line for each name=value
 	put_number "$tasks" 0 "$1"
 	for pass in 0 1 2; do
 		put_number "$tasks" 1 "$pass"
-		"$probe" iterate "$trial/adopt" || err "adopt: expected to look at every socket, found the reason above; run this again"
+		"$probe" iterate "$trial/adopt" || err "adopt: looking at every socket failed for the reason above; run this again"
 	done
 	count_all "$trial" tasks "cgroup pass $task_names"
 	report=$(say "$counts" | awk '

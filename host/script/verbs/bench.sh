@@ -86,7 +86,7 @@ cmd_bench() {
 					# On a busy host the shortest runs may get no CPU time.
 					for ms in $((seconds * 1000 / 54)) 500 1000 2000; do
 						answer=$(run_in_place "$cgroup_folder" "$probe" bench --mode "${cell% *}" --size "${cell#* }" --transport "$transport" --pin "$cpu,$last" --ms "$ms" 2>&1) && break
-						[ "$ms" != 2000 ] || err "bench: expected a run of $way ($cell) to end well, found: $answer"
+						[ "$ms" != 2000 ] || err "bench: a run of $way ($cell) failed: $answer"
 					done
 					[ "$way" != bypass ] || must cgroup detach "$cgroup_folder" sock_ops pinned "$trial/track"
 					runs="$runs$cell $((1 + (cpu != last))) $way $answer$nl"

@@ -85,7 +85,7 @@ show_flows() {
 list_flows() { # FOLDER
 	get_knob "$1" "$drain_knob"
 	drain=$value
-	list_sockets "$1" || err "${1##*/}: expected to list its sockets, found: $(explain)"
+	list_sockets "$1" || err "${1##*/}: listing its sockets failed: $(explain)"
 	say "generation $instance ${1##*/} $drain$nl$listed"
 }
 
@@ -103,7 +103,7 @@ cmd_flows() {
 	done
 	if [ -n "$lines" ]; then
 		find_probe
-		owners=$("$probe" owners) || err "flows: expected to list who has which socket open, found the reason above"
+		owners=$("$probe" owners) || err "flows: listing who has which socket open failed for the reason above"
 		lines=$lines$owners
 	fi
 	say "$lines" | show_flows

@@ -20,7 +20,7 @@ install_object() {
 	ignore rm -rf "$new"
 	cleanup="rm -rf '$new'; $cleanup"
 	ensure mkdir -m 0700 "$new"
-	[ -z "$compile" ] || compile_objects "$new" || err "build.sh: expected it to compile the objects, found the reason above"
+	[ -z "$compile" ] || compile_objects "$new" || err "build.sh: compiling the objects failed for the reason above"
 	for file in socket-bypass track.bpf.o redirect.bpf.o flows.bpf.o adopt.bpf.o $(splice_objects) "probe-$(machine)"; do
 		# These objects are sent only on request.
 		case $file in adopt.bpf.o | splice_*) [ -e "$from/$file" ] || continue ;; esac

@@ -121,7 +121,7 @@ try_load() { # loads every object, in a folder of its own
 	load_track "$trial" "$(find_file track.bpf.o)"
 	load_redirect "$trial" "$(find_file redirect.bpf.o)"
 	attach_verdict "$trial"
-	list_sockets "$trial" || err "flows: expected to list the sockets of a map, found: $(explain)"
+	list_sockets "$trial" || err "flows: listing the sockets of a map failed: $(explain)"
 }
 
 try_splice_guard() {

@@ -5,7 +5,7 @@
 # Every delete concerns the whole instance and undoes all later stages too, because a later stage
 # may exist although its own step never finished.
 cmd_detach() {
-	[ -n "$bpftool" ] || [ ! -d "$B/$instance" ] || err "bpftool: expected it to detach $instance, found none; install it and run this again"
+	[ -n "$bpftool" ] || [ ! -d "$B/$instance" ] || err "bpftool: expected one to detach $instance with, found none; install it and run this again"
 	disable_boot
 	[ -z "$bpftool" ] || recover_lost
 	retire_instance "$instance"

@@ -25,7 +25,7 @@ afterEach(() => {
 });
 
 function said(port: number, pid: number): string {
-  return `nginx (process ${pid}, port ${port}): expected a kernel whose FIONREAD counts what comes by the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found ${release()}, where it stands still before longer requests; leave out port ${port}`;
+  return `nginx (process ${pid}, port ${port}): expected a kernel whose FIONREAD counts what comes by the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found ${release()}, on which it hangs at longer requests; leave out port ${port}`;
 }
 
 let go = "";
@@ -77,7 +77,7 @@ describe.skipIf(isSkipped).each(shells)("notes about listening programs, under %
     const { port, pid } = await listen(host, go);
     const [note, ...more] = await look(host, `${port}`);
     expect(note).toBe(
-      `go-listener (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found one in Go, which splices where it passes on from one connection to another; leave out port ${port}, or keep it from splicing (SystemCallFilter=~splice:EINVAL where it is a unit of systemd)`,
+      `go-listener (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found a Go program, which splices where it copies from one connection to another; leave out port ${port}, or keep it from splicing (SystemCallFilter=~splice:EINVAL where it is a unit of systemd)`,
     );
     expect(more).toEqual([]);
     expect(await look(host, `${port - 1}-${port + 1}`)).toContain(note);
