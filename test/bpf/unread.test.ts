@@ -56,6 +56,13 @@ describe.skipIf(isSkipped || !isCounted || cpus < 2)("where FIONREAD leaves out 
     await expectCounters(path, { pairs: some, redirected_messages: some });
     await expectEmpty(path);
   });
+
+  test("a reader that registers for edges while a splice guard considers its first message gets that by the bypass", async () => {
+    const path = await make("-DGUARD_ALWAYS", "-DCHECK_LOOPS=20000");
+    expect(await path.play("unread.attended_late", 50)).toEqual({ behind: 0 });
+    // The client does not read by edges: the answer, which is its first message, goes by TCP.
+    await expectCounters(path, { pairs: 50, redirected_messages: 50, tcp_messages: 50 });
+  });
 });
 
 describe.skipIf(isSkipped || !isCounted)("where FIONREAD leaves out what came by TCP", () => {
