@@ -211,20 +211,35 @@ static __always_inline bool may_miss_bytes(const struct socket_state *own)
 	return leaves_out_tcp() && may_be_read_by_edges(&own->peer);
 }
 
+#ifdef CHECK_LOOPS /* a test build: gives the reader time to become another kind */
+#define pause_between_checks() bpf_loop(CHECK_LOOPS, pass_time, 0, 0)
+#else
+#define pause_between_checks()
+#endif
+
 /*
  * The same, or the reader may become such a one: it never blocks and nothing waits for it yet,
- * perhaps just before its epoll_ctl().
+ * perhaps just before its epoll_ctl(). A socket is first not accepted, then accepted, then waited
+ * for, and the checks have the same order: one that moves on between two checks is caught by the
+ * next.
  */
 NOINLINE bool may_come_to_miss_bytes(const struct socket_state *own)
 {
 	struct sock *sk = (struct sock *)own->peer.sock;
+	struct socket *socket;
 
 	if (!leaves_out_tcp())
 		return false;
-	if (may_be_read_by_edges(&own->peer))
+	if (!LOAD(struct sock, sk, sk_wq))
 		return true;
-	return is_unattended(&own->peer) &&
-	       never_blocks(LOAD(struct socket, LOAD(struct sock, sk, sk_socket), file));
+	if (is_unattended(&own->peer)) {
+		socket = LOAD(struct sock, sk, sk_socket);
+		/* accept() sets sk_wq before sk_socket */
+		if (!socket || never_blocks(LOAD(struct socket, socket, file)))
+			return true;
+	}
+	pause_between_checks();
+	return may_be_read_by_edges(&own->peer);
 }
 
 /*

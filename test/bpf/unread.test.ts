@@ -22,7 +22,7 @@ const make = async (...flags: string[]) => {
 };
 
 describe.skipIf(isSkipped)("where FIONREAD is wrong", () => {
-  test("both ends of a connection to a listener that defers stay on TCP, where FIONREAD is right", async () => {
+  test("both ends of a connection to a listener that defers stay on TCP, whose FIONREAD is right", async () => {
     const path = await make();
     expect(await path.play("unread.deferred", connections)).toEqual({ server: connections, client: connections });
     await expectCounters(path, {
@@ -57,6 +57,13 @@ describe.skipIf(isSkipped || !isCounted || cpus < 2)(
       expect(await path.play("unread.sent_before_enrolment", 200)).toEqual({ behind: 0 });
       await expectCounters(path, { pairs: some, redirected_messages: some });
       await expectEmpty(path);
+    });
+
+    test("a reader that registers for edges while its first message is checked gets that through the bypass", async () => {
+      const path = await make("-DGUARD_ALWAYS", "-DCHECK_LOOPS=20000");
+      expect(await path.play("unread.attended_late", 50)).toEqual({ behind: 0 });
+      // The client is not edge-triggered, so the answer, its first message, goes over TCP.
+      await expectCounters(path, { pairs: 50, redirected_messages: 50, tcp_messages: 50 });
     });
   },
 );

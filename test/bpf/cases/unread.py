@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that ask FIONREAD how much there is to read, and what reaches them over TCP."""
+import ctypes
 import os
 import select
 import signal
@@ -120,6 +121,40 @@ def sent_before_enrolment(count):
         behind = 0
         for i in range(int(count)):
             with connect(listener.getsockname()[1]) as client:
+                client.sendall(NOISE[i : i + 3500])
+                behind += client.recv(10) != b"3500"
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    return {"behind": behind}
+
+
+def attended_late(count):
+    """
+    Clients send between their server's accept() and its epoll_ctl(). Gives how many requests did
+    not arrive whole.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    accepted, tell = os.pipe()
+    with listen() as listener:
+
+        def serve():
+            os.sched_setaffinity(0, {1})
+            while True:
+                # Python's own accept() would set O_NONBLOCK in a separate call.
+                server = socket.socket(fileno=libc.accept4(listener.fileno(), None, None, socket.SOCK_NONBLOCK))
+                os.write(tell, b"1")
+                registers = time.monotonic() + 0.0003
+                while time.monotonic() < registers:
+                    pass
+                server.sendall(b"%d" % len(Believer(server).receive(3500)))
+                server.close()
+
+        pid = fork(serve)
+        os.sched_setaffinity(0, {0})
+        behind = 0
+        for i in range(int(count)):
+            with connect(listener.getsockname()[1]) as client:
+                os.read(accepted, 1)
                 client.sendall(NOISE[i : i + 3500])
                 behind += client.recv(10) != b"3500"
         os.kill(pid, signal.SIGKILL)

@@ -62,16 +62,16 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
     await expectRedirected(path, 6, 20, 1_000_000);
   });
 
-  // Its first message meets accept() on the other CPU now and then: one in two thousand.
+  // One first message in two thousand meets accept() on the other CPU, and one in ten thousand
+  // meets epoll_ctl() between two checks of a splice guard.
   test.each([
-    ["without", [], 0],
-    // One in some 10,000 still hangs (docs/limits.md).
-    ["with", ["-DGUARD_ALWAYS"], 3],
+    ["without", []],
+    ["with", ["-DGUARD_ALWAYS"]],
   ] as const)(
     "a plain listen %s a splice guard: thousands of new connections, each with a request at once",
-    async (_, guard, allowed) => {
+    async (_, guard) => {
       const { path, front } = await serve("", "", await Datapath.make([...guard, "-DSHORT_CONNECTIONS=1000000000"]));
-      expect(await ask(path, front, `posts:10000/3000/${allowed}`)).toEqual({ missing: [] });
+      expect(await ask(path, front, "posts:10000/3000")).toEqual({ missing: [] });
       await expectCounters(path, { pairs: over(10_000), redirect_failed: 0 });
     },
   );
