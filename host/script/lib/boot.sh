@@ -53,9 +53,9 @@ disable_boot() {
 	[ ! -d "$systemd" ] || ignore systemctl daemon-reload
 }
 
-# The next boot would start an instance that was taken over again, perhaps before this one. Rivals
-# on the same cgroup, above it or below it are also found by their files; if a rival has another
-# state directory, its unit names that.
+# The next boot would restart an instance that was taken over, perhaps before this one. Rivals on
+# the same cgroup, above it or below it are also found by their files; if a rival has another state
+# directory, its unit names that.
 disable_rivals() {
 	for unit_file in "$unit_folder"/socket-bypass-*.service "$state_dir"/*/cgroup; do
 		place=${unit_file%/cgroup}

@@ -81,7 +81,7 @@ retire() { # FOLDER
 	[ ! -L "$1/verdict" ] || ignore "$bpftool" prog detach pinned "$1/redirect" msg_verdict pinned "$1/sockets"
 	drop_pins "$1"
 	total_left=$((total_left + left)) total_unread=$((total_unread + unread))
-	[ "$left" -eq 0 ] || warn "note: ${1##*/}: $left sockets stay enrolled and go on by TCP until they close; $unread of them hold unread bytes"
+	[ "$left" -eq 0 ] || warn "note: ${1##*/}: $left sockets stay enrolled and go on over TCP until they close; $unread of them hold unread bytes"
 }
 
 left_over() { [ "$total_left" -eq 0 ] || say " left=$total_left unread=$total_unread"; }

@@ -47,8 +47,8 @@ observe_epochs() {
 	is_whole object || problem "$(kept declared): its files are not those that were installed"
 }
 
-# Anybody may choose the name of a program, so other than plain characters become "?". The probe's
-# own splices, made to test the guard, are left out.
+# Anybody may choose the name of a program, so any but plain characters become "?". The probe's own
+# splices, made to test the guard, are left out.
 observe_splice_guard() {
 	declared=$(readlink "$S/for-$instance/serving") way=$(splice_way)
 	reasons=

@@ -48,7 +48,7 @@ find_release() { # -> $release
 }
 
 deny_list() {
-	# host/build/script.sh replaces this line with the rows themselves.
+	# host/build/script.sh replaces the next line with the rows themselves.
 	cat "$here/kernels.deny"
 }
 

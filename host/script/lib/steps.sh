@@ -7,7 +7,7 @@ link=/usr/local/sbin/socket-bypass
 serial_of() { kept "serials/$1" | sed 's/ .*//'; }
 
 # A step's serial grows when the step changed anything, when an attempt ended half-way, when its
-# predecessor's serial grew, and with each generation. So every step after one that really ran runs
+# predecessor's serial grew, and with a new generation. So every step after one that really ran runs
 # again. A serial is at least the current time: so it also grows when the state was lost, and a
 # restored snapshot that is then changed never gets a serial that was used before. A boot makes what
 # was declared, so it changes no serial.
@@ -44,7 +44,7 @@ undo_home() {
 	ignore rmdir "$state_dir"
 }
 
-# Points the link for hand-typed commands at another instance, if there is one.
+# Removes our link for hand-typed commands, or points it at another instance if there is one.
 drop_link() {
 	[ "$(readlink "$link")" = "$home/socket-bypass" ] || return 0
 	ignore rm -f "$link"

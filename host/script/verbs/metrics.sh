@@ -45,7 +45,7 @@ to_metrics() {
 			family("info", "info", "What serves: the tags of the programs and the system")
 			family("healthy", "gauge", "1 when all that is declared is there (socket-bypass status tells what is not)")
 			family("serving", "gauge", "1 for the generation that new connections go to")
-			family("draining", "gauge", "1 when everything goes by TCP")
+			family("draining", "gauge", "1 when everything goes over TCP")
 			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
 			family("max_sockets", "gauge", "Room in the sockhash")
 			family("splice_guard", "gauge", "1 where programs that splice are protected, by the way in the label")

@@ -201,7 +201,7 @@ test("the server makes one report at a time, and none while the last one is fres
   const { whole, broken } = JSON.parse(answer.split("\n")[1] ?? "");
   const reports = fs.readFileSync(join(node.folder, "uid-1/reports"), "utf8").length;
   const used = ticks() - ticksBefore;
-  console.info(`${whole} answers of ${reports} reports in ${seconds.toFixed(1)} s for ${used} ticks of the processor`);
+  console.info(`${whole} answers of ${reports} reports in ${seconds.toFixed(1)} s for ${used} CPU ticks`);
   expect(broken).toBe(0);
   expect(whole).toBeGreaterThan(0);
   expect(reports).toBeGreaterThan(0);

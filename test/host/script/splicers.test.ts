@@ -25,7 +25,7 @@ afterEach(() => {
 });
 
 function said(port: number, pid: number): string {
-  return `nginx (process ${pid}, port ${port}): expected a kernel whose FIONREAD counts what comes by the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found ${release()}, on which it hangs at longer requests; leave out port ${port}`;
+  return `nginx (process ${pid}, port ${port}): expected a kernel whose FIONREAD counts what comes through the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found ${release()}, on which it hangs at longer requests; leave out port ${port}`;
 }
 
 let go = "";
