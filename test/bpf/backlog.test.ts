@@ -5,8 +5,7 @@ import { Datapath, expectCounters, expectEmpty, isSkipped, patient, switching } 
 
 /**
  * Gives the bytes in the longer queue. If the kernel does not count them, gives what was
- * redirected,
- * without the 10 KB of the first exchange.
+ * redirected, without the 10 KB of the first exchange.
  */
 function countUnread(path: Datapath): number {
   const flows = path.flows();

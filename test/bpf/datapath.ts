@@ -324,7 +324,7 @@ export class Datapath {
     return this.startProgram("python3", "-B", join(cases, "run.py"), ...name.split("."), ...args.map(String));
   }
 
-  /** Starts a program inside the private cgroup, and with it ends. */
+  /** Starts a program inside the private cgroup. It is killed with the cgroup. */
   startProgram(...words: string[]): Case {
     const line = 'echo $$ >"$0"/cgroup.procs && exec "$@"';
     const started = there("sh", ["-c", line, this.host.cgroupFolder, ...words], {

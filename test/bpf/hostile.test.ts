@@ -69,8 +69,7 @@ describe.skipIf(isSkipped)("many sockets, and hostile ones", () => {
     await expectEmpty(path);
     console.log(JSON.stringify([before, during, kernelMemory()]));
     // At least nine tenths of what 20,000 sockets and their psocks took must be free again: the
-    // kernel
-    // keeps some, and other programs run.
+    // kernel keeps some, and other programs run.
     const most = before + (during - before) / 10 + (16 << 20);
     await vi.waitFor(() => expect(kernelMemory()).toBeLessThan(most), { timeout: 20_000, interval: 500 });
   });

@@ -4,8 +4,8 @@
  * the same for longer.
  *
  * Not proven here: what docs/testing.md lists. A leak shows in our programs and maps that the
- * kernel
- * still has: a leaked psock keeps its program, and a leaked socket keeps the map of its storage.
+ * kernel still has: a leaked psock keeps its program, and a leaked socket keeps the map of its
+ * storage.
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -151,8 +151,7 @@ class Life {
 
   /**
    * Changes the installation until the time is over, each change has happened, and enough bytes
-   * have
-   * moved. Gives how often each change happened.
+   * have moved. Gives how often each change happened.
    */
   async whileRunning(traffic: Case): Promise<Record<string, number>> {
     const done = { upgrades: 0, drains: 0, removals: 0, detaches: 0 };

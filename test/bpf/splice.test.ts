@@ -2,9 +2,8 @@
 // Long: one table of cases for each way into the kernel.
 /*
  * The splice guard, by each way that this machine's kernel has: programs that splice get every
- * byte.
- * Not proven here: Go and HAProxy themselves (test/e2e/apps); a program that starts to splice after
- * it has received, and cannot cope with a refusal.
+ * byte. Not proven here: Go and HAProxy themselves (test/e2e/apps); a program that starts to splice
+ * after it has received, and cannot cope with a refusal.
  */
 import { join } from "node:path";
 import { beforeEach, describe, expect, type TestContext, test } from "vitest";
@@ -84,8 +83,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
 
   /**
    * The guard remembers splicers by address, so a socket of the next case at the address of a
-   * closed
-   * one would stay on TCP when it is adopted.
+   * closed one would stay on TCP when it is adopted.
    */
   const forgetSplicers = () => {
     const pin = join(folder, "maps/splicers");

@@ -3,9 +3,8 @@
 /*
  * Runs a sequence in both worlds and compares. A step is over when its call has returned or sleeps
  * in both worlds, and all ends look the same in both. That may take some seconds, so nothing
- * depends
- * on how fast the machine is. If a call took more bytes in one world, the other one takes the rest,
- * so that both are at the same byte of each stream again.
+ * depends on how fast the machine is. If a call took more bytes in one world, the other one takes
+ * the rest, so that both are at the same byte of each stream again.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -237,8 +236,7 @@ static bool has_pending(int end, bool (*is_kind)(enum call))
 
 /*
  * True if TCP bytes may be under way, because the sender keeps them back (Nagle, MSG_MORE,
- * TCP_CORK)
- * or waits for the reader's window.
+ * TCP_CORK) or waits for the reader's window.
  */
 static bool is_late(int sender, int world)
 {

@@ -2,15 +2,13 @@
 // Long: usage, and what is printed about a difference.
 /*
  * differential [--seed N] [--seconds N] ...: plays random sequences of socket calls, each on a
- * plain
- * connection and on an enrolled one. A difference is either a limit that judge.c knows by name
- * (docs/limits.md lists them all), or a fault.
+ * plain connection and on an enrolled one. A difference is either a limit that judge.c knows by
+ * name (docs/limits.md lists them all), or a fault.
  *
- *	--seed N number of the first sequence, from which the others count on; default: the clock
+ *	--seed N        number of the first sequence; each next one is 1 more; default: the clock
  *	--seconds N     stops after N seconds
  *	--count N       stops after N sequences
- *	--drain PATH the pinned map `knobs`, by which a sequence may drain the generation and resume
- *	it
+ *	--drain PATH    the pinned map `knobs`, by which a sequence may drain and resume
  *	--only 0,3-7    plays only these steps of the sequence
  *	--strict        knows no limits: every difference is a fault
  *	--control       makes both connections plain

@@ -3,9 +3,8 @@
 /*
  * soak CONNECTIONS [CGROUP]: keeps this many connections open until SIGTERM, each with a process
  * at either end and messages of random sizes in both directions; a connection that ends is
- * replaced.
- * Now and then one end is killed. Every byte is checked (ends.c). With CGROUP, there are also hogs
- * of CPU and memory, and clients in cgroups below it that come and go (crowd.c).
+ * replaced. Now and then one end is killed. Every byte is checked (ends.c). With CGROUP, there are
+ * also hogs of CPU and memory, and clients in cgroups below it that come and go (crowd.c).
  *
  * Prints a line of JSON each second, and one with the totals at the end. Exits with 1 at the first
  * byte that is lost, repeated, reordered or wrong, and at a connection that stands still.

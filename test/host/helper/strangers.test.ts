@@ -9,8 +9,7 @@ const confined = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys
 
 /**
  * Gives what the probe answers in a network namespace where two processes of another user connect
- * to
- * its listeners all the time, and how often they were reset.
+ * to its listeners all the time, and how often they were reset.
  */
 async function amongStrangers(...command: string[]) {
   const script = 'ip link set lo up && exec python3 "$@"';

@@ -2,8 +2,7 @@
 /*
  * fuzz SEED CONNECTIONS: feeds random requests and random reports to the HTTP server of a pod
  * (host/pod/http.c), built with sanitizers and without its limit on new connections. Prints how
- * many
- * complete answers came. At a fault it says what was wrong and exits with 1.
+ * many complete answers came. At a fault it says what was wrong and exits with 1.
  */
 #include "../../../host/pod/http.c"
 

@@ -9,8 +9,7 @@ const seed = Number(process.env.SOCKET_BYPASS_FUZZ_SEED ?? 1);
 const connections = 50_000;
 
 // Not proven here: the server's confinement (pod.test.ts), which is off because sanitizers need
-// more
-// system calls.
+// more system calls.
 test(`a pod's server answers whatever strangers send by HTTP or not at all, and goes on (seed ${seed})`, () => {
   const folder = mkdtempSync(join(tmpdir(), "socket-bypass-fuzz-"));
   try {

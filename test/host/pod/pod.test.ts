@@ -8,9 +8,8 @@ import { fieldOf, generations, isSkipped, machine, Node, ticksOf, until } from "
 
 /*
  * Runs the loader in namespaces, with the capabilities and the root folder that a kubelet would
- * give
- * it; test/e2e/kubernetes has a real kubelet. Not proven here: seccomp, and cgroup2 mounted with
- * nsdelegate.
+ * give it; test/e2e/kubernetes has a real kubelet. Not proven here: seccomp, and cgroup2 mounted
+ * with nsdelegate.
  */
 const test = always.skipIf(isSkipped);
 const [first, second] = generations;

@@ -187,7 +187,7 @@ export class Pod {
     return `${code} ${stdout.trimEnd()}`;
   }
 
-  /** The processes of the container, by their PIDs outside, with their names. */
+  /** The processes of the container with their names, by their PIDs outside the container. */
   processes(): Map<number, string> {
     const space = (pid: number | string) => {
       try {
@@ -201,7 +201,7 @@ export class Pod {
     return new Map(found.map((pid) => [Number(pid), nameOf(pid)]));
   }
 
-  /** The PID outside of its unprivileged server, which answers strangers. */
+  /** The PID, outside the container, of its unprivileged server, which answers strangers. */
   front(): number {
     const parent = `${this.init}`;
     const child = [...this.processes()].find(
@@ -210,7 +210,7 @@ export class Pod {
     return child?.[0] ?? 0;
   }
 
-  /** The PID outside of its first process. */
+  /** The PID, outside the container, of its first process. */
   get init(): number {
     const children = fs.readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, "utf8").trim();
     return Number(children.split(" ")[0] ?? "");

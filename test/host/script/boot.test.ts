@@ -261,7 +261,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
       expect(taken.stderr).toContain(`note: instance ${first.instance} is taken over for good and starts at no boot`);
       expect([fs.existsSync(first.unit), fs.existsSync(second.unit)]).toEqual([false, true]);
       expect(first.calls()).toContain(`disable --quiet --now socket-bypass-${first.instance}.service`);
-      // A boot could start the instance that lost first.
+      // A boot could start the losing instance first.
       expect(await first.boot()).toMatchObject({
         code: 1,
         stderr: `socket-bypass: ${first.home}/current: expected the serving generation, found none; run pulumi up again\n`,

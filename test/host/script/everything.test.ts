@@ -6,10 +6,8 @@ import { Host, isSkipped, shells } from "../../support/host.js";
 
 /*
  * A policy of all traffic on a kernel without a way for the splice guard, which these tests
- * simulate
- * on any kernel. Not proven here: that a kernel with a way accepts it, which
- * test/bpf/splice.test.ts
- * proves.
+ * simulate on any kernel. Not proven here: that a kernel with a way accepts it, which
+ * test/bpf/splice.test.ts proves.
  */
 beforeEach(() => {
   Host.spliceWays = "no-way";

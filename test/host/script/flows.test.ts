@@ -187,8 +187,7 @@ sys.stdin.read()
 
 /**
  * Opens and closes connections, two hundred at a time. Each carries enough messages that the
- * service
- * does not count as one of short connections.
+ * service does not count as one of short connections.
  */
 const storm = `
 import random, socket

@@ -115,8 +115,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
   });
 
   // When a shell wrote, changed and renamed the file by its name, one run in four lost this race.
-  // In
-  // test/host/helper, write.test.ts forces the same order of events.
+  // In test/host/helper, write.test.ts forces the same order of events.
   test("are written by --textfile into another user's folder without touching a file of root's, however fast names change there", async () => {
     const host = new Host(shell);
     await host.apply();

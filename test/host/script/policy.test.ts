@@ -7,8 +7,7 @@ import { describe, expect, test } from "vitest";
 import { faultyBpftool, Host, isSkipped, removeTool, root, run, shellFolder, shells } from "../../support/host.js";
 
 // The encoder runs alone, cut out of the script, because a live map for each of hundreds of
-// policies
-// would take minutes.
+// policies would take minutes.
 const encoder =
   /^encode_policy\(\).*?^}$/ms.exec(readFileSync(join(root, "host/script/lib/encode-policy.sh"), "utf8"))?.[0] ?? "";
 

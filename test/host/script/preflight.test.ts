@@ -5,8 +5,7 @@ import { describe, expect, test } from "vitest";
 import { type Answer, attachments, Host, isSkipped, run, shellFolder, shells, writeTool } from "../../support/host.js";
 
 // Not proven here: that the deny-listed kernels crash, and that the others do not. Versions come
-// from
-// a fake uname.
+// from a fake uname.
 describe.skipIf(isSkipped).each(shells)("preflight under %s", (shell) => {
   test("answers with one line if nothing is in the way, and changes nothing", async () => {
     const host = new Host(shell);
@@ -242,8 +241,7 @@ async function notes(host: Host, release: string, ulps: string): Promise<string[
 
 /**
  * Runs a verb after a change to mounts and network settings that nobody else sees. More commands
- * may
- * follow the verb after a semicolon.
+ * may follow the verb after a semicolon.
  */
 function inNamespace(host: Host, setup: string, verb: string, ...flags: string[]): Promise<Answer> {
   const [words = "", ...more] = verb.split(";");

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # racer.py FOLDER VICTIM: replaces whatever appears in FOLDER by a link to VICTIM, until SIGTERM.
-# Then
-# it prints how often it did.
+# Then it prints how often it did.
 import os
 import signal
 import sys

@@ -12,9 +12,8 @@ import { freePort } from "../../support/port.js";
 
 /*
  * Programs that splice, on a kernel without a way for the splice guard, which these tests simulate
- * on
- * any kernel. They are real: a Go program, HAProxy, and Python under other names. Not proven here:
- * that the programs of those names splice and what happens to them then (test/e2e/apps); that
+ * on any kernel. They are real: a Go program, HAProxy, and Python under other names. Not proven
+ * here: that the programs of those names splice and what happens to them then (test/e2e/apps); that
  * systemd accepts the suggested lines of a unit.
  */
 beforeEach(() => {

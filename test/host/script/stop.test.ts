@@ -47,8 +47,7 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
 
 /**
  * Applies the next generation with stdout closed early, and sends the signal to the script during
- * the
- * bpftool call that matches the pattern.
+ * the bpftool call that matches the pattern.
  */
 async function stopAt(host: Host, pattern: string, signal: NodeJS.Signals): Promise<{ code: number | null }> {
   const there = join(host.toolFolder, "there");
