@@ -106,13 +106,9 @@ observe_generation() { # FOLDER
 	get_knob "$1" "$drain_knob"
 	fact state "drain:=$(yes_no "$value")" "sockets:=$(count_keys "$1/sockets" || say null)"
 	if [ "$g" = "$serving" ] && [ -f "$home/policy" ]; then
-		[ "$value" = "$(drain_declared)" ] || problem "$g: drain is $value, declared $(drain_declared)"
-		live_policy "$1"
-		[ "$live" = "$(policy_declared)" ] || problem "$g: the policy in force is not the declared one"
-		get_knob "$1" "$queue_knob"
-		[ "$value" = "$(policy_of queue)" ] || problem "$g: queue bytes are $value, declared $(policy_of queue)"
-		get_knob "$1" "$refresh_knob"
-		[ "$value" = "$(refresh_declared)" ] || problem "$g: refresh seconds are $value, declared $(refresh_declared)"
+		list_policy_faults "$1" | while read -r fault; do
+			problem "$g: $fault"
+		done
 	fi
 	count_all "$1"
 	# shellcheck disable=SC2046 # split on purpose: each word is name:=value

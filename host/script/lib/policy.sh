@@ -35,11 +35,17 @@ put_policy() { # FOLDER HEX QUEUE-BYTES REFRESH-SECONDS DRAIN
 	set_knob "$1" "$drain_knob" "$5"
 }
 
-has_policy() { # FOLDER; true if the live policy is the declared one
+list_policy_faults() { # FOLDER; prints how the live policy differs from the declared one
 	get_knob "$1" "$drain_knob"
-	[ "$value" = "$(drain_declared)" ] || return
-	get_knob "$1" "$queue_knob"
-	[ "$value" = "$(policy_of queue)" ] || return
+	[ "$value" = "$(drain_declared)" ] || say "drain is $value, declared $(drain_declared)"
 	live_policy "$1"
-	[ "$live" = "$(policy_declared)" ]
+	[ "$live" = "$(policy_declared)" ] || say "the policy in force is not the declared one"
+	get_knob "$1" "$queue_knob"
+	[ "$value" = "$(policy_of queue)" ] || say "queue bytes are $value, declared $(policy_of queue)"
+	get_knob "$1" "$refresh_knob"
+	[ "$value" = "$(refresh_declared)" ] || say "refresh seconds are $value, declared $(refresh_declared)"
+}
+
+has_policy() { # FOLDER; true if the live policy is the declared one
+	faults=$(list_policy_faults "$1") && [ -z "$faults" ]
 }

@@ -5,6 +5,12 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { attachments, Host, isSkipped, shells } from "../../support/host.js";
 
+/** Sets a knob of the serving generation to 1. */
+function setKnob(host: Host, knob: number): void {
+  const words = ["key", "hex", `0${knob}`, "00", "00", "00", "value", "hex", "01", ...Array(7).fill("00")];
+  bpftool("map", "update", "pinned", join(host.pins, host.generation, "maps/knobs"), ...words);
+}
+
 describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
   test("reports everything about one instance as JSON", async () => {
     const host = new Host(shell);
@@ -135,6 +141,8 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       (host: Host) => host.raw("drain", "--instance", host.instance, "--state-dir", host.stateDir),
       /drain is 1, declared 0$/,
     ],
+    ["its queue bytes were set by hand", (host: Host) => setKnob(host, 2), /queue bytes are 1, declared 0$/],
+    ["its refresh seconds were set by hand", (host: Host) => setKnob(host, 4), /refresh seconds are 1, declared 0$/],
     [
       "the current link is gone",
       (host: Host) => fs.rmSync(join(host.home, "current")),
@@ -164,6 +172,8 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     ["the sk_msg program's pin is gone", (host: Host) => fs.rmSync(pin(host, "redirect")), ["redirect", "verdict"]],
     ["the verdict is detached", (host: Host) => fs.rmSync(pin(host, "verdict")), ["verdict"]],
     ["it was drained by hand", (host: Host) => host.verb("drain"), ["policy"]],
+    ["its queue bytes were set by hand", (host: Host) => setKnob(host, 2), ["policy"]],
+    ["its refresh seconds were set by hand", (host: Host) => setKnob(host, 4), ["policy"]],
     [
       "the attachment is gone",
       (host: Host) => bpftool("cgroup", "detach", host.cgroupFolder, "sock_ops", "pinned", pin(host, "track")),
