@@ -75,8 +75,9 @@ receive() {
 main() {
 	state_dir=$1 staged=$1/_staged-$2 digest=$3 new=''
 	[ "$(id -u)" -eq 0 ] || err "expected to run as root, found another user; set become"
-	for tool in chmod gzip ls mktemp mv sha256sum tar; do
-		command -v "$tool" >/dev/null || err "tools: expected gzip, mktemp, sha256sum and tar, found no $tool; install it"
+	tools='chmod gzip ls mktemp mv sha256sum tar'
+	for tool in $tools; do
+		command -v "$tool" >/dev/null || err "tools: expected $tools, found no $tool; install it"
 	done
 	check_folder "$staged" || exit
 	trap '' HUP PIPE
