@@ -55,7 +55,7 @@ build_all() {
 	mkdir -p "$2"
 	outdir=$(cd "$2" && pwd)
 	shift 2
-	built=$cache/$name-$( (cat "$0" "$here"/zig.* "$here/segments.py" && cat_sources && printf '%s\n' "$@") | digest)
+	built=$cache/$name-$( (cat "$0" "$here"/zig.* && cat_sources && printf '%s\n' "$@") | digest)
 	mkdir -p "$built"
 	for architecture in $architectures; do
 		program=$name-$architecture
