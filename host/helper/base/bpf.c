@@ -7,7 +7,7 @@
 
 int bpf(int command, union bpf_attr *attr)
 {
-	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr), 0, 0, 0);
+	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr));
 }
 
 int open_pin(const char *path)

@@ -19,7 +19,7 @@ const struct entry *next_entry(struct listing *listing)
 		if (listing->at >= listing->end) {
 			listing->at = 0;
 			listing->end = syscall(SYS_getdents64, listing->fd, listing->entries,
-					       sizeof(listing->entries), 0, 0, 0);
+					       sizeof(listing->entries));
 		}
 		if (listing->end <= 0) {
 			/* A folder that is removed while it is listed has no more entries. */

@@ -5,11 +5,11 @@
 
 #include <fcntl.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { DEFAULT_SECONDS = 20, MAX_CASES = 24, NEW_NET = 0x40000000 };
+enum { DEFAULT_SECONDS = 20, MAX_CASES = 24 };
 
 struct report {
 	struct result results[MAX_CASES];
@@ -256,7 +256,7 @@ static void leave_network(void)
 
 	if (home < 0)
 		return;
-	if (syscall(SYS_unshare, NEW_NET, 0, 0, 0, 0, 0) == 0) {
+	if (unshare(CLONE_NEWNET) == 0) {
 		if (start_loopback()) {
 			/*
 			 * Fast open must work for servers too; a new network namespace allows it
@@ -269,7 +269,7 @@ static void leave_network(void)
 				close(fd);
 			}
 		} else {
-			syscall(SYS_setns, home, NEW_NET, 0, 0, 0, 0);
+			setns(home, CLONE_NEWNET);
 		}
 	}
 	close(home);

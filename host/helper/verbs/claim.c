@@ -47,7 +47,7 @@ int verb_claim(char **words)
 
 		memcpy(aside + length, end, sizeof(end));
 		/* Whoever waits for the name may have taken these names too. */
-		if (syscall(SYS_mkdirat, AT_FDCWD, aside, 0700, 0, 0, 0))
+		if (mkdir(aside, 0700))
 			continue;
 		if (exchange(aside, words[0])) {
 			/*
@@ -61,7 +61,7 @@ int verb_claim(char **words)
 		}
 		say("claim: ", words[0], ": expected to put a folder of root there, found ",
 		    name_error(errno));
-		syscall(SYS_unlinkat, AT_FDCWD, aside, AT_REMOVEDIR, 0, 0, 0);
+		rmdir(aside);
 		return EXIT_FAILED;
 	}
 	say("claim: ", words[0], ": expected a name beside it, found all taken");

@@ -8,12 +8,12 @@
 
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 /* Any user may create namespaces; by default a kernel has room for a tenth of this number. */
-enum { MAX_NAMESPACES = 1 << 20, NEW_NET = 0x40000000 };
+enum { MAX_NAMESPACES = 1 << 20 };
 
 static bool refuse(const char *what)
 {
@@ -72,8 +72,7 @@ static bool visit(const char *pid, int link)
 			is_done = false;
 		} else if (i == count) {
 			met[count++] = stat.st_ino;
-			is_done = syscall(SYS_setns, fd, NEW_NET, 0, 0, 0, 0) ? refuse(path)
-									      : run(link);
+			is_done = setns(fd, CLONE_NEWNET) ? refuse(path) : run(link);
 		}
 	}
 	close(fd);

@@ -309,7 +309,7 @@ static int open_inside(int root, const char *path, int flags)
 	memset(&how, 0, sizeof(how));
 	how.flags = (uint64_t)(flags | O_CLOEXEC);
 	how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how), 0, 0);
+	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
 static int open_regular(int root, const char *path, struct stat *stat)

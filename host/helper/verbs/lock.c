@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 /*
@@ -110,7 +109,7 @@ static int open_or_make(const char *path)
 	int fd;
 
 	while ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 && errno == ENOENT)
-		if (syscall(SYS_mkdirat, AT_FDCWD, path, 0700, 0, 0, 0) && errno != EEXIST)
+		if (mkdir(path, 0700) && errno != EEXIST)
 			return -1;
 	return fd;
 }

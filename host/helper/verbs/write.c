@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -40,7 +41,7 @@ static int create(int dir, const char *name, char *beside)
 
 	for (unsigned int i = 0; i < TRIES && fd < 0; i++) {
 		put_name_beside(beside, name, i);
-		fd = (int)syscall(SYS_openat, dir, beside, FLAGS, 0600, 0, 0);
+		fd = openat(dir, beside, FLAGS, 0600);
 		if (fd < 0 && errno != EEXIST)
 			break;
 	}
@@ -78,17 +79,17 @@ int verb_write(char **words)
 		say("write: expected DIR NAME");
 		return EXIT_USAGE;
 	}
-	dir = (int)syscall(SYS_openat2, AT_FDCWD, words[0], &how, sizeof(how), 0, 0);
+	dir = (int)syscall(SYS_openat2, AT_FDCWD, words[0], &how, sizeof(how));
 	if (dir < 0)
 		return refuse(words[0], "a folder, and no link on the way to it");
 	fd = create(dir, words[1], beside);
 	if (fd < 0)
 		return refuse(words[0], "to make a file there");
-	is_whole = copy(STDIN_FILENO, fd) && !syscall(SYS_fchmod, fd, 0644, 0, 0, 0, 0) &&
-		   !close(fd) && !syscall(SYS_renameat2, dir, beside, dir, words[1], 0, 0);
+	is_whole = copy(STDIN_FILENO, fd) && !fchmod(fd, 0644) && !close(fd) &&
+		   !renameat(dir, beside, dir, words[1]);
 	if (is_whole)
 		return 0;
 	refuse(words[0], "to write a file there");
-	syscall(SYS_unlinkat, dir, beside, 0, 0, 0, 0);
+	unlinkat(dir, beside, 0);
 	return EXIT_FAILED;
 }
