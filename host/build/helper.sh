@@ -20,7 +20,7 @@ compile() { # ARCHITECTURE FILE FLAGS...
 		-Wall -Wextra -Werror -fno-sanitize=undefined -fno-unwind-tables -fno-asynchronous-unwind-tables \
 		-ffunction-sections -fdata-sections \
 		-Wl,--gc-sections -Wl,--build-id=none -s "$@" -o "$file" \
-		$(find . -name '*.c' | awk -F/ '{ print $NF, $0 }' | LC_ALL=C sort | cut -d ' ' -f 2) >&2)
+		$(find . -name '*.c' ! -path './pod/*' | awk -F/ '{ print $NF, $0 }' | LC_ALL=C sort | cut -d ' ' -f 2) >&2)
 }
 
 build_all probe "$@"

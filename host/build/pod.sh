@@ -4,7 +4,7 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-sources=$here/../pod
+sources=$here/../helper/pod
 # shellcheck source=host/build/zig.sh
 . "$here/zig.sh"
 

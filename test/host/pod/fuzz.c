@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * fuzz SEED CONNECTIONS: feeds random requests and random reports to the HTTP server of a pod
- * (host/pod/http.c), built with sanitizers and without its limit on new connections. Prints how
+ * (host/helper/pod/http.c), built with sanitizers and without its limit on new connections. Prints how
  * many complete answers came. At a fault it says what was wrong and exits with 1.
  */
-#include "../../../host/pod/http.c"
+#include "../../../host/helper/pod/http.c"
 
 #include <pthread.h>
 #include <sys/mman.h>
