@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# helper.sh OUTDIR [COMPILER_FLAG...]: builds probe-x86_64 and probe-aarch64 into OUTDIR.
+# helper.sh OUTDIR [COMPILER_FLAG...]: builds probe-x86_64 and probe-aarch64 into OUTDIR. With
+# -DFOR_PODS they also serve a pod's health and metrics.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,7 +21,7 @@ compile() { # ARCHITECTURE FILE FLAGS...
 		-Wall -Wextra -Werror -fno-sanitize=undefined -fno-unwind-tables -fno-asynchronous-unwind-tables \
 		-ffunction-sections -fdata-sections \
 		-Wl,--gc-sections -Wl,--build-id=none -s "$@" -o "$file" \
-		$(find . -name '*.c' ! -path './pod/*' | awk -F/ '{ print $NF, $0 }' | LC_ALL=C sort | cut -d ' ' -f 2) >&2)
+		$(find . -name '*.c' | awk -F/ '{ print $NF, $0 }' | LC_ALL=C sort | cut -d ' ' -f 2) >&2)
 }
 
 build_all probe "$@"

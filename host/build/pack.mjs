@@ -14,7 +14,7 @@ const { packageArchive, packNow } = createRequire(import.meta.url)("../../bin/bu
 for (const name of ["prebuilt-x86_64", "prebuilt-aarch64", "target-x86_64", "target-aarch64"])
   writeFileSync(join(folder, `${name}.tar.gz`), packNow(packageArchive(...name.split("-"))));
 mkdirSync(join(folder, "pod"), { recursive: true });
-const names = readdirSync(folder).filter((file) => /^(socket-bypass|(probe|pod)-\w+|\w+\.bpf\.o)$/.test(file));
+const names = readdirSync(folder).filter((file) => /^(socket-bypass|probe-\w+|\w+\.bpf\.o)$/.test(file));
 for (const packed of readdirSync(join(folder, "pod"))) {
   // Of an earlier version.
   if (!names.includes(packed.replace(/\.gz$/, ""))) rmSync(join(folder, "pod", packed));

@@ -5,24 +5,45 @@ static const struct {
 	const char *name;
 	int (*run)(char **words);
 } verbs[] = {
-	{ "lock", verb_lock },		 { "grace", verb_grace },   { "cgroup", verb_cgroup },
-	{ "selftest", verb_selftest },	 { "bench", verb_bench },   { "iterate", verb_iterate },
-	{ "list", verb_list },		 { "claim", verb_claim },   { "write", verb_write },
-	{ "hooks", verb_hooks },	 { "owners", verb_owners }, { "attach", verb_attach },
-	{ "splice", verb_splice },	 { "unread", verb_unread },
-#ifndef FOR_PODS /* a pod sees only its own processes, and its helper has no room */
+	{ "lock", verb_lock },
+	{ "grace", verb_grace },
+	{ "cgroup", verb_cgroup },
+	{ "selftest", verb_selftest },
+	{ "bench", verb_bench },
+	{ "iterate", verb_iterate },
+	{ "list", verb_list },
+	{ "claim", verb_claim },
+	{ "write", verb_write },
+	{ "hooks", verb_hooks },
+	{ "owners", verb_owners },
+	{ "attach", verb_attach },
+	{ "splice", verb_splice },
+	{ "unread", verb_unread },
+	{ "map", verb_map },
+#ifdef FOR_PODS
+	{ "check", verb_check },
+	{ "serve", verb_serve },
+	{ "unsupported", verb_unsupported },
+#else /* a pod sees only its own processes */
 	{ "listeners", verb_listeners },
 #endif
 };
 
+enum { VERBS = sizeof(verbs) / sizeof(*verbs) };
+
 int main(int count, char **words)
 {
 	if (count > 1)
-		for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		for (size_t i = 0; i < VERBS; i++)
 			if (same_text(words[1], verbs[i].name))
 				return verbs[i].run(words + 2);
-	say("expected lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, "
-	    "owners, attach, splice, unread or listeners, found ",
-	    count > 1 ? words[1] : "nothing");
+	put_text("probe: expected ");
+	for (size_t i = 0; i < VERBS; i++) {
+		put_text(i == 0 ? "" : i == VERBS - 1 ? " or " : ", ");
+		put_text(verbs[i].name);
+	}
+	put_text(", found ");
+	put_text(count > 1 ? words[1] : "nothing");
+	flush_text(STDERR_FILENO);
 	return EXIT_USAGE;
 }

@@ -24,6 +24,12 @@ port=8080 state=/state files=/state/files bpffs=/bpffs/socket-bypass
 pins=$bpffs/${INSTANCE:-}
 owner=${OWNER:-}/${POD_UID:-}
 
+here=${0%/*}
+[ "$here" != "$0" ] || here=.
+# In a pod it lies beside this file.
+# shellcheck source=host/script/lib/mounts.sh
+. "$here/mounts.sh"
+
 say() { printf '%s\n' "$*"; }
 warn() { say "socket-bypass: $*" >&2; }
 ignore() { "$@" >/dev/null 2>&1 || :; }
@@ -39,29 +45,25 @@ err() {
 
 # Aside and then renamed, for a program that runs cannot be written to.
 unpack() {
-	mkdir -p "$files" "$state/bin" || err "$state: expected to write there, found the reason above"
+	mkdir -p "$files" || err "$state: expected to write there, found the reason above"
 	for packed in "$here"/*.gz; do
 		name=${packed##*/}
 		name=${name%.gz}
 		{ gzip -dc "$packed" >"$files/.new" && chmod 0700 "$files/.new" && mv -f "$files/.new" "$files/$name"; } ||
 			err "$packed: expected to unpack it into $files, found the reason above"
 	done
-	[ -f "$pod" ] || err "$pod: expected it, found none; a node must be of type x86_64 or aarch64"
+	[ -f "$probe" ] || err "$probe: expected it, found none; a node must be of type x86_64 or aarch64"
 	# Without arguments it says how it is used.
-	ran=$("$pod" 2>&1)
-	[ $? -ne 126 ] || err "$pod: expected it to run, found: ${ran##*: }; is $state mounted noexec? leave it in memory (a transform must not take the medium of the volume 'state')"
-	# Without CAP_SYS_ADMIN bpftool prints no map: ours stands before it.
-	ln -sfn "$pod" "$state/bin/bpftool"
-	ln -sfn "$pod" "$state/bin/pod"
+	ran=$("$probe" 2>&1)
+	[ $? -ne 126 ] || err "$probe: expected it to run, found: ${ran##*: }; is $state mounted noexec? leave it in memory (a transform must not take the medium of the volume 'state')"
+	ln -sfn "$probe" "$state/probe"
 }
 
 prepare() {
-	here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit
-	pod=$files/pod-$(uname -m | sed 's/^arm64$/aarch64/')
-	[ -e "$state/bin/bpftool" ] || unpack
-	bpftool=$(command -v bpftool) || err "image: expected bpftool in it, found none; image/Dockerfile has it"
+	probe=$files/probe-$(uname -m | sed 's/^arm64$/aarch64/')
+	[ -e "$state/probe" ] || unpack
+	command -v bpftool >/dev/null || err "image: expected bpftool in it, found none; image/Dockerfile has it"
 	[ -x /usr/bin/env ] || err "image: expected /usr/bin/env in it, found none; image/Dockerfile has it"
-	export SOCKET_BYPASS_BPFTOOL="$bpftool" SOCKET_BYPASS_PATH="$state/bin:$PATH"
 	find_place
 }
 
@@ -69,7 +71,7 @@ prepare() {
 # none, and attaching to one takes no more than reading it. Of all processes that these files name,
 # ours are the only ones that show.
 find_place() {
-	v2=$(awk '$3 == "cgroup2" { if (!path || $2 == "/sys/fs/cgroup") path = $2 } END { print path }' /proc/mounts)
+	v2=$(mount_of cgroup2 /sys/fs/cgroup)
 	[ -n "$v2" ] || return 0
 	place=$(find "$v2" -name cgroup.procs -exec grep -lx -e "$$" {} + 2>/dev/null | head -n 1)
 	[ -z "$place" ] || export SOCKET_BYPASS_PLACE="${place%/cgroup.procs}"
@@ -79,8 +81,9 @@ find_place() {
 # without the mounts that are below it.
 close_mounts() {
 	ignore chmod 0700 "$bpffs"
-	! awk -v path="$v2" '$2 == path { options = $4 } END { exit options !~ /^rw(,|$)/ }' /proc/mounts ||
-		warn "note: $v2: expected to get the cgroups read-only, found that this pod may write to them; name cgroup v2 itself (cgroupRoot), not a folder above it"
+	case $(mount_of cgroup2 "$v2" 4) in
+	rw | rw,*) warn "note: $v2: expected to get the cgroups read-only, found that this pod may write to them; name cgroup v2 itself (cgroupRoot), not a folder above it" ;;
+	esac
 }
 
 # The instance stands behind what a person types.
@@ -117,7 +120,7 @@ run_apply() { # FLAG... -> $code
 # What was made and never served.
 drop_unserved() {
 	[ -d "$bpffs" ] || return 0
-	ignore "${pod%/*}/probe-${pod##*-}" lock "$bpffs" 30 -- sh "$here/pod.sh" drop
+	ignore "$probe" lock "$bpffs" 30 -- sh "$here/pod.sh" drop
 	[ -L "$pins/serving" ] || ignore remove "$before"
 }
 
@@ -133,11 +136,11 @@ cgroup_of() { # FLAG...
 cmd_start() {
 	chmod 0700 "$state" || err "$state: expected a folder of the pod's own (emptyDir), found the reason above"
 	# Also what a container that was killed while it unpacked has left.
-	rm -rf "${state:?}/child" "${state:?}/bin" "${state:?}/serves"
+	rm -rf "${state:?}/child" "${state:?}/probe" "${state:?}/serves"
 	prepare
 	# Where the node's folder is a plain one; in sysfs, where systemd mounts bpffs, the kubelet
 	# could not make ours.
-	has_bpffs "$bpffs" ||
+	[ "$(mount_of bpf "$bpffs")" = "$bpffs" ] ||
 		err "bpffs: expected one on the node, found none; mount it there (systemd does), or say mountBpffs: true"
 	[ -z "$v2" ] || [ -n "${SOCKET_BYPASS_PLACE:-}" ] ||
 		err "$v2: expected the cgroup of this container below it, found none; say cgroupRoot: where the nodes have all of cgroup v2"
@@ -154,7 +157,7 @@ cmd_start() {
 		warn "not supported here, so this node goes on by plain TCP"
 		explain "not supported: $why"
 		say "unsupported $why" >"$state/serves"
-		exec "$pod" unsupported "$port" "$here/pod.sh"
+		exec "$probe" unsupported "$port" "$here/pod.sh"
 		;;
 	*)
 		drop_unserved
@@ -165,7 +168,7 @@ cmd_start() {
 	[ -z "$stopping" ] || cmd_stop
 	say "generation $GENERATION serves on $(cgroup_of "$@")"
 	say "cgroup $(cgroup_of "$@")" >"$state/serves"
-	exec "$pod" serve "$port" "$here/pod.sh"
+	exec "$probe" serve "$port" "$here/pod.sh"
 }
 
 # --- stop ---
@@ -179,8 +182,6 @@ cmd_stop() {
 	exit "$code"
 }
 
-has_bpffs() { grep -q " $1 bpf " /proc/mounts; } # PATH
-
 # Asked every few seconds, so that it starts nothing that is not needed.
 cmd_health() {
 	read -r kind what 2>/dev/null <"$state/serves" || {
@@ -191,7 +192,7 @@ cmd_health() {
 		say "not supported: $what"
 		exit
 	}
-	exec "$state/bin/pod" check "$pins" "$GENERATION" "$owner" "$what"
+	exec "$state/probe" check "$pins" "$GENERATION" "$owner" "$what"
 }
 
 cmd_report() {
@@ -200,7 +201,7 @@ cmd_report() {
 }
 
 cmd_mount() {
-	has_bpffs /bpffs || mount -t bpf -o mode=0700,nosuid,nodev,noexec bpf /bpffs ||
+	[ "$(mount_of bpf /bpffs)" = /bpffs ] || mount -t bpf -o mode=0700,nosuid,nodev,noexec bpf /bpffs ||
 		err "bpffs: expected to mount it, found the reason above"
 }
 

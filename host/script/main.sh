@@ -66,7 +66,7 @@ main() {
 	here=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd -P) || exit
 	script=$here/${script##*/}
 	is_tried='' is_warned=''
-	undo='' cleanup='' systemd_version='' bpftool='' total_left=0 total_unread=0
+	undo='' cleanup='' systemd_version='' bpftool='' reader='' total_left=0 total_unread=0
 	exec </dev/null
 	trap '' HUP PIPE
 	parse "$@"

@@ -32,14 +32,16 @@ export function podFiles(origin: ObjectOrigin, extras: readonly Extra[] = []): P
 }
 
 function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
-  const script = fs.readFileSync(path.join(packageRoot(), "host", "pod", "pod.sh"));
-  const tools = new Map([
-    ...readFolder(built(), (file) => /^pod-(x86_64|aarch64)$/.test(file)),
-    ...readFolder(path.join(built(), "for-pods"), (file) => /^(socket-bypass|probe-(x86_64|aarch64))$/.test(file)),
+  const read = (name: string) => fs.readFileSync(path.join(packageRoot(), "host", name));
+  const texts = new Map([
+    ["mounts.sh", read("script/lib/mounts.sh")],
+    ["pod.sh", read("pod/pod.sh")],
   ]);
-  if (tools.size !== 5)
+  const isTool = (file: string) => /^(socket-bypass|probe-(x86_64|aarch64))$/.test(file);
+  const tools = readFolder(path.join(built(), "for-pods"), isTool);
+  if (tools.size !== 3)
     throw new pulumi.RunError(
-      `socket-bypass: dist/host: expected the script, and probe and pod for both types of machine, found ${[...tools.keys()].join(", ")}; run \`npm run build\``,
+      `socket-bypass: dist/host: expected the script, and the probe for both types of machine, found ${[...tools.keys()].join(", ")}; run \`npm run build\``,
     );
   const prebuilt = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
   const all = onlyWith(extras, origin === "deployer" ? compileObjects() : prebuilt());
@@ -48,7 +50,7 @@ function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
   // loses no data.
   const objects = new Map(all.filter(([name]) => !/^splice_(x86|arm64|waitall)\./.test(name)));
   const contents = {
-    texts: { "pod.sh": script.toString() },
+    texts: Object.fromEntries([...texts].map(([name, text]) => [name, text.toString()])),
     binaries: Object.fromEntries(
       [...tools, ...objects]
         .sort(byName)
@@ -63,7 +65,7 @@ function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
   // The identity leaves out compiled objects, because another version of the compiler could change
   // them.
   const named = origin === "deployer" ? onlyWith(extras, sources()) : [...objects];
-  return { ...contents, identity: digestOf(new Map([["pod.sh", script], ...tools, ...named])) };
+  return { ...contents, identity: digestOf(new Map([...texts, ...tools, ...named])) };
 }
 
 /**

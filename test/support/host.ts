@@ -6,6 +6,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach } from "vitest";
+import { findMount } from "../../tools/setup/mounts.js";
 import { call, isGuest, isThere, send, there } from "./machine.js";
 
 export const root = resolve(__dirname, "../..");
@@ -23,10 +24,7 @@ export interface Answer {
   readonly stderr: string;
 }
 
-const v2 = call("cat", "/proc/mounts")
-  .split("\n")
-  .map((line) => line.split(" "))
-  .find(([, , type]) => type === "cgroup2")?.[1];
+const v2 = findMount("cgroup2", call("cat", "/proc/mounts"));
 const bpffs = "/sys/fs/bpf";
 const pins = join(bpffs, "socket-bypass");
 
@@ -100,6 +98,13 @@ export function copyOf(folder: string): string {
   const copy = temporaryFolder();
   fs.cpSync(folder, copy, { recursive: true });
   return copy;
+}
+
+/** Makes the probe in a folder run this line of shell before what it does. */
+export function replaceProbe(folder: string, line: string): void {
+  const probe = join(folder, "probe-x86_64");
+  fs.renameSync(probe, join(folder, "real-probe"));
+  fs.writeFileSync(probe, `#!/bin/sh\n${line}\nexec ${join(folder, "real-probe")} "$@"\n`, { mode: 0o755 });
 }
 
 /** Runs a program to its end, in a process group of its own. */

@@ -25,7 +25,7 @@ function isLeft(name: string): boolean {
 export default async function prepare(): Promise<(() => void) | undefined> {
   if (process.getuid?.() !== 0 || !fs.existsSync(script)) return undefined;
   await sweep();
-  if (/ bpf /.test(mounts())) return undefined;
+  if (findMount("bpf") !== undefined) return undefined;
   execFileSync("mount", ["-t", "bpf", "-o", "mode=0700", "bpf", bpffs]);
   return () => execFileSync("umount", [bpffs]);
 }
@@ -41,7 +41,7 @@ export async function sweep(): Promise<void> {
     say(folder);
     fs.rmSync(join("/var/lib", folder), { recursive: true });
   }
-  const v2 = mounts().match(/^\S+ (\S+) cgroup2 /m)?.[1];
+  const v2 = findMount("cgroup2");
   for (const group of v2 === undefined ? [] : list(v2).filter(isLeft)) {
     say(group);
     const folder = join(`${v2}`, group);
@@ -54,10 +54,6 @@ export async function sweep(): Promise<void> {
     execFileSync("ip", ["netns", "del", space]);
   }
   if (targetOf(link) !== "" && !fs.existsSync(link)) fs.rmSync(link);
-}
-
-function mounts(): string {
-  return fs.readFileSync("/proc/mounts", "utf8");
 }
 
 async function removeTree(folder: string): Promise<void> {

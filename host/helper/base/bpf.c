@@ -18,3 +18,65 @@ int open_pin(const char *path)
 	attr.pathname = (uint64_t)(uintptr_t)path;
 	return bpf(BPF_OBJ_GET, &attr);
 }
+
+static int info_of(int fd, void *info, uint32_t size)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	memset(info, 0, size);
+	attr.info.bpf_fd = (uint32_t)fd;
+	attr.info.info = (uint64_t)(uintptr_t)info;
+	attr.info.info_len = size;
+	return bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
+}
+
+int map_info(int fd, struct bpf_map_info *info)
+{
+	return info_of(fd, info, sizeof(*info));
+}
+
+int program_id(int fd)
+{
+	struct bpf_prog_info info;
+
+	return info_of(fd, &info, sizeof(info)) ? -1 : (int)info.id;
+}
+
+/* The kernel writes its answer, a value or a key, to the same field. */
+static int ask(int command, int fd, const void *key, void *answer)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = (uint32_t)fd;
+	attr.key = (uint64_t)(uintptr_t)key;
+	attr.value = (uint64_t)(uintptr_t)answer;
+	return bpf(command, &attr);
+}
+
+int look_up(int map, const void *key, void *value)
+{
+	return ask(BPF_MAP_LOOKUP_ELEM, map, key, value);
+}
+
+int next_key(int map, const void *key, void *next)
+{
+	return ask(BPF_MAP_GET_NEXT_KEY, map, key, next);
+}
+
+int list_attached(int cgroup, struct attached *attached)
+{
+	union bpf_attr attr;
+	int result;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.query.target_fd = (uint32_t)cgroup;
+	attr.query.attach_type = BPF_CGROUP_SOCK_OPS;
+	attr.query.prog_ids = (uint64_t)(uintptr_t)attached->ids;
+	attr.query.prog_cnt = MOST_PROGRAMS;
+	result = bpf(BPF_PROG_QUERY, &attr);
+	attached->count = result ? 0 : attr.query.prog_cnt;
+	attached->flags = attr.query.attach_flags;
+	return result;
+}

@@ -50,6 +50,8 @@ const char *next_name(const char *name);
 void say_parts(const char *a, const char *b, const char *c, const char *d, const char *e,
 	       const char *f);
 bool same_text(const char *a, const char *b);
+/* False if there is no room for it. */
+bool join_path(char *path, size_t room, const char *folder, const char *name);
 /* Accepts plain decimal digits only; false otherwise. */
 bool read_number(const char *text, uint64_t largest, uint64_t *number);
 
@@ -304,8 +306,26 @@ bool read_inode(int folder, const char *fd, char *inode, size_t room);
 
 /* bpf.c: like system calls, these return -1 and set errno. */
 union bpf_attr;
+struct bpf_map_info;
 int bpf(int command, union bpf_attr *attr);
 int open_pin(const char *path);
+int map_info(int fd, struct bpf_map_info *info);
+int program_id(int fd);
+int look_up(int map, const void *key, void *value);
+/* Gives the first key for NULL. Both keys may lie in the same place. */
+int next_key(int map, const void *key, void *next);
+
+enum { MOST_PROGRAMS = 64 }; /* BPF_CGROUP_MAX_PROGS */
+
+struct attached {
+	uint32_t count;
+	/* The flags of the cgroup, such as BPF_F_ALLOW_MULTI. */
+	uint32_t flags;
+	uint32_t ids[MOST_PROGRAMS];
+};
+
+/* The sock_ops programs of an open cgroup. */
+int list_attached(int cgroup, struct attached *attached);
 
 /* One function for each verb. `words` are the arguments behind the verb, with NULL at the end. */
 int verb_lock(char **words);
@@ -323,5 +343,9 @@ int verb_attach(char **words);
 int verb_splice(char **words);
 int verb_listeners(char **words);
 int verb_unread(char **words);
+int verb_map(char **words);
+int verb_check(char **words);
+int verb_serve(char **words);
+int verb_unsupported(char **words);
 
 #endif

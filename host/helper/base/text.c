@@ -118,6 +118,18 @@ bool same_text(const char *a, const char *b)
 	return strcmp(a, b) == 0;
 }
 
+bool join_path(char *path, size_t room, const char *folder, const char *name)
+{
+	size_t length = strlen(folder), more = strlen(name) + 1;
+
+	if (length + 1 + more > room)
+		return false;
+	memcpy(path, folder, length);
+	path[length] = '/';
+	memcpy(path + length + 1, name, more);
+	return true;
+}
+
 bool read_number(const char *text, uint64_t largest, uint64_t *number)
 {
 	uint64_t value = 0;

@@ -8,21 +8,14 @@
  */
 #include "pod.h"
 
-#include <errno.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 enum {
 	PLACES = 16,
@@ -65,25 +58,37 @@ static void leave(struct client *client)
 	client->fd = 0;
 }
 
-static void answer(struct client *client, const char *status, const char *type, const char *body,
-		   size_t size)
+static char *add_number(char *to, size_t number)
 {
-	int length = snprintf(client->text, LARGEST_HEAD,
-			      "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: "
-			      "%zu\r\nConnection: close\r\n\r\n",
-			      status, type, size);
+	if (number >= 10)
+		to = add_number(to, number / 10);
+	*to++ = (char)('0' + number % 10);
+	return to;
+}
 
-	memcpy(client->text + length, body, size);
-	client->length = (size_t)length + size;
+static void reply(struct client *client, const char *status, const char *type, const char *body,
+		  size_t size)
+{
+	/* All parts of the head are our own, and LARGEST_HEAD has room for them. */
+	char *end = stpcpy(client->text, "HTTP/1.1 ");
+
+	end = stpcpy(end, status);
+	end = stpcpy(end, "\r\nContent-Type: ");
+	end = stpcpy(end, type);
+	end = stpcpy(end, "\r\nContent-Length: ");
+	end = add_number(end, size);
+	end = stpcpy(end, "\r\nConnection: close\r\n\r\n");
+	memcpy(end, body, size);
+	client->length = (size_t)(end - client->text) + size;
 	client->sent = 0;
 	client->stage = ANSWER;
 	client->pieces = 0;
 	client->deadline = now_ms() + ASK_MS;
 }
 
-static void answer_line(struct client *client, const char *status, const char *line)
+static void reply_line(struct client *client, const char *status, const char *line)
 {
-	answer(client, status, plain, line, strlen(line));
+	reply(client, status, plain, line, strlen(line));
 }
 
 static void ask_for_report(struct client *client)
@@ -108,10 +113,10 @@ static void hand_out_report(void)
 		if (!client->fd || client->stage != REPORT)
 			continue;
 		if (size && size <= LARGEST_REPORT)
-			answer(client, "200 OK", open_metrics, front->shared->text, size);
+			reply(client, "200 OK", open_metrics, front->shared->text, size);
 		else
-			answer_line(client, "503 Service Unavailable",
-				    "the report failed; the log of this pod says why\n");
+			reply_line(client, "503 Service Unavailable",
+				   "the report failed; the log of this pod says why\n");
 	}
 }
 
@@ -143,11 +148,11 @@ static void read_question(struct client *client)
 	if (!strstr(client->question, "\r\n\r\n") && client->asked < sizeof(client->question) - 1)
 		return;
 	if (strncmp(client->question, "GET ", 4))
-		answer_line(client, "405 Method Not Allowed", "expected GET\n");
+		reply_line(client, "405 Method Not Allowed", "expected GET\n");
 	else if (is_question(client->question, "GET /metrics"))
 		ask_for_report(client);
 	else
-		answer_line(client, "404 Not Found", "expected /metrics\n");
+		reply_line(client, "404 Not Found", "expected /metrics\n");
 }
 
 static void send_answer(struct client *client)
@@ -313,14 +318,14 @@ _Noreturn void front_serve(const struct front *given, pid_t keeper)
 	close(given->asks[0]);
 	close(given->told[1]);
 	if (!drop_capabilities() || !forbid_calls()) {
-		fprintf(stderr, "pod: expected to give up rights, found %s\n", strerror(errno));
+		say("serve: expected to give up rights, found ", name_error(errno));
 		_exit(EXIT_FAILED);
 	}
 	for (;;)
 		turn();
 }
 
-int open_listener(uint16_t port)
+int listen_everywhere(uint16_t port)
 {
 	struct sockaddr_in6 all = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	struct sockaddr_in only_v4 = { .sin_family = AF_INET, .sin_port = htons(port) };

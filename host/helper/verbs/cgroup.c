@@ -3,26 +3,20 @@
 #include "probe.h"
 
 #include <fcntl.h>
-#include <string.h>
 
 int verb_cgroup(char **words)
 {
-	static const char file[] = "/cgroup.procs";
 	char path[4096];
-	size_t length;
 	int fd;
 
 	if (!words[0] || !words[1] || !same_text(words[1], "--") || !words[2]) {
 		say("cgroup: expected DIR -- COMMAND ARGUMENTS...");
 		return EXIT_USAGE;
 	}
-	length = strlen(words[0]);
-	if (length + sizeof(file) > sizeof(path)) {
+	if (!join_path(path, sizeof(path), words[0], "cgroup.procs")) {
 		say("cgroup: expected a path shorter than 4096 bytes");
 		return EXIT_USAGE;
 	}
-	memcpy(path, words[0], length);
-	memcpy(path + length, file, sizeof(file));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "0", 1) != 1) {
 		say("cgroup: ", path, ": cannot be entered: ", name_error(errno));

@@ -13,8 +13,6 @@
 enum {
 	/* Each level holds a descriptor. Only root could attach a program further down. */
 	DEEPEST = 900,
-	/* The value of BPF_CGROUP_MAX_PROGS in the kernel. */
-	MOST_PROGRAMS = 64,
 };
 
 static char path[4096];
@@ -33,22 +31,16 @@ static bool is_skipped(void)
 
 static bool put_hooks(int cgroup)
 {
-	uint32_t ids[MOST_PROGRAMS];
-	union bpf_attr attr;
+	struct attached attached;
 	const char *flags;
 
-	memset(&attr, 0, sizeof(attr));
-	attr.query.target_fd = (uint32_t)cgroup;
-	attr.query.attach_type = BPF_CGROUP_SOCK_OPS;
-	attr.query.prog_ids = (uint64_t)(uintptr_t)ids;
-	attr.query.prog_cnt = MOST_PROGRAMS;
-	if (bpf(BPF_PROG_QUERY, &attr))
+	if (list_attached(cgroup, &attached))
 		return is_skipped() || refuse();
-	flags = attr.query.attach_flags & BPF_F_ALLOW_MULTI	 ? " multi "
-		: attr.query.attach_flags & BPF_F_ALLOW_OVERRIDE ? " override "
-								 : " none ";
-	for (uint32_t i = 0; i < attr.query.prog_cnt; i++) {
-		put_number(ids[i]);
+	flags = attached.flags & BPF_F_ALLOW_MULTI	? " multi "
+		: attached.flags & BPF_F_ALLOW_OVERRIDE ? " override "
+							: " none ";
+	for (uint32_t i = 0; i < attached.count; i++) {
+		put_number(attached.ids[i]);
 		put_text(flags);
 		/* The kernel allows no line feed in the name of a cgroup. */
 		put_bytes(path, strlen(path));

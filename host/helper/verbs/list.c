@@ -21,7 +21,8 @@ int verb_list(char **words)
 		uint64_t key;
 		char piece[2][192]; /* as in bpf/flows.bpf.c */
 	} packet;
-	union bpf_attr run, next;
+	const void *before = NULL;
+	union bpf_attr run;
 	int program, map;
 	uint64_t key;
 
@@ -41,11 +42,8 @@ int verb_list(char **words)
 	run.test.prog_fd = (uint32_t)program;
 	run.test.data_in = run.test.data_out = (uint64_t)(uintptr_t)&packet;
 	run.test.data_size_in = sizeof(packet);
-	memset(&next, 0, sizeof(next));
-	next.map_fd = (uint32_t)map;
-	next.next_key = (uint64_t)(uintptr_t)&key;
-	while (bpf(BPF_MAP_GET_NEXT_KEY, &next) == 0) {
-		next.key = next.next_key;
+	while (next_key(map, before, &key) == 0) {
+		before = &key;
 		memset(&packet, 0, sizeof(packet));
 		packet.key = key;
 		run.test.data_size_out = sizeof(packet);

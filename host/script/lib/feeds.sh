@@ -2,27 +2,32 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # The maps that all generations share with the splice guard.
 
-keys_of() { # MAP-PIN; prints the cookies in it, as hex
-	"$bpftool" -j map dump pinned "$1" 2>/dev/null | awk 'BEGIN { RS = "{" } sub(/^"key":\[/, "") { gsub(/0x|[",]/, ""); print substr($0, 1, 12) }'
+# Prints the keys of `feeds`, a dash, and the keys of all enrolled sockets.
+list_feeds() {
+	read_map keys "$S/maps/feeds"
+	say "$out$nl-"
+	for pin in "$B"/*/*/sockets; do
+		[ -e "$pin" ] || continue
+		read_map keys "$pin"
+		say "$out"
+	done
 }
 
 # Deletes the entries of sockets that no instance has enrolled any more, because a run was killed or
 # an earlier version took them out. A socket enters `sockets` before `feeds`, so `feeds` is read
-# first.
+# first. A key begins with the socket's cookie.
 prune_feeds() {
 	[ -e "$S/maps/feeds" ] || return 0
-	{
-		keys_of "$S/maps/feeds"
-		say -
-		for pin in "$B"/*/*/sockets; do
-			[ ! -e "$pin" ] || keys_of "$pin"
-		done
-	} | awk -v map="$S/maps/feeds" '
+	# If a list is incomplete, nothing may be deleted by it.
+	feeds=$(list_feeds 2>/dev/null) || return 0
+	say "$feeds" | awk -v map="$S/maps/feeds" '
 		$1 == "-" { there = 1; next }
-		!there { known[$1] = 1; next }
-		{ delete known[$1] }
+		{ cookie = substr($1, 1, 12) }
+		!there { known[cookie] = 1; next }
+		{ delete known[cookie] }
 		END {
 			delete known["000000000000"]
+			delete known[""]
 			# A delete of a missing key would end the batch, so the key is inserted
 			# first.
 			for (cookie in known) {

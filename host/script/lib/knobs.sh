@@ -6,11 +6,8 @@
 drain_knob=0 policy_knob=1 queue_knob=2 refresh_knob=4 unread_knob=5
 
 get_knob() { # FOLDER N -> $value
-	lookup "$1/maps/knobs" "0$2 00 00 00"
-	value=0
-	for byte in $(bytes | awk '{ for (i = NF; i > 0; i--) print $i }'); do
-		value=$((value << 8 | 0x$byte))
-	done
+	read_map numbers "$1/maps/knobs" "$2"
+	value=${out#* }
 }
 
 put_number() { # MAP-PIN N VALUE

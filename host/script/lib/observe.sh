@@ -56,19 +56,13 @@ observe_splice_guard() {
 	if is_waitall_seen; then seen=true; else seen=false; fi
 	fact splice "declared=${declared:-off}" "way=$way" "why=$reasons" "waitall:=$seen"
 	# A concurrent run may have removed the map.
-	if bpf map dump pinned "$S/maps/programs"; then
+	if ask_map numbers "$S/maps/programs"; then
 		say "$out" | awk '
-			function byte(text) { return index("123456789abcdef", substr(text, 3, 1)) * 16 + index("123456789abcdef", substr(text, 4, 1)) }
-			function number(from,   i, v) { for (i = from + 7; i >= from; i--) v = v * 256 + byte(at[i]); return v }
-			{
-				for (i = split($0, entry, /"key":\[/); i > 1; i--) {
-					key = entry[i]; sub(/\].*/, "", key); gsub(/"/, "", key)
-					value = entry[i]; sub(/.*"value":\[/, "", value); sub(/\].*/, "", value); gsub(/"/, "", value)
-					n = split(key, at, ","); name = ""
-					for (j = 1; j <= n && byte(at[j]); j++) { c = byte(at[j]); name = name (c < 33 || c > 126 || c == 34 || c == 92 ? "?" : sprintf("%c", c)) }
-					split(value, at, ",")
-					kept[name] += number(1); refused[name] += number(9)
-				}
+			function byte(at) { return index("123456789abcdef", substr($1, at, 1)) * 16 + index("123456789abcdef", substr($1, at + 1, 1)) }
+			NF {
+				name = ""
+				for (i = 1; c = byte(i); i += 2) name = name (c < 33 || c > 126 || c == 34 || c == 92 ? "?" : sprintf("%c", c))
+				kept[name] += $2; refused[name] += $3
 			}
 			END { for (name in kept) if (name !~ /^probe-(x86_64|aarch64)$/) printf "splicer\tprogram=%s\tkept:=%.0f\trefused:=%.0f\n", name, kept[name], refused[name] }' | sort
 	fi

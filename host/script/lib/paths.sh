@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Finds mounts, tools and the files of a generation, and identifies the kernel.
-
-mount_of() { # TYPE FIRST-CHOICE
-	awk -v type="$1" -v first="$2" '$3 == type && (path == "" || $2 == first) { path = $2 } END { print path }' /proc/mounts
-}
+# Finds the folders, tools and files of a generation, and identifies the kernel.
 
 find_places() {
 	bpffs=$(mount_of bpf /sys/fs/bpf) v2=$(mount_of cgroup2 /sys/fs/cgroup)
@@ -28,16 +24,21 @@ mount_bpffs() {
 
 machine() { uname -m | sed 's/^arm64$/aarch64/'; }
 
-# Looks in FOLDER, then beside the bundle and the running script, then in each generation's folder.
-find_file() ( # NAME [FOLDER]
-	for folder in "${2:-}" "$from" "$here" "$home/$generation" "$home/$(kept declared)" "$here/$(cat "$here/declared" 2>/dev/null)" "$home/current" "$home"/* "$here/current"; do
-		[ -f "$folder/$1" ] && say "$folder/$1" && return
+# Looks in these folders, then beside the bundle and the running script, then in each generation's
+# folder.
+find_file() ( # NAME [FOLDER...]
+	name=$1
+	shift
+	for folder in "$@" "$from" "$here" "$home/$generation" "$home/$(kept declared)" "$here/$(cat "$here/declared" 2>/dev/null)" "$home/current" "$home"/* "$here/current"; do
+		[ -f "$folder/$name" ] && say "$folder/$name" && return
 	done
 	return 1
 )
 
-find_probe() { # [FOLDER]
-	probe=$(find_file "probe-$(machine)" "${1:-}") || err "probe-$(machine): expected it in $here or $home, found none; this host is of type $(machine): declare it so (machine), or run object install again"
+# Finds the probe of FOLDER, else the one of the script's own version. The other instances of a host
+# may be of other versions.
+find_probe() { # [FOLDER] -> $probe
+	probe=$(find_file "probe-$(machine)" "${1:-$here}" "$here/$(cat "$here/declared" 2>/dev/null)") || err "probe-$(machine): expected it in $here or $home, found none; this host is of type $(machine): declare it so (machine), or run object install again"
 }
 
 # Debian shows the upstream stable version in `uname -v`, Ubuntu in version_signature.

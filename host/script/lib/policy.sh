@@ -17,8 +17,8 @@ drain_declared() {
 live_policy() { # FOLDER -> $slot (the live one), $live (its bytes)
 	get_knob "$1" "$policy_knob"
 	slot=$((value & 1))
-	lookup "$1/maps/policies" "0$slot 00 00 00"
-	live="$(bytes) "
+	read_map bytes "$1/maps/policies" "$slot"
+	live="$out "
 }
 
 # Writes the slot that is not in use, then the selector, and the drain knob last.

@@ -80,7 +80,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
       const look =
         'for p in /proc/[0-9]*; do echo "$(cat $p/comm) $(sed -n "s/^CapEff:.//p" $p/status)"; done 2>/dev/null';
       const processes = await cluster.kubectl("exec", "-n", namespace, name, "--", "sh", "-c", look);
-      const ours = processes.split("\n").filter((line) => line.startsWith("pod-"));
+      const ours = processes.split("\n").filter((line) => line.startsWith("probe-"));
       expect(ours.map((line) => line.split(" ")[1])).toEqual(["000000c000001000", "0000000000000000"]);
     }
   });

@@ -11,17 +11,13 @@ import { afterEach, expect, vi } from "vitest";
 import { identify } from "../../../src/commands/identity.js";
 import { SocketBypass, type SocketBypassArgs } from "../../../src/index.js";
 import { createStack } from "../../../tools/pulumi/stack.js";
+import { findMount } from "../../../tools/setup/mounts.js";
 import { type Changes, type Ended, follow, type OnEvent, type RunFailed, stepWithout } from "./follow.js";
 
 const root = resolve(__dirname, "../../..");
 const script = join(root, "dist/host/socket-bypass");
 const pins = "/sys/fs/bpf/socket-bypass";
-const v2 =
-  fs
-    .readFileSync("/proc/mounts", "utf8")
-    .split("\n")
-    .map((line) => line.split(" "))
-    .find(([, , type]) => type === "cgroup2")?.[1] ?? "";
+const v2 = findMount("cgroup2") ?? "";
 
 /**
  * Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere.

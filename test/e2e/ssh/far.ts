@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import type { ConnectionArgs, LoginArgs } from "../../../src/index.js";
+import { findMount } from "../../../tools/setup/mounts.js";
 
-const v2 = /^\S+ (\S+) cgroup2 /m.exec(fs.readFileSync("/proc/mounts", "utf8"))?.[1] ?? "";
+const v2 = findMount("cgroup2") ?? "";
 
 /**
  * Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere.

@@ -2,7 +2,8 @@
 import { mkdtempSync, rmdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { build, findMount, isUnprivileged, run } from "./probe.js";
+import { findMount } from "../../../tools/setup/mounts.js";
+import { build, isUnprivileged, run } from "./probe.js";
 
 const probe = build();
 

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { build, childrenOf, findMount, isUnprivileged, makeFolder, run, waitUntil } from "./probe.js";
+import { findMount } from "../../../tools/setup/mounts.js";
+import { build, childrenOf, isUnprivileged, makeFolder, run, waitUntil } from "./probe.js";
 
 const probe = build();
 const v2 = findMount("cgroup2");

@@ -68,11 +68,5 @@ export function childrenOf(pid: number | undefined): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
 }
 
-/** Gives where a file system of this type is mounted, or undefined. */
-export function findMount(type: string): string | undefined {
-  const mounts = readFileSync("/proc/mounts", "utf8").split("\n");
-  return mounts.map((line) => line.split(" ")).find((fields) => fields[2] === type)?.[1];
-}
-
 /** Without root, tests of privileged verbs are skipped, but in CI they fail. */
 export const isUnprivileged = process.getuid?.() !== 0 && !process.env.CI;

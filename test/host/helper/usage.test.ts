@@ -6,8 +6,9 @@ const probe = build();
 
 describe("wrong usage exits with 2 and one line that says what was expected", () => {
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
+  const map = "expected count MAP, keys MAP, numbers MAP [KEY] or bytes MAP KEY";
   const verbs =
-    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread or listeners";
+    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread, map or listeners";
   test.each([
     ["", `expected ${verbs}, found nothing`],
     ["serve", `expected ${verbs}, found serve`],
@@ -30,6 +31,13 @@ describe("wrong usage exits with 2 and one line that says what was expected", ()
     ["listeners 9-8", "listeners: expected PORTS"],
     ["listeners 80,", "listeners: expected PORTS"],
     ["listeners 65536", "listeners: expected PORTS"],
+    ["map", `map: ${map}`],
+    ["map values /sys/fs/bpf/map", `map: ${map}`],
+    ["map keys", `map: ${map}`],
+    ["map keys /sys/fs/bpf/map 0", `map: ${map}`],
+    ["map bytes /sys/fs/bpf/map", `map: ${map}`],
+    ["map numbers /sys/fs/bpf/map 0x1", `map: ${map}`],
+    ["map numbers /sys/fs/bpf/map 0 1", `map: ${map}`],
     ["list /sys/fs/bpf/program", "list: expected PROGRAM MAP"],
     ["cgroup /tmp true", "cgroup: expected DIR -- COMMAND ARGUMENTS..."],
     ["selftest --seconds 0", "selftest: expected --seconds 1..3600 or nothing, found --seconds"],

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * fuzz SEED CONNECTIONS: feeds random requests and random reports to the HTTP server of a pod
- * (host/helper/pod/http.c), built with sanitizers and without its limit on new connections. Prints how
- * many complete answers came. At a fault it says what was wrong and exits with 1.
+ * (host/helper/pod/http.c), built with sanitizers and without its limit on new connections. Prints
+ * how many complete answers came. At a fault it says what was wrong and exits with 1.
  */
 #include "../../../host/helper/pod/http.c"
 
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -36,7 +38,7 @@ static unsigned int choose(unsigned int count)
 	return (unsigned int)((state * 0x2545f4914f6cdd1dULL) >> 33) % count;
 }
 
-static void fail(const char *what)
+static void give_up(const char *what)
 {
 	printf("%s\n", what);
 	exit(EXIT_FAILED);
@@ -90,14 +92,14 @@ static size_t make_question(char *question)
 	return size;
 }
 
-static int dial(void)
+static int connect_to_server(void)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	struct timeval patience = { .tv_sec = 30 };
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, address_length))
-		fail("expected the server to listen");
+		give_up("expected the server to listen");
 	return fd;
 }
 
@@ -118,10 +120,10 @@ static bool take_answer(int fd)
 	body = strstr(text, "\r\n\r\n");
 	field = strstr(text, "Content-Length: ");
 	if (strncmp(text, "HTTP/1.1 ", 9) || !body || !field || field > body)
-		fail("expected an HTTP answer");
+		give_up("expected an HTTP answer");
 	length = strtoul(field + 16, NULL, 10);
 	if (length > LARGEST_REPORT || size != (size_t)(body + 4 - text) + length)
-		fail("expected an answer as long as its Content-Length");
+		give_up("expected an answer as long as its Content-Length");
 	return true;
 }
 
@@ -130,7 +132,7 @@ static bool ask(void)
 	static char question[LARGEST_QUESTION];
 	size_t size = make_question(question), sent = 0;
 	bool is_answered = false;
-	int fd = dial();
+	int fd = connect_to_server();
 
 	while (sent < size) {
 		size_t piece = 1 + choose(choose(4) ? LARGEST_QUESTION : 300);
@@ -170,7 +172,7 @@ int main(int count, char **words)
 	int fd;
 
 	if (count != 3)
-		fail("expected SEED CONNECTIONS");
+		give_up("expected SEED CONNECTIONS");
 	state = strtoull(words[1], NULL, 10) * 2 + 1;
 	connections = (unsigned int)strtoul(words[2], NULL, 10);
 	ends.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -178,21 +180,21 @@ int main(int count, char **words)
 	if (bind(ends.listener, (struct sockaddr *)&address, sizeof(sa_family_t)) ||
 	    listen(ends.listener, PLACES) ||
 	    getsockname(ends.listener, (struct sockaddr *)&address, &address_length))
-		fail("expected to listen");
+		give_up("expected to listen");
 	ends.shared = mmap(NULL, sizeof(*ends.shared), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (ends.shared == MAP_FAILED || pipe(ends.asks) || pipe(ends.told))
-		fail("expected two pipes and memory");
+		give_up("expected two pipes and memory");
 	memset(ends.shared->text, 'x', sizeof(ends.shared->text));
 	server = start_server();
 	pthread_create(&keeper, NULL, keep, NULL);
 	for (unsigned int i = 0; i < connections; i++)
 		whole += ask();
-	fd = dial();
+	fd = connect_to_server();
 	if (send(fd, "GET /metrics HTTP/1.1\r\n\r\n", 25, MSG_NOSIGNAL) != 25 || !take_answer(fd))
-		fail("expected an answer to a valid request");
+		give_up("expected an answer to a valid request");
 	if (waitpid(server, NULL, WNOHANG))
-		fail("expected the server to keep running");
+		give_up("expected the server to keep running");
 	kill(server, SIGKILL);
 	waitpid(server, NULL, 0);
 	printf("%u\n", whole);

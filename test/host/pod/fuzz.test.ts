@@ -16,8 +16,10 @@ test(`a pod's server answers whatever strangers send by HTTP or not at all, and 
     const program = join(folder, "fuzz");
     const flags = ["-O1", "-g", "-Wall", "-Wextra", "-pthread", "-fno-sanitize-recover=all"];
     const sanitizers = "-fsanitize=address,undefined";
-    const source = join(__dirname, "fuzz.c");
-    const built = spawnSync("clang-19", [...flags, sanitizers, "-o", program, source], { encoding: "utf8" });
+    const base = join(__dirname, "../../../host/helper/base");
+    const sources = [join(__dirname, "fuzz.c"), join(base, "text.c")];
+    const words = [...flags, sanitizers, "-I", base, "-o", program, ...sources];
+    const built = spawnSync("clang-19", words, { encoding: "utf8" });
     expect(built).toMatchObject({ status: 0, stderr: "" });
     const { status, stdout, stderr } = spawnSync(program, [`${seed}`, `${connections}`], { encoding: "utf8" });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });

@@ -90,7 +90,7 @@ test("a pod whose folder is mounted noexec says so", async () => {
   const pod = node.start("uid-1", first);
   expect(await pod.ended).toBe(1);
   expect(pod.message).toBe(
-    `/state/files/pod-${machine}: expected it to run, found: Permission denied; is /state mounted noexec? ` +
+    `/state/files/probe-${machine}: expected it to run, found: Permission denied; is /state mounted noexec? ` +
       "leave it in memory (a transform must not take the medium of the volume 'state')\n",
   );
   expect(node.traces()).toEqual([]);
@@ -166,7 +166,7 @@ test("the server has no capability and few system calls, and is started again wh
   process.kill(front, "SIGKILL");
   await until("another server to run", () => ![0, front].includes(pod.front()));
   expect(pod.ask("/metrics")).toMatch(/^200 /);
-  expect(pod.said).toContain("pod: expected the server of metrics to run, found it ended by signal 9\n");
+  expect(pod.said).toContain("probe: serve: expected the server of metrics to run, found it ended by signal 9\n");
   expect(pod.health()).toMatch(/^0 ok/);
 });
 
@@ -226,27 +226,29 @@ test("a report that takes too long is ended with all that it has started, and re
   expect(pod.health()).toMatch(/^0 ok/);
 });
 
-test("the stand-in for bpftool prints maps as bpftool does with all rights, and the probe lists what is attached", async () => {
+test("the probe reads maps as bpftool does with all rights, and lists what is attached", async () => {
   const node = new Node();
   const pod = node.start("uid-1", first);
   await pod.ready();
-  // With all rights, bpftool adds what it knows of the types.
-  const bare = (text: string) => JSON.parse(text, (key, value) => (key === "formatted" ? undefined : value));
   const [inside, outside] = [`/bpffs/socket-bypass/pool/${first}/`, `${node.pins}/${first}/`];
-  const ours = (...words: string[]) => pod.exec(first, "/state/bin/bpftool", "-j", ...words).stdout;
-  const theirs = (...words: string[]) => spawnSync("bpftool", ["-j", ...words], { encoding: "utf8" }).stdout;
+  const ours = (...words: string[]) => pod.exec(first, `/state/files/probe-${machine}`, ...words);
+  const theirs = (map: string): { key: string[]; value: string[] }[] =>
+    JSON.parse(spawnSync("bpftool", ["-j", "map", "dump", "pinned", outside + map], { encoding: "utf8" }).stdout);
+  const bytes = (words: readonly string[]) => words.map((word) => word.slice(2));
   for (const map of ["maps/knobs", "maps/counters", "maps/policies", "sockets"]) {
-    const found = bare(ours("map", "dump", "pinned", inside + map));
-    expect(found).toEqual(bare(theirs("map", "dump", "pinned", outside + map)));
-    expect(Array.isArray(found)).toBe(true);
+    const keys = theirs(map).map(({ key }) => `${bytes(key).join("")}\n`);
+    expect([map, ours("map", "keys", inside + map)]).toEqual([map, { code: 0, stdout: keys.join(""), stderr: "" }]);
+    expect([map, ours("map", "count", inside + map).stdout]).toEqual([map, `${keys.length}\n`]);
   }
-  const key = ["key", "hex", "01", "00", "00", "00"];
-  expect(bare(ours("map", "lookup", "pinned", `${inside}maps/policies`, ...key))).toEqual(
-    bare(theirs("map", "lookup", "pinned", `${outside}maps/policies`, ...key)),
-  );
-  const hooks = pod.exec(first, `/state/files/probe-${machine}`, "hooks", "/sys/fs/cgroup").stdout;
-  expect(hooks).toBe(`${node.attached()[0]} multi /sys/fs/cgroup\n`);
-  expect(ours("map", "dump", "pinned", "/bpffs/none")).toBe('{"error":"/bpffs/none: No such file or directory"}\n');
+  const number = (words: readonly string[]) => BigInt(`0x${bytes(words).reverse().join("")}`);
+  const knobs = theirs("maps/knobs").map(({ key, value }) => `${bytes(key).join("")} ${number(value)}\n`);
+  expect(ours("map", "numbers", `${inside}maps/knobs`).stdout).toBe(knobs.join(""));
+  const policies = theirs("maps/policies").map(({ value }) => `${bytes(value).join(" ")}\n`);
+  expect([0, 1].map((key) => ours("map", "bytes", `${inside}maps/policies`, `${key}`).stdout)).toEqual(policies);
+  expect(ours("map", "numbers", `${inside}maps/counters`, "0").stdout).toMatch(/^00000000 \d+\n$/);
+  expect(ours("map", "keys", "/bpffs/none")).toEqual({
+    ...{ code: 1, stdout: "", stderr: "probe: map: /bpffs/none: ENOENT\n" },
+  });
+  expect(ours("hooks", "/sys/fs/cgroup").stdout).toBe(`${node.attached()[0]} multi /sys/fs/cgroup\n`);
   expect(pod.exec(first, "/bin/sh", "/opt/socket-bypass/pod.sh", "status").stdout).not.toMatch(/^problem/m);
-  expect(pod.exec(first, "/bin/sh", "-c", `echo probe-${machine}; ls /state/files`).stdout).toContain("socket-bypass");
 });

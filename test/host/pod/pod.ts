@@ -3,18 +3,14 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach } from "vitest";
+import { findMount } from "../../../tools/setup/mounts.js";
 
 const root = resolve(__dirname, "../../..");
 export const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
-const v2 =
-  fs
-    .readFileSync("/proc/mounts", "utf8")
-    .split("\n")
-    .map((line) => line.split(" "))
-    .find(([, , type]) => type === "cgroup2")?.[1] ?? "";
+const v2 = findMount("cgroup2") ?? "";
 
 const tools = ["bpftool", "busybox", "setpriv", "unshare", "nsenter", "ip", "curl"];
 const lacking =
@@ -69,7 +65,8 @@ export class Node {
       if (!/^(adopt|splice_(x86|arm64))/.test(name))
         fs.copyFileSync(join(packed, name), join(this.folder, "files", name));
     }
-    fs.copyFileSync(join(root, "host/pod/pod.sh"), join(this.folder, "files/pod.sh"));
+    for (const text of ["pod/pod.sh", "script/lib/mounts.sh"])
+      fs.copyFileSync(join(root, "host", text), join(this.folder, "files", basename(text)));
   }
 
   /** Changes a file of the pods that start from now on. */
@@ -205,7 +202,7 @@ export class Pod {
   front(): number {
     const parent = `${this.init}`;
     const child = [...this.processes()].find(
-      ([pid, name]) => name.startsWith("pod-") && fieldOf(pid, "PPid") === parent,
+      ([pid, name]) => name.startsWith("probe-") && fieldOf(pid, "PPid") === parent,
     );
     return child?.[0] ?? 0;
   }

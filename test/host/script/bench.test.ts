@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { findMount } from "../../../tools/setup/mounts.js";
 import { Host, isSkipped, readLink, shellFolder, shells, writeTool } from "../../support/host.js";
 
 interface Row {
@@ -24,11 +25,7 @@ const cells = [
   ["stream", 65536],
 ];
 
-const v2 = fs
-  .readFileSync("/proc/mounts", "utf8")
-  .split("\n")
-  .map((line) => line.split(" "))
-  .find(([, , type]) => type === "cgroup2")?.[1];
+const v2 = findMount("cgroup2");
 
 /** The cgroup and the trial in bpffs of the run with this PID, as far as they exist. */
 const tracesOf = (pid: number | undefined) =>

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { faultyBpftool, Host, isSkipped, removeTool, shells, writeTool } from "../../support/host.js";
+import {
+  copyOf,
+  faultyBpftool,
+  Host,
+  isSkipped,
+  removeTool,
+  replaceProbe,
+  shells,
+  writeTool,
+} from "../../support/host.js";
 
 // A fault at every call would take half an hour, so each run takes one call in 16, and other calls
 // each time. SOCKET_BYPASS_TEST_EVERY=1 takes all.
@@ -169,19 +178,15 @@ async function countCalls(
 }
 
 describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
-  test("an error of bpftool in place of a value is reported in its own words", async () => {
+  test("a map that the probe cannot read is reported in its own words", async () => {
     const host = new Host(shell);
     await host.apply();
-    writeTool(
-      host,
-      "bpftool",
-      `[ "$3" != lookup ] || { echo '{"error":"failed to get btf"}'; exit 0; }\nexec /usr/sbin/bpftool "$@"`,
-    );
+    host.bundle = copyOf(host.bundle);
+    replaceProbe(host.bundle, `[ "$1" != map ] || { echo "probe: map: $3: EPERM" >&2; exit 1; }`);
     const { code, stderr } = await host.verb("resume");
-    removeTool(host, "bpftool");
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: expect.stringMatching(/^socket-bypass: bpftool map lookup \S+\/maps\/knobs failed: failed to get btf\n$/),
+      stderr: expect.stringMatching(/^socket-bypass: reading map \S+\/maps\/knobs failed: EPERM\n$/),
     });
   });
 });

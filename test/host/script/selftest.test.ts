@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { attachments, copyOf, Host, isSkipped, shellFolder, shells } from "../../support/host.js";
+import { attachments, copyOf, Host, isSkipped, replaceProbe, shellFolder, shells } from "../../support/host.js";
 
 describe.skipIf(isSkipped).each(shells)("the self-test under %s", (shell) => {
   test("names the failed cases, refuses, and leaves the serving generation as it was", async () => {
@@ -62,11 +62,5 @@ const selftest = (host: Host, generation = host.nextGeneration) => host.verb("se
 /** Replaces the probe by one whose self-test runs this body. */
 function standIn(host: Host, body: string): void {
   host.bundle = copyOf(host.bundle);
-  const real = join(host.bundle, "real-probe");
-  fs.renameSync(join(host.bundle, "probe-x86_64"), real);
-  fs.writeFileSync(
-    join(host.bundle, "probe-x86_64"),
-    `#!/bin/sh\n[ "$1" = selftest ] || exec ${real} "$@"\n${body}\n`,
-    { mode: 0o755 },
-  );
+  replaceProbe(host.bundle, `if [ "$1" = selftest ]; then\n${body}\nexit\nfi`);
 }

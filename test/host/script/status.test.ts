@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { attachments, Host, isSkipped, shells } from "../../support/host.js";
+import { attachments, Host, isSkipped, replaceProbe, run, shellFolder, shells } from "../../support/host.js";
 
 /** Sets a knob of the serving generation to 1. */
 function setKnob(host: Host, knob: number): void {
@@ -91,6 +91,20 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     const text = (await one.raw("status", "--instance", one.instance, "--state-dir", one.stateDir)).stdout;
     expect(text).toContain(`instance instance=${one.instance} owner=${one.owner} declared=${one.generation}`);
     expect(text).toContain(`attached generation=${one.generation} flags=multi cgroup=${one.cgroup}\n`);
+    await one.raw("remove", "--instance", two.instance, "--state-dir", one.stateDir);
+  });
+
+  test("is told of an instance of an earlier version, whose probe reads no maps, by another instance's script", async () => {
+    const [one, two] = [new Host(shell), new Host(shell)];
+    await one.apply();
+    const second = ["--instance", two.instance, "--cgroup", two.cgroup];
+    await one.apply(...second);
+    replaceProbe(join(one.stateDir, two.instance, one.generation), `[ "$1" != map ] || exit 2`);
+    const words = ["--json", "--instance", two.instance, "--state-dir", one.stateDir];
+    const kept = join(one.home, "socket-bypass");
+    const { code, stdout, stderr } = await run(join(shellFolder(shell), "sh"), [kept, "status", ...words], one.env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(JSON.parse(stdout).generations).toMatchObject([{ generation: one.generation, drain: false, sockets: 0 }]);
     await one.raw("remove", "--instance", two.instance, "--state-dir", one.stateDir);
   });
 

@@ -90,13 +90,13 @@ test("the ConfigMap is immutable, has the files of both types of machine, and is
     immutable: boolean;
   };
   expect(immutable).toBe(true);
-  expect(Object.keys(data)).toEqual(["pod.sh"]);
+  expect(Object.keys(data)).toEqual(["mounts.sh", "pod.sh"]);
   const files = Object.entries(binaryData).map(([name, text]): [string, Buffer] => [
     name,
     gunzipSync(Buffer.from(text, "base64")),
   ]);
   expect(files.map(([name]) => name)).toEqual([
-    ...["flows.bpf.o.gz", "pod-aarch64.gz", "pod-x86_64.gz", "probe-aarch64.gz", "probe-x86_64.gz"],
+    ...["flows.bpf.o.gz", "probe-aarch64.gz", "probe-x86_64.gz"],
     ...["redirect.bpf.o.gz", "socket-bypass.gz", "splice_fmod.bpf.o.gz"],
     ...["splice_lsm.bpf.o.gz", "track.bpf.o.gz"],
   ]);

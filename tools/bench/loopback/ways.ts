@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { findMount } from "../../setup/mounts";
 import { probe, tools } from "./probe";
 
 /** Plain TCP runs twice, because the difference between the two is noise. */
@@ -75,12 +76,7 @@ function groupOf(name: string): string {
 }
 
 function mountOf(type: string): string {
-  const line = fs
-    .readFileSync("/proc/mounts", "utf8")
-    .split("\n")
-    .map((text) => text.split(" "))
-    .find((words) => words[2] === type);
-  if (line?.[1] === undefined)
-    throw new Error(`bench: expected a ${type} mount in /proc/mounts, found none; mount one`);
-  return line[1];
+  const mount = findMount(type);
+  if (mount === undefined) throw new Error(`bench: expected a ${type} mount in /proc/mounts, found none; mount one`);
+  return mount;
 }

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Process 1, the keeper of what a pod serves. Whoever can reach the port asks front_serve(), which
+ * serve PORT SCRIPT: serves a pod's metrics until SIGTERM, and then runs SCRIPT's stop.
+ * unsupported PORT SCRIPT: does the same on a node whose kernel is none of ours.
+ *
+ * This is process 1, the keeper of what a pod serves. Whoever can reach the port asks front_serve(), which
  * runs in a process without rights and asks for a report here by writing a byte to a pipe. However
  * many ask, one report is made at a time, and none before the last one is old.
  */
 #include "pod.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
 	/* A scraper asks every 15 s or less often. */
@@ -26,7 +25,9 @@ enum {
 	RESTART_MS = 1000,
 };
 
-static const struct service *service;
+/* The shell script that has the other verbs. */
+static const char *script;
+static bool is_unsupported;
 static volatile sig_atomic_t is_told_to_stop;
 static struct front front;
 static pid_t front_pid;
@@ -42,10 +43,7 @@ static bool is_asked;
 
 uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return now_ns() / 1000000;
 }
 
 static void tell_front(void)
@@ -97,7 +95,7 @@ static void begin_report(void)
 		 */
 		setpgid(0, 0);
 		dup2(ends[1], STDOUT_FILENO);
-		execlp("sh", "sh", service->script, "report", (char *)NULL);
+		execlp("sh", "sh", script, "report", (char *)NULL);
 		_exit(127);
 	}
 	close(ends[1]);
@@ -153,10 +151,11 @@ static void bury_children(void)
 		waitpid(info.si_pid, &status, 0);
 		if (info.si_pid != front_pid)
 			continue;
-		fprintf(stderr,
-			"pod: expected the server of metrics to run, found it ended by %s %d\n",
-			WIFSIGNALED(status) ? "signal" : "exit",
-			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		put_text("probe: serve: expected the server of metrics to run, found it ended by ");
+		put_text(WIFSIGNALED(status) ? "signal " : "exit ");
+		put_number(
+			(uint64_t)(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+		flush_text(STDERR_FILENO);
 		front_pid = 0;
 	}
 }
@@ -190,14 +189,14 @@ static void turn(const sigset_t *while_waiting)
 	if (report >= 0) {
 		go_on_with_report();
 	} else if (is_asked) {
-		if (service->unsupported || now_ms() < not_before)
+		if (is_unsupported || now_ms() < not_before)
 			tell_front();
 		else
 			begin_report();
 	}
 }
 
-int serve(const struct service *given)
+static int serve(const char *port, uint16_t number)
 {
 	static const char none[] =
 		"# TYPE socket_bypass_supported gauge\n"
@@ -205,21 +204,19 @@ int serve(const struct service *given)
 		"socket_bypass_supported 0\n# EOF\n";
 	sigset_t blocked, before;
 
-	service = given;
-	front.listener = open_listener(given->port);
+	front.listener = listen_everywhere(number);
 	if (front.listener < 0) {
-		fprintf(stderr, "pod: expected to listen on port %u, found %s\n", given->port,
-			strerror(errno));
+		say("serve: expected to listen on port ", port, ", found ", name_error(errno));
 		return EXIT_FAILED;
 	}
 	front.shared = mmap(NULL, sizeof(*front.shared), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (front.shared == MAP_FAILED || pipe2(front.asks, O_CLOEXEC | O_NONBLOCK) ||
 	    pipe2(front.told, O_CLOEXEC | O_NONBLOCK)) {
-		fprintf(stderr, "pod: expected two pipes and memory, found %s\n", strerror(errno));
+		say("serve: expected two pipes and memory, found ", name_error(errno));
 		return EXIT_FAILED;
 	}
-	if (given->unsupported)
+	if (is_unsupported)
 		publish(none, sizeof(none) - 1);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, wake);
@@ -244,7 +241,25 @@ int serve(const struct service *given)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	signal(SIGTERM, SIG_IGN);
 	/* If preStop has run, there is nothing left to do. */
-	execlp("sh", "sh", service->script, "stop", (char *)NULL);
-	fprintf(stderr, "pod: sh: %s\n", strerror(errno));
+	execlp("sh", "sh", script, "stop", (char *)NULL);
+	say("serve: sh: ", name_error(errno));
 	return EXIT_FAILED;
+}
+
+int verb_serve(char **words)
+{
+	uint64_t number;
+
+	if (!read_number(words[0], 65535, &number) || !number || !words[1] || words[2]) {
+		say(is_unsupported ? "unsupported" : "serve", ": expected PORT SCRIPT");
+		return EXIT_USAGE;
+	}
+	script = words[1];
+	return serve(words[0], (uint16_t)number);
+}
+
+int verb_unsupported(char **words)
+{
+	is_unsupported = true;
+	return verb_serve(words);
 }
