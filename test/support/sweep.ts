@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
+import { findMount } from "../../tools/setup/mounts.js";
 
 const script = resolve(__dirname, "../../dist/host/socket-bypass");
 const bpffs = "/sys/fs/bpf";
