@@ -18,7 +18,7 @@ describe("what a change can touch", () => {
       "bpf/track.bpf.c",
       ["bpf", "e2e/apps", "e2e/kubernetes", "e2e/local", "e2e/ssh", "host/pod", "host/script", "src/bundle"],
     ],
-    ["host/pod/report.c", ["e2e/kubernetes", "host/pod", "src/bundle"]],
+    ["host/pod/pod.sh", ["e2e/kubernetes", "host/pod", "src/bundle"]],
     ["src/args/host.ts", ["e2e/kubernetes", "e2e/local", "e2e/ssh", "src"]],
     ["examples/ssh-fleet/index.ts", ["e2e/kubernetes/example.test.ts", "e2e/ssh/example.test.ts"]],
     ["test/bpf/cases/order.py", ["bpf", "e2e/apps"]],

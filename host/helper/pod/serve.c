@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: the keeper, and each report from its start to its end.
 /*
- * serve PORT SCRIPT: serves a pod's metrics until SIGTERM, and then runs SCRIPT's stop.
- * unsupported PORT SCRIPT: does the same on a node whose kernel is none of ours.
+ * serve PORT SCRIPT: serves a pod's metrics until SIGTERM, and then runs SCRIPT's stop. unsupported
+ * PORT SCRIPT: does the same on a node whose kernel is none of ours.
  *
- * This is process 1, the keeper of what a pod serves. Whoever can reach the port asks front_serve(), which
- * runs in a process without rights and asks for a report here by writing a byte to a pipe. However
- * many ask, one report is made at a time, and none before the last one is old.
+ * This is process 1, the keeper of what a pod serves. Whoever can reach the port asks
+ * front_serve(), which runs in a process without rights and asks for a report here by writing a
+ * byte to a pipe. However many ask, one report is made at a time, and none before the last one is
+ * old.
  */
 #include "pod.h"
 
