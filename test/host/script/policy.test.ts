@@ -131,7 +131,7 @@ describe.skipIf(isSkipped).each(shells)("on this machine under %s", (shell) => {
   test("a policy that fails to go live stays declared, and the next run writes it", async () => {
     const host = new Host(shell);
     await host.apply();
-    faultyBpftool(host, 3, "fail");
+    faultyBpftool(host, 1, "fail");
     expect(await host.verb("policy set", "--ports", "81")).toMatchObject({ code: 1 });
     removeTool(host, "bpftool");
     expect((await host.status()).problems).toContain(`${host.generation}: the policy in force is not the declared one`);
