@@ -12,7 +12,7 @@ test.each([
   [{ canary: ["web2"] }],
   [{ canary: ["01", "web1"], batchSize: 1 }],
   [{ batchSize: 1000 }],
-])("takes %j", (rollout) => {
+])("accepts %j", (rollout) => {
   expect(problems(rollout)).toEqual([]);
 });
 

@@ -11,15 +11,15 @@ export const { private: encrypted } = utils.generateKeyPairSync("ed25519", {
   cipher: "aes256-ctr",
   rounds: 4,
 });
-/** What to do after a test, also when it failed. */
+/** Functions that clean up after a test, also if it failed. */
 export const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
 /**
- * A server of this process that lets everybody in but who says "wrong", and does with a command
- * what it is told to.
+ * An SSH server in this process that lets everybody in except those who say "wrong", and passes
+ * each command to `act`.
  */
 export async function serve(
   act: (channel: ServerChannel, command: string, peer: Peer) => void,
