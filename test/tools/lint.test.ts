@@ -8,7 +8,7 @@ import { checkNames } from "../../tools/lint/names.js";
 import { checkPages } from "../../tools/lint/pages.js";
 import { callsOf, checkParts } from "../../tools/lint/parts.js";
 
-// What these do not prove: that the repository keeps the rules; `npm run lint` does.
+// These tests do not prove that the repository keeps the rules; `npm run lint` does.
 const files = (all: Record<string, string>) => new Map(Object.entries(all));
 const license = "// SPDX-License-Identifier: Apache-2.0\n";
 const wide = `// ${"a word ".repeat(20)}\n`;
@@ -24,13 +24,13 @@ describe("length", () => {
     [{ "a.ts": `${license}// Long: \n${long}` }, 1],
     [{ "a.ts": `${license}\n// Long: too late\n${long}` }, 1],
     [{ "a.md": `${long}${long}`, "a.json": `${long}${long}` }, 0],
-  ])("case %#: %# faults", (all, count) => {
+  ])("case %#", (all, count) => {
     expect(checkLength(files(all))).toHaveLength(count);
   });
 });
 
 describe("comments", () => {
-  test("those that are wider than 100 columns are found in every kind of source, tabs being eight wide", () => {
+  test("wider than 100 columns are found in every kind of source, with tabs eight columns wide", () => {
     expect(wideComments("a.ts", `${license}${wide}`)).toEqual([2]);
     expect(wideComments("a.ts", `const a = 1; ${wide}`)).toEqual([1]);
     expect(wideComments("a.c", `/*\n * ${"a word ".repeat(20)}\n */\nint a;\n`)).toEqual([2]);
@@ -40,13 +40,13 @@ describe("comments", () => {
     expect(wideComments("a.c", `${tabs}/* ${"a word ".repeat(7)}*/\n`)).toEqual([1]);
   });
 
-  test("code that is wide, and what cannot be broken, is none", () => {
+  test("that cannot be broken are ignored, and so is wide code", () => {
     expect(wideComments("a.ts", `const a = "${"a word ".repeat(20)}";\n`)).toEqual([]);
     expect(wideComments("a.sh", `echo "${"a word ".repeat(20)}"\n`)).toEqual([]);
     expect(wideComments("a.ts", `// https://example.com/${"a".repeat(100)}\n`)).toEqual([]);
   });
 
-  test("the list of those that are known may only shrink", () => {
+  test("that are known to be wide may only become fewer", () => {
     const all = files({ "a.ts": wide });
     expect(checkComments(all, { "a.ts": 1 })).toEqual([]);
     expect(checkComments(all, {})).toEqual(["a.ts:1: expected a comment of at most 100 columns"]);
@@ -149,7 +149,7 @@ describe("parts of the host script", () => {
     expect(checkParts(files({ ...right, ...more }))).toEqual(faults);
   });
 
-  test("a call is a word where a command may stand, and no word of awk, a comment or the pattern of a case", () => {
+  test("a call is a word where a command may stand, but not in awk, a comment or a case pattern", () => {
     const text = `
 # five
 all() {
@@ -172,14 +172,14 @@ all() {
 describe("pages", () => {
   const words = "a word ".repeat(20);
 
-  test("a wide line is told with its number; a table, code and what a program wrote are not", () => {
+  test("a wide line is reported with its number, except in tables, code and generated text", () => {
     const text = [`| ${words} |`, "```", words, "```", "<!-- cells -->", words, "<!-- end of cells -->", words];
     expect(checkPages(files({ "docs/a.md": text.join("\n"), "a.ts": words }))).toEqual([
       "docs/a.md:8: expected at most 120 columns",
     ]);
   });
 
-  test("guillemets are told", () => {
+  test("guillemets are reported", () => {
     expect(checkPages(files({ "a.md": "He says «yes».\n" }))).toEqual([
       "a.md:1: expected English quotation marks, found guillemets",
     ]);
