@@ -30,7 +30,7 @@ describe("the tests that a change can affect", () => {
     ["vitest.config.ts", "all"],
     ["test/support/sweep.ts", "all"],
     ["a-new-folder/file", "all"],
-  ])("%s: %s", (path, parts) => {
+  ])("a change of %s affects %s", (path, parts) => {
     expect(findTouched([path])).toEqual(parts);
   });
 

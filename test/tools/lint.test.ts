@@ -24,7 +24,7 @@ describe("length", () => {
     [{ "a.ts": `${license}// Long: \n${long}` }, 1],
     [{ "a.ts": `${license}\n// Long: too late\n${long}` }, 1],
     [{ "a.md": `${long}${long}`, "a.json": `${long}${long}` }, 0],
-  ])("case %#", (all, count) => {
+  ])("case %# has the right number of faults", (all, count) => {
     expect(checkLength(files(all))).toHaveLength(count);
   });
 });
@@ -72,7 +72,7 @@ describe("imports", () => {
     ["host/build/a.mjs", "../../test/b", false],
     ["test/a.ts", "../src/args/b", true],
     ["tools/a.ts", "../test/b", true],
-  ])("%s from %s: %s", (path, specifier, isRight) => {
+  ])("%s may import %s: %s", (path, specifier, isRight) => {
     const faults = checkImports(files({ [path]: `import { b } from "${specifier}";\n` }));
     expect(faults).toHaveLength(isRight ? 0 : 1);
   });
@@ -91,7 +91,7 @@ describe("links and names", () => {
     ["[a](../src/)", true],
     ["[a](https://example.com)", true],
     ["`[a](b.md)`", true],
-  ])("%s resolves: %s", (text, isRight) => {
+  ])("the link %s resolves: %s", (text, isRight) => {
     expect(checkLinks(files({ ...pages, "docs/page.md": text }))).toHaveLength(isRight ? 0 : 1);
   });
 
@@ -107,7 +107,7 @@ describe("links and names", () => {
     ["README.md", "The folder `src/gone/` has it.\n", false],
     ["src/b.c", "/*\n * As in src/gone.c.\n */\n", false],
     ["src/b.ts", `${license}// See section 3.\n`, false],
-  ])("%s, %j: %s", (path, text, isRight) => {
+  ])("all that %s names in %j exists: %s", (path, text, isRight) => {
     expect(checkNames(files({ ...pages, [path]: text }))).toHaveLength(isRight ? 0 : 1);
   });
 });
@@ -124,7 +124,7 @@ describe("parts of the host script", () => {
   };
 
   test.each([
-    ["as they should be", {}, []],
+    ["nothing if they are right", {}, []],
     [
       "a call of a later part",
       { "host/script/lib/a.sh": "one() {\n\t[ -e x ] || three\n}\n" },
@@ -145,7 +145,7 @@ describe("parts of the host script", () => {
       { "host/script/lib/c.sh": "one() { :; }\nthree() { one; }\n" },
       ["host/script/lib/c.sh: one: is in lib/a too"],
     ],
-  ])("%s", (_, more, faults) => {
+  ])("reports %s", (_, more, faults) => {
     expect(checkParts(files({ ...right, ...more }))).toEqual(faults);
   });
 

@@ -130,7 +130,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     for (const far of [good, asking]) expect(far.traces()).toEqual([]);
   }, 120_000);
 
-  test("behind a bastion are reported with the reason, and whether it is the host or the bastion, where the provider would say EOF or wait for 25 minutes", async () => {
+  test("that let nobody in behind a bastion are reported with the reason, and whether it is the host or the bastion", async () => {
     const keys = makeKeys();
     const bastion = await new Far({ keys }).start();
     const far = await new Far({ keys, behind: bastion }).start();

@@ -74,7 +74,7 @@ test("the error about an invalid secret names its path and does not contain its 
   expect(error.errors).toEqual([]);
 });
 
-test("the error about an unknown property does not contain a secret beside it either", async () => {
+test("the error about an unknown property does not contain its secret value either", async () => {
   const args = pulumi.secret({ ports: ["80"], password: "hunter2" });
   const error = await failureOf(checkLater(bypassProperties.traffic, args as never, where));
   expect(JSON.stringify([error.message, error.problems, error.errors])).not.toContain("hunter2");

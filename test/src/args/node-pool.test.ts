@@ -124,7 +124,7 @@ describe("a node pool", () => {
       "drainSeconds: expected a whole number of seconds from 0 to 600, found 601; give a number from 0 to 600, without quotes",
     ],
   ];
-  test.each(refused)("is not %j", (pool, problem) => {
+  test.each(refused)("may not be %j", (pool, problem) => {
     expect(problems(pool)).toEqual([`nodePools.workers.${problem}`]);
   });
 
@@ -157,7 +157,7 @@ describe("nodePools", () => {
     expect(problems({ image }, { hosts: { web1: {} } })).toEqual([]);
   });
 
-  test("cannot be compiled on the target, because a pod has no compiler", () => {
+  test("refuse to compile on the target, because a pod has no compiler", () => {
     expect(problems({ image }, { object: { compile: "deployer" } })).toEqual([]);
     expect(problems({ image }, { object: { compile: "target" } })).toEqual([
       'object.compile: expected "prebuilt" or "deployer", found "target"; a pod cannot compile; use "prebuilt" or "deployer"',

@@ -56,7 +56,7 @@ describe.each(machines)("for %s", (machine) => {
   });
 
   test.each(["prebuilt", "target"] as const)(
-    "%s is the archive packed at build time, matches the files of now, and has every line of the script",
+    "%s is the archive that was packed at build time, is up to date, and has every line of the script",
     (origin) => {
       const packed = fs.readFileSync(path.join(built, `${origin}-${machine}.tar.gz`));
       const { packed: sent, identity } = bundleFor(origin, machine);
