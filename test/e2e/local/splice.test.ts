@@ -30,7 +30,7 @@ describe.skipIf(isSkipped)("a machine whose kernel has no method to protect prog
     const { changes, said } = await machine.up();
     expect(changes).toEqual({ policy: "update" });
     expect(said).toContain(
-      `note: docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found one that splices; leave out port ${port}`,
+      `note: docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no method for spliceGuard, found one that splices; leave out port ${port}`,
     );
     await machine.destroy();
   });

@@ -12,12 +12,13 @@ const failure = (connection: Parameters<typeof lookBySsh>[0]) =>
   );
 
 describe("the output of a command is returned", () => {
-  test("after a login with a key, an encrypted key or a password", async () => {
+  test("after a login with a key, an encrypted key, a password, or one that is asked for", async () => {
     const way = await serve((channel, command) => answer(command)(channel));
     const { privateKey: _, ...open } = way;
     expect(await lookBySsh(way, "a 'b'")).toBe("a 'b'");
     expect(await lookBySsh({ ...open, privateKey: encrypted, privateKeyPassword: "x" }, "c")).toBe("c");
     expect(await lookBySsh({ ...open, password: "pw" }, "d")).toBe("d");
+    expect(await lookBySsh({ ...open, user: "asked", password: "pw" }, "e")).toBe("e");
   });
 
   test("through a bastion", async () => {
