@@ -10,7 +10,7 @@ const [datapath, host, kubernetes, vm] = [
   testsOf(["e2e/kubernetes"]),
   testsOf(["e2e/vm"]),
 ];
-/** On the kernel of this machine; the last has whatever no other project has. */
+/** Projects that use the kernel of this machine; the last one has whatever no other project has. */
 const onMachine = [
   { name: "datapath", include: datapath, exclude: [] },
   { name: "host", include: host, exclude: [] },
@@ -36,7 +36,7 @@ export default defineConfig({
       },
       {
         test: {
-          // Processes and files of their own only.
+          // These tests use only processes and files of their own.
           name: "tools",
           include: alone,
           testTimeout: 120_000,
@@ -47,25 +47,25 @@ export default defineConfig({
       },
       {
         test: {
-          // Nodes have a bpffs of their own.
+          // The nodes have a bpffs of their own.
           name: "kubernetes",
           include: kubernetes,
           testTimeout: 300_000,
-          // Of a first build too.
+          // A hook may have to build everything first.
           hookTimeout: 3_600_000,
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },
       },
-      // Of test/e2e/vm/run.ts, which has machines to give.
+      // Only test/e2e/vm/run.ts runs this project, because it starts the machines.
       { test: { name: "vm", include: vm, maxWorkers: 1 } },
       ...onMachine.map((part, at) => ({
         test: {
           ...part,
           testTimeout: 120_000 * slowness,
           hookTimeout: 600_000,
-          // These share one bpffs folder and one host lock; tools/setup/test.sh runs the projects
-          // apart.
+          // These share one bpffs folder and one host lock; `npm test` runs one project under
+          // tools/setup/isolate.sh.
           maxWorkers: 1,
           sequence: { groupOrder: at + 3 },
         },

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thousand machines over SSH, in stacks of about a hundred, each updated by the Automation API:
 //
-//   npx tsx examples/large-fleet/index.ts preview|up|destroy --machines FILE --stacks N [--at-once N]
+//   npx tsx examples/large-fleet/index.ts preview|up|destroy \
+//     --machines FILE --stacks N [--at-once N]
 //
-// An engine keeps one state for each stack and writes all of it after each step, so the time of one
-// stack grows with the square of its machines; with many stacks of a bounded size it grows with
-// their number.
+// The engine keeps one state for each stack and writes all of it after each step, so the time that
+// a stack takes grows with the square of its machines. With stacks of a bounded size, the time of
+// the whole fleet grows only with its size.
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { parseArgs } from "node:util";
@@ -36,9 +37,9 @@ const { values, positionals } = parseArgs({
 });
 
 /**
- * The stack of a machine, by its name alone: it stays there whatever other machines come and go.
- * Another number of stacks would move machines from stack to stack, and the one would install
- * before the other removes: choose it once.
+ * Finds the stack of a machine by its name alone, so that the machine stays there when others come
+ * and go. Choose the number of stacks once: another number would move machines between stacks, and
+ * one stack might install before the other removes.
  */
 function stackOf(name: string, count: number): number {
   return createHash("sha256").update(name).digest().readUInt32BE() % count;
@@ -66,7 +67,7 @@ const project = "large-fleet";
 async function act(verb: Verb, stack: Stack): Promise<unknown> {
   if (verb === "preview") return (await stack.preview()).changeSummary;
   if (verb === "up") return (await stack.up()).summary.resourceChanges;
-  // One machine that is gone keeps no other from being left as it was found.
+  // A machine that is gone must not keep the others from being cleaned up.
   const { summary } = await stack.destroy({ continueOnError: true });
   await stack.workspace.removeStack(stack.name);
   return summary.resourceChanges;
@@ -78,8 +79,8 @@ interface Group {
 }
 
 /**
- * Says one line for each stack, or what the engine says of one that fails, and gives whether it
- * went well.
+ * Prints one line for the stack, or the engine's diagnostics if it fails, and returns whether it
+ * succeeded.
  */
 async function run(verb: Verb, { stackName, machines }: Group): Promise<boolean> {
   const started = performance.now();
@@ -98,8 +99,8 @@ async function run(verb: Verb, { stackName, machines }: Group): Promise<boolean>
 }
 
 /**
- * With another number nobody would visit some of the stacks that are there, and machines would be
- * in two.
+ * Refuses another number of stacks than there are: some stacks would not be visited any more, and
+ * machines would be in two stacks.
  */
 async function checkCount(count: number): Promise<void> {
   const workspace = await LocalWorkspace.create({ projectSettings: { name: project, runtime: "nodejs" } });
@@ -112,8 +113,8 @@ async function checkCount(count: number): Promise<void> {
 }
 
 /**
- * In order, so many at once; the rest does not begin after one that fails, except that a destroy
- * goes on.
+ * Runs the groups in order, `atOnce` at a time. After a failure no further group begins, except in
+ * a destroy.
  */
 async function runAll(verb: Verb, groups: readonly Group[], atOnce: number): Promise<boolean> {
   const waiting = [...groups];
@@ -142,7 +143,7 @@ async function main(): Promise<void> {
     stackName: `fleet-${number}-of-${count}`,
     machines: Object.fromEntries(all.filter(([name]) => stackOf(name, count) === number)),
   }));
-  // The first stack that has machines goes alone: where it fails, no other has begun.
+  // The first stack that has machines runs alone, so that no other has begun if it fails.
   const canary = groups.findIndex(({ machines }) => Object.keys(machines).length > 0) + 1;
   const isWell = await runAll(verb, groups.slice(0, canary), 1);
   const goesOn = isWell || verb === "destroy";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP between two sockets of this machine skips the TCP/IP stack, for the ports in the
+// Lets TCP between two sockets of this machine skip the TCP/IP stack, for the ports in the
 // configuration.
 import * as pulumi from "@pulumi/pulumi";
 import { SocketBypass } from "socket-bypass";

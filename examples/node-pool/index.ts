@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The nodes of the configuration's selector, in the cluster of the current kubeconfig.
+// Installs the bypass on the nodes that the configuration selects, in the cluster of the current
+// kubeconfig.
 import * as pulumi from "@pulumi/pulumi";
 import { SocketBypass } from "socket-bypass";
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machines in the configuration, over SSH: one first, then the others in batches.
+// Installs the bypass on the machines in the configuration over SSH: one first, then the others in
+// batches.
 import * as pulumi from "@pulumi/pulumi";
 import { type HostArgs, SocketBypass } from "socket-bypass";
 

@@ -8,7 +8,7 @@ import { flag, oneOfThree, plainFlag, text } from "./validation/schema";
 
 /** Whether programs that splice are protected. */
 export const SpliceGuard = {
-  /** Where the kernel has a way. */
+  /** Where the kernel has a method. */
   Auto: "auto",
   /** Or the host is refused. */
   Require: "require",
@@ -59,8 +59,8 @@ export interface BypassArgs {
   adopt?: pulumi.Input<boolean>;
   /**
    * Protection of programs that splice, such as TCP proxies written in Go and HAProxy: "auto"
-   * (where the kernel of the host has a way; another one refuses traffic.everything, and warns of
-   * programs on its ports that splice), "require" (refuse a host without one) or "off". Default
+   * (where the kernel of the host has a method; another one refuses traffic.everything, and warns
+   * of programs on its ports that splice), "require" (refuse a host without one) or "off". Default
    * "auto".
    */
   spliceGuard?: pulumi.Input<SpliceGuard>;

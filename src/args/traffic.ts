@@ -17,7 +17,7 @@ export interface TrafficArgs {
   cidrs?: pulumi.Input<pulumi.Input<string>[]>;
   /**
    * Every connection between two sockets of one host. Default false; stands alone, without ports
-   * and cidrs. A host whose kernel has no way to protect programs that splice refuses it, unless
+   * and cidrs. A host whose kernel has no method to protect programs that splice refuses it, unless
    * spliceGuard is "off".
    */
   everything?: pulumi.Input<boolean>;

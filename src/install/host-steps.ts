@@ -227,10 +227,10 @@ function triggersOf(
 
 /** Reads the files only when they are about to be sent, because everything is known by then. */
 async function filesFor(
-  settled: pulumi.Output<[string, ObjectOrigin, Extra[], string]>,
+  needs: pulumi.Output<[string, ObjectOrigin, Extra[], string]>,
   instance: string,
 ): Promise<Files> {
-  const [stateDir, compile, names, machine] = await promiseOf(settled);
+  const [stateDir, compile, names, machine] = await promiseOf(needs);
   const { packed, digest } = bundleFor(compile, machine, names);
   return { stateDir, instance, packed, digest };
 }

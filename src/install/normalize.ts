@@ -18,20 +18,20 @@ import { readLast } from "./previous-state";
  * output of its own, so that an unknown value makes only the lines that use it unknown.
  */
 export function normalizeBypass(args: BypassArgs, where: Where) {
-  const { settle, right } = checker(where);
-  const settled = <K extends keyof BypassArgs & keyof typeof bypassProperties>(name: K) =>
-    settle(bypassProperties[name], args[name], name);
-  const traffic = settled("traffic");
-  const enabled = settled("enabled");
-  const limits = settled("limits");
+  const { check, right } = checker(where);
+  const checked = <K extends keyof BypassArgs & keyof typeof bypassProperties>(name: K) =>
+    check(bypassProperties[name], args[name], name);
+  const traffic = checked("traffic");
+  const enabled = checked("enabled");
+  const limits = checked("limits");
   const all = {
     detectDrift: args.detectDrift ?? bypassDefaults.detectDrift,
-    cgroup: settled("cgroup").apply((cgroup) => cgroup ?? bypassDefaults.cgroup),
-    takeOver: settled("takeOver").apply((isWanted) => isWanted ?? bypassDefaults.takeOver),
-    adopt: settled("adopt").apply((isWanted) => isWanted ?? bypassDefaults.adopt),
-    spliceGuard: settled("spliceGuard").apply((isWanted) => isWanted ?? bypassDefaults.spliceGuard),
-    compile: settled("object").apply((object) => object?.compile ?? ("prebuilt" as const)),
-    selfTest: settled("selfTest").apply((selfTest) => ({
+    cgroup: checked("cgroup").apply((cgroup) => cgroup ?? bypassDefaults.cgroup),
+    takeOver: checked("takeOver").apply((isWanted) => isWanted ?? bypassDefaults.takeOver),
+    adopt: checked("adopt").apply((isWanted) => isWanted ?? bypassDefaults.adopt),
+    spliceGuard: checked("spliceGuard").apply((isWanted) => isWanted ?? bypassDefaults.spliceGuard),
+    compile: checked("object").apply((object) => object?.compile ?? ("prebuilt" as const)),
+    selfTest: checked("selfTest").apply((selfTest) => ({
       enabled: selfTest?.enabled ?? selfTestDefaults.enabled,
       timeoutSeconds: selfTest?.timeoutSeconds ?? selfTestDefaults.timeoutSeconds,
     })),
@@ -62,20 +62,20 @@ export function normalizeBypass(args: BypassArgs, where: Where) {
  * machine.
  */
 export function normalizeHost(args: HostArgs, where: Where, instance: string) {
-  const { settle, right } = checker(where);
-  const settled = <K extends keyof HostArgs & keyof typeof hostProperties>(name: K) =>
-    settle(hostProperties[name], args[name], name);
+  const { check, right } = checker(where);
+  const checked = <K extends keyof HostArgs & keyof typeof hostProperties>(name: K) =>
+    check(hostProperties[name], args[name], name);
   const { connection, allowUnknownHostKey } = args;
   const schema = connectionSchema(allowUnknownHostKey === true);
   const all = {
-    become: settled("become").apply((value) => value ?? hostDefaults.become),
-    stateDir: settled("stateDir").apply((value) => value ?? hostDefaults.stateDir),
-    boot: settled("boot").apply((isWanted) => isWanted ?? hostDefaults.boot),
-    machine: settled("machine"),
-    id: normalizeId(args, settled("id"), instance),
+    become: checked("become").apply((value) => value ?? hostDefaults.become),
+    stateDir: checked("stateDir").apply((value) => value ?? hostDefaults.stateDir),
+    boot: checked("boot").apply((isWanted) => isWanted ?? hostDefaults.boot),
+    machine: checked("machine"),
+    id: normalizeId(args, checked("id"), instance),
     ...(connection === undefined
       ? {}
-      : { connection: settle(schema, connection, "connection").apply(withLoginDefaults) }),
+      : { connection: check(schema, connection, "connection").apply(withLoginDefaults) }),
   };
   return { ...all, right: right() };
 }
@@ -137,31 +137,31 @@ function addressOf(connection: HostArgs["connection"]): pulumi.Output<string> {
 
 /** Checks the arguments of one node pool and fills in defaults. */
 export function normalizeNodePool(args: NodePoolArgs, where: Where) {
-  const { settle, right } = checker(where);
-  const settled = <K extends keyof NodePoolArgs & keyof typeof poolProperties>(name: K) =>
-    settle(poolProperties[name], args[name], name);
-  const resources = settled("resources");
+  const { check, right } = checker(where);
+  const checked = <K extends keyof NodePoolArgs & keyof typeof poolProperties>(name: K) =>
+    check(poolProperties[name], args[name], name);
+  const resources = checked("resources");
   const all = {
-    image: settled("image"),
-    imagePullPolicy: settled("imagePullPolicy"),
-    imagePullSecrets: settled("imagePullSecrets").apply((names) => names?.map((name) => ({ name }))),
-    nodeSelector: settled("nodeSelector"),
-    tolerations: settled("tolerations").apply((given) => given ?? poolDefaults.tolerations),
+    image: checked("image"),
+    imagePullPolicy: checked("imagePullPolicy"),
+    imagePullSecrets: checked("imagePullSecrets").apply((names) => names?.map((name) => ({ name }))),
+    nodeSelector: checked("nodeSelector"),
+    tolerations: checked("tolerations").apply((given) => given ?? poolDefaults.tolerations),
     // Kubernetes refuses a string without a percent sign, so a plain number is sent as a number.
-    maxSurge: settled("maxSurge").apply((given = poolDefaults.maxSurge) =>
+    maxSurge: checked("maxSurge").apply((given = poolDefaults.maxSurge) =>
       given.endsWith("%") ? given : Number(given),
     ),
-    priorityClassName: settled("priorityClassName"),
+    priorityClassName: checked("priorityClassName"),
     requests: resources.apply((given) => given?.requests ?? poolDefaults.requests),
     limits: resources.apply((given) => given?.limits),
-    labels: settled("labels"),
-    annotations: settled("annotations"),
-    bpffs: settled("bpffs").apply((given) => given ?? poolDefaults.bpffs),
-    cgroupRoot: settled("cgroupRoot").apply((given) => given ?? poolDefaults.cgroupRoot),
-    drainSeconds: settled("drainSeconds").apply((given) => given ?? poolDefaults.drainSeconds),
+    labels: checked("labels"),
+    annotations: checked("annotations"),
+    bpffs: checked("bpffs").apply((given) => given ?? poolDefaults.bpffs),
+    cgroupRoot: checked("cgroupRoot").apply((given) => given ?? poolDefaults.cgroupRoot),
+    drainSeconds: checked("drainSeconds").apply((given) => given ?? poolDefaults.drainSeconds),
     mountBpffs: args.mountBpffs ?? false,
-    ...(args.metricsFrom === undefined ? {} : { metricsFrom: settled("metricsFrom").apply((given) => given ?? []) }),
-    ...(args.namespace === undefined ? {} : { namespace: settled("namespace") as pulumi.Output<string> }),
+    ...(args.metricsFrom === undefined ? {} : { metricsFrom: checked("metricsFrom").apply((given) => given ?? []) }),
+    ...(args.namespace === undefined ? {} : { namespace: checked("namespace") as pulumi.Output<string> }),
   };
   return { ...all, right: right() };
 }

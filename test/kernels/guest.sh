@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs once in a virtual machine, before sshd: file systems (where no systemd has made them), the network between it and its maker, and what
-# belongs to this run alone.
+# Runs once in a virtual machine, before sshd. It mounts the file systems that no systemd has
+# mounted, brings up the network to the machine that started it, and unpacks the keys of this run.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
 if [ ! -d /run/systemd/system ]; then
@@ -22,7 +22,7 @@ modprobe virtio_net
 ip link set lo up
 ip link set eth0 up
 ip addr add 10.0.2.15/24 dev eth0
-# The keys of this run are a tar on the second disk.
+# The second disk is a tar with the keys of this run.
 tar -xf /dev/vdb -C /root
 chown -R 0:0 /root
 chmod 700 /root

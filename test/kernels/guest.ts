@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A virtual machine on an emulated processor (no KVM is needed), reached by SSH on a port of the
- * loopback. Its keys are of this run, its disk is a copy that goes with it, and it can reach
- * nothing but the SSH client.
+ * A virtual machine on an emulated processor, which needs no KVM. SSH reaches it on a port of the
+ * loopback device. Its keys are made for one run, what it writes to its disk is discarded, and it
+ * can reach nothing but the SSH client.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -17,24 +17,24 @@ const prefix = "socket-bypass-kernel-";
 const systemd = "guest_init=/lib/systemd/systemd net.ifnames=0 systemd.getty_auto=0";
 
 export interface Guest {
-  /** Path of an ssh_config that has a host `guest`. */
+  /** Path of an ssh_config with a host named `guest`. */
   readonly config: string;
-  /** Of the loopback of this machine: its sshd. */
+  /** The port of its sshd on the loopback of this machine. */
   readonly port: number;
-  /** For root on it. */
+  /** Logs in as root. */
   readonly privateKey: string;
   readonly hostKey: string;
 }
 
 export interface GuestOptions {
   /**
-   * It runs systemd and lives through reboots, with what is on its disk; default: it runs tests
-   * only and ends with its kernel.
+   * Whether it runs systemd and survives reboots, together with its disk. By default it only runs
+   * tests, and ends when its kernel does.
    */
   readonly isHost?: boolean;
 }
 
-/** Boots it, works with it, and stops it in any case. */
+/** Boots a virtual machine, runs `work` with it, and stops it in any case. */
 export async function withGuest<T>(
   image: Image,
   work: (guest: Guest) => Promise<T>,
@@ -64,16 +64,16 @@ export async function withGuest<T>(
         machine.once("exit", (code, signal) => {
           if (!isStopped) say(`the virtual machine ended by itself (${signal ?? code}): ${lastWords(folder)}`);
         });
-        // A connection would not live through a reboot.
+        // A shared connection would not survive a reboot.
         if (isHost) break;
-        // All later calls share its connection.
+        // All later calls share this connection.
         children.push(spawn("ssh", ["-F", config, "-M", "-N", "guest"], { stdio: "ignore" }));
         for (let waited = 0; !fs.existsSync(join(folder, "ssh")) && waited < 300; waited++) await sleep(100);
         break;
       }
       const console = fs.readFileSync(join(folder, "console"), "utf8");
       machine.kill("SIGKILL");
-      // Another process may have taken the port in between.
+      // It tries again, because another process may have taken the port meanwhile.
       if (tries === 3)
         throw new Error(
           `virtual machine: expected it to answer by SSH, found on its console:\n${console.slice(-2000)}`,
@@ -84,7 +84,7 @@ export async function withGuest<T>(
   });
 }
 
-/** Of processes that were killed; their machines ended with them. */
+/** Removes the folders of processes that were killed; their machines ended with them. */
 function removeLeftOvers(): void {
   for (const name of fs.readdirSync(tmpdir()).filter((name) => name.startsWith(prefix))) {
     const pid = name.slice(prefix.length).split("-")[0];
@@ -92,7 +92,7 @@ function removeLeftOvers(): void {
   }
 }
 
-/** Without them nobody knows why: a kernel that panics takes its machine along. */
+/** The end of its logs, which shows why a machine has ended, such as by a kernel panic. */
 function lastWords(folder: string): string {
   return ["qemu", "console"].map((name) => fs.readFileSync(join(folder, name), "utf8").slice(-6000)).join("");
 }
@@ -123,15 +123,15 @@ function sshConfig(folder: string, port: number): string {
 }
 
 /**
- * la57=off: a page table level less to walk. Cortex-A72 signs no pointers, which an emulator pays
- * for at every call.
+ * la57=off saves one level of page tables. A Cortex-A72 signs no pointers, which would cost an
+ * emulator time at every call.
  */
 const emulators: Record<Image["architecture"], { command: string; machine: string; console: string }> = {
   amd64: { command: "qemu-system-x86_64", machine: "-cpu max,la57=off -M q35", console: "ttyS0" },
   arm64: { command: "qemu-system-aarch64", machine: "-cpu cortex-a72 -M virt", console: "ttyAMA0" },
 };
 
-/** Ends with this process, however that ends. */
+/** Starts a machine, which ends with this process, however that ends. */
 function boot(image: Image, folder: string, port: number, isHost: boolean): ChildProcess {
   const log = fs.openSync(join(folder, "qemu"), "a");
   const disk = (file: string, more: string) => ["-drive", `file=${file},format=raw,if=virtio,${more}`];
@@ -144,10 +144,10 @@ function boot(image: Image, folder: string, port: number, isHost: boolean): Chil
       ...["-display", "none", ...(isHost ? [] : ["-no-reboot"])],
       ...["-serial", `file:${join(folder, "console")}`],
       ...["-kernel", join(image.folder, "kernel"), "-initrd", join(image.folder, "initrd")],
-      // The names of interfaces stay, and nobody waits for a login on the console.
+      // Interfaces keep their names, and the console asks for no login.
       ...["-append", `console=${console} panic=-1 mitigations=off quiet ${isHost ? systemd : ""}`],
-      // What is written goes to a file that has no name: it lives as long as this process, through
-      // reboots.
+      // What the machine writes goes to an unlinked file, which survives reboots and is gone when
+      // the emulator ends.
       ...disk(join(image.folder, "disk.ext4"), "snapshot=on"),
       ...disk(join(folder, "keys.tar"), "readonly=on"),
       ...["-nic", `user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:${port}-:22`],

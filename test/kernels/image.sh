@@ -1,13 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Makes what a virtual machine boots from, out of Debian packages.
+# Builds the disk, the kernel and the initrd of a virtual machine from Debian packages.
 #
-# usage: sh image.sh list FOLDER amd64|arm64 SUITE [KERNEL-SUITE [MORE]]    print the packages and versions that it would be made of now
-#        sh image.sh make FOLDER amd64|arm64 SUITE [KERNEL-SUITE [MORE]]    leave disk.ext4, kernel and initrd in FOLDER
-# The kernel and bpftool come from KERNEL-SUITE, default SUITE. MORE are further packages, by commas. Nothing outside FOLDER is changed.
+# usage: sh image.sh list FOLDER amd64|arm64 SUITE [KERNEL-SUITE [MORE]]
+#          print the packages and versions that it would be built from now
+#        sh image.sh make FOLDER amd64|arm64 SUITE [KERNEL-SUITE [MORE]]
+#          leave disk.ext4, kernel and initrd in FOLDER
+# The kernel and bpftool come from KERNEL-SUITE (default: SUITE). MORE lists further packages,
+# separated by commas. Nothing outside FOLDER changes.
 #
-# The packages are extracted only: no program of theirs runs. That takes seconds and does for processors that this machine has not; what
-# the tests need is set up below or by guest.sh.
+# The packages are only extracted, and none of their programs runs. That takes seconds and works for
+# other processors too. What the tests need besides is set up below or by guest.sh.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -29,12 +32,13 @@ main() {
 	mmdebstrap --architectures="$architecture" --mode=root --variant=extract --include="$(names)" "$suite" "$root" "$folder/sources"
 	complete_root
 	make_initrd >"$folder/initrd"
-	# Room for the generations, logs and objects of a run, which go to a copy that the machine throws away.
+	# Leaves room for the generations, logs and objects of a run, which are discarded with the
+	# machine.
 	mke2fs -q -t ext4 -d "$root" -L root "$folder/disk.ext4" "$(($(du -sm "$root" | cut -f 1) + 1000))M"
 	rm -rf "$root"
 }
 
-# From where this machine has its packages.
+# Prints package sources on the mirrors that this machine uses.
 sources() {
 	for source in "debian $suite" "debian-security $suite-security" ${from:+"debian $from"}; do
 		# shellcheck disable=SC2016 # for apt-get
@@ -59,7 +63,7 @@ list_packages() {
 	sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' "$folder/log" | sort
 }
 
-# What the scripts of the packages would have done.
+# Does what the scripts of the packages would have done.
 complete_root() {
 	release=$(ls "$root/lib/modules")
 	/sbin/depmod -b "$root" "$release"
@@ -86,7 +90,8 @@ complete_root() {
 		MaxSessions 64
 		UseDNS no
 	END
-	# For those who boot it with guest_init=/lib/systemd/systemd: the same two, as units. Without an identity systemd would ask for one on the console.
+	# With guest_init=/lib/systemd/systemd, units start the same two programs. Without a machine
+	# ID, systemd would ask for one on the console.
 	echo 5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b >"$root/etc/machine-id"
 	wants=$root/etc/systemd/system/multi-user.target.wants
 	mkdir -p "$wants"
@@ -112,7 +117,7 @@ complete_root() {
 	rm -rf "$root/usr/share/doc" "$root/usr/share/man" "$root/usr/share/locale" "$root/var/cache/apt"
 }
 
-# A shell and the modules that find the disk.
+# Prints an initrd with a shell and the modules that the disk needs.
 make_initrd() {
 	modules=$root/lib/modules/$release
 	cp "$(find "$root/boot" "$modules" -maxdepth 1 -name 'vmlinuz*' | head -n 1)" "$folder/kernel"
@@ -121,7 +126,8 @@ make_initrd() {
 	cp "$root/bin/busybox" "$small/bin/busybox"
 	: >"$small/modules"
 	for module in virtio_pci virtio_blk; do
-		# In the order of need; what the kernel has built in is not in the list.
+		# Modules come in the order of their dependencies; what is built into the kernel is
+		# not listed.
 		awk -v name="/$module.ko" 'index($1, name) { sub(/:$/, "", $1); for (i = NF; i > 0; i--) print $i }' "$modules/modules.dep" |
 			while read -r file; do
 				name=${file##*/} name=${name%.xz}
@@ -136,7 +142,7 @@ make_initrd() {
 		while read -r module; do /bin/busybox insmod "/$module"; done </modules
 		/bin/busybox mount -t ext4 /dev/vda /disk
 		/bin/busybox mount -o move /dev /disk/dev
-		# Words of the kernel's command line that it does not know itself are here as variables.
+		# The kernel passes words of its command line that it does not know as variables.
 		exec /bin/busybox switch_root /disk ${guest_init:-/bin/busybox init}
 	END
 	chmod 755 "$small/init"

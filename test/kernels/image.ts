@@ -9,11 +9,11 @@ import { withCleanup } from "../../tools/pulumi/with-cleanup.mjs";
 export interface Kernel {
   readonly name: string;
   readonly suite: string;
-  /** Its processor, as Debian calls it. */
+  /** Debian's name of its processor. */
   readonly architecture: "amd64" | "arm64";
   /** Where the kernel and bpftool come from; default: the suite. */
   readonly from?: string;
-  /** Beside those that every machine has. */
+  /** Packages besides those that every machine has. */
   readonly packages?: readonly string[];
 }
 
@@ -40,9 +40,9 @@ export function say(text: string): void {
 }
 
 /**
- * What a virtual machine boots from, made when there is none of the same recipe and the same
- * packages. `isAny`: one of the same recipe will do, whatever is newer in the archive, so that this
- * needs no network.
+ * Finds what a virtual machine boots from, and builds it if there is none of the same recipe and
+ * packages. With `isAny`, any image of the same recipe will do, even if the archive has newer
+ * packages, so that no network is needed.
  */
 export async function getImage(kernel: Kernel, isAny: boolean): Promise<Image> {
   const recipe = digest(["image.sh", "guest.sh"].map((name) => fs.readFileSync(join(__dirname, name), "utf8")));
@@ -93,8 +93,8 @@ function open(folder: string, { architecture }: Kernel): Image {
 }
 
 /**
- * Made aside and renamed, so that it is there whole or not at all; what an interruption leaves is
- * removed.
+ * Runs `work` with a temporary folder, which it may rename when it is complete. What an
+ * interruption leaves is removed.
  */
 async function inFolder<T>(prefix: string, work: (part: string) => Promise<T>): Promise<T> {
   const part = join(cache, `${prefix}.part-${process.pid}`);
@@ -114,7 +114,9 @@ function publish(part: string, folder: string): void {
   }
 }
 
-/** Of processes that were killed, and images that nobody has used for a month. */
+/**
+ * Removes the folders of processes that were killed, and images that nobody has used for a month.
+ */
 function removeLeftOvers(): void {
   for (const name of fs.readdirSync(cache)) {
     const pid = /\.part-(\d+)$/.exec(name)?.[1];
@@ -138,7 +140,7 @@ async function script(verb: string, args: readonly string[]): Promise<string> {
     errors += data;
   });
   const kill = () => {
-    // The group: mmdebstrap and apt end with it.
+    // Signals the process group, so that mmdebstrap and apt end as well.
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM");
   };
   const code = await withCleanup(kill, () => new Promise((done) => child.once("close", done)));

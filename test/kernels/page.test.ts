@@ -21,7 +21,7 @@ const outcome: Outcome = {
   facts: { splice: "hangs", rounds: 1000 },
 };
 
-test("the page tells what ran, what failed and what was not run, and the words of the self-test", () => {
+test("the page lists what ran, what failed and what was not run, and the facts that the self-test found", () => {
   const path = join(temporaryFolder(), "kernels.md");
   writePage(path, [
     outcome,

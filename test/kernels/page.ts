@@ -10,11 +10,11 @@ export interface Outcome {
   readonly passed: number;
   readonly failed: readonly string[];
   readonly skipped: number;
-  /** Of the self-test. */
+  /** What the self-test found. */
   readonly facts: Record<string, string | number>;
 }
 
-/** docs/kernels.md, as far as it is measured. */
+/** Writes docs/kernels.md. */
 export function writePage(path: string, outcomes: readonly Outcome[]): void {
   const names = [...new Set(outcomes.flatMap(({ facts }) => Object.keys(facts)))].filter((name) =>
     outcomes.some(({ facts }) => typeof facts[name] === "string"),

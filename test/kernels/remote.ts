@@ -3,16 +3,16 @@ import { execFileSync } from "node:child_process";
 
 export const generation = "0123456789ab";
 
-/** A virtual machine behind an ssh_config, with an instance of ours on it. */
+/** A virtual machine that an ssh_config describes, with one instance of the bypass. */
 export class Remote {
   constructor(
     private readonly config: string,
     private readonly instance: string,
-    /** There, for what is sent; the bundle among it. */
+    /** The folder on it for files that are sent, such as the bundle. */
     readonly folder: string,
   ) {}
 
-  /** Gives its stdout; throws when it fails. */
+  /** Runs a command line there and returns its stdout; throws if it fails. */
   sh(line: string): string {
     return execFileSync("ssh", ["-F", this.config, "guest", line], { encoding: "utf8", stdio: ["ignore", "pipe", 2] });
   }

@@ -2,9 +2,9 @@
 // The cases of test/bpf on other kernels, each in a virtual machine: `npm run test:kernels --
 // [--only KERNEL] [--few | --name TEXT | --quick]`.
 //
-// docs/kernels.md is written from the last run of each kernel; that it was one of a few cases is
-// said there. Nothing is written with --name, and with --quick: a few cases on the kernel that
-// differs most, from any disk that is there.
+// docs/kernels.md is written from the last run of each kernel, and says how many of the cases ran.
+// Nothing is written with --name or --quick. --quick runs a few cases on the kernel that differs
+// most, from any disk that exists.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
@@ -16,11 +16,11 @@ import { type Outcome, writePage } from "./page.js";
 import { runCases, SLOWNESS } from "./vitest.js";
 
 const root = resolve(__dirname, "../..");
-/** Those that touch the machine by test/support/machine.ts only. */
+/** The files whose tests touch the machine only through test/support/machine.ts. */
 const files = ["whole", "backlog", "life", "order", "paths", "splice", "stream", "unread"];
 /**
- * Beginnings of titles: one installation from preflight to its removal, order beside TCP, the
- * bounds, and many switches.
+ * How titles begin: one installation from preflight to its removal, order beside TCP, the bounds,
+ * and many switches.
  */
 const few = [
   "from preflight to removal",
@@ -81,7 +81,7 @@ async function play(kernel: Kernel, image: Image, config: string): Promise<Outco
   if (lacking.length > 0)
     throw new Error(`run.ts: expected cases that begin with these words, found none: ${lacking.join("; ")}`);
   const failed = ran.filter(({ status }) => status === "failed").map(({ title }) => title);
-  // As npm test does: what fails runs once more, alone, and is told loudly where it passes then.
+  // As in npm test, what fails runs once more, alone, and is reported as flaky if it passes then.
   if (!isOk && values.quick && failed.length > 0) {
     const again = ["--project", "datapath", "--hideSkippedTests", "--testNamePattern", failed.map(literal).join("|")];
     isOk = await runCases([...again, ...files.map((name) => `test/bpf/${name}.test.ts`)], guest);

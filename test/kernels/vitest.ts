@@ -4,12 +4,12 @@ import { join, resolve } from "node:path";
 import { withCleanup } from "../../tools/pulumi/with-cleanup.mjs";
 
 const root = resolve(__dirname, "../..");
-/** How many times longer everything may take: an emulated processor on a busy machine. */
+/** How many times longer everything may take on an emulated processor of a busy machine. */
 export const SLOWNESS = 10;
 
 /**
- * Runs cases here that use a machine elsewhere; shows them as they end, and tells whether all
- * passed. When this process is ended, so is the run.
+ * Runs cases here that use another machine, shows them as they end, and returns whether all passed.
+ * A signal that ends this process ends the run too.
  */
 export async function runCases(args: readonly string[], env: Record<string, string>): Promise<boolean> {
   const child = spawn(join(root, "node_modules/.bin/vitest"), ["run", "--reporter=verbose", ...args], {

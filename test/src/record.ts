@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 
-/** One registration as the engine gets it. Mocks alone show neither the parent nor the options. */
+/** One registration as the engine gets it. Mocks alone show neither parent nor options. */
 export interface Registered {
   readonly type: string;
   readonly name: string;
   readonly urn: string;
   readonly inputs: Readonly<Record<string, unknown>>;
-  /** Urn of the parent; empty for the root. */
+  /** URN of the parent; empty for the root. */
   readonly parent: string;
   /** Names, without types. */
   readonly dependencies: readonly string[];
@@ -23,7 +23,7 @@ export interface Registered {
   readonly provider: string;
 }
 
-/** The part of a registration that the SDK writes and its public types leave out. */
+/** What we read of a registration request. The SDK's public types leave it out. */
 interface Request {
   getType(): string;
   getName(): string;
@@ -48,9 +48,9 @@ interface Monitor {
 const secretMark = "4dabf18193072939515e22adb298388d";
 
 /**
- * What a program registers, in order; the answer of a command is `<name> said` or what `answer`
- * gives, its id `<name> id`, that of a look what `look` gives, and the stack has the resources of
- * `state`.
+ * Runs a program under mocks and returns what it registers, in order. The stdout of a command is
+ * `NAME said`, or what `answer` returns, and its id is `NAME id`. `look` answers the commands that
+ * look for drift, and `state` holds the resources that the stack has already.
  */
 export async function record(
   program: () => unknown,
@@ -98,7 +98,7 @@ export async function record(
           delete: timeouts.getDelete(),
         },
         hooks: request.getHooks(),
-        // urn::id, where the urn holds :: too.
+        // The form is urn::id, and the URN contains :: too.
         provider: request.getProvider().split("::").at(-2) ?? "",
       });
       done(error, answer);
@@ -108,7 +108,7 @@ export async function record(
   return all.sort((a, b) => order(a) - order(b));
 }
 
-/** The engine gets them as they become known; people read them in the order of the chain. */
+/** Registrations come as their inputs become known; tests read them in the order of the chain. */
 function order({ name, type }: Registered): number {
   return type.startsWith("command:") ? 1 + steps.findIndex((step) => name.endsWith(`-${step}`)) : 0;
 }
@@ -131,7 +131,7 @@ export function commandsOf(all: readonly Registered[], host?: string): Registere
   );
 }
 
-/** Takes the marks of secrets off. */
+/** Unwraps secrets. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null) return value;

@@ -12,7 +12,8 @@ import { call, isGuest, isThere, send, there } from "./machine.js";
 export const root = resolve(__dirname, "../..");
 
 /**
- * The two shells the script must run under; the second also brings its own tools: awk, ls, mv, …
+ * The two shells under which the script must run; the second also brings its own tools: awk, ls,
+ * mv, …
  */
 export const shells = ["dash", "busybox"] as const;
 export type Shell = (typeof shells)[number];
@@ -28,9 +29,7 @@ const v2 = findMount("cgroup2", call("cat", "/proc/mounts"));
 const bpffs = "/sys/fs/bpf";
 const pins = join(bpffs, "socket-bypass");
 
-/**
- * Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere.
- */
+/** What these tests lack here, or undefined. Then they fail in CI, and are skipped elsewhere. */
 export const lacking =
   !isGuest && process.getuid?.() !== 0
     ? "root"
@@ -53,7 +52,8 @@ export function temporaryFolder(): string {
 }
 
 /**
- * Root runs what lies there, so no folder above it may be one that others can write to: not /tmp.
+ * Makes a folder outside /tmp: root runs what lies there, so nobody else may be able to write to
+ * any folder above it.
  */
 export function stateFolder(): string {
   const folder = fs.mkdtempSync(`/var/lib/socket-bypass-test-${process.pid}-`);
@@ -81,7 +81,7 @@ export function shellFolder(shell: Shell): string {
 }
 
 /**
- * The unpacked bundle as a host receives it: the objects, the probe and the script of this tree.
+ * The unpacked bundle as a host receives it: the objects, the helper and the script of this tree.
  */
 export function bundle(): string {
   if (built === undefined) {
@@ -135,8 +135,8 @@ export function run(
 let made = 0;
 
 /**
- * One installation: its own name, state directory and private cgroup, all gone after the test, also
- * when it failed.
+ * One installation with its own name, state directory and private cgroup. All of it is removed
+ * after the test, also if the test failed.
  */
 export class Host {
   readonly instance = `test-${process.pid}-${++made}`;
@@ -149,16 +149,17 @@ export class Host {
   readonly cgroup = `/${this.instance}`;
   readonly cgroupFolder = join(v2 ?? "", this.cgroup);
   bundle = bundle();
-  /** Stand-ins that come before every tool. */
+  /** A folder of stand-ins, which comes first on PATH. */
   toolFolder = temporaryFolder();
   readonly children: ReturnType<typeof spawn>[] = [];
   /**
-   * Off, so that nothing is said of programs that listen on this machine, and every kernel will do.
+   * It is off so that no program that listens on this machine causes a warning, and any kernel will
+   * do.
    */
   spliceGuard = "off";
-  /** Who keeps it beyond the test ends it. */
+  /** Whether it outlives its test; whoever sets this must call `end`. */
   isKept = false;
-  /** The ways of the splice guard that are tried, where not all of them. */
+  /** The methods of the splice guard that are tried; empty for all. */
   static spliceWays = "";
 
   constructor(readonly shell: Shell = "dash") {
@@ -177,7 +178,7 @@ export class Host {
     return ["--instance", this.instance, "--state-dir", this.stateDir, "--owner", this.owner];
   }
 
-  /** Any verb: `verb("map create")`. Flags given here win over the usual ones. */
+  /** Runs any verb, such as `verb("map create")`. Flags given here override the usual ones. */
   verb(words: string, ...flags: string[]): Promise<Answer> {
     const create = /install|create|load|verdict attach|selftest|policy|apply|^attach/.test(words);
     const usual = [...this.common, ...(create ? ["--generation", this.generation] : [])];
@@ -192,7 +193,7 @@ export class Host {
     return run(join(shellFolder(this.shell), "sh"), [join(this.bundle, "socket-bypass"), ...words], this.env);
   }
 
-  /** Everything but the self-test, which takes a second. */
+  /** Applies everything but the self-test, which takes a second. */
   apply(...flags: string[]): Promise<Answer> {
     return this.verb("apply", "--everything", "--off", "--drain-seconds", "1", ...flags);
   }
@@ -201,7 +202,7 @@ export class Host {
     return JSON.parse((await this.raw("status", "--json", ...this.common.slice(0, 4))).stdout);
   }
 
-  /** A program in the private cgroup, ended with the test. */
+  /** Starts a program in the private cgroup, which ends with the test. */
   start(command: string, ...args: string[]): ReturnType<typeof spawn> {
     const line = 'echo $$ >"$0"/cgroup.procs && exec "$@"';
     const child = spawn("sh", ["-c", line, this.cgroupFolder, command, ...args], {
@@ -211,7 +212,7 @@ export class Host {
     return child;
   }
 
-  /** What is left of it anywhere. */
+  /** Lists what is left of this installation anywhere. */
   traces(): string[] {
     const link = "/usr/local/sbin/socket-bypass";
     return [
@@ -282,7 +283,7 @@ export interface Status {
   }[];
 }
 
-/** The sock_ops programs of one cgroup. */
+/** The names of the sock_ops programs that are attached to a cgroup. */
 export function attachments(folder: string): string[] {
   const { command, args } = there("bpftool", ["-j", "cgroup", "show", folder]);
   const answer = spawnSync(command, args, { encoding: "utf8" }).stdout.trim();
@@ -298,9 +299,9 @@ export function readLink(path: string): string {
 }
 
 /**
- * A bpftool that counts its calls (but `version`, which comes before the lock) and at call number
- * `at` fails, or kills the script's whole process group with SIGKILL before or after it did what it
- * was asked. Gives the file with the calls.
+ * Installs a bpftool that records its calls (except `version`, which comes before the lock). At
+ * call number `at` it fails, or kills the script's whole process group with SIGKILL before or after
+ * it has done its work. Returns the file with the calls.
  */
 export function faultyBpftool(host: Host, at: number, fault: "fail" | "kill before" | "kill after"): string {
   const calls = join(host.toolFolder, "calls");

@@ -11,15 +11,15 @@ import { shellLine } from "../../src/commands/quote.js";
 const guest = process.env.SOCKET_BYPASS_TEST_GUEST;
 export const isGuest = guest !== undefined;
 
-/** Every timeout is multiplied by it: an emulated processor is many times slower. */
+/** The factor for every timeout, because an emulated processor is many times slower. */
 export const slowness = Number(process.env.SOCKET_BYPASS_TEST_SLOWNESS ?? 1);
 
-/** How much of it a machine is asked to do: a tenth where it is emulated. */
+/** Scales an amount of work: an emulated machine gets a tenth of it. */
 export function amount(full: number): number {
   return isGuest ? full / 10 : full;
 }
 
-/** The command to type here for one that is to run on the machine. */
+/** Translates a command for the machine into one that runs here. */
 export function there(command: string, args: readonly string[], env: Record<string, string> = {}) {
   if (guest === undefined) return { command, args: [...args], env };
   const words = ["env", ...Object.entries(env).map(([name, value]) => `${name}=${value}`), command, ...args];
@@ -30,13 +30,13 @@ export function there(command: string, args: readonly string[], env: Record<stri
   };
 }
 
-/** Runs a command on the machine to its end and gives its stdout; throws when it fails. */
+/** Runs a command on the machine to its end and returns its stdout; throws if it fails. */
 export function call(command: string, ...args: string[]): string {
   const line = there(command, args);
   return execFileSync(line.command, line.args, { encoding: "utf8", maxBuffer: 1 << 28 });
 }
 
-/** Whether FIONREAD of an enrolled socket counts what was redirected to it. */
+/** Whether FIONREAD of an enrolled socket counts the bytes that were redirected to it. */
 export function countsRedirected(): boolean {
   return call("sh", "-c", "grep -c msg_tot_len /sys/kernel/btf/vmlinux || :").trim() !== "0";
 }
@@ -52,7 +52,7 @@ export function isThere(path: string): boolean {
 
 const sent = new Set<string>();
 
-/** A folder of this machine, under the same name on that one. */
+/** Copies a folder of this machine to the same path on the other one. */
 export function send(folder: string): void {
   if (guest === undefined || sent.has(folder)) return;
   const files = execFileSync("tar", ["-c", "--mtime=@0", "--exclude=__pycache__", "-C", folder, "."], {

@@ -3,7 +3,8 @@ import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
 /**
- * A port outside the range of outgoing connections, which others on this machine make all the time.
+ * Finds a free port outside the range of outgoing connections, which others on this machine make
+ * all the time.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Before any test: removes what test runs that were killed have left in the kernel (a test removes
-// its own things, also when it fails), and mounts a bpffs where there is none, which the first use
-// of the host script would do, and say.
+// Runs before any test. It removes what killed test runs have left behind (a test that ends removes
+// its own things, also if it fails). It mounts a bpffs if there is none; otherwise the first use of
+// the host script would mount one, with a message.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
@@ -12,7 +12,9 @@ const bpffs = "/sys/fs/bpf";
 const pins = join(bpffs, "socket-bypass");
 const link = "/usr/local/sbin/socket-bypass";
 
-/** The process that made it, by the names that test/host/script and test/e2e/local give. */
+/**
+ * The process that made it, according to the names that test/host/script and test/e2e/local give.
+ */
 function makerOf(name: string): number | undefined {
   const pid = /^(?:engine-test\/t|socket-bypass-engine-t|socket-bypass-test-|test-)(\d+)-/.exec(name)?.[1];
   return pid === undefined ? undefined : Number(pid);
@@ -64,7 +66,7 @@ async function removeTree(folder: string): Promise<void> {
   await removeGroup(folder);
 }
 
-/** Its last process may need a moment to be gone. */
+/** Tries repeatedly, because the last process of a cgroup may need a moment to go. */
 async function removeGroup(folder: string): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {

@@ -8,11 +8,11 @@ import { stages } from "../../tools/setup/run-tests.js";
 import config from "../../vitest.config.js";
 import { root, temporaryFolder } from "./ensure.js";
 
-// What these do not prove: that a row names all that a folder can touch; only that none is
-// forgotten.
+// These tests prove that no folder is forgotten, but not that a row names everything that the
+// folder can affect.
 const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "utf8" }).split("\0").filter(Boolean);
 
-describe("what a change can touch", () => {
+describe("the tests that a change can affect", () => {
   test.each([
     [
       "bpf/track.bpf.c",
@@ -30,11 +30,11 @@ describe("what a change can touch", () => {
     ["vitest.config.ts", "all"],
     ["test/support/sweep.ts", "all"],
     ["a-new-folder/file", "all"],
-  ])("%s: %s", (path, parts) => {
+  ])("a change of %s affects %s", (path, parts) => {
     expect(findTouched([path])).toEqual(parts);
   });
 
-  test("several paths touch what each of them does", () => {
+  test("several paths affect what any of them affects", () => {
     expect(findTouched(["docs/limits.md", "test/e2e/ssh/far.sh", "image/Dockerfile"])).toEqual([
       "e2e/kubernetes",
       "e2e/ssh",
@@ -42,7 +42,7 @@ describe("what a change can touch", () => {
     expect(findTouched([])).toEqual([]);
   });
 
-  test("each row is about something, and names tests that there are", () => {
+  test("each row matches a file and names tests that exist", () => {
     for (const [begin, parts] of touched) {
       expect({ begin, isThere: tracked.some((path) => path.startsWith(begin)) }).toEqual({ begin, isThere: true });
       for (const part of parts)
@@ -50,7 +50,7 @@ describe("what a change can touch", () => {
     }
   });
 
-  test("only files that everything depends on touch everything", () => {
+  test("only files that everything depends on affect all tests", () => {
     expect(tracked.filter((path) => findTouched([path]) === "all")).toEqual([
       ...[
         "package-lock.json",
@@ -64,7 +64,7 @@ describe("what a change can touch", () => {
   });
 });
 
-test("what changed since a base is what was committed, what was not, what is new and what is gone", () => {
+test("the changes since a base are commits, uncommitted changes, new files and removed files", () => {
   const folder = temporaryFolder();
   const git = (...words: string[]) =>
     execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...words], { cwd: folder, stdio: "pipe" });
@@ -90,7 +90,7 @@ test("what changed since a base is what was committed, what was not, what is new
   expect(listChanged("HEAD", folder)).toEqual(["a new\nfile", "docs/edited"]);
 });
 
-test("a run of everything runs each project but the virtual machines', and each folder of tests is in one", () => {
+test("a full run includes every project except the virtual machines', and every test file is in a project", () => {
   const projects = config.test?.projects?.map((project) => (project as { test: { name: string } }).test.name);
   const run = stages.flat().flatMap(({ options }) => options.filter((option) => option !== "--project"));
   expect([...run, "vm"].sort()).toEqual([...(projects ?? [])].sort());

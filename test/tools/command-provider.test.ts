@@ -8,7 +8,7 @@ import { fullyQualifiedStackName, LocalWorkspace, PulumiCommand } from "@pulumi/
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { begin, type Engine, ensure, parseEngine, root, run, temporaryFolder } from "./ensure.js";
 
-// Of the stand-in for the official provider, also on a machine that has the official one.
+// Tests the stand-in for the official provider, also on a machine that has the official one.
 let engine: Engine;
 
 beforeAll(async () => {
@@ -72,7 +72,7 @@ describe("an inline program run by the Automation API", () => {
     expect(existsSync(join(folder, "file"))).toBe(false);
   });
 
-  test("is refused a remote command, because the stand-in cannot check host keys", async () => {
+  test("cannot create a remote command, because the stand-in cannot check host keys", async () => {
     const stack = await inline(temporaryFolder(), {}, async () => {
       new remote.Command("far", { connection: { host: "127.0.0.1", hostKey: "ssh-ed25519 AAAA" }, create: "true" });
       return {};
@@ -83,7 +83,7 @@ describe("an inline program run by the Automation API", () => {
     );
   });
 
-  test("runs a remote command with a host key where a test allows it, and never deletes over SSH where not", async () => {
+  test("runs a remote command with a host key if a test allows it, and otherwise does not even delete one", async () => {
     const folder = temporaryFolder();
     const connection = await startSshd(folder);
     const program = async () => {
@@ -110,8 +110,8 @@ describe("an inline program run by the Automation API", () => {
 });
 
 /**
- * A project folder with its own state; `pulumi` gives the JSON of a command with `--json`, or its
- * text.
+ * Makes a project folder with its own state. `pulumi` returns the output of a command, parsed if it
+ * has `--json`.
  */
 function project(program: (folder: string) => string) {
   const folder = temporaryFolder();
@@ -132,7 +132,7 @@ function project(program: (folder: string) => string) {
 
 async function inline(folder: string, env: Record<string, string>, program: () => Promise<Record<string, unknown>>) {
   const envVars = { ...engine.env, ...backend(folder), ...env };
-  // PulumiCommand.get asks for the version in our own environment, and that writes a log into the
+  // PulumiCommand.get asks for the version in our own environment, which would write a log into the
   // user's home.
   vi.stubEnv("PULUMI_HOME", engine.home);
   onTestFinished(() => void vi.unstubAllEnvs());
@@ -151,7 +151,7 @@ function backend(folder: string) {
   return { PULUMI_BACKEND_URL: `file://${join(folder, "state")}`, PULUMI_CONFIG_PASSPHRASE: "test" };
 }
 
-/** An sshd on loopback for this test, as the connection to it. */
+/** Starts an sshd on loopback for this test and returns the connection to it. */
 async function startSshd(folder: string) {
   const port = await freePort();
   const keys = ["host", "user"].map((name) => join(folder, name));
@@ -165,7 +165,8 @@ async function startSshd(folder: string) {
     "StrictModes=no",
     "PermitRootLogin=yes",
   ];
-  // Where sshd locks its unprivileged part in; made by the service, which is off here.
+  // sshd confines its unprivileged part to this folder, which its service would make, but that is
+  // off here.
   const made = mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
   const args = ["-D", "-e", "-f", "/dev/null", ...options.flatMap((option) => ["-o", option])];
   const { child, result, ended } = await begin("/usr/sbin/sshd", args, {});

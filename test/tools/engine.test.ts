@@ -10,7 +10,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { begin, type Engine, ensure, freshCache, parseEngine, run, temporaryFolder } from "./ensure.js";
 
-// Of this machine, whichever way it came; the tests that need one of our own build ask for it.
+// The engine of this machine, however it was found. Tests that need one of our own build use
+// `built`.
 let engine: Engine;
 let built: Engine;
 
@@ -27,22 +28,22 @@ test("answers with one line of JSON that names the CLI, its home and the environ
   expect(stdout).toMatch(/^v3\.\d+\.\d+/);
 });
 
-test("answers without a word once the engine is there", async () => {
+test("prints nothing but the answer once the engine is there", async () => {
   const { stdout, stderr } = await ensure();
   expect(JSON.parse(stdout)).toEqual(engine);
   expect(stderr).toBe("");
 });
 
-test("finds the same engine from an environment that has its answer merged in", async () => {
+test("finds the same engine in an environment into which its answer was merged", async () => {
   expect(parseEngine(await ensure(built.env))).toMatchObject({ pulumi: engine.pulumi, home: engine.home });
 });
 
-test("asks for the version of the command plugin that is installed from npm", () => {
+test("provides the version of the command plugin that npm installed", () => {
   const npm = JSON.parse(readFileSync("node_modules/@pulumi/command/package.json", "utf8"));
   expect(readdirSync(join(engine.home, "plugins"))).toContain(`resource-command-v${npm.version}`);
 });
 
-test("refuses a way that does not exist", async () => {
+test("refuses an unknown origin", async () => {
   expect(await ensure({ SOCKET_BYPASS_ENGINE: "magic" })).toEqual({
     code: 2,
     stdout: "",
@@ -51,7 +52,7 @@ test("refuses a way that does not exist", async () => {
 });
 
 describe("pulumi on PATH", () => {
-  test("is taken with the language host beside it", async () => {
+  test("is used with the language host beside it", async () => {
     const folder = temporaryFolder();
     for (const name of ["pulumi", "pulumi-language-nodejs"])
       copyFileSync(join(dirname(built.pulumi), name), join(folder, name));
@@ -79,7 +80,7 @@ describe("pulumi on PATH", () => {
   });
 });
 
-test("takes a copy of the command plugin in the user's own folder, and leaves that folder as it was", async () => {
+test("copies the command plugin from the user's own folder, and leaves that folder as it was", async () => {
   const fresh = freshCache();
   const plugin = "plugins/resource-command-v1.2.1";
   cpSync(join(built.home, plugin), join(fresh.HOME, ".pulumi", plugin), { recursive: true });
@@ -93,8 +94,7 @@ test("takes a copy of the command plugin in the user's own folder, and leaves th
   expect(readdirSync(join(fresh.HOME, ".pulumi"))).toEqual(["plugins"]);
 });
 
-// The real archive is not fetched here: it may not be reachable. One of our own build stands for
-// it.
+// An archive of our own build stands in for the real one, which may not be reachable.
 describe("the official release", () => {
   const archive = () => {
     const folder = temporaryFolder();
@@ -105,7 +105,7 @@ describe("the official release", () => {
   const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
   const name = `pulumi-v3.259.0-${process.platform}-${process.arch}.tar.gz`;
 
-  test("is given up when it does not answer for 5 seconds", async () => {
+  test("is given up if it does not answer for 5 seconds", async () => {
     const url = await serve(() => {});
     const { code, stderr } = await ensure({ ...freshCache(), ...release(url, "0".repeat(64)) });
     expect(stderr.split("\n")[1]).toBe(
@@ -117,7 +117,7 @@ describe("the official release", () => {
   test.each([
     ["", "none"],
     ["abc", "another text"],
-  ])("is not asked for without its digest (%j)", async (digest, found) => {
+  ])("is not requested without its digest (%j)", async (digest, found) => {
     let asked = 0;
     const url = await serve((_, response) => response.end(`${++asked}`));
     const { code, stderr } = await ensure({ ...freshCache(), ...release(url, digest) });
@@ -127,7 +127,7 @@ describe("the official release", () => {
     expect([code, asked]).toEqual([1, 0]);
   });
 
-  test("is refused and leaves nothing when a byte of it is another one", async () => {
+  test("is refused and leaves nothing if one of its bytes differs", async () => {
     const bytes = archive();
     const digest = sha256(bytes);
     bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
@@ -140,7 +140,7 @@ describe("the official release", () => {
     expect(made(fresh)).toEqual([]);
   });
 
-  test("leaves nothing when it is no archive", async () => {
+  test("leaves nothing if it is not an archive", async () => {
     const bytes = Buffer.from("<html>");
     const url = await serve((_, response) => response.end(bytes));
     const fresh = freshCache();
@@ -162,20 +162,20 @@ describe("the official release", () => {
 });
 
 describe("a build from Go modules", () => {
-  test("says what to install when there is no Go", async () => {
+  test("says what to install if there is no Go", async () => {
     const folder = temporaryFolder();
     const { stderr } = await ensure({ ...freshCache(), SOCKET_BYPASS_ENGINE: "build", PATH: onlyNode(folder) });
     expect(stderr).toBe(`engine: building pulumi: ${goRefusal("none")}\n`);
   });
 
-  test("says what to install when Go is too old", async () => {
+  test("says what to install if Go is too old", async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "go"), "#!/bin/sh\necho go1.22.1\n", { mode: 0o755 });
     const { stderr } = await ensure({ ...freshCache(), SOCKET_BYPASS_ENGINE: "build", PATH: onlyNode(folder) });
     expect(stderr).toBe(`engine: building pulumi: ${goRefusal("go1.22.1")}\n`);
   });
 
-  test("is used also when Go is gone", async () => {
+  test("is still used when Go is gone", async () => {
     const folder = temporaryFolder();
     const found = parseEngine(await ensure({ SOCKET_BYPASS_ENGINE: "build", PATH: onlyNode(folder) }));
     expect(found.pulumi).toBe(built.pulumi);
@@ -194,7 +194,7 @@ describe("a build from Go modules", () => {
     await expect.poll(() => goBuilds(fresh), { timeout: 10_000 }).toEqual([]);
   });
 
-  test("completes after it was killed, and removes what that left", async () => {
+  test("completes after an earlier build was killed, and removes what that one left", async () => {
     const fresh = freshCache();
     const { child, ended } = await beginBuild(fresh);
     child.kill("SIGKILL");
@@ -211,7 +211,7 @@ describe("a build from Go modules", () => {
     ]);
   });
 
-  test("is made once when two ask for it at the same time", async () => {
+  test("runs once if two ask for it at the same time", async () => {
     const fresh = freshCache();
     const first = await beginBuild(fresh);
     const second = await ensure({ ...fresh, SOCKET_BYPASS_ENGINE: "build" });

@@ -54,7 +54,7 @@ export function parseEngine({ code, stdout, stderr }: Ended): Engine {
   return JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as Engine;
 }
 
-/** A folder that is gone after the test. */
+/** Makes a folder that is removed after the test. */
 export function temporaryFolder() {
   const folder = mkdtempSync(join(tmpdir(), "socket-bypass-setup-"));
   // A program that a command has left behind may still write there, and Node's own retries list the

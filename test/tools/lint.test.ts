@@ -8,7 +8,7 @@ import { checkNames } from "../../tools/lint/names.js";
 import { checkPages } from "../../tools/lint/pages.js";
 import { callsOf, checkParts } from "../../tools/lint/parts.js";
 
-// What these do not prove: that the repository keeps the rules; `npm run lint` does.
+// These tests do not prove that the repository keeps the rules; `npm run lint` does.
 const files = (all: Record<string, string>) => new Map(Object.entries(all));
 const license = "// SPDX-License-Identifier: Apache-2.0\n";
 const wide = `// ${"a word ".repeat(20)}\n`;
@@ -24,13 +24,13 @@ describe("length", () => {
     [{ "a.ts": `${license}// Long: \n${long}` }, 1],
     [{ "a.ts": `${license}\n// Long: too late\n${long}` }, 1],
     [{ "a.md": `${long}${long}`, "a.json": `${long}${long}` }, 0],
-  ])("case %#: %# faults", (all, count) => {
+  ])("case %# has the right number of faults", (all, count) => {
     expect(checkLength(files(all))).toHaveLength(count);
   });
 });
 
 describe("comments", () => {
-  test("those that are wider than 100 columns are found in every kind of source, tabs being eight wide", () => {
+  test("wider than 100 columns are found in every kind of source, with tabs eight columns wide", () => {
     expect(wideComments("a.ts", `${license}${wide}`)).toEqual([2]);
     expect(wideComments("a.ts", `const a = 1; ${wide}`)).toEqual([1]);
     expect(wideComments("a.c", `/*\n * ${"a word ".repeat(20)}\n */\nint a;\n`)).toEqual([2]);
@@ -40,13 +40,13 @@ describe("comments", () => {
     expect(wideComments("a.c", `${tabs}/* ${"a word ".repeat(7)}*/\n`)).toEqual([1]);
   });
 
-  test("code that is wide, and what cannot be broken, is none", () => {
+  test("that cannot be broken are ignored, and so is wide code", () => {
     expect(wideComments("a.ts", `const a = "${"a word ".repeat(20)}";\n`)).toEqual([]);
     expect(wideComments("a.sh", `echo "${"a word ".repeat(20)}"\n`)).toEqual([]);
     expect(wideComments("a.ts", `// https://example.com/${"a".repeat(100)}\n`)).toEqual([]);
   });
 
-  test("the list of those that are known may only shrink", () => {
+  test("that are known to be wide may only become fewer", () => {
     const all = files({ "a.ts": wide });
     expect(checkComments(all, { "a.ts": 1 })).toEqual([]);
     expect(checkComments(all, {})).toEqual(["a.ts:1: expected a comment of at most 100 columns"]);
@@ -72,7 +72,7 @@ describe("imports", () => {
     ["host/build/a.mjs", "../../test/b", false],
     ["test/a.ts", "../src/args/b", true],
     ["tools/a.ts", "../test/b", true],
-  ])("%s from %s: %s", (path, specifier, isRight) => {
+  ])("%s may import %s: %s", (path, specifier, isRight) => {
     const faults = checkImports(files({ [path]: `import { b } from "${specifier}";\n` }));
     expect(faults).toHaveLength(isRight ? 0 : 1);
   });
@@ -91,7 +91,7 @@ describe("links and names", () => {
     ["[a](../src/)", true],
     ["[a](https://example.com)", true],
     ["`[a](b.md)`", true],
-  ])("%s resolves: %s", (text, isRight) => {
+  ])("the link %s resolves: %s", (text, isRight) => {
     expect(checkLinks(files({ ...pages, "docs/page.md": text }))).toHaveLength(isRight ? 0 : 1);
   });
 
@@ -107,7 +107,7 @@ describe("links and names", () => {
     ["README.md", "The folder `src/gone/` has it.\n", false],
     ["src/b.c", "/*\n * As in src/gone.c.\n */\n", false],
     ["src/b.ts", `${license}// See section 3.\n`, false],
-  ])("%s, %j: %s", (path, text, isRight) => {
+  ])("all that %s names in %j exists: %s", (path, text, isRight) => {
     expect(checkNames(files({ ...pages, [path]: text }))).toHaveLength(isRight ? 0 : 1);
   });
 });
@@ -124,7 +124,7 @@ describe("parts of the host script", () => {
   };
 
   test.each([
-    ["as they should be", {}, []],
+    ["nothing if they are right", {}, []],
     [
       "a call of a later part",
       { "host/script/lib/a.sh": "one() {\n\t[ -e x ] || three\n}\n" },
@@ -145,11 +145,11 @@ describe("parts of the host script", () => {
       { "host/script/lib/c.sh": "one() { :; }\nthree() { one; }\n" },
       ["host/script/lib/c.sh: one: is in lib/a too"],
     ],
-  ])("%s", (_, more, faults) => {
+  ])("reports %s", (_, more, faults) => {
     expect(checkParts(files({ ...right, ...more }))).toEqual(faults);
   });
 
-  test("a call is a word where a command may stand, and no word of awk, a comment or the pattern of a case", () => {
+  test("a call is a word where a command may stand, but not in awk, a comment or a case pattern", () => {
     const text = `
 # five
 all() {
@@ -172,14 +172,14 @@ all() {
 describe("pages", () => {
   const words = "a word ".repeat(20);
 
-  test("a wide line is told with its number; a table, code and what a program wrote are not", () => {
+  test("a wide line is reported with its number, except in tables, code and generated text", () => {
     const text = [`| ${words} |`, "```", words, "```", "<!-- cells -->", words, "<!-- end of cells -->", words];
     expect(checkPages(files({ "docs/a.md": text.join("\n"), "a.ts": words }))).toEqual([
       "docs/a.md:8: expected at most 120 columns",
     ]);
   });
 
-  test("guillemets are told", () => {
+  test("guillemets are reported", () => {
     expect(checkPages(files({ "a.md": "He says «yes».\n" }))).toEqual([
       "a.md:1: expected English quotation marks, found guillemets",
     ]);

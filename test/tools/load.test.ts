@@ -14,7 +14,7 @@ async function say(load: string, cores: number, availableMiB: number) {
   return (await run("sh", ["tools/setup/load.sh", folder])).stdout.trimEnd().split("\n");
 }
 
-test("the load of a quiet machine is said, without a warning", async () => {
+test("the load of a quiet machine is printed without a warning", async () => {
   expect(await say("0.50 1.25 2.00", 2, 6144)).toEqual([
     "machine: load average 0.50, 1.25, 2.00 (1, 5 and 15 minutes) on 2 cores; 6.0 of 8.0 GiB of memory available",
   ]);

@@ -13,20 +13,20 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { root, run, temporaryFolder } from "./ensure.js";
 
-// What these do not prove: that apt-get really installs, and that no service starts. That needs a
+// These tests do not prove that apt-get really installs, or that no service starts. That needs a
 // machine without the tools.
-const cannotBecome = process.getuid?.() !== 0; // another user: only root can
+const cannotBecome = process.getuid?.() !== 0; // only root can become another user
 
 describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, ...applet) => {
   const prepare = (args: string[], env: Record<string, string> = {}, folder = root) =>
     run(shell, [...applet, "tools/setup/prepare.sh", ...args], env, folder);
 
-  test("says nothing the second time", async () => {
+  test("prints nothing the second time", async () => {
     expect((await prepare(["test"])).code).toBe(0);
     expect(await prepare(["test"])).toEqual({ code: 0, stdout: "", stderr: "" });
   });
 
-  test("installs nothing where that is forbidden, and prints the command to type", async () => {
+  test("installs nothing if that is forbidden, and prints the command to type", async () => {
     const PATH = pathWithout("shellcheck", "shfmt");
     const { code, stdout, stderr } = await prepare(["lint"], { PATH, SOCKET_BYPASS_INSTALL: "no" });
     const sudo = process.getuid?.() === 0 ? "" : "sudo ";
@@ -47,7 +47,7 @@ describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, .
     expect(code).toBe(1);
   });
 
-  test("shows its usage for a purpose that does not exist", async () => {
+  test("prints its usage for an unknown purpose", async () => {
     const { code, stdout, stderr } = await prepare(["dance"]);
     expect(stderr.split("\n")[0]).toBe("usage: sh tools/setup/prepare.sh PURPOSE…");
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
@@ -86,8 +86,8 @@ describe.each([["dash"], ["busybox", "sh"]])("prepare.sh under %s %s", (shell, .
 });
 
 /**
- * A small checkout with one package, whose install script would leave a file, and a build that can
- * be counted.
+ * Makes a small checkout with one package, whose install script would leave a file, and a build
+ * that can be counted.
  */
 function checkout(lastly = "true") {
   const folder = temporaryFolder();
@@ -114,7 +114,7 @@ function checkout(lastly = "true") {
   return folder;
 }
 
-/** A PATH with all that is on the present one, but for these. */
+/** A PATH with everything on the current one except these. */
 function pathWithout(...names: string[]) {
   const folder = temporaryFolder();
   chmodSync(folder, 0o755);

@@ -7,8 +7,8 @@ import { describe, expect, test } from "vitest";
 import { type Part, runStages } from "../../tools/setup/run-tests.js";
 import { root, run, temporaryFolder } from "./ensure.js";
 
-// What these do not prove: that the stages which `npm test` runs are all there is
-// (test/tools/changed.test.ts looks for that).
+// These tests do not prove that the stages of `npm test` cover all tests;
+// test/tools/changed.test.ts does.
 
 const passes = `import { test } from "vitest"; test("holds", () => {});`;
 const fails = `import { test } from "vitest"; test("never holds", () => { throw new Error("no"); });`;
@@ -20,9 +20,9 @@ test("holds the second time", () => {
   throw new Error("not yet");
 });
 test("holds", () => {});
-test.skip("is not tried", () => {}); // a fixture: the runner's summary has to count what is skipped`;
+test.skip("is not tried", () => {}); // a fixture: the summary counts it`;
 
-/** A folder with these tests, a project for each part of their paths before the slash. */
+/** Makes a folder with these tests, and one project for each first part of their paths. */
 function folderOf(files: Record<string, string>): string {
   const folder = temporaryFolder();
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
@@ -53,7 +53,7 @@ async function play(folder: string, ...stages: Part[][]) {
 }
 
 describe("a run of all tests", () => {
-  test("ends with the counts of vitest for each part, and one line over all", async () => {
+  test("ends with vitest's counts for each part and one line for all of them", async () => {
     const folder = folderOf({ "one/a.test.ts": passes, "two/b.test.ts": passes });
     expect(await play(folder, [part("one"), part("two")])).toMatchObject({
       isOk: true,
@@ -65,7 +65,7 @@ describe("a run of all tests", () => {
     });
   });
 
-  test("passes when a file passes the second time, alone, and names it as flaky with what failed", async () => {
+  test("passes if a file passes the second time, alone, and reports it as flaky with what failed", async () => {
     const folder = folderOf({ "one/a.test.ts": flaky, "one/c.test.ts": passes, "two/b.test.ts": passes });
     const { isOk, before, last } = await play(folder, [part("one")], [part("two")]);
     expect({ isOk, last }).toEqual({
@@ -84,7 +84,7 @@ describe("a run of all tests", () => {
     ]);
   });
 
-  test("fails when a file fails again, and still runs all others", async () => {
+  test("fails if a file fails again, but still runs all others", async () => {
     const folder = folderOf({ "one/a.test.ts": fails, "one/c.test.ts": flaky, "two/b.test.ts": passes });
     expect(await play(folder, [part("one")], [part("two")])).toMatchObject({
       isOk: false,
@@ -114,7 +114,7 @@ describe("a run of all tests", () => {
       `import { afterAll, test } from "vitest"; test("holds", () => {}); afterAll(() => { throw new Error("left"); });`,
       /left/,
     ],
-  ])("fails when a file %s each time", async (_, text, reason) => {
+  ])("fails if a file %s each time", async (_, text, reason) => {
     const folder = folderOf({ "one/a.test.ts": text, "one/b.test.ts": passes });
     const { isOk, last } = await play(folder, [part("one")]);
     expect(isOk).toBe(false);
@@ -124,7 +124,7 @@ describe("a run of all tests", () => {
     expect(last[1]).toMatch(/^[12] passed, 1 failed$/);
   });
 
-  test("fails when vitest finds no test", async () => {
+  test("fails if vitest finds no test", async () => {
     const folder = folderOf({ "one/a.test.ts": passes });
     expect(await play(folder, [{ ...part("one"), files: ["nothing-like-it"] }])).toMatchObject({
       isOk: false,
@@ -133,7 +133,7 @@ describe("a run of all tests", () => {
   });
 });
 
-test("when more files fail than can by chance, none runs again", async () => {
+test("if more files fail than can by chance, none runs again", async () => {
   const names = Array.from({ length: 11 }, (_, at) => `one/${at}.test.ts`);
   const folder = folderOf(Object.fromEntries(names.map((name) => [name, fails])));
   const { isOk, before, last } = await play(folder, [part("one")]);
@@ -141,7 +141,7 @@ test("when more files fail than can by chance, none runs again", async () => {
   expect(last.sort()).toEqual([...names.map((name) => `failed: ${name} (never holds)`), "0 passed, 11 failed"].sort());
 });
 
-test("a file that failed keeps the options of its run when it is run again, but not the other files", async () => {
+test("a failed file is run again with the options of its run, but without the other files", async () => {
   const folder = folderOf({ "one/a.test.ts": flaky, "one/b.test.ts": passes });
   const some = { name: "some", options: ["-t", "second time"], files: ["one/a", "one/b"] };
   expect((await play(folder, [some])).last.at(-1)).toBe("1 passed, 0 failed, 3 skipped");
@@ -150,7 +150,7 @@ test("a file that failed keeps the options of its run when it is run again, but 
 test.each([
   ["SIGINT", 130],
   ["SIGTERM", 143],
-] as const)("%s ends all that was started", async (signal, code) => {
+] as const)("%s ends everything that was started", async (signal, code) => {
   const hangs = `import { test } from "vitest"; import { writeFileSync } from "node:fs"; test("hangs", async () => {
     writeFileSync("pid-" + process.pid, ""); await new Promise(() => {}); }, 600_000);`;
   const folder = folderOf({ "one/a.test.ts": hangs, "two/b.test.ts": hangs });

@@ -3,7 +3,7 @@ import { type Files, isSource, linesOf } from "./files";
 
 export const MOST_LINES = 250;
 
-/** A longer source file must give its reason behind its license: "Long: all cases of one table." */
+/** A longer source file must give its reason below its license: "Long: all cases of one table." */
 export function checkLength(files: Files): string[] {
   return [...files].flatMap(([path, text]) => {
     const lines = linesOf(text);

@@ -10,11 +10,11 @@ set -eu
 main() {
 	v2=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 	[ "$v2" ] || {
-		echo "apart: expected a cgroup2 mount in /proc/mounts, found none; mount one" >&2
+		echo "isolate: expected a cgroup2 mount in /proc/mounts, found none; mount one" >&2
 		exit 1
 	}
 	# test/support/sweep.ts removes what a killed run leaves under such a name.
-	group=$v2/test-$$-apart
+	group=$v2/test-$$-isolate
 	command=
 	mkdir "$group"
 	trap leave EXIT

@@ -15,7 +15,8 @@
 #   kubernetes  build, demo, and what the clusters of the tests are made of
 #   test   build, lint, demo, bench, and what the tests run
 # environment:
-#   SOCKET_BYPASS_INSTALL=no   install no system package; print the command instead (default: install with apt-get when root)
+#   SOCKET_BYPASS_INSTALL=no   install no system package; print the command instead (default:
+#                              install with apt-get when root)
 # exit: 1 something is missing, 2 wrong usage
 set -eu
 
@@ -86,7 +87,7 @@ tools() {
 		kubernetes iptables   iptables                       what the kubelet and kube-proxy call
 		kubernetes nftables   nft                            what kube-proxy calls
 		kubernetes openssl    openssl                        makes the keys of a cluster
-		kubernetes socat      socat                          leads to its API
+		kubernetes socat      socat                          forwards to its API
 		test  busybox         busybox                        the second shell that the host script must run under
 		bench python3         python3                        sockets in every state that is tried
 		test  python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py reads what metrics prints

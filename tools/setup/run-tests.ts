@@ -7,8 +7,8 @@
  * nothing else does: if it passes then, it is called flaky and does not fail the run; if it fails
  * again, it does.
  *
- * exit: 0 every file passed, if only alone; 1 some did not; 128 + N ended by signal N, and so is
- * everything that this has started
+ * exit: 0 every file passed, if only alone; 1 some did not; 128 + N ended by signal N, together
+ * with everything that this has started
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
@@ -52,13 +52,13 @@ interface Twice {
   readonly again: FileReport | undefined;
 }
 
-/** If more files than this fail, that is no chance, and none of them runs again. */
+/** If more files than this fail, it is not by chance, and none of them runs again. */
 const MOST_BY_CHANCE = 10;
 
 export const stages: readonly (readonly Part[])[] = [
   [{ name: "package and tools", options: ["--project", "package", "--project", "tools"] }],
   [{ name: "Kubernetes", options: ["--project", "kubernetes"] }],
-  // With more than two parts at once it only takes longer on two cores.
+  // More than two parts at once would only take longer on two cores.
   [
     { name: "datapath and uses", options: ["--project", "datapath", "--project", "uses"] },
     { name: "host", under: ["sh", "tools/setup/isolate.sh"], options: ["--project", "host"] },

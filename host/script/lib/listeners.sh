@@ -49,7 +49,7 @@ name_listeners() { # PORTS (empty: all) SPLICES ASKS
 				key = order[i]; split(key, part, "\t")
 				its = "port" (ports[key] > 1 ? "s " : " ") list[key] (ports[key] > 8 ? " and " ports[key] - 8 " more" : "")
 				which = "process " first[key] (processes[key] > 1 ? " and " processes[key] - 1 " more" : "")
-				what = "expected no program that splices where the kernel has no way for spliceGuard, found " part[5]
+				what = "expected no program that splices where the kernel has no method for spliceGuard, found " part[5]
 				if (part[5] == "asks") what = "expected a kernel whose FIONREAD counts what comes through the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found " ENVIRON["release"] ", on which it hangs at longer requests"
 				printf "%s\t%s\t%s\t%s\tnote: %s (%s, %s): %s\n", part[1], part[2], part[3], its, part[4], which, its, what
 			}

@@ -100,7 +100,8 @@ observe_generation() { # FOLDER
 	get_knob "$1" "$drain_knob"
 	fact state "drain:=$(yes_no "$value")" "sockets:=$(count_keys "$1/sockets" || say null)"
 	if [ "$g" = "$serving" ] && [ -f "$home/policy" ]; then
-		list_policy_faults "$1" | while read -r fault; do
+		faults=$(list_policy_faults "$1") || exit
+		[ -z "$faults" ] || say "$faults" | while read -r fault; do
 			problem "$g: $fault"
 		done
 	fi

@@ -49,7 +49,7 @@ digest|text||TEXT|object install: digest of the sent files, so that another bund
 sockets|number|65536|N|room for enrolled sockets
 pending|number|8192|N|room for connections being paired
 everything|switch|||every port and address; or:
-ports|text||6379,8000-8999|includes 860, 2049, 3260 and 10809 only if listed alone, not in a range
+ports|text||6379,8000-8999|includes 860, 2049, 3260 and 10809 only if listed by themselves, not in a range
 cidrs|text||10.0.0.0/8,fd00::/8|
 enabled|bool|true|BOOL|false: installed but drained
 boot|bool|true|BOOL|false: no boot unit; have something else run boot start

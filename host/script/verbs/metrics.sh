@@ -48,7 +48,7 @@ to_metrics() {
 			family("draining", "gauge", "1 when everything goes over TCP")
 			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
 			family("max_sockets", "gauge", "Room in the sockhash")
-			family("splice_guard", "gauge", "1 where programs that splice are protected, by the way in the label")
+			family("splice_guard", "gauge", "1 where programs that splice are protected; the label says by which method")
 			family("splicing_sockets_total", "counter", "Sockets left on TCP because their program splices from them, or asks for all bytes by MSG_WAITALL")
 			family("refused_splices_total", "counter", "Splices refused, so that the program takes recv() for what was redirected")
 			n = split(ENVIRON["counters"], row, "\n")

@@ -18,9 +18,9 @@ export function checkNow(schema: z.ZodType, args: unknown, where: Where): void {
 
 /** Gives the value once it is known and valid; fails with an ArgsError when it is not valid. */
 export function checkLater<T>(schema: z.ZodType, value: T, where: Where): pulumi.Output<pulumi.Unwrap<T>> {
-  const settled = pulumi.output(value);
-  return settled.apply(async (known) => {
-    throwProblems(schema, known, where, await pulumi.isSecret(settled));
+  const output = pulumi.output(value);
+  return output.apply(async (known) => {
+    throwProblems(schema, known, where, await pulumi.isSecret(output));
     return known;
   }) as pulumi.Output<pulumi.Unwrap<T>>;
 }

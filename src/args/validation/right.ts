@@ -22,12 +22,12 @@ export type Right = Promise<{ readonly error: unknown } | undefined>;
 export function checker(where: Where) {
   const all: Right[] = [];
   return {
-    settle<T>(schema: ZodType, value: T, ...names: string[]): pulumi.Output<pulumi.Unwrap<T>> {
+    check<T>(schema: ZodType, value: T, ...names: string[]): pulumi.Output<pulumi.Unwrap<T>> {
       all.push(errorOf(checkLater(schema, value, { ...where, path: [...where.path, ...names] })));
-      const settled = pulumi.output(value);
-      return settled.apply((known) => (schema.safeParse(known).success ? known : pulumi.unknown)) as typeof settled;
+      const given = pulumi.output(value);
+      return given.apply((known) => (schema.safeParse(known).success ? known : pulumi.unknown)) as typeof given;
     },
-    /** Covers all values that have been passed to `settle` so far. */
+    /** Covers all values that have been passed to `check` so far. */
     right: (): Right => allRight(all),
   };
 }

@@ -26,25 +26,25 @@ describe.skipIf(isSkippedWithout("go", "python3"))("proxies written in Go", () =
     return { path, answer: JSON.parse(await new Program(path, [...client(service), "ask", front, ...what]).result()) };
   }
 
-  test("a limit: io.Copy between two TCP connections splices, and nothing comes through", async () => {
+  test("a limit: io.Copy between two TCP connections splices, so nothing comes through", async () => {
     const { path, answer } = await play("tcp", true, "echo");
     expect(answer).toEqual({ replies: 0, stuck: true });
     await expectRedirected(path, 2, 1, 1);
   });
 
-  test("the cure: with both its ports left out everything comes through", async () => {
+  test("with both ports of the proxy left out, everything comes through", async () => {
     const { path, answer } = await play("tcp", false, "echo");
     expect(answer).toEqual({ replies: 200, stuck: false });
     await expectCounters(path, { pairs: 0, policy_skipped: 8 });
   });
 
-  test("another cure: with splice refused by EINVAL everything comes through the bypass", async () => {
+  test("with splice refused by EINVAL, everything comes through the bypass", async () => {
     const { path, answer } = await play("tcp", true, "echo", [], withoutSplice(EINVAL));
     expect(answer).toEqual({ replies: 200, stuck: false });
     await expectRedirected(path, 4, 400, 1_000_000);
   });
 
-  test("httputil.ReverseProxy reads and writes: bodies of all sizes come through", async () => {
+  test("httputil.ReverseProxy, which reads and writes, passes bodies of all sizes", async () => {
     const what = ["get:1/100", "get:1000/100", "get:40/200000", "post:100", "post:100000", "post:1000000"];
     const { path, answer } = await play("http", true, "web", what);
     expect(answer).toEqual({ missing: [] });

@@ -7,28 +7,28 @@ import { client, expectRedirected, fileWith, isSkippedWithout, Program, withoutS
 const ENOSYS = 38;
 
 describe.skipIf(isSkippedWithout("haproxy", "python3"))("HAProxy in TCP mode", () => {
-  // Not with `option splice-auto`: it splices now and then, so what comes of it differs from run to
+  // `option splice-auto` is not tested: it splices now and then, so its results differ from run to
   // run (docs/limits.md).
-  test("without splice: requests and a stream in both directions come back whole", async () => {
+  test("without splice, requests and a stream in both directions come back whole", async () => {
     const { path, answer } = await play("", true);
     expect(answer).toEqual({ replies: 200, stuck: false });
     await expectRedirected(path, 4, 400, 1_000_000);
   });
 
-  test("a limit: with option splice-request and splice-response nothing comes through", async () => {
+  test("a limit: with option splice-request and splice-response, nothing comes through", async () => {
     const { path, answer } = await play("option splice-request\n option splice-response", true);
     expect(answer).toEqual({ replies: 0, stuck: true });
     await expectRedirected(path, 2, 1, 1);
   });
 
-  test("another cure: with splice refused by ENOSYS everything comes through the bypass", async () => {
+  test("with splice refused by ENOSYS, everything comes through the bypass", async () => {
     const option = "option splice-request\n option splice-response";
     const { path, answer } = await play(option, true, withoutSplice(ENOSYS));
     expect(answer).toEqual({ replies: 200, stuck: false });
     await expectRedirected(path, 4, 400, 1_000_000);
   });
 
-  test("the cure: with both its ports left out everything comes through", async () => {
+  test("with both ports of the proxy left out, everything comes through", async () => {
     const { path, answer } = await play("option splice-request\n option splice-response", false);
     expect(answer).toEqual({ replies: 200, stuck: false });
     await expectCounters(path, { pairs: 0, policy_skipped: 8 });

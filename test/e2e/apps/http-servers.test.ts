@@ -22,7 +22,7 @@ async function expectBodies(path: Datapath, port: number): Promise<void> {
 }
 
 describe.skipIf(isSkippedWithout("python3"))("a server written for Node", () => {
-  test("bodies of all sizes in both directions, also to a reader that is behind and makes it wait", async () => {
+  test("bodies of all sizes pass in both directions, also to a slow reader that makes it wait", async () => {
     const path = await Datapath.make();
     const port = await freePort();
     await new Program(path, [process.execPath, join(__dirname, "node-server.mjs"), port]).listens(port);
@@ -31,7 +31,7 @@ describe.skipIf(isSkippedWithout("python3"))("a server written for Node", () => 
 });
 
 describe.skipIf(isSkippedWithout("java", "javac", "python3"))("a server written in Java", () => {
-  test("bodies of all sizes in both directions; available() counts what came by the bypass", async () => {
+  test("bodies of all sizes pass in both directions, and available() counts redirected bytes if FIONREAD does", async () => {
     const path = await Datapath.make();
     const [port, second] = [await freePort(), await freePort()];
     await new Program(path, ["java", "-Xmx256m", join(__dirname, "java-server/Server.java"), port, second]).listens(

@@ -5,7 +5,7 @@ import { freePort } from "../../support/port.js";
 import { client, expectRedirected, isSkippedWithout, Program } from "./program.js";
 
 describe.skipIf(isSkippedWithout("memcached", "python3"))("memcached", () => {
-  test("values of 1 byte to 900 KB, one by one, pipelined and many in one answer, over four connections", async () => {
+  test("values of 1 byte to 900 KB come back intact, one by one, pipelined and many in one answer, over four connections", async () => {
     const path = await Datapath.make();
     const port = await freePort();
     const words = ["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", port, "-U", 0, "-m", 256];

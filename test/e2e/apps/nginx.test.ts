@@ -10,7 +10,7 @@ import { client, expectRedirected, fileWith, isSkippedWithout, over, Program } f
 
 describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
   test.each(["on", "off"])(
-    "sendfile %s: files of 1 byte to 6 MB arrive as they are, also under wrk",
+    "with sendfile %s, files of 1 byte to 6 MB arrive intact, also under wrk",
     async (sendfile) => {
       const { path, front } = await serve("", `sendfile ${sendfile};`);
       const what = [1, 1000, 100_000, 6_000_000].flatMap((size) =>
@@ -25,7 +25,7 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
     },
   );
 
-  test("a proxy with connections that it keeps: bodies of all sizes in both directions", async () => {
+  test("a proxy with keep-alive connections passes bodies of all sizes in both directions", async () => {
     const { path, front } = await serve();
     const what = [
       "get:1/100",
@@ -40,9 +40,9 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
     await expectRedirected(path, 4, 100, 1_000_000);
   });
 
-  // nginx asks FIONREAD how much is left after a read that filled its buffer, and waits for the
-  // next edge of epoll when told: nothing.
-  test("listen … deferred: requests of any length are answered, by TCP where FIONREAD is wrong", async () => {
+  // After a read that filled its buffer, nginx asks FIONREAD how much is left, and if the answer is
+  // nothing, it waits for the next edge of epoll.
+  test("with listen … deferred, requests of any length are answered, over TCP if FIONREAD is wrong", async () => {
     const { path, front } = await serve("deferred");
     const { facts } = JSON.parse(await path.ok("selftest"));
     const what = ["post:10", "post:500", "post:3000", "post:100000", "get:40/200000"];
@@ -55,7 +55,7 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
     await expectCounters(path, { redirected_messages: over(0), redirect_failed: 0, refused_other: 0 });
   });
 
-  test("a plain listen: the same requests are answered by the bypass", async () => {
+  test("with a plain listen, the same requests are answered through the bypass", async () => {
     const { path, front } = await serve();
     const what = ["post:10", "post:500", "post:3000", "post:100000", "post:1000000"];
     expect(await ask(path, front, ...what)).toEqual({ missing: [] });
@@ -68,7 +68,7 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
     ["without", []],
     ["with", ["-DGUARD_ALWAYS"]],
   ] as const)(
-    "a plain listen %s a splice guard: thousands of new connections, each with a request at once",
+    "with a plain listen %s a splice guard, thousands of new connections with an immediate request are answered",
     async (_, guard) => {
       const { path, front } = await serve("", "", await Datapath.make([...guard, "-DSHORT_CONNECTIONS=1000000000"]));
       expect(await ask(path, front, "posts:10000/3000")).toEqual({ missing: [] });
@@ -76,7 +76,7 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
     },
   );
 
-  test("a plain listen with a splice guard, and after pauses that make a message go by TCP: the same", async () => {
+  test("with a plain listen and a splice guard, requests are answered also after pauses that send a message over TCP", async () => {
     const { path, front } = await serve("", "", await Datapath.make(["-DGUARD_ALWAYS", "-DREFRESH_JIFFIES=2"]));
     const what = ["post:3000", "post:100000", "late:20/3000", "late:20/12000"];
     expect(await ask(path, front, ...what)).toEqual({ missing: [] });
@@ -95,8 +95,8 @@ function files(): string {
 }
 
 /**
- * nginx with the files of this test, and as a proxy of the service in clients/web.py for everything
- * that is COUNT/SIZE.
+ * Starts nginx with the files of this test; for every path COUNT/SIZE it is a proxy of the service
+ * in clients/web.py.
  */
 async function serve(listen = "", http = "", old?: Datapath) {
   const [front, back] = [await freePort(), await freePort()];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The service of clients/web.py by Node: node node-server.mjs PORT
+// The service of clients/web.py in Node: node node-server.mjs PORT
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";

@@ -10,12 +10,12 @@ import { freePort } from "../../support/port.js";
 import { client, isSkippedWithout, Program } from "./program.js";
 
 describe.skipIf(isSkippedWithout("pasta", "python3", "ip"))("pasta", () => {
-  test("a limit: what it forwards stands still, whether it comes by an address of the host or by loopback", async () => {
+  test("a limit: what it forwards stalls, both from an address of the host and from loopback", async () => {
     const { answer } = await play(true);
     expect(answer).toEqual({ by_address: "stalls", by_loopback: "stalls" });
   });
 
-  test("the cure: with its ports left out everything comes through", async () => {
+  test("with its ports left out, everything comes through", async () => {
     const { path, answer } = await play(false);
     expect(answer).toEqual({ by_address: "whole", by_loopback: "whole" });
     await expectCounters(path, { pairs: 0, redirected_messages: 0 });

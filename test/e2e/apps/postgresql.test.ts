@@ -42,7 +42,7 @@ describe.skipIf(isSkippedWithout(`${postgres}`, `${pgbench}`))("PostgreSQL", () 
     const settings = ["fsync=off", "unix_socket_directories=", "listen_addresses=127.0.0.1", `port=${port}`].flatMap(
       (one) => ["-c", one],
     );
-    // SIGINT: it ends its sessions and goes.
+    // On SIGINT it ends its sessions and exits.
     const options = { user: "postgres", folder: own, signal: "SIGINT" } as const;
     await new Program(path, [`${postgres}`, "-D", data, ...settings], options).listens(port);
     const place = ["-h", "127.0.0.1", "-p", port, "-U", "postgres"];
@@ -51,7 +51,7 @@ describe.skipIf(isSkippedWithout(`${postgres}`, `${pgbench}`))("PostgreSQL", () 
     return { path, own, place, start, sql: async (text: string) => (await start("-c", text).result()).trim() };
   }
 
-  test("pgbench: four clients, and the sums of all tables agree", async () => {
+  test("the sums of all tables agree after pgbench with four clients", async () => {
     const { path, place, sql } = await serve();
     await new Program(path, [`${pgbench}`, ...place, "-i", "-q", "-s", 2, "postgres"]).result();
     const report = await new Program(path, [`${pgbench}`, ...place, "-c", 4, "-T", 2, "postgres"]).result();
@@ -77,7 +77,7 @@ describe.skipIf(isSkippedWithout(`${postgres}`, `${pgbench}`))("PostgreSQL", () 
     await expectRedirected(path, 9, 500, 100_000);
   });
 
-  test("COPY of 50 MB out and in again, and one value of 2 MB", async () => {
+  test("COPY of 50 MB out and in again, and one value of 2 MB, arrive intact", async () => {
     const { path, own, start, sql } = await serve();
     await sql("CREATE TABLE a AS SELECT i, repeat(md5(i::text), 8) AS text FROM generate_series(1, 190000) AS i");
     await sql("CREATE TABLE b (LIKE a)");
@@ -93,7 +93,7 @@ describe.skipIf(isSkippedWithout(`${postgres}`, `${pgbench}`))("PostgreSQL", () 
     await expectRedirected(path, 6, 500, 2_000_000);
   });
 
-  test("signals do it no harm: a timeout, a cancel, a notification, a client that is stopped and continued", async () => {
+  test("a timeout, a cancel, a notification, and a client that is stopped and continued do no harm", async () => {
     const { path, sql, start } = await serve();
     await expect(sql("SET statement_timeout = 200; SELECT pg_sleep(20)")).rejects.toThrow("statement timeout");
     const cancelled = start("-c", "SELECT pg_sleep(20)");
@@ -118,7 +118,7 @@ describe.skipIf(isSkippedWithout(`${postgres}`, `${pgbench}`))("PostgreSQL", () 
   });
 });
 
-/** Until the statement that will be stopped is under way. */
+/** Waits until the statement that will be stopped is running. */
 async function isSleeping(sql: (text: string) => Promise<string>): Promise<void> {
   const text = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(20)' AND wait_event = 'PgSleep'";
   for (let tries = 0; (await sql(text)) !== "1"; tries++) expect(tries).toBeLessThan(50);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Real programs on loopback, server and client both inside the private cgroup of a Datapath. What a
- * case returns was checked byte for byte by the client; that it went by the bypass is asserted from
- * the kernel's counters.
+ * Runs real programs on loopback, server and client both in the private cgroup of a Datapath. The
+ * client checks every byte, and the kernel's counters show that the bytes went through the bypass.
  *
  * Not proven here: other versions than the ones installed; TLS; programs under load for longer than
  * seconds; speed.
@@ -14,10 +13,10 @@ import { afterEach, expect } from "vitest";
 import { type Datapath, expectCounters, isSkipped as isDatapathSkipped } from "../../bpf/datapath.js";
 import { temporaryFolder } from "../../support/host.js";
 
-// Debian keeps servers where only root looks.
+// Debian installs servers in folders that only root has on PATH.
 const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
 
-/** Whether a file of tests cannot run here. It fails in CI then. */
+/** Whether tests are skipped because they lack one of these tools; in CI they fail instead. */
 export function isSkippedWithout(...tools: string[]): boolean {
   const lacking = tools.find((tool) => spawnSync("which", [tool], { env: { PATH } }).status !== 0);
   if (lacking !== undefined) console.warn(`test/e2e/apps: expected ${lacking}, found none`);
@@ -25,8 +24,8 @@ export function isSkippedWithout(...tools: string[]): boolean {
 }
 
 const running: Program[] = [];
-// Before the hook of the datapath, which kills what is left and would leave a database's shared
-// memory.
+// Runs before the hook of the datapath, which kills what is left, and so would leave a database's
+// shared memory behind.
 afterEach(async () => {
   await Promise.all(running.splice(0).map((program) => program.stop()));
 });
@@ -60,14 +59,14 @@ export class Program {
     running.push(this);
   }
 
-  /** What it printed; fails when it does not end by itself with exit 0 in that time. */
+  /** Returns what it printed; fails unless it exits with 0 by itself in that time. */
   async result(seconds = 60): Promise<string> {
     const code = await this.within(seconds);
     if (code !== 0) throw new Error(`${this.name}: expected exit 0 within ${seconds} s, found ${code}\n${this.text}`);
     return this.text;
   }
 
-  /** Until it listens on that port of any address. */
+  /** Waits until it listens on that port of any address. */
   async listens(port: number): Promise<this> {
     for (const end = Date.now() + 60_000; !isListening(port); await pause(20)) {
       const code = await Promise.race([this.ended, "running"]);
@@ -100,7 +99,7 @@ export class Program {
   }
 }
 
-/** A folder that this user owns and can reach. */
+/** Makes a folder that this user owns and can reach. */
 export function folderOf(user: string): string {
   const folder = temporaryFolder();
   fs.chmodSync(folder, 0o711);
@@ -116,21 +115,22 @@ export function fileWith(text: string, name = "config"): string {
   return file;
 }
 
-/** Where the clients in Python live; they use what the cases of test/bpf share. */
+/** The command of a client in Python, which uses what the cases of test/bpf share. */
 export function client(name: string): string[] {
   const script = join(__dirname, "clients", `${name}.py`);
   return ["env", `PYTHONPATH=${join(__dirname, "../../bpf/cases")}`, "python3", "-B", script];
 }
 
 /**
- * Words before a command to which the kernel refuses splice so, as to a unit with
- * SystemCallFilter=~splice:…
+ * The words to put before a command for which the kernel refuses splice with this error, as in a
+ * unit with SystemCallFilter=~splice:…
  */
 export function withoutSplice(errno: number): string[] {
   return ["python3", "-c", filter, `${errno}`];
 }
 
-// A 32-bit word of the number of the call, compared with that of splice; the two results.
+// The filter loads the number of the system call, compares it with that of splice, and returns one
+// of two results.
 const filter = `
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -144,7 +144,10 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 export const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
-/** Both ends were enrolled, at least so much was redirected, and nothing was refused or failed. */
+/**
+ * Expects that both ends were enrolled, that at least so much was redirected, and that nothing was
+ * refused or failed.
+ */
 export async function expectRedirected(path: Datapath, pairs: number, messages: number, bytes: number): Promise<void> {
   await expectCounters(path, {
     pairs: over(pairs - 1),

@@ -6,7 +6,7 @@ import { freePort } from "../../support/port.js";
 import { client, expectRedirected, isSkippedWithout, Program } from "./program.js";
 
 describe.skipIf(isSkippedWithout("redis-server", "redis-cli", "redis-benchmark", "python3"))("Redis", () => {
-  test("random keys, large values and pipelines; messages to a subscriber; its own benchmark", async () => {
+  test("random keys, large values, pipelines, messages to a subscriber and its own benchmark come through", async () => {
     const path = await Datapath.make();
     const port = await serve(path);
     const tool = ["redis-benchmark", "-h", "127.0.0.1", "-p", port, "-q", "-t", "set,get,lpush,lrange_100", "-n", 5000];
@@ -21,16 +21,16 @@ describe.skipIf(isSkippedWithout("redis-server", "redis-cli", "redis-benchmark",
     await expectRedirected(path, 50, 5000, 2_000_000);
   });
 
-  test("a replica gets the data of before and of after", async () => {
+  test("a replica gets the data from before and after it connects", async () => {
     const path = await Datapath.make();
     const [primary, replica] = [await serve(path), await serve(path)];
     await new Program(path, [...client("keys"), "same", primary, replica]).result();
     await expectRedirected(path, 3, 500, 1_000_000);
   });
 
-  // hiredis in blocking mode takes EAGAIN for an error. SIGSTOP and SIGCONT are what a debugger, a
-  // job control or `docker pause` does.
-  test("a limit: redis-cli that waits in a blocking call is cut off when it is stopped and continued", async () => {
+  // hiredis in blocking mode treats EAGAIN as an error. SIGSTOP and SIGCONT stand in for a
+  // debugger, job control or `docker pause`.
+  test("a limit: redis-cli in a blocking call fails when it is stopped and continued", async () => {
     const path = await Datapath.make();
     const port = await serve(path);
     const waiter = new Program(path, ["redis-cli", "-p", port, "-r", 1, "BLPOP", "queue", 5]);

@@ -5,8 +5,8 @@ import { Pool, redirectedOn, tracesOn } from "./pool.js";
 import { Place, sleeper } from "./traffic.js";
 
 /*
- * A node without bpffs and with /var/lib mounted noexec, and the other mode of kube-proxy and of
- * cgroups than node-pool.test.ts has. In order: each test goes on where the one before it ended.
+ * A node without bpffs and with /var/lib mounted noexec; kube-proxy and cgroups have other modes
+ * than in node-pool.test.ts. Each test continues where the previous one ended.
  */
 vi.setConfig({ testTimeout: 400_000 });
 const isSkipped = lacking !== undefined && !process.env.CI;
@@ -20,14 +20,14 @@ describe.skipIf(isSkipped)("on a node with iptables, cgroup v2 alone and no bpff
   const mounts = async () =>
     (await node.run("cat", "/proc/mounts"))
       .split("\n")
-      // The kubelet's own, of the folder that it gives to the pod, end with the pod.
+      // The kubelet's own mounts of the folder that it gives to the pod end with the pod.
       .filter((line) => line.split(" ")[2] === "bpf" && !line.includes("/volume-subpaths/"));
 
   beforeAll(async () => {
     cluster = await Cluster.make({ nodes: 1, proxy: "iptables", mode: "v2" });
     node = cluster.node(1);
     await node.run("umount", "/sys/fs/bpf");
-    // As a hardened node has it, with the folder of the kubelet below.
+    // As on a hardened node; the kubelet's folder is below.
     await node.run("mount", "-o", "remount,bind,noexec", "/var/lib");
     await cluster.apply(...sleeper("one", "node-1"), ...sleeper("two", "node-1"));
     await cluster.kubectl("wait", "pods", "--all", "--for=condition=Ready", "--timeout=60s");
@@ -43,15 +43,15 @@ describe.skipIf(isSkipped)("on a node with iptables, cgroup v2 alone and no bpff
     await cluster?.down();
   });
 
-  test("up fails and says that the folder in bpffs cannot be made", async () => {
+  test("up fails and says that the folder in bpffs cannot be created", async () => {
     pool.options = () => ({ customTimeouts: { create: "20s" } });
     const said = await pool.failure(pool.up());
-    // docs/kubernetes.md has these words, and what to do.
+    // docs/kubernetes.md quotes these words and says what to do.
     expect(said).toContain('failed to create subPath directory for volumeMount "bpffs" of container "loader"');
     expect(await mounts()).toEqual([]);
   });
 
-  test("with mountBpffs up goes on: the node has a bpffs for root alone, and its pod is ready", async () => {
+  test("with mountBpffs, up continues, the node gets a bpffs for root only, and its pod is ready", async () => {
     pool.options = () => ({});
     pool.pool = { mountBpffs: true };
     expect((await pool.up()).changes).toEqual({ DaemonSet: "update" });
@@ -61,7 +61,7 @@ describe.skipIf(isSkipped)("on a node with iptables, cgroup v2 alone and no bpff
     expect(mount).toMatch(/^\S+ \/sys\/fs\/bpf bpf rw,nosuid,nodev,noexec,.*mode=700 0 0$/);
   });
 
-  test("nothing runs from where the kubelet keeps what is of pods, and this pod ran all the same", async () => {
+  test("no program can run from the kubelet's folder, and yet this pod runs", async () => {
     const run = "cp /bin/true /var/lib/kubelet/try; /var/lib/kubelet/try; echo $?; rm /var/lib/kubelet/try";
     expect(await node.run("sh", "-c", run)).toBe("126\n");
     expect((await pool.pods()).map(({ isReady, restarts }) => [isReady, restarts])).toEqual([[true, 0]]);
@@ -74,7 +74,7 @@ describe.skipIf(isSkipped)("on a node with iptables, cgroup v2 alone and no bpff
     const [other, pin] = ["/sys/fs/cgroup/other", "/sys/fs/bpf/foreign"];
     const map = `bpftool map create ${pin} type hash key 4 value 4 entries 1 name foreign`;
     try {
-      // And that there is something to write to, and to unlink.
+      // Makes something that the pod could write to, and something that it could unlink.
       await node.run("sh", "-c", `mkdir ${other} && echo 1 >${other}/cgroup.kill && ${map} && test -e ${pin}`);
       const tries = [`echo 1 >${other}/cgroup.kill`, `echo $$ >${other}/cgroup.procs`, `mkdir ${other}/below`];
       for (const line of tries) expect(await inPod(`{ ${line}; } 2>&1 || :`)).toMatch(/Read-only file system$/m);
@@ -91,7 +91,7 @@ describe.skipIf(isSkipped)("on a node with iptables, cgroup v2 alone and no bpff
     }
   });
 
-  test("a pod to the ClusterIP of a pod of its node is bypassed and every byte is in its place", async () => {
+  test("traffic from a pod to the ClusterIP of a pod on its node is bypassed and byte-exact", async () => {
     for (const address of two.services) {
       const before = await redirectedOn(node);
       const { faults, least } = await one.exchange(address, 80);

@@ -7,9 +7,9 @@ import { Cluster, lacking } from "./cluster/cluster.js";
 import { asking, machineState, service, tracesOf, waitFor, web } from "./cluster/fixtures.js";
 
 /*
- * That the test bed is a Kubernetes whose nodes carry traffic, and that it goes without a trace.
- * Not proven here: DNS (there is none), limits of memory in mode v2, volumes other than of the node
- * and of objects, and whatever only a kernel of its own shows.
+ * Proves that the test bed is a Kubernetes whose nodes carry traffic, and that it is removed
+ * without a trace. Not proven: DNS (there is none), memory limits in mode v2, volumes other than
+ * those of the node and of objects, and whatever only a kernel of its own shows.
  */
 const isSkipped = lacking !== undefined && !process.env.CI;
 if (lacking !== undefined) console.warn(`test/e2e/kubernetes: expected ${lacking}, found none`);
@@ -70,12 +70,12 @@ describe.skipIf(isSkipped).each([
     expect(ip).toMatch(family === "IPv4" ? /^10\.96\./ : /^fd00:96::/);
     const [from] = pods as [Pod];
     const answers = new Set<string>();
-    // Either of the two is chosen by chance.
+    // Each connection goes to one of the two at random.
     for (let tries = 0; tries < 40 && answers.size < 2; tries++) answers.add(await ask(from, ip, 80));
     expect([...answers].sort()).toEqual(pods.map(({ metadata }) => metadata.name).sort());
   });
 
-  test("a node's processes are in its namespaces and cgroups, and reach a pod of the other node", async () => {
+  test("a node's processes are in its namespaces and cgroups, and reach a pod on the other node", async () => {
     const [, other] = pods as [Pod, Pod];
     const node = cluster.node(other.spec.nodeName === "node-1" ? 2 : 1);
     expect(await node.run("hostname")).toBe(`${node.name}\n`);
@@ -98,7 +98,7 @@ describe.skipIf(isSkipped).each([
     const [again] = (await list<Pod>("pods")).filter(({ metadata }) => metadata.name === pod.metadata.name);
     const ips = again?.status.podIPs ?? [];
     expect(ips).toHaveLength(2);
-    // Running is not yet listening.
+    // A pod that runs may not listen yet.
     for (const { ip } of ips) {
       await waitFor(
         `the pod to answer at ${ip}`,
@@ -127,7 +127,7 @@ describe.skipIf(isSkipped).each([
   }
 });
 
-describe.skipIf(isSkipped)("a cluster whose end is no planned one", () => {
+describe.skipIf(isSkipped)("a cluster that ends unexpectedly", () => {
   test("goes without a trace when the process that made it is killed", async () => {
     const { child, keeper } = await hold();
     expect(tracesOf(keeper)).not.toEqual([]);
@@ -135,7 +135,7 @@ describe.skipIf(isSkipped)("a cluster whose end is no planned one", () => {
     await waitFor("everything to be gone", () => tracesOf(keeper).length === 0);
   });
 
-  test("ends when its keeper is killed, and the next keeper removes what that has left", async () => {
+  test("ends when its keeper is killed, and the next keeper removes what is left", async () => {
     const { child, keeper } = await hold();
     process.kill(keeper, "SIGKILL");
     const processes = () => tracesOf(keeper).filter((trace) => /^\d+$/.test(trace));
@@ -146,7 +146,7 @@ describe.skipIf(isSkipped)("a cluster whose end is no planned one", () => {
     child.kill();
   });
 
-  /** A process of its own that has made a cluster. */
+  /** Starts a process of its own that makes a cluster. */
   async function hold() {
     const child = spawn(process.execPath, ["--import", "tsx", join(__dirname, "cluster/hold.ts")], {
       stdio: ["ignore", "pipe", "inherit"],

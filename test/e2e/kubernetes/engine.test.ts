@@ -14,13 +14,13 @@ beforeAll(async () => {
   engine = parseEngine(await ensure());
 });
 
-test("has the plugin that the @pulumi/kubernetes of npm asks for", () => {
+test("ensure.mjs provides the plugin that the installed @pulumi/kubernetes asks for", () => {
   const { version } = JSON.parse(readFileSync("node_modules/@pulumi/kubernetes/package.json", "utf8"));
   expect(folder).toBe(`plugins/resource-kubernetes-v${version}`);
   expect(readdirSync(join(engine.home, folder))).toContain("pulumi-resource-kubernetes");
 });
 
-test("the engine reads the schema of that plugin, with the same version in it", async () => {
+test("the engine reads that plugin's schema, with the same version in it", async () => {
   const { stdout, stderr } = await run(
     engine.pulumi,
     ["package", "get-schema", "kubernetes@4.23.0"],
@@ -30,7 +30,7 @@ test("the engine reads the schema of that plugin, with the same version in it", 
   expect({ version: JSON.parse(stdout || "{}").version, stderr }).toMatchObject({ version: "4.23.0" });
 });
 
-test("Kubernetes says the version that its modules have", async () => {
+test("Kubernetes reports the version of its modules", async () => {
   const cache = freshCache();
   symlinkSync(engine.cluster, join(cache.HOME, "kubectl"));
   symlinkSync(engine.cluster, join(cache.HOME, "etcd"));
@@ -44,7 +44,7 @@ test("Kubernetes says the version that its modules have", async () => {
   });
 });
 
-test("takes a copy of the plugin in the user's own folder, and builds none", async () => {
+test("ensure.mjs copies the plugin from the user's own folder, and builds none", async () => {
   const fresh = freshCache();
   const users = join(fresh.HOME, ".pulumi", folder);
   mkdirSync(users, { recursive: true });
@@ -54,7 +54,7 @@ test("takes a copy of the plugin in the user's own folder, and builds none", asy
   });
   const bin = join(fresh.HOME, "bin");
   cpSync(dirname(engine.pulumi), bin, { recursive: true });
-  // Kubernetes as it is built; all else of the cache is empty.
+  // The cache has the built Kubernetes and nothing else.
   const cache = join(fresh.XDG_CACHE_HOME, "socket-bypass/engine");
   mkdirSync(cache, { recursive: true });
   const built = dirname(engine.cluster);

@@ -8,7 +8,7 @@ import { findEngine } from "../../../tools/pulumi/stack.js";
 
 const example = resolve(__dirname, "../../../examples/node-pool");
 
-// What this does not prove: that its program installs; node-pool.test.ts does that with the same
+// This does not prove that its program installs; node-pool.test.ts does that with the same
 // arguments.
 test("examples/node-pool plans the pool of its configuration, without a cluster", () => {
   const folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-example-"));
@@ -25,7 +25,7 @@ test("examples/node-pool plans the pool of its configuration, without a cluster"
   const settings = ["--config-file", join(folder, "Pulumi.dev.yaml"), "--stack", "dev"];
   const run = (...words: string[]) =>
     execFileSync(pulumi, [...words, "--cwd", example, "--non-interactive"], { env: all, encoding: "utf8" });
-  // Elsewhere, because it leaves a file beside Pulumi.yaml.
+  // `stack init` runs elsewhere, because it leaves a file beside Pulumi.yaml.
   fs.copyFileSync(join(example, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
   execFileSync(pulumi, ["stack", "init", "--no-select", "dev", "--non-interactive"], {
     cwd: folder,

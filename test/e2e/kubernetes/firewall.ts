@@ -16,9 +16,9 @@ SEC("cgroup/connect6") int filter(struct bpf_sock_addr *ctx)
 `;
 
 /**
- * Puts a firewall on a node that forbids every connection to ::1, from pods too, so that the
- * self-test fails there each time. Gives what takes it away. (A fault on the way of the bytes would
- * be met only by those that go by TCP, which may be none.)
+ * Attaches a firewall to a node that forbids every connection to ::1, also from pods, so that the
+ * self-test fails there each time. Returns a function that removes it. (A fault in the path of
+ * packets would affect only bytes that go over TCP, which may be none.)
  */
 export async function startFirewall(node: Node): Promise<() => Promise<void>> {
   const folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-firewall-"));

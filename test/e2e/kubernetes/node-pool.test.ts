@@ -10,9 +10,9 @@ import { exhaustLoader, Pool, redirectedOn, servingOn, tracesOn, until } from ".
 import { Place, port, sleeper } from "./traffic.js";
 
 /*
- * One node pool through its life, in order: each test goes on where the one before it ended.
- * Traffic runs in the network namespaces of pods and in the cgroup of their node. What is not
- * proven here stands in docs/testing.md.
+ * Follows one node pool through its life: each test continues where the previous one ended. Traffic
+ * runs in the network namespaces of pods and in the cgroup of their node. docs/testing.md says what
+ * is not proven here.
  */
 vi.setConfig({ testTimeout: 400_000 });
 const isSkipped = lacking !== undefined && !process.env.CI;
@@ -20,7 +20,7 @@ const isSkipped = lacking !== undefined && !process.env.CI;
 describe.skipIf(isSkipped)("a node pool", () => {
   let cluster: Cluster;
   let pool: Pool;
-  /** Two pods of the first node, one of the second. */
+  /** Two pods on the first node, one on the second. */
   let one: Place;
   let two: Place;
   let far: Place;
@@ -29,7 +29,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     return found.map((its) => its?.owner.split("/").at(-1));
   };
   const uids = async () => (await pool.pods()).map(({ uid }) => uid);
-  const isSettled = async () => {
+  const areReady = async () => {
     const pods = await pool.pods();
     return pods.length === 2 && pods.every(({ isReady }) => isReady);
   };
@@ -43,7 +43,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     far = await Place.ofPod(cluster, cluster.node(2), "far");
     for (const place of [one, two, far]) await place.serve();
     pool = new Pool(cluster);
-    // A limit that is reached below.
+    // A later test reaches this limit.
     pool.pool = { resources: { limits: { memory: "128Mi" } } };
   });
 
@@ -53,7 +53,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     await cluster?.down();
   });
 
-  test("up makes five objects, and each node is served by its pod", async () => {
+  test("up creates five objects, and each node is served by its pod", async () => {
     const { changes } = await pool.up();
     expect(changes).toEqual({
       ...{ Namespace: "create", ServiceAccount: "create", ConfigMap: "create" },
@@ -69,14 +69,14 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect((await servingOn(cluster.node(1)))?.generation).toBe(generation);
   });
 
-  test("a pod at rest is two processes of less than 16 MiB, one with three capabilities and one with none", async () => {
+  test("an idle pod is two processes, one with three capabilities and less than 16 MiB, and one without capabilities", async () => {
     for (const { name } of await pool.pods()) {
       const { namespace } = await pool.outputs();
       const status = await cluster.kubectl("exec", "-n", namespace, name, "--", "cat", "/proc/1/status");
       expect(status).toMatch(/^CapBnd:\t000000c000001000$/m);
       expect(status).toMatch(/^Seccomp:\t2$/m);
       expect(Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1])).toBeLessThan(16 * 1024);
-      // A probe may be among them just then, but is none of theirs.
+      // A probe of the kubelet may run just then, but is not one of them.
       const look =
         'for p in /proc/[0-9]*; do echo "$(cat $p/comm) $(sed -n "s/^CapEff:.//p" $p/status)"; done 2>/dev/null';
       const processes = await cluster.kubectl("exec", "-n", namespace, name, "--", "sh", "-c", look);
@@ -85,7 +85,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     }
   });
 
-  test("a scrape of a pod gives the node's counters, and its state is told to who may run commands in it", async () => {
+  test("a scrape of a pod returns the node's counters, and whoever may exec in the pod can read its health", async () => {
     const { namespace } = await pool.outputs();
     const [{ name } = { name: "" }] = await pool.pods();
     const run = (...words: string[]) => cluster.kubectl("exec", "-n", namespace, name, "--", ...words);
@@ -97,7 +97,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect(metrics).toMatch(/# EOF\n$/);
   });
 
-  test("the log tells that cgroups below the folder of cgroupRoot are not mounted read-only", async () => {
+  test("the log says that cgroups below the folder of cgroupRoot are not mounted read-only", async () => {
     const { namespace } = await pool.outputs();
     const [{ name } = { name: "" }] = await pool.pods();
     expect(await cluster.kubectl("logs", "-n", namespace, name)).toContain(
@@ -110,7 +110,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect((await pool.preview()).changes).toEqual({});
   });
 
-  /** What the nodes redirected and left alone while that ran. */
+  /** How many messages each node redirected while `run` ran. */
   async function during(run: () => Promise<unknown>) {
     const count = () => Promise.all([1, 2].map((number) => redirectedOn(cluster.node(number))));
     const before = await count();
@@ -124,7 +124,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     ["pod to the ClusterIP of a pod over IPv4", () => one.exchange(two.services[0] ?? "", 80)],
     ["pod to the ClusterIP of a pod over IPv6", () => one.exchange(two.services[1] ?? "", 80)],
     ["the node's own network to a pod", () => Place.ofNode(cluster.node(1)).exchange(two.addresses[0] ?? "")],
-  ])("bypassed on one node, every byte in its place: %s", async (_, exchange) => {
+  ])("on one node, every byte is bypassed and in its place: %s", async (_, exchange) => {
     let talked: Awaited<ReturnType<typeof exchange>> | undefined;
     const [here = 0, there] = await during(async () => {
       talked = await exchange();
@@ -138,7 +138,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
   test.each([
     ["to a pod", () => one.exchange(far.addresses[0] ?? "")],
     ["to the ClusterIP of a pod", () => one.exchange(far.services[0] ?? "", 80)],
-  ])("plain TCP across nodes, %s", async (_, exchange) => {
+  ])("across nodes, traffic %s stays TCP", async (_, exchange) => {
     let talked: Awaited<ReturnType<typeof exchange>> | undefined;
     const redirected = await during(async () => {
       talked = await exchange();
@@ -148,7 +148,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect(redirected).toEqual([0, 0]);
   });
 
-  test("a changed policy is an update of the DaemonSet alone, and holds when up has ended", async () => {
+  test("a changed policy updates only the DaemonSet, and is in force when up ends", async () => {
     pool.args = { traffic: { ports: ["6379"] } };
     expect((await pool.up()).changes).toEqual({ DaemonSet: "update" });
     const exchange = () => one.exchange(two.addresses[0] ?? "");
@@ -159,7 +159,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect(await owners()).toEqual(await uids());
   });
 
-  test("a new generation is another ConfigMap and an update of the DaemonSet, and takes over under load without a lost byte", async () => {
+  test("a new generation replaces the ConfigMap, updates the DaemonSet, and takes over under load without losing a byte", async () => {
     const before = await pool.outputs();
     const talk = await one.talk(two.addresses[0] ?? "");
     pool.args = { adopt: true };
@@ -178,7 +178,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect((await during(() => one.exchange(two.addresses[0] ?? "")))[0]).toBeGreaterThan(0);
   });
 
-  test("a loader that the kernel kills for want of memory comes back, and meanwhile its node is served", async () => {
+  test("a loader that the kernel kills for lack of memory restarts, and its node is served meanwhile", async () => {
     const talk = await one.talk(two.addresses[0] ?? "");
     const before = await servingOn(cluster.node(1));
     await exhaustLoader(cluster.node(1));
@@ -193,16 +193,16 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect((await talk.stop()).faults).toEqual([]);
   });
 
-  test("what somebody detached by hand is attached again", async () => {
+  test("a program that was detached by hand is attached again", async () => {
     const detach = `cd /sys/fs/bpf/socket-bypass/*/$(basename $(readlink /sys/fs/bpf/socket-bypass/*/serving)) &&
       bpftool cgroup detach /sys/fs/cgroup/unified sock_ops pinned track`;
     await cluster.node(1).run("sh", "-c", detach);
     expect(await during(() => one.exchange(two.addresses[0] ?? ""))).toEqual([0, 0]);
-    await until("the pod to be ready again", async () => (await pool.pods())[0]?.restarts === 2 && (await isSettled()));
+    await until("the pod to be ready again", async () => (await pool.pods())[0]?.restarts === 2 && (await areReady()));
     expect((await during(() => one.exchange(two.addresses[0] ?? "")))[0]).toBeGreaterThan(0);
   });
 
-  test("a new pod whose self-test fails on one node leaves the old one serving there, up says why, and goes on when the fault is gone", async () => {
+  test("if the self-test of a new pod fails, the old pod keeps serving, up says why, and succeeds once the fault is gone", async () => {
     const [sound, faulty] = [cluster.node(1), cluster.node(2)];
     const nearby = Place.ofNode(faulty);
     const talk = await nearby.talk(far.addresses[0] ?? "");
@@ -214,13 +214,13 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect(said).toMatch(
       /selftest: expected every case to pass, found ipv6 failed \(exit 1\): .*"error":"connect failed","errno":"EPERM"/,
     );
-    // The new pod tries again and again, and its trials count for themselves.
+    // The new pod tries again and again, and its trials have counters of their own.
     expect(await servingOn(faulty)).toEqual(before);
     const count = () => redirectedOn(faulty, before?.generation);
     const redirected = await count();
     expect((await nearby.exchange(far.addresses[0] ?? "")).faults).toEqual([]);
     expect(await count()).toBeGreaterThan(redirected);
-    // Whichever node came first: the other has its new pod, or still its old one.
+    // Either node may have come first, so the other one has its new pod or still its old one.
     const ready = (await pool.pods()).filter(({ node, isReady }) => node === sound.name && isReady);
     expect(ready.map(({ uid }) => uid)).toEqual([(await owners())[0]]);
     await stopFirewall();
@@ -232,13 +232,13 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect((await talk.stop()).faults).toEqual([]);
   });
 
-  test("a pod that is deleted by force is succeeded by the next one", async () => {
+  test("a pod that is deleted by force is replaced by one that serves", async () => {
     const { namespace } = await pool.outputs();
     const [before] = await pool.pods();
     await cluster.kubectl("delete", "pod", "-n", namespace, before?.name ?? "", "--force", "--grace-period=0");
     await until("another pod to serve the node", async () => {
       const [owner] = await owners();
-      return owner !== before?.uid && (await isSettled()) && owner === (await uids())[0];
+      return owner !== before?.uid && (await areReady()) && owner === (await uids())[0];
     });
     expect((await during(() => one.exchange(two.addresses[0] ?? "")))[0]).toBeGreaterThan(0);
   });
@@ -248,7 +248,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     await cluster.node(2).start();
     await until(
       "the pod to serve the node again",
-      async () => (await isSettled()) && (await owners())[1] === (await uids())[1],
+      async () => (await areReady()) && (await owners())[1] === (await uids())[1],
     );
     far.end();
     await until("its other pod to run", async () => {
@@ -262,7 +262,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect(redirected[1]).toBeGreaterThan(0);
   });
 
-  test("a node that leaves the selector is drained and cleaned, and served again when it comes back", async () => {
+  test("a node that leaves the selector is drained and cleaned up, and served again when it comes back", async () => {
     await cluster.kubectl("label", "nodes", "--all", "pool=web");
     pool.pool = { nodeSelector: { pool: "web" } };
     await pool.up();
@@ -273,10 +273,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect((await talk.stop()).faults).toEqual([]);
     expect((await servingOn(cluster.node(1)))?.owner).toContain((await uids())[0]);
     await cluster.kubectl("label", "node", "node-2", "pool=web");
-    await until(
-      "both nodes to be served",
-      async () => (await isSettled()) && (await owners())[1] === (await uids())[1],
-    );
+    await until("both nodes to be served", async () => (await areReady()) && (await owners())[1] === (await uids())[1]);
   });
 
   test("destroy loses no byte under load and leaves nothing on the nodes", async () => {
@@ -289,7 +286,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     expect(await pool.pods()).toEqual([]);
   });
 
-  test("in a namespace that forbids the pods, up says so and why", async () => {
+  test("in a namespace that forbids the pods, up fails and says why", async () => {
     const namespace = {
       apiVersion: "v1",
       kind: "Namespace",
@@ -298,7 +295,8 @@ describe.skipIf(isSkipped)("a node pool", () => {
     await cluster.apply(namespace);
     const strict = new Pool(cluster);
     strict.pool = { namespace: "strict" };
-    // A DaemonSet without pods is gone so fast that the provider may miss it (docs/kubernetes.md).
+    // A DaemonSet without pods is gone so quickly that the provider may miss it
+    // (docs/kubernetes.md).
     strict.options = () => ({ customTimeouts: { create: "10s", delete: "10s" } });
     try {
       const said = await strict.failure(strict.up());
@@ -311,7 +309,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     for (const number of [1, 2]) expect(await tracesOn(cluster.node(number))).toEqual([]);
   });
 
-  test("the manifests that are rendered instead are ones that the API server takes", async () => {
+  test("the API server accepts the manifests that are rendered instead", async () => {
     const rendered = new Pool(cluster);
     const folder = join(rendered.folder, "manifests");
     rendered.options = () => ({

@@ -19,7 +19,7 @@ export interface Pod {
   readonly restarts: number;
   /** Why its container ended or waits, as the kubelet shows it. */
   readonly message: string;
-  /** In a word, such as OOMKilled; of the last end. */
+  /** Why it last ended, in a word such as OOMKilled. */
   readonly reason: string;
 }
 
@@ -34,7 +34,7 @@ export class Pool {
   /** Tests change them between one run and the next. */
   args: Partial<SocketBypassArgs> = {};
   pool: Partial<NodePoolArgs> = {};
-  /** Of the component; called by the program, where providers can be made. */
+  /** Options of the component; the program calls this, because it can make providers. */
   options: () => pulumi.ComponentResourceOptions = () => ({});
   private stack: Stack | undefined;
 
@@ -50,8 +50,8 @@ export class Pool {
       const { nodePools, generation } = new SocketBypass(
         "edge",
         {
-          // That of the tests, of which messages are counted, and not the kubelet that asks a pod
-          // of its node how it is.
+          // This covers the traffic of the tests, whose messages are counted, but not the kubelet's
+          // probes of the pods on its node.
           traffic: { ports: ["80", `${port}`] },
           nodePools: { workers: { image, imagePullPolicy: "Never", ...this.pool } },
           ...this.args,
@@ -70,7 +70,7 @@ export class Pool {
   up = () => this.act((stack, onEvent) => stack.up({ onEvent }));
   destroy = () => this.act((stack, onEvent) => stack.destroy({ onEvent }));
 
-  /** What a run that must not succeed said. */
+  /** Returns the message of a run that must fail. */
   async failure(run: Promise<Ended>): Promise<string> {
     return await run.then(
       () => {
@@ -80,7 +80,7 @@ export class Pool {
     );
   }
 
-  /** The changes are those of its Kubernetes objects, by kind. */
+  /** Runs the engine and returns the changes of the Kubernetes objects by kind. */
   private async act(run: (stack: Stack, onEvent: OnEvent) => Promise<unknown>): Promise<Ended> {
     const stack = await this.open();
     return await follow(
@@ -94,7 +94,7 @@ export class Pool {
     return nodePools?.value.workers;
   }
 
-  /** The loader pods, by the names of their nodes. */
+  /** The loader pods, sorted by the names of their nodes. */
   async pods(): Promise<Pod[]> {
     const words = ["get", "pods", "-A", "-l", "app.kubernetes.io/name=socket-bypass", "-o", "json"];
     const { items } = JSON.parse(await this.cluster.kubectl(...words));
@@ -137,7 +137,7 @@ interface ContainerState {
   readonly terminated?: { readonly message?: string; readonly reason?: string };
 }
 
-/** Who serves a node: what stands in its bpffs. */
+/** Returns who serves a node, according to its bpffs. */
 export async function servingOn(node: Machine): Promise<{ owner: string; generation: string } | undefined> {
   const look =
     "cd /sys/fs/bpf/socket-bypass 2>/dev/null || exit 0; for i in *; do readlink $i/owner; readlink $i/serving; done; true";
@@ -146,7 +146,7 @@ export async function servingOn(node: Machine): Promise<{ owner: string; generat
 }
 
 /**
- * Everything that the loader could leave on a node, but for its empty folder, which is a mount of
+ * Lists everything that the loader has left on a node, except its empty folder, which is a mount of
  * the pod.
  */
 export async function tracesOn(node: Machine): Promise<string[]> {
@@ -160,9 +160,9 @@ export async function tracesOn(node: Machine): Promise<string[]> {
   return (await node.run("sh", "-c", look)).split("\n").filter(Boolean);
 }
 
-/** Messages that the generations of a node, or one of them, have redirected. */
+/** Counts the messages that all generations of a node, or one of them, have redirected. */
 export async function redirectedOn(node: Machine, generation = "*"): Promise<number> {
-  // The second of the counters, on each processor; see bpf/socket_bypass.h.
+  // This is the second counter, on each processor; see bpf/socket_bypass.h.
   const look = `for map in /sys/fs/bpf/socket-bypass/*/${generation}/maps/counters; do bpftool -j map lookup pinned $map key 1 0 0 0; done`;
   const lines = (await node.run("sh", "-c", look)).split("\n").filter(Boolean);
   if (lines.length === 0) throw new Error(`${node.name}: expected a generation in bpffs, found none`);
@@ -171,8 +171,8 @@ export async function redirectedOn(node: Machine, generation = "*"): Promise<num
 }
 
 /**
- * Lets the memory of the loader's container run out, in hybrid mode, until the kernel has killed
- * the loader.
+ * Lets the loader's container run out of memory, in hybrid mode, until the kernel has killed the
+ * loader.
  */
 export async function exhaustLoader(node: Machine): Promise<void> {
   const script = join(__dirname, "exhaust.py");
@@ -181,7 +181,7 @@ export async function exhaustLoader(node: Machine): Promise<void> {
   await node.run("sh", "-c", look);
 }
 
-/** A kubelet that has to start a container again takes its time. */
+/** Waits up to three minutes, because a kubelet takes its time to restart a container. */
 export async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + 180_000;
   while (!(await isSo())) {

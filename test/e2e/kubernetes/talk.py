@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections whose every byte is compared with what was sent.
+"""Opens connections and compares every byte with what was sent.
 
-talk.py serve PORT         sends back what it gets, over IPv4 and IPv6; says "serving" first
-talk.py talk HOST PORT N   N connections, on each of which records of 1 to 20000 bytes go there and come back, until the end of stdin; says "talking"
-                           when each has come back once, and in the end how many did, as JSON; fails at the first byte that is missing, wrong or too many
+talk.py serve PORT         sends back what it gets, over IPv4 and IPv6; prints "serving" first
+talk.py talk HOST PORT N   sends records of 1 to 20000 bytes on N connections and receives them back,
+                           until stdin ends; prints "talking" once each connection has done so, and
+                           at the end the numbers of rounds as JSON; fails at the first byte that is
+                           missing, wrong or too many
 """
 
 import json
@@ -62,7 +64,7 @@ class Talk(threading.Thread):
             found += got
         if found != sent:
             raise AssertionError("other bytes")
-        # Others need the processors too.
+        # Leaves the processors to others for a moment.
         time.sleep(0.002)
         self.rounds += 1
         self.bytes += len(sent)

@@ -7,13 +7,13 @@ import type { Cluster, Machine } from "./cluster/cluster.js";
 import { image } from "./cluster/fixtures.js";
 
 export const port = 7000;
-/** As text: not every node has the files of this machine. */
+/** The text of the program, because not every node has the files of this machine. */
 const program = fs.readFileSync(join(__dirname, "talk.py"), "utf8");
 
-/** What a talk came to. */
+/** The result of a talk. */
 export interface Talked {
   readonly faults: readonly string[];
-  /** Of the connection with the fewest. */
+  /** The rounds of the connection with the fewest. */
   readonly least: number;
   readonly rounds: number;
   readonly bytes: number;
@@ -25,7 +25,7 @@ interface ServicePort {
   readonly targetPort?: number;
 }
 
-/** A pod that only sleeps, on a node that is named, and a Service of its own of either family. */
+/** A pod that only sleeps, on the given node, and a Service for it in each address family. */
 export function sleeper(
   name: string,
   node: string,
@@ -53,8 +53,8 @@ export function sleeper(
 }
 
 /**
- * A place where processes run: a node, or a pod of it, which is then a network namespace; the
- * process itself is one of the node, outside the pod's own cgroup.
+ * A place where processes run: a node, or a pod on it, which means the pod's network namespace. The
+ * processes belong to the node, outside the pod's own cgroup.
  */
 export class Place<M extends Machine = Machine> {
   private readonly children: ChildProcess[] = [];
@@ -63,7 +63,7 @@ export class Place<M extends Machine = Machine> {
     readonly node: M,
     readonly addresses: readonly string[],
     readonly services: readonly string[],
-    /** Its network namespace, a path of the node. */
+    /** Its network namespace, as a path on the node. */
     readonly network: string,
   ) {}
 
@@ -86,12 +86,12 @@ export class Place<M extends Machine = Machine> {
     return new Place(node, addresses, services, `/proc/${pid}/ns/net`);
   }
 
-  /** Until `end`. */
+  /** Serves until `end`. */
   async serve(): Promise<void> {
     await this.start("serve", `${port}`).first;
   }
 
-  /** Connections to there, which talk until `stop`. */
+  /** Opens connections that talk until `stop`. */
   async talk(host: string, at = port, count = 4): Promise<{ stop(): Promise<Talked> }> {
     const { child, first, last } = this.start("talk", host, `${at}`, `${count}`);
     await first;
@@ -103,7 +103,7 @@ export class Place<M extends Machine = Machine> {
     };
   }
 
-  /** As many rounds as there are in some tenths of a second. */
+  /** Talks for some tenths of a second. */
   async exchange(host: string, at = port): Promise<Talked> {
     const talk = await this.talk(host, at, 2);
     await new Promise((wake) => setTimeout(wake, 300));
@@ -136,7 +136,7 @@ export class Place<M extends Machine = Machine> {
     const last = new Promise<string>((done, fail) => {
       child.once("close", () => (lines.length === 2 ? done(lines[1] ?? "") : fail(failed())));
     });
-    // Whoever needs it waits for it.
+    // Callers that need it wait for it; for others a rejection does not matter.
     last.catch(() => undefined);
     return { child, first, last };
   }

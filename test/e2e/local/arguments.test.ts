@@ -9,7 +9,7 @@ describe.skipIf(isSkipped)("an argument that changes", () => {
     await machine.up();
     const policy = { policy: "update" };
     const ends = { object: "update", attachment: "update" };
-    // A new generation stands in the text of every step.
+    // The line of every step contains the generation.
     const all = each("update");
     const changes: [string, Args, Changes][] = [
       ["enabled", { enabled: false }, policy],
@@ -32,14 +32,14 @@ describe.skipIf(isSkipped)("an argument that changes", () => {
       machine.args = { ...machine.args, selfTest: { enabled: true, ...(timeoutSeconds && { timeoutSeconds }) } };
       const { selftest, ...others } = (await machine.up()).changes;
       expect(selftest).toBe("update");
-      // What it found goes to those behind it, and it seldom finds the same numbers twice.
+      // Its findings go to the later steps, and it seldom finds the same numbers twice.
       expect({ ...others, policy: "update", attachment: "update" }).toEqual({ policy: "update", attachment: "update" });
     }
     await machine.destroy();
     expect(machine.traces()).toEqual([]);
   }, 240_000);
 
-  test("to another cgroup runs the object and the attachment alone", async () => {
+  test("to another cgroup runs only the object and the attachment", async () => {
     const machine = new Machine();
     await machine.up();
     machine.args = { ...machine.args, cgroup: `${machine.cgroup}-other` };
@@ -48,7 +48,7 @@ describe.skipIf(isSkipped)("an argument that changes", () => {
     expect(attachments(machine.cgroupFolder("-other"))).toEqual(["track_sockets"]);
   });
 
-  test("so that a new generation is needed updates in place while an old connection flows byte-exact", async () => {
+  test("so that a new generation is needed updates in place while an old connection stays byte-exact", async () => {
     const machine = new Machine();
     await machine.up();
     const before = machine.generation();
@@ -65,7 +65,7 @@ describe.skipIf(isSkipped)("an argument that changes", () => {
     expect(machine.counter("pairs")).toBe(1);
   });
 
-  test("to another host id removes everything in reverse order, and installs it anew", async () => {
+  test("to another host id removes everything in reverse order, and installs it again", async () => {
     const machine = new Machine();
     await machine.up();
     machine.args = { ...machine.args, hosts: { web: { stateDir: machine.stateDir, id: "another" } } };

@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { attachments, each, isSkipped, Machine, steps } from "./machine.js";
 
-// What these do not prove: a real reboot; the files stay and the kernel's part goes, as after one.
+// These do not prove a real reboot: they keep the files and remove the kernel's part, as a reboot
+// does.
 describe.skipIf(isSkipped)("with detectDrift", () => {
-  test("an attachment that is gone is an update of that step, with the reason, repaired by up, and then no change", async () => {
+  test("a missing attachment shows as an update of that step, with the reason, and up repairs it", async () => {
     const machine = drifting();
     await machine.up();
     expect((await machine.preview()).changes).toEqual({});
@@ -21,7 +22,7 @@ describe.skipIf(isSkipped)("with detectDrift", () => {
     expect([again.changes, again.said]).toEqual([{}, expect.not.stringContaining("drift")]);
   });
 
-  test("a policy and a drain by hand are put right by the policy's step alone", async () => {
+  test("a drain by hand shows as an update of the policy alone, and up reverts it", async () => {
     const machine = drifting();
     await machine.up();
     machine.host("drain");
@@ -31,7 +32,7 @@ describe.skipIf(isSkipped)("with detectDrift", () => {
     expect((await machine.preview()).changes).toEqual({});
   });
 
-  test("pins that are gone, as after a reboot, and then files that are gone come back by up, and then no change", async () => {
+  test("up restores missing pins, as after a reboot, and then missing files", async () => {
     const machine = drifting();
     await machine.up();
     fs.rmSync(machine.pins(), { recursive: true });
@@ -52,12 +53,12 @@ describe.skipIf(isSkipped)("with detectDrift", () => {
     expect(machine.traces()).toEqual([]);
   });
 
-  test("a policy that was set by hand is an update of its step, and up puts back the stack's own", async () => {
+  test("a policy that was set by hand shows as an update of its step, and up restores the stack's own", async () => {
     const machine = drifting();
     machine.args = { ...machine.args, traffic: { ports: ["80"] } };
     await machine.up();
     setByHand(machine, "--everything");
-    // The host is content with it: its record says so.
+    // The host itself sees no problem, because its record has that policy.
     expect(machine.status()).toMatchObject({ healthy: true, policy: { everything: true } });
     const planned = await machine.preview();
     expect(planned.changes).toEqual({ policy: "update" });
@@ -66,14 +67,14 @@ describe.skipIf(isSkipped)("with detectDrift", () => {
     expect(machine.status()).toMatchObject({ healthy: true, policy: { everything: false, ports: "80" } });
     const calm = await machine.preview();
     expect([calm.changes, calm.said]).toEqual([{}, expect.not.stringContaining("drift")]);
-    // The very same policy too: by whom, only the stack knows.
+    // Even setting the same policy by hand shows, because the stack knows what it set itself.
     setByHand(machine, "--everything");
     setByHand(machine, "--ports", "80");
     expect((await machine.up()).changes).toEqual({ policy: "update" });
     expect((await machine.preview()).changes).toEqual({});
   });
 
-  test("a snapshot that is put back, of an earlier policy and then of an earlier generation, shows as updates, and up makes it what it was", async () => {
+  test("a restored snapshot of an earlier policy or generation shows as updates, and up reverts it", async () => {
     const machine = drifting();
     machine.args = { ...machine.args, traffic: { ports: ["80"] } };
     await machine.up();
@@ -100,7 +101,7 @@ describe.skipIf(isSkipped)("with detectDrift", () => {
     expect(machine.traces()).toEqual([]);
   });
 
-  test("a boot is no drift", async () => {
+  test("a boot is not drift", async () => {
     const machine = drifting();
     await machine.up();
     snapshot(machine)();
@@ -110,7 +111,7 @@ describe.skipIf(isSkipped)("with detectDrift", () => {
 });
 
 describe.skipIf(isSkipped)("without detectDrift", () => {
-  test("a preview looks at no host", async () => {
+  test("a preview asks no host", async () => {
     const machine = new Machine();
     await machine.up();
     detach(machine);
@@ -129,7 +130,7 @@ function setByHand(machine: Machine, ...words: string[]): void {
   machine.host("policy", "set", ...words, "--generation", machine.generation(), "--owner", machine.owner());
 }
 
-/** The files of the machine as they are; what is returned puts them back and boots. */
+/** Copies the files of the machine. The returned function restores them and boots. */
 function snapshot(machine: Machine): () => void {
   const [home, copy] = [join(machine.stateDir, machine.instance()), join(machine.folder, "snapshot")];
   fs.cpSync(home, copy, { recursive: true, verbatimSymlinks: true });

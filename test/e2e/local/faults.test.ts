@@ -5,11 +5,10 @@ import { attachments, isSkipped, Machine } from "./machine.js";
 
 type Fault = "fails" | "is killed with its script";
 
-// What these do not prove: that each call of bpftool may fail; test/host/script does, with the
-// script alone.
+// These do not break every call of bpftool; test/host/script does, with the script alone.
 describe.skipIf(isSkipped)("bpftool", () => {
-  // The preflight comes first and makes each thing once for trial. The first step has no earlier
-  // one whose delete would undo it when it was killed, so there up comes before destroy.
+  // The preflight comes first and makes each thing once as a trial. If the first step is killed, no
+  // earlier step exists whose delete would clean up after it, so there `up` comes before `destroy`.
   test.each<[Fault, string, number, "up" | "destroy"]>([
     ["fails", "prog load", 1, "destroy"],
     ["is killed with its script", "prog load", 1, "up"],
@@ -17,7 +16,7 @@ describe.skipIf(isSkipped)("bpftool", () => {
     ["fails", "type sockops", 2, "up"],
     ["is killed with its script", "prog attach", 2, "destroy"],
     ["is killed with its script", "cgroup attach", 1, "up"],
-  ])("%s in up, at '%s' number %i: then %s comes right, and destroy leaves nothing", async (fault, what, at, next) => {
+  ])("%s in up, at '%s' number %i: then %s succeeds, and destroy leaves nothing", async (fault, what, at, next) => {
     const machine = new Machine();
     breakBpftool(machine, what, at, fault);
     expect(await machine.failure(machine.up())).toMatch(
@@ -33,7 +32,7 @@ describe.skipIf(isSkipped)("bpftool", () => {
     expect(machine.traces()).toEqual([]);
   });
 
-  test("is killed after it attached, in a step that Pulumi then does not know: destroy detaches it", async () => {
+  test("is killed after it attached, in a step that Pulumi then does not know: destroy still detaches it", async () => {
     const machine = new Machine();
     breakBpftool(machine, "cgroup attach", 1, "is killed with its script", "after");
     await machine.failure(machine.up());
@@ -44,7 +43,7 @@ describe.skipIf(isSkipped)("bpftool", () => {
   });
 
   test.each([
-    ["SIGINT to the engine ends the run after the step under way", 1],
+    ["SIGINT to the engine ends the run after the current step", 1],
     ["a second SIGINT ends it in the middle of the step", 2],
   ])("%s: the next up converges, and destroy leaves nothing", async (_, signals) => {
     const machine = new Machine();
@@ -71,7 +70,7 @@ describe.skipIf(isSkipped)("bpftool", () => {
   });
 });
 
-/** Breaks the call with that number among those that have these words. */
+/** Breaks call number `at` of those that contain `what`. */
 function breakBpftool(
   machine: Machine,
   what: string,
@@ -80,7 +79,8 @@ function breakBpftool(
   when: "before" | "after" = "before",
 ): void {
   const calls = join(machine.toolFolder, "calls");
-  // From the oldest process of this installation on: its process group would take the engine along.
+  // Kills from the oldest process of this installation on, because its process group also has the
+  // engine.
   const kill = `chain= p=$PPID
 while tr '\\0' ' ' </proc/$p/cmdline | grep -q -e '--instance ${machine.instance()} '; do
 chain="$p $chain" p=$(sed 's/.*) . //; s/ .*//' /proc/$p/stat)
@@ -97,8 +97,8 @@ ${when === "after" ? '/usr/sbin/bpftool "$@"\n' : ""}${act}`,
 }
 
 /**
- * The call with that number among those that have these words sends the signals to the engine, and
- * goes on.
+ * Makes call number `at` of those that contain `what` send the signals to the engine, and then go
+ * on.
  */
 function interruptEngine(machine: Machine, what: string, at: number, signals: number): void {
   const calls = join(machine.toolFolder, "calls");

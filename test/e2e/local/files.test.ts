@@ -9,8 +9,8 @@ import { attachments, each, isSkipped, Machine } from "./machine.js";
 import { Project } from "./project.js";
 
 /**
- * What earlier versions of the package gave the engine: no hook, and the files as text behind a
- * script.
+ * Registers the step as earlier versions of the package did: without a hook, and with the files as
+ * text after a script.
  */
 const asBefore: ResourceTransformation = ({ name, props, opts }) => {
   if (!name.endsWith("-object")) return undefined;
@@ -38,7 +38,7 @@ const objectOf = async (machine: Machine) =>
   (await machine.exported()).find(({ urn }) => urn.endsWith("::edge-web-object"));
 
 describe.skipIf(isSkipped)("the files of a host", () => {
-  test("in a stack that an earlier version made, whose state holds them: the next up updates the step that brings them, replaces nothing, and its state holds them no more", async () => {
+  test("leave the state of a stack that an earlier version made: the next up updates their step and replaces nothing", async () => {
     const machine = new Machine();
     machine.opts = { transformations: [asBefore] };
     await machine.up();
@@ -54,7 +54,7 @@ describe.skipIf(isSkipped)("the files of a host", () => {
     expect(machine.traces()).toEqual([]);
   });
 
-  test("that somebody takes away before the step make it fail by name, and the next up brings them again", async () => {
+  test("that disappear before the step make it fail with their path, and the next up sends them again", async () => {
     const machine = new Machine();
     const staged = join(machine.stateDir, `_staged-${machine.instance()}`);
     const taken: boolean[] = [];
@@ -76,7 +76,7 @@ describe.skipIf(isSkipped)("the files of a host", () => {
     await machine.destroy();
   });
 
-  test("reach it as well where another language makes the component, with a hook in the process of the plugin that no destroy needs", () => {
+  test("reach it also if another language makes the component, by a hook in the plugin's process that no destroy needs", () => {
     const machine = new Machine();
     const project = new Project();
     const edge = {
@@ -109,7 +109,7 @@ describe.skipIf(isSkipped)("the files of a host", () => {
     expect(machine.traces()).toEqual([]);
   }, 240_000);
 
-  test("have a hook of their own where another language gives two hosts one name, below parents of different types", () => {
+  test("have a hook for each host, even if another language gives two hosts one name below parents of different types", () => {
     const machine = new Machine();
     const project = new Project();
     const both = { cgroup: machine.cgroup, traffic: { everything: true }, spliceGuard: "off" };
@@ -127,10 +127,10 @@ describe.skipIf(isSkipped)("the files of a host", () => {
     }
   }, 240_000);
 
-  test("have no way to it with an engine that has no hooks, which is told with the version that has", async () => {
+  test("cannot be sent with an engine that has no hooks, and the error names the version that has", async () => {
     const machine = new Machine();
     machine.beforeProgram = () => {
-      // What the SDK has asked the engine; it has no public word for it.
+      // The SDK records here what the engine supports; there is no public name for it.
       const { getStore } = state as unknown as { getStore(): { supportsResourceHooks: boolean } };
       getStore().supportsResourceHooks = false;
     };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation/index.js";
 
-/** What became of each step that did not stay the same. */
+/** The operations on each step that did not stay the same. */
 export type Changes = Record<string, string>;
 export type OnEvent = (event: EngineEvent) => void;
 
@@ -10,7 +10,7 @@ export interface Ended {
   readonly said: string;
 }
 
-/** What a run said and did before it failed. */
+/** The messages and the changes of a run that failed. */
 export class RunFailed extends Error {
   constructor(
     readonly said: string,
@@ -20,15 +20,15 @@ export class RunFailed extends Error {
   }
 }
 
-/** A step by what is left of its name without `prefix`. */
+/** Names a step by its resource name without `prefix`. */
 export function stepWithout(prefix: RegExp) {
   return ({ type, urn }: StepEventMetadata) =>
     type.startsWith("command:") ? (urn.split("::").at(-1) ?? "").replace(prefix, "") : undefined;
 }
 
 /**
- * One run of the engine. What `called` has a name for is in the changes; `lines` grows while it
- * runs.
+ * Follows one run of the engine. The changes include what `called` has a name for; `lines` collects
+ * the messages while it runs.
  */
 export async function follow(
   run: (onEvent: OnEvent) => Promise<unknown>,
@@ -37,7 +37,7 @@ export async function follow(
 ): Promise<Ended> {
   const changes: Changes = {};
   const onEvent: OnEvent = ({ resourcePreEvent, diagnosticEvent }) => {
-    // The SDK tells everything to --debug, which nobody sees otherwise.
+    // Leaves out the SDK's debug messages, which show everything, but only with --debug.
     if (diagnosticEvent !== undefined && `${diagnosticEvent.severity}` !== "debug") lines.push(diagnosticEvent.message);
     const { metadata } = resourcePreEvent ?? {};
     const name = metadata === undefined || metadata.op === "same" ? undefined : called(metadata);

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
-// Stands where the Kubernetes provider would: it takes whatever it is given, keeps what is secret
-// secret, and knows no cluster.
+// A stand-in for the Kubernetes provider: it accepts any inputs, keeps secrets secret, and knows no
+// cluster.
 import { createRequire } from "node:module";
 
 // The provider's half of the SDK has no entry for import.

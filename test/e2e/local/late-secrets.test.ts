@@ -12,40 +12,39 @@ import { isAt, Project, placesTold } from "./project.js";
 
 type Path = readonly string[];
 type Mark = "a secret" | "a late secret";
-// Only the program makes secrets of them; a late one is known once another resource has been made.
+// The program turns these marks into secrets; a late one is known once another resource has been
+// created.
 const marks: readonly string[] = ["a secret", "a late secret"] satisfies Mark[];
 
 const login = { host: "127.0.0.1", port: 1, user: "ops", password: "x", dialErrorLimit: 0, perDialTimeout: 1 };
 const { traffic, ...others } = everything;
-/**
- * Nothing is wrong in it, and nothing of it gets to this machine or another: nobody listens there.
- */
+/** Valid arguments that install nothing on any machine, because nobody listens at the address. */
 const right = {
   ...others,
   traffic: { ports: traffic.ports, cidrs: traffic.cidrs },
   hosts: {
     web: {
       ...others.hosts.web,
-      // A program has many of these.
+      // An instance must be unique, and a program here has many of these.
       instance: undefined,
       ...{ become: "false", allowUnknownHostKey: true, connection: { ...login, proxy: login } },
     },
   },
   nodePools: { workers: { ...others.nodePools.workers, instance: undefined } },
 };
-/** Any text is right there. */
+/** The places where any text is valid. */
 const anyText = /\.(password|privateKeyPassword|id|annotations\.a|tolerations\.0\.(key|value))$/;
 const anyTexts = /\.annotations$/;
 
-/** A word of its own for each place, so that a leak tells where from. */
+/** A different word for each place, so that a leak shows where it comes from. */
 const wordOf = (place: Path) => `battery${places.findIndex((one) => nameOf(one) === nameOf(place))}x`;
 const textOf = (place: Path) => `horse; $${wordOf(place)}`;
 
-/** One component, with something in each place of a group. */
+/** The arguments of one component, with a secret in each place of a group. */
 interface Wrong {
   readonly group: readonly Path[];
   readonly args: unknown;
-  /** The places that must be told; what stands in the others is right there. */
+  /** The places that must be reported; in the others the value is valid. */
   readonly told: readonly Path[];
 }
 
@@ -62,7 +61,7 @@ function wrongs(mark: Mark, isToldNow: boolean): Wrong[] {
   });
 }
 
-/** What these arguments are told of before anything is known of the secrets in them. */
+/** The paths that are reported before the secrets in these arguments are known. */
 function toldNow(args: unknown): readonly string[] {
   const revived: unknown = JSON.parse(JSON.stringify(args), (_, value) => {
     const [mark = ""] = Object.keys(Object(value));
@@ -76,7 +75,7 @@ function toldNow(args: unknown): readonly string[] {
   }
 }
 
-/** As few groups as can be, of places none of which is inside another. */
+/** Divides the places into few groups, in which no place is inside another. */
 function groupsOf(all: readonly Path[]): Path[][] {
   const isInside = (inner: Path, outer: Path) => outer.every((key, at) => inner[at] === key);
   const groups: Path[][] = [];
@@ -100,7 +99,7 @@ beforeEach(() => {
 });
 
 const named = (all: readonly Wrong[]) => Object.fromEntries(all.map(({ args }, at) => [`c${at}`, args]));
-/** Of these arguments, which places nobody told of. */
+/** The places in these arguments that were not reported. */
 function untoldOf(all: readonly Wrong[], said: string): string[] {
   const told = placesTold(said);
   return all.flatMap((one, at) => one.told.filter((place) => !told.get(`c${at}`)?.some(isAt(place))).map(nameOf));
@@ -108,8 +107,8 @@ function untoldOf(all: readonly Wrong[], said: string): string[] {
 
 const leaksIn = (...texts: string[]) => [...new Set(texts.flatMap((text) => text.match(/battery\d+x/g) ?? []))];
 /**
- * The SDK's own messages for finding faults in it show each answer of the engine, with the secrets
- * in it that are right where they are.
+ * Removes the SDK's debug messages, which show each answer of the engine with the valid secrets in
+ * it.
  */
 const withoutDebug = (events: string) =>
   events
@@ -117,8 +116,8 @@ const withoutDebug = (events: string) =>
     .filter((line) => !line.includes('"severity":"debug"'))
     .join("\n");
 
-// What these do not prove: that each place is told through a plugin, which answers with the first
-// failure alone, and is not asked again after it.
+// These do not prove that each place is reported through a plugin, because a plugin answers with
+// the first failure only and is not asked again after it.
 describe.each([
   ["in a Node program", "node"],
   ["through the engine, as in other languages", "plugin"],
@@ -129,7 +128,7 @@ describe.each([
     else expect(untold.length).toBeLessThan(all.flatMap(({ told }) => told).length);
   };
 
-  test("which fail a preview are told by their places and not shown", () => {
+  test("that fail a preview are reported by their paths and not shown", () => {
     const all = [...wrongs("a secret", false), ...wrongs("a late secret", true)];
     expect(all.flatMap(({ told }) => told).length).toBeGreaterThan(places.length);
     const { said, events } = project.run(way, named(all), "preview");
@@ -137,7 +136,7 @@ describe.each([
     expectTold(all, said);
   }, 300_000);
 
-  test("which are known after a preview pass it, fail the update, are told by their places and not shown", () => {
+  test("that are known only after a preview pass it, fail the update, and are reported by their paths and not shown", () => {
     const all = wrongs("a late secret", false);
     expect(all.flatMap(({ told }) => told).length).toBeGreaterThan(places.length);
     const { said, events } = project.run(way, named(all), "up", "--yes", "--continue-on-error");
@@ -145,12 +144,12 @@ describe.each([
     expect(preview).not.toContain("error:");
     expect(leaksIn(said, events, project.kept())).toEqual([]);
     expectTold(all, update);
-    // No step of a host is begun whose arguments are wrong, and no object of a pool.
+    // No step of a host and no object of a pool begins if its arguments are invalid.
     expect(project.kept()).not.toMatch(/::c\d+-(web|workers)-/);
   }, 300_000);
 });
 
-test("secrets that are known late and right where they are go to the state as secrets", () => {
+test("valid secrets that are known late are secret in the state", () => {
   const where = [["nodePools", "workers", "annotations", "a"]];
   const { hosts: _, ...pools } = right;
   const args = where.reduce<unknown>((its, place) => put(place, { "a late secret": textOf(place) }, its), {

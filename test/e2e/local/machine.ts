@@ -19,9 +19,7 @@ const script = join(root, "dist/host/socket-bypass");
 const pins = "/sys/fs/bpf/socket-bypass";
 const v2 = findMount("cgroup2") ?? "";
 
-/**
- * Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere.
- */
+/** What these tests lack here, or undefined. Then they fail in CI, and are skipped elsewhere. */
 const lacking =
   process.getuid?.() !== 0
     ? "root"
@@ -41,8 +39,8 @@ export type Args = Partial<SocketBypassArgs>;
 let made = 0;
 
 /**
- * A private cgroup, state directory and stack on this machine, all gone after the test, also when
- * it failed.
+ * A private cgroup, state directory and stack on this machine. All of it is removed after the test,
+ * also if the test failed.
  */
 export class Machine {
   readonly stackName: string;
@@ -53,14 +51,14 @@ export class Machine {
   /** Arguments of the component; a test changes them between one run and the next. */
   args: SocketBypassArgs;
   opts: ComponentResourceOptions = {};
-  /** What it is called; "front" after a rename. */
+  /** The name of the component; "front" after a rename. */
   component: "edge" | "front" = "edge";
   /** What the program does first. */
   beforeProgram: () => unknown = () => undefined;
   private readonly children: ReturnType<typeof spawn>[] = [];
   private readonly keys = new Set(["web"]);
   private stack: Stack | undefined;
-  /** The ways of the splice guard that are tried, where not all of them. */
+  /** The methods of the splice guard that are tried; empty for all. */
   spliceWays = "";
 
   constructor(neighbour?: Machine) {
@@ -77,9 +75,9 @@ export class Machine {
       hosts: { web: { stateDir: this.stateDir } },
       cgroup: this.cgroup,
       traffic: { everything: true },
-      // Every kernel will do, and nothing is said of programs that listen here.
+      // Any kernel will do, and programs that listen here cause no warning.
       spliceGuard: "off",
-      // It takes a second; those tests that are about it switch it on.
+      // The self-test takes a second, so only the tests that are about it turn it on.
       selfTest: { enabled: false },
     };
     machines.push(this);
@@ -120,7 +118,7 @@ export class Machine {
   up = (options: UpOptions = {}) => this.act((stack, onEvent) => stack.up({ ...options, onEvent }));
   destroy = () => this.act((stack, onEvent) => stack.destroy({ onEvent }));
 
-  /** What a run that must not succeed said. */
+  /** Returns the messages of a run that must fail. */
   async failure(run: Promise<Ended>): Promise<string> {
     const { said } = await run.then(
       () => expect.fail("expected the run to fail, and it succeeded"),
@@ -140,7 +138,9 @@ export class Machine {
     return deployment.resources ?? [];
   }
 
-  /** As it lies in the backend; an export by the Automation API has its secrets decrypted. */
+  /**
+   * The state as it is in the backend; an export by the Automation API has its secrets decrypted.
+   */
   stateFile(): string {
     const path = join(this.folder, "backend/.pulumi/stacks/engine-test", `${this.stackName}.json`);
     return fs.readFileSync(path, "utf8");
@@ -151,13 +151,13 @@ export class Machine {
     return JSON.parse(execFileSync("sh", words, { encoding: "utf8" })) as Status;
   }
 
-  /** A verb by hand. */
+  /** Runs a verb by hand. */
   host(...verb: string[]): void {
     const words = [script, ...verb, "--instance", this.instance(), "--state-dir", this.stateDir];
     execFileSync("sh", words, { stdio: "ignore" });
   }
 
-  /** Of all generations. */
+  /** The sum of a counter over all generations. */
   counter(name: string): number {
     return this.status().generations.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);
   }
@@ -166,7 +166,7 @@ export class Machine {
     return this.status().serving;
   }
 
-  /** What is left of it anywhere. */
+  /** Lists what is left of this installation anywhere. */
   traces(): string[] {
     return [
       ...[...this.keys].map((key) => this.pins(key)).filter((folder) => fs.existsSync(folder)),
@@ -182,7 +182,7 @@ export class Machine {
     await vi.waitFor(() => expect(isRunning()).toBe(false), { timeout: 20_000, interval: 100 });
   }
 
-  /** A tool that comes before the real one for everything that the host script calls. */
+  /** Writes a tool that the host script finds before the real one. */
   writeTool(name: string, body: string): void {
     fs.writeFileSync(join(this.toolFolder, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
   }
@@ -191,7 +191,7 @@ export class Machine {
     fs.rmSync(join(this.toolFolder, name), { force: true });
   }
 
-  /** A program in the cgroup, ended with the test. */
+  /** Starts a program in the cgroup, which ends with the test. */
   start(...words: string[]) {
     const line = 'echo $$ >"$0"/cgroup.procs && exec "$@"';
     const child = spawn("sh", ["-c", line, this.cgroupFolder(), ...words], { stdio: ["pipe", "pipe", "inherit"] });
@@ -199,7 +199,7 @@ export class Machine {
     return child;
   }
 
-  /** Connections of one process in the cgroup with itself, on two free ports. */
+  /** Starts a process in the cgroup that connects to itself on two free ports. */
   async startTraffic(): Promise<Traffic> {
     const child = this.start(process.execPath, join(__dirname, "traffic.mjs"));
     const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -256,17 +256,17 @@ export interface Status {
 
 const machines: Machine[] = [];
 afterEach(async () => {
-  // The latest first: a neighbour works in the folders of the one before it.
+  // The latest ends first, because a neighbour uses the folders of an earlier one.
   for (const machine of machines.splice(0).reverse()) await machine.end();
 });
 
-/** The sock_ops programs of one cgroup. */
+/** The names of the sock_ops programs that are attached to a cgroup. */
 export function attachments(folder: string): string[] {
   const answer = spawnSync("bpftool", ["-j", "cgroup", "show", folder], { encoding: "utf8" }).stdout.trim();
   return answer === "" || answer === "[]" ? [] : JSON.parse(answer).map((program: { name: string }) => program.name);
 }
 
-/** The same for every step. */
+/** The same operation for every step. */
 export function each(op: string, names: readonly string[] = steps): Changes {
   return Object.fromEntries(names.map((name) => [name, op]));
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program of secrets.test.ts, late-secrets.test.ts and files.test.ts: one component for each of
-// the arguments in mistakes.json, where the failure of one is none of the others.
+// The program of secrets.test.ts, late-secrets.test.ts and files.test.ts: it makes one component
+// for each of the arguments in mistakes.json, and the failure of one does not affect the others.
 import { readFileSync } from "node:fs";
 import { local } from "@pulumi/command";
 import { ComponentResource, secret } from "@pulumi/pulumi";
 import { SocketBypass } from "../../../bin/index.js";
 
 /**
- * The component as a program in another language has it: the engine starts the package as a plugin
- * and hands the arguments on.
+ * The component as a program in another language makes it: the engine starts the package as a
+ * plugin and passes the arguments on.
  */
 class ThroughPlugin extends ComponentResource {
   constructor(name, args) {
@@ -17,7 +17,7 @@ class ThroughPlugin extends ComponentResource {
 }
 
 let source;
-/** A secret that is known once something has been made, and so not in a preview. */
+/** A secret that is known once something has been created, and so not in a preview. */
 function late(value) {
   source ??= new local.Command("source", { create: "true" });
   return secret(source.stdout).apply(() => value);
@@ -29,6 +29,6 @@ const { way, all } = JSON.parse(readFileSync("mistakes.json", "utf8"), (_, value
 });
 
 const Component = way === "node" ? SocketBypass : ThroughPlugin;
-// A failure that nobody handles is what the engine is told of, as where a program makes one
-// component alone.
+// Failures stay unhandled, so that the engine learns of them, as in a program that makes only one
+// component.
 for (const [name, args] of Object.entries(all)) void (async () => new Component(name, args))();

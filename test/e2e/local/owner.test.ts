@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { attachments, each, isSkipped, Machine } from "./machine.js";
 
-describe.skipIf(isSkipped)("one machine, two who want it", () => {
-  test("a second stack is refused with the name of who is there and the way out, and changes nothing", async () => {
+describe.skipIf(isSkipped)("one machine that two stacks want", () => {
+  test("a second stack is refused, is told who is there and what to do, and changes nothing", async () => {
     const [first, second] = twoStacks();
     await first.up();
     const said = await second.failure(second.up());
@@ -33,7 +33,7 @@ describe.skipIf(isSkipped)("one machine, two who want it", () => {
     expect([...first.traces(), ...second.traces()]).toEqual([]);
   });
 
-  test("a host key that is renamed is refused with the way out, and the old key serves on", async () => {
+  test("a renamed host is refused and told what to do, and the old one keeps serving", async () => {
     const machine = new Machine();
     await machine.up();
     rename(machine);
@@ -41,7 +41,7 @@ describe.skipIf(isSkipped)("one machine, two who want it", () => {
     expect(machine.status()).toMatchObject({ healthy: true, owner: machine.owner() });
   });
 
-  test("a host key that is renamed with takeOver loses nothing to the deletes of the old key", async () => {
+  test("a host that is renamed with takeOver loses nothing to the deletes of the old one", async () => {
     const machine = new Machine();
     const traffic = await machine.startTraffic();
     await machine.up();
@@ -58,72 +58,69 @@ describe.skipIf(isSkipped)("one machine, two who want it", () => {
   });
 });
 
-describe.skipIf(isSkipped)(
-  "an instance that is given keeps what is installed, its program at the cgroup all the time,",
-  () => {
-    test("when a component gets another name, with aliases: each step is an update, and so is a later one without them none", async () => {
-      const machine = new Machine();
-      const traffic = await machine.startTraffic();
-      await machine.up();
-      const watch = watched(machine);
-      expect(await traffic.ask(`open ${traffic.ports[0]}`)).toBe("exact");
-      const pairs = machine.counter("pairs");
-      keepInstance(machine);
-      machine.component = "front";
-      machine.opts = { aliases: [{ name: "edge" }] };
-      expect((await machine.up()).changes).toEqual(each("update"));
-      expect(watch()).toEqual([]);
-      expect(machine.status()).toMatchObject({ healthy: true, owner: machine.owner(), problems: [] });
-      expect(machine.owner()).toContain("/front/web");
-      expect(await traffic.ask("again")).toBe("1 exact");
-      expect(machine.counter("pairs")).toBe(pairs);
-      machine.opts = {};
-      expect((await machine.up()).changes).toEqual({});
-      expect((await machine.destroy()).changes).toEqual(each("delete"));
-      expect(machine.traces()).toEqual([]);
-    }, 240_000);
+describe.skipIf(isSkipped)("a given instance keeps what is installed, with its program attached all the time,", () => {
+  test("when a component is renamed with aliases: each step is an update, and a later up without aliases changes nothing", async () => {
+    const machine = new Machine();
+    const traffic = await machine.startTraffic();
+    await machine.up();
+    const watch = watched(machine);
+    expect(await traffic.ask(`open ${traffic.ports[0]}`)).toBe("exact");
+    const pairs = machine.counter("pairs");
+    keepInstance(machine);
+    machine.component = "front";
+    machine.opts = { aliases: [{ name: "edge" }] };
+    expect((await machine.up()).changes).toEqual(each("update"));
+    expect(watch()).toEqual([]);
+    expect(machine.status()).toMatchObject({ healthy: true, owner: machine.owner(), problems: [] });
+    expect(machine.owner()).toContain("/front/web");
+    expect(await traffic.ask("again")).toBe("1 exact");
+    expect(machine.counter("pairs")).toBe(pairs);
+    machine.opts = {};
+    expect((await machine.up()).changes).toEqual({});
+    expect((await machine.destroy()).changes).toEqual(each("delete"));
+    expect(machine.traces()).toEqual([]);
+  }, 240_000);
 
-    test("when a host key gets another name: the steps of the new key find all in place, and the deletes of the old one leave it alone", async () => {
-      const machine = new Machine();
-      await machine.up();
-      const watch = watched(machine);
-      const instance = machine.instance();
-      machine.args = { ...machine.args, detectDrift: true, hosts: { www: { stateDir: machine.stateDir, instance } } };
-      const { changes } = await machine.up();
-      expect(changes).toMatchObject({ ...each("delete"), "www-attachment": "create" });
-      expect(watch()).toEqual([]);
-      expect(machine.status("www")).toMatchObject({ healthy: true, owner: machine.owner("www"), problems: [] });
-      expect((await machine.up()).changes).toEqual({});
-      await machine.destroy();
-      expect(machine.traces()).toEqual([]);
-    }, 240_000);
+  test("when a host is renamed: the new steps find everything in place, and the deletes of the old ones leave it alone", async () => {
+    const machine = new Machine();
+    await machine.up();
+    const watch = watched(machine);
+    const instance = machine.instance();
+    machine.args = { ...machine.args, detectDrift: true, hosts: { www: { stateDir: machine.stateDir, instance } } };
+    const { changes } = await machine.up();
+    expect(changes).toMatchObject({ ...each("delete"), "www-attachment": "create" });
+    expect(watch()).toEqual([]);
+    expect(machine.status("www")).toMatchObject({ healthy: true, owner: machine.owner("www"), problems: [] });
+    expect((await machine.up()).changes).toEqual({});
+    await machine.destroy();
+    expect(machine.traces()).toEqual([]);
+  }, 240_000);
 
-    test("when a host moves to another stack, with takeOver: a destroy of the first stack leaves it alone", async () => {
-      const [first, second] = twoStacks();
-      await first.up();
-      const watch = watched(first, second);
-      keepInstance(second, first.instance());
-      second.args = { ...second.args, takeOver: true };
-      await second.up();
-      await first.destroy();
-      expect(watch()).toEqual([]);
-      expect(second.status()).toMatchObject({ healthy: true, owner: second.owner(), problems: [] });
-      await second.destroy();
-      expect([...first.traces(), ...second.traces()]).toEqual([]);
-    }, 240_000);
+  test("when a host moves to another stack, with takeOver: a destroy of the first stack leaves it alone", async () => {
+    const [first, second] = twoStacks();
+    await first.up();
+    const watch = watched(first, second);
+    keepInstance(second, first.instance());
+    second.args = { ...second.args, takeOver: true };
+    await second.up();
+    await first.destroy();
+    expect(watch()).toEqual([]);
+    expect(second.status()).toMatchObject({ healthy: true, owner: second.owner(), problems: [] });
+    await second.destroy();
+    expect([...first.traces(), ...second.traces()]).toEqual([]);
+  }, 240_000);
 
-    test("and without takeOver another stack is refused", async () => {
-      const [first, second] = twoStacks();
-      await first.up();
-      keepInstance(second, first.instance());
-      expect(await second.failure(second.up())).toContain(
-        `instance ${first.instance()}: expected owner ${second.owner()}, found ${first.owner()}`,
-      );
-      await second.destroy();
-      expect(first.status()).toMatchObject({ healthy: true, owner: first.owner() });
-    }, 240_000);
-  },
-);
+  test("but another stack is refused without takeOver", async () => {
+    const [first, second] = twoStacks();
+    await first.up();
+    keepInstance(second, first.instance());
+    expect(await second.failure(second.up())).toContain(
+      `instance ${first.instance()}: expected owner ${second.owner()}, found ${first.owner()}`,
+    );
+    await second.destroy();
+    expect(first.status()).toMatchObject({ healthy: true, owner: first.owner() });
+  }, 240_000);
+});
 
 describe.skipIf(isSkipped)("an update that stopped half-way", () => {
   test("and is reverted serves the old generation again", async () => {
@@ -160,8 +157,8 @@ function keepInstance(machine: Machine, instance = machine.instance()): void {
 }
 
 /**
- * What anybody then does to the program at the cgroup of these, and which one it is in the end,
- * where another.
+ * Watches the programs at the cgroup of these machines. The returned function lists each attach and
+ * detach since then, and the programs that were not there before.
  */
 function watched(...all: Machine[]): () => string[] {
   const [machine = new Machine()] = all;

@@ -6,8 +6,8 @@ import { describe, expect, test } from "vitest";
 import type { Changes } from "./follow.js";
 import { each, isSkipped, Machine } from "./machine.js";
 
-// What these do not prove: `up --strict`, which checks the plan of its own preview by the same code
-// of the engine.
+// These do not prove `up --strict`, which checks the plan of its own preview with the same code of
+// the engine.
 describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDrift) => {
   const make = () => {
     const machine = new Machine();
@@ -15,7 +15,7 @@ describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDri
     return machine;
   };
 
-  test("the plans of an install, no change, an update, a new generation and a replacement are what up does", async () => {
+  test("up does what its plan says for an install, no change, an update, a new generation and a replacement", async () => {
     const machine = make();
     const plan = planOf(machine);
     expect(await plan()).toEqual(each("create"));
@@ -31,7 +31,7 @@ describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDri
     expect(machine.traces()).toEqual([]);
   }, 240_000);
 
-  test("a step that is replaced by itself takes those behind it along", async () => {
+  test("replacing one step also replaces those after it", async () => {
     const machine = make();
     await machine.up();
     const replace = (await machine.exported()).flatMap(({ urn }) => (urn.endsWith("::edge-web-verdict") ? [urn] : []));
@@ -42,12 +42,12 @@ describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDri
     expect((await machine.preview()).changes).toEqual({});
   });
 
-  test("a stack whose triggers hold the id of the step before, as earlier versions wrote them, keeps them", async () => {
+  test("a stack that has the id of the previous step in its triggers, from an earlier version, keeps them", async () => {
     const machine = make();
     let place: Promise<string[]> | undefined;
     /**
-     * What earlier versions of the package gave the engine: the first step's place in each step,
-     * and the id.
+     * Registers the steps as earlier versions of the package did: with the first step's place in
+     * each step, and the id.
      */
     const asBefore: ResourceTransformation = ({ name, props, opts }) => {
       if (!("triggers" in props)) return undefined;
@@ -71,7 +71,7 @@ describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDri
 });
 
 describe.skipIf(isSkipped)("with detectDrift", () => {
-  test("the plan for a machine that has lost everything is what up does", async () => {
+  test("up does what its plan says for a machine that has lost everything", async () => {
     const machine = new Machine();
     machine.args = { ...machine.args, detectDrift: true };
     await machine.up();
@@ -84,7 +84,7 @@ describe.skipIf(isSkipped)("with detectDrift", () => {
   });
 });
 
-/** Runs up by the plan of a preview, and tells what both say that they do. */
+/** Runs up with the plan of a preview, and returns the changes, which must be the same in both. */
 function planOf(machine: Machine): () => Promise<Changes> {
   const plan = join(machine.folder, "plan.json");
   return async () => {

@@ -3,8 +3,8 @@ import { secret } from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { isSkipped, Machine } from "./machine.js";
 
-describe.skipIf(isSkipped)("arguments that are wrong", () => {
-  test("are told all at once, before any step is registered", async () => {
+describe.skipIf(isSkipped)("invalid arguments", () => {
+  test("are reported all at once, before any step is registered", async () => {
     const machine = new Machine();
     machine.args = {
       hosts: { web: { stateDir: "var/lib" }, "web 2": {} },
@@ -25,7 +25,7 @@ describe.skipIf(isSkipped)("arguments that are wrong", () => {
     expect(machine.traces()).toEqual([]);
   });
 
-  test("end the run where the program is in the process of the Automation API, also when they are found late", async () => {
+  test("end the run of a program under the Automation API, also if they are found late", async () => {
     const machine = new Machine();
     machine.args = { ...machine.args, cgroup: secret("nowhere") };
     const said = await machine.failure(machine.preview());

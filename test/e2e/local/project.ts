@@ -8,20 +8,18 @@ import { findEngine } from "../../../tools/pulumi/stack.js";
 
 const root = resolve(__dirname, "../../..");
 
-/**
- * What an engine was asked once: whether it went well, and all that it has said and written down.
- */
+/** The result of one command of the engine: whether it succeeded, its output, and its event log. */
 export interface Run {
   readonly ok: boolean;
   readonly said: string;
   readonly events: string;
 }
 
-/** A project with mistakes.mjs for its program, in a folder with its backend. */
+/** A project whose program is mistakes.mjs, in a folder with its backend. */
 export class Project {
   readonly folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-engine-"));
 
-  /** With `plugins`, folders of providers by their names, beside this package. */
+  /** `plugins` maps names of providers, besides this package, to their folders. */
   constructor(plugins: Record<string, string> = {}) {
     const lines = Object.entries({ "socket-bypass": root, ...plugins }).map(
       ([name, path]) => `    - { name: ${name}, path: ${path} }\n`,
@@ -37,7 +35,7 @@ export class Project {
     fs.writeFileSync(join(this.folder, name), text);
   }
 
-  /** The program with these arguments, by the name of the component that has them. */
+  /** Runs the program with the arguments of each component, by the component's name. */
   run(way: string, all: Record<string, unknown>, ...words: string[]): Run {
     this.write("mistakes.json", JSON.stringify({ way, all }));
     const events = join(this.folder, "events.json");
@@ -51,7 +49,7 @@ export class Project {
     const env = {
       ...{ ...process.env, ...its, PULUMI_BACKEND_URL: `file://${this.folder}` },
       PULUMI_CONFIG_PASSPHRASE: "made for a while",
-      // Without it there is no --event-log.
+      // --event-log needs this.
       PULUMI_DEBUG_COMMANDS: "true",
     };
     const limits = { maxBuffer: 1 << 28, timeout: 240_000, killSignal: "SIGKILL" } as const;
@@ -62,7 +60,7 @@ export class Project {
     return { status, said: `${stdout}${stderr}` };
   }
 
-  /** All that the backend keeps, as it keeps it. */
+  /** Everything that the backend has stored, as it is on disk. */
   kept(): string {
     const folder = join(this.folder, ".pulumi");
     const files = fs.readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name));
@@ -78,8 +76,8 @@ export class Project {
 }
 
 /**
- * The places that components were told of, by the names of the components; the CLI says all of them
- * in full at its end.
+ * The paths that were reported, by the names of the components; the CLI prints all of them in full
+ * at its end.
  */
 export function placesTold(said: string): Map<string, string[]> {
   const all = new Map<string, string[]>();
@@ -92,7 +90,7 @@ export function placesTold(said: string): Map<string, string[]> {
   return all;
 }
 
-/** Whether what is told is this place, or one inside it. */
+/** Whether a reported path is this place, or inside it. */
 export function isAt(place: readonly string[]): (told: string) => boolean {
   const start = pathText(place.map((key) => (/^[0-9]+$/.test(key) ? Number(key) : key)));
   return (told) => told === start || told.startsWith(`${start}.`) || told.startsWith(`${start}[`);

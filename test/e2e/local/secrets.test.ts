@@ -8,22 +8,22 @@ import { nameOf, objects, places, put } from "../../src/args/places.js";
 import { isAt, Project, placesTold } from "./project.js";
 
 type Path = readonly string[];
-/** Something wrong that holds the password, and the place that must be told. */
+/** A wrong value that contains the password, and the place that must be reported. */
 interface Mistake {
   readonly place: Path;
   readonly value: unknown;
 }
 
 const password = "correct horse; $battery";
-// Only the program makes secrets of them.
+// The program turns these marks into secrets.
 const secret = (value: unknown) => ({ "a secret": value });
 const misspelt = { passwrd: password };
-/** Whatever text it is, it is right there; what is right is not told. */
+/** The places where any text is valid, and so not reported. */
 const anyText = /\.(password|privateKeyPassword|id|annotations\.a|tolerations\.0\.(key|value))$/;
 const anyTexts = /\.annotations$/;
 /**
- * Where a plain text is not shown either. Elsewhere it is, for that is how a port or a folder is
- * corrected.
+ * The places where a plain text is not shown either. It is shown elsewhere, to help correct a port
+ * or a folder.
  */
 const hidden = places.filter((path) =>
   /\.(connection\..*|become|image|imagePullSecrets\.0|priorityClassName)$/.test(nameOf(path)),
@@ -43,12 +43,15 @@ const mistakes: Mistake[] = [
 ];
 
 /**
- * Wrong in one place more, so that nothing is installed here even where a mistake gets lost on the
- * way.
+ * Arguments that are wrong in one more place, so that nothing is installed here even if a mistake
+ * is not found.
  */
 const neverRight = put(["cgroup"], "nowhere");
 
-/** The places that are told of these arguments at once; others are told once a secret is known. */
+/**
+ * The paths that are reported for these arguments at once; others are reported once a secret is
+ * known.
+ */
 function toldNow(args: unknown): string[] {
   const marked = JSON.stringify(args);
   const revived: unknown = JSON.parse(marked, (_, value) =>
@@ -70,13 +73,13 @@ beforeEach(() => {
   return () => project.remove();
 });
 
-// What these do not prove: what is found out only once a secret is known, such as a port that is a
-// secret text; late-secrets.test.ts does.
+// These do not cover what is found only once a secret is known, such as a port that is a secret
+// text; late-secrets.test.ts does.
 describe.each([
   ["in a Node program", "node"],
   ["through the engine, as in other languages", "plugin"],
 ])("a password in a wrong place, %s,", (_, way) => {
-  test("is not in what the engine says, in its event log or in the state, and the place is named", () => {
+  test("is not in the engine's output, its event log or the state, and the place is reported", () => {
     expect(told.length).toBeGreaterThan(places.length);
     let untold = told;
     let before = told.length + 1;
@@ -90,9 +93,7 @@ describe.each([
   }, 500_000);
 });
 
-/**
- * Lets one program make all of these mistakes, and gives those whose place the engine did not tell.
- */
+/** Lets one program make all of these mistakes, and returns those whose place was not reported. */
 function tell(way: string, wrong: readonly Mistake[]): Mistake[] {
   const all = wrong.map(({ place, value }, at) => [`c${at}`, put(place, value, neverRight)] as const);
   const options = ["--yes", "--skip-preview", "--continue-on-error"];

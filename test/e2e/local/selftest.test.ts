@@ -2,12 +2,12 @@
 import { describe, expect, test } from "vitest";
 import { attachments, isSkipped, Machine } from "./machine.js";
 
-// A kernel that redirects nothing: the self-test's cgroup gets no program. It says nothing of the
-// production cgroup.
+// Imitates a kernel that redirects nothing: the self-test's cgroup gets no program. The production
+// cgroup is not affected.
 const idleKernel = `case "$*" in *"cgroup attach"*socket-bypass-selftest-*) exit 0 ;; esac\nexec /usr/sbin/bpftool "$@"`;
 
 describe.skipIf(isSkipped)("a self-test that fails", () => {
-  test("leaves the old generation serving and says why; the next up goes on", async () => {
+  test("leaves the old generation serving and says why, and the next up succeeds", async () => {
     const machine = new Machine();
     machine.args = { ...machine.args, selfTest: { enabled: true } };
     await machine.up();

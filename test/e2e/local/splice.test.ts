@@ -13,8 +13,8 @@ sys.stdin.read()
 `;
 
 // Not proven here: that the program splices; test/e2e/apps has real ones.
-describe.skipIf(isSkipped)("a machine whose kernel has no way to protect programs that splice", () => {
-  test("is warned of those that listen on the ports, by the step of the policy alone", async () => {
+describe.skipIf(isSkipped)("a machine whose kernel has no method to protect programs that splice", () => {
+  test("warns about those that listen on the ports, in the policy's step only", async () => {
     const machine = new Machine();
     machine.spliceWays = "no-way";
     const file = join(machine.folder, "docker-proxy");
@@ -30,12 +30,12 @@ describe.skipIf(isSkipped)("a machine whose kernel has no way to protect program
     const { changes, said } = await machine.up();
     expect(changes).toEqual({ policy: "update" });
     expect(said).toContain(
-      `note: docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found one that splices; leave out port ${port}`,
+      `note: docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no method for spliceGuard, found one that splices; leave out port ${port}`,
     );
     await machine.destroy();
   });
 
-  test("is not attached with everything, and says what to do; what served before goes on, and with protection off everything is taken", async () => {
+  test("refuses to bypass everything and says what to do, keeps what served before, and takes everything without protection", async () => {
     const machine = new Machine();
     machine.spliceWays = "no-way";
     const refusal = "traffic.everything: expected a kernel with a way to protect programs that splice, found none";
@@ -51,7 +51,7 @@ describe.skipIf(isSkipped)("a machine whose kernel has no way to protect program
     machine.args = { ...machine.args, spliceGuard: "off" };
     await machine.up();
     expect(machine.status()).toMatchObject({ healthy: true, policy: everything });
-    // Protection that is wanted again is refused with what serves unchanged.
+    // Turning protection on again is refused, and what serves stays unchanged.
     machine.args = { ...machine.args, spliceGuard: "auto" };
     expect(await machine.failure(machine.up())).toContain(refusal);
     expect(attachments(machine.cgroupFolder())).toEqual(["track_sockets"]);

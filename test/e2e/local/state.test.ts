@@ -5,7 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import { attachments, each, isSkipped, Machine } from "./machine.js";
 
 describe.skipIf(isSkipped)("what Pulumi keeps", () => {
-  test("is no argument of a component, nothing of the files that a host is sent, and little else", async () => {
+  test("contains no arguments of a component, none of the files that a host is sent, and little else", async () => {
     const machine = new Machine();
     await machine.up();
     const resources = await machine.exported();
@@ -27,7 +27,7 @@ describe.skipIf(isSkipped)("what Pulumi keeps", () => {
     }
   });
 
-  test("of a secret argument is no plain text", async () => {
+  test("contains no secret argument in plain text", async () => {
     const machine = new Machine();
     machine.args = { ...machine.args, traffic: { cidrs: secret(["127.32.0.0/11"]) } };
     await machine.up();
@@ -39,7 +39,7 @@ describe.skipIf(isSkipped)("what Pulumi keeps", () => {
 });
 
 describe.skipIf(isSkipped)("a state", () => {
-  test("that cannot be read fails the run and replaces nothing, for it says what each step keeps", async () => {
+  test("that cannot be read fails the run and replaces nothing, because it says what each step keeps", async () => {
     const machine = new Machine();
     await machine.up();
     const { invoke } = runtime;
@@ -55,7 +55,7 @@ describe.skipIf(isSkipped)("a state", () => {
     expect((await machine.preview()).changes).toEqual({});
   });
 
-  test("is whole after a removal that finds its script gone, and the next up and destroy are clean", async () => {
+  test("is intact after a removal that finds its script gone, and the next up and destroy are clean", async () => {
     const machine = new Machine();
     await machine.up();
     const aside = `${machine.stateDir}-aside`;

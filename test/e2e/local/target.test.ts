@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { isSkipped, Machine } from "./machine.js";
 
 describe.skipIf(isSkipped)("a run that leaves out a step of a new generation", () => {
-  test("says so in one sentence, in a preview too, changes nothing, and names what to type, which does it", async () => {
+  test("is refused in one sentence, in a preview too, changes nothing, and is told a command that works", async () => {
     const machine = new Machine();
     await machine.up();
     const before = machine.generation();
@@ -27,8 +27,8 @@ describe.skipIf(isSkipped)("a run that leaves out a step of a new generation", (
       expect(said).not.toMatch(/cannot open| {4}at /);
     }
     expect(machine.generation()).toBe(before);
-    // A host that is left out as a whole lets the run succeed, and so does a refresh or a destroy
-    // that runs the program.
+    // The run succeeds if a host is left out as a whole, and so does a refresh or a destroy that
+    // runs the program.
     expect((await machine.preview({ exclude: ["**::edge-web-*"] })).changes).toEqual({});
     expect((await machine.up({ exclude: ["**::edge-web-*"] })).changes).toEqual({});
     await (await machine.open()).refresh({ runProgram: true });
@@ -37,7 +37,7 @@ describe.skipIf(isSkipped)("a run that leaves out a step of a new generation", (
     expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
     expect(machine.generation()).not.toBe(before);
     expect((await machine.up()).changes).toEqual({});
-    // Of the generation that is there each step may run alone.
+    // Each step of the installed generation may run alone.
     machine.args = { ...machine.args, enabled: false };
     expect((await machine.up({ target: [urnOf("policy")] })).changes).toEqual({ policy: "update" });
     machine.args = { ...machine.args, limits: { sockets: 2048 } };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections of this process with itself through 127.0.0.1: every byte that comes back is compared
-// with what was sent.
+// Opens connections from this process to itself through 127.0.0.1, and compares every byte that
+// comes back with what was sent.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
@@ -34,7 +34,7 @@ async function exchange(socket, rounds) {
   }
 }
 
-/** Something came, or nothing more will. */
+/** Resolves when something came, or nothing more will. */
 function news(socket) {
   return new Promise((done) => {
     const names = ["readable", "end", "error", "close"];
@@ -48,7 +48,7 @@ function news(socket) {
 
 const verbs = {
   ports: () => servers.map((server) => server.address().port).join(" "),
-  // A new connection, which stays open.
+  // Opens a connection, which stays open.
   open: async (port) => {
     const socket = connect({ port, host: "127.0.0.1", noDelay: true });
     await once(socket, "connect");

@@ -7,9 +7,9 @@ import { each, steps } from "../local/machine.js";
 import { Far, isSkipped, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
 
-// What these do not prove: a real reboot; the attachment goes by hand.
+// These do not prove a real reboot; the attachment is removed by hand.
 describe.skipIf(isSkipped)("with detectDrift over SSH", () => {
-  test("a preview says which step of which host drifted, and which host does not answer, whose steps stay as they were told last; up repairs that step, and then nothing changes", async () => {
+  test("a preview says which step of which host drifted and which host does not answer, whose steps stay the same, and up repairs the step", async () => {
     const [keys, password] = [makeKeys("ed25519", "battery-staple"), "correct-horse"];
     const bastion = await new Far({ keys: makeKeys() }).start();
     const privateKeyPassword = "battery-staple";
@@ -34,7 +34,7 @@ describe.skipIf(isSkipped)("with detectDrift over SSH", () => {
     const silent = await fleet.preview();
     expect(silent.said).toMatch(/drift: .*expected to be attached to \S+, found nothing/);
     expect(silent.said).toContain("drift: not looked at, because the host does not answer within 10 s");
-    // What ops was told when its own attachment was repaired stands in the state only.
+    // The epoch with which the attachment of ops was repaired is only in the state.
     expect(silent.changes).toEqual({ "inner-attachment": "update" });
     fleet.args = { ...fleet.args, traffic: { ports: ["1"] } };
     const changed = { "inner-attachment": "update", "inner-policy": "update", "ops-policy": "update" };
@@ -51,7 +51,7 @@ describe.skipIf(isSkipped)("with detectDrift over SSH", () => {
     for (const far of Object.values(fars)) expect(far.traces()).toEqual([]);
   }, 480_000);
 
-  test("a host that is made by the same up is not looked at, and its preview is whole", async () => {
+  test("a host that the same up creates is not asked, and its preview is complete", async () => {
     const fleet = new Fleet({ hosts: {}, traffic: { everything: true } }, async () => {
       const vm = new local.Command("vm", { create: "echo 198.19.0.1" });
       const connection = { host: vm.stdout, password: secret("correct-horse"), hostKey: makeKeys().publicKey };
@@ -71,7 +71,7 @@ describe.skipIf(isSkipped)("with detectDrift over SSH", () => {
   });
 });
 
-/** By hand; the pins stay. */
+/** Detaches the program by hand; the pins stay. */
 function detach(far: Far): void {
   const [found] = far.status();
   const track = `/sys/fs/bpf/socket-bypass/${found?.instance}/${found?.serving}/track`;

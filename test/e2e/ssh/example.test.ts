@@ -8,10 +8,10 @@ import { isSkipped, makeFolder, makeKeys } from "./far.js";
 
 const example = resolve(__dirname, "../../../examples/ssh-fleet");
 
-// What this does not prove: that its program installs; test/e2e/ssh/ways-in.test.ts does that with
-// the same arguments.
+// This does not prove that its program installs; test/e2e/ssh/ways-in.test.ts does that with the
+// same arguments.
 describe.skipIf(isSkipped)("examples/ssh-fleet", () => {
-  test("plans the machines of its configuration, the canary first, and asks none of them", () => {
+  test("plans the machines of its configuration, the canary first, and contacts none of them", () => {
     const folder = makeFolder();
     const { pulumi, env } = findEngine();
     const all = {
@@ -25,7 +25,7 @@ describe.skipIf(isSkipped)("examples/ssh-fleet", () => {
     const settings = ["--config-file", join(folder, "Pulumi.dev.yaml"), "--stack", "dev"];
     const run = (words: readonly string[], input = "") =>
       execFileSync(pulumi, [...words, "--cwd", example, "--non-interactive"], { env: all, input, encoding: "utf8" });
-    // Elsewhere, because it leaves a file beside Pulumi.yaml.
+    // `stack init` runs elsewhere, because it leaves a file beside Pulumi.yaml.
     fs.copyFileSync(join(example, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
     execFileSync(pulumi, ["stack", "init", "--no-select", "dev", "--non-interactive"], {
       cwd: folder,

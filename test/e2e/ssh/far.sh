@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A machine of its own as far as the product can see: network, mounts (bpffs, cgroup v2, state,
-# users) and an sshd, on this kernel.
+# Runs a separate machine as far as the product can see: with its own network, mounts (bpffs, cgroup
+# v2, state, users) and sshd, on this kernel.
 #
 # usage: sh far.sh NAME CGROUP-FOLDER SSHD-CONFIG USER SHELL HASH SUDOERS
-#   NAME is a network namespace that is there. Runs sshd in the foreground; with it all of the machine but namespace and cgroup goes.
+#   NAME is an existing network namespace. sshd runs in the foreground; when it ends, all of the
+#   machine is gone but namespace and cgroup.
 set -eu
 
 if [ "${FAR_INSIDE:-}" != yes ]; then
@@ -35,7 +36,7 @@ else
 	echo "$user:$hash:20000:0:99999:7:::" >>/run/own/shadow
 	chown 4711:4711 "/home/$user"
 fi
-# sed -i has put new files in the place of those that are mounted.
+# sed -i has replaced the mounted files with new ones.
 for name in passwd shadow group; do
 	umount "/etc/$name"
 	mount --bind "/run/own/$name" "/etc/$name"

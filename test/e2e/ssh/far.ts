@@ -9,9 +9,7 @@ import { findMount } from "../../../tools/setup/mounts.js";
 
 const v2 = findMount("cgroup2") ?? "";
 
-/**
- * Why these tests cannot run here, or undefined. They fail in CI then, and are skipped elsewhere.
- */
+/** What these tests need. If one is missing they fail in CI, and are skipped elsewhere. */
 const tools = ["ip", "nsenter", "unshare", "bpftool", "ssh-keygen", "/usr/sbin/sshd"];
 const lacking =
   process.getuid?.() !== 0
@@ -22,7 +20,7 @@ const lacking =
 export const isSkipped = lacking !== undefined && !process.env.CI;
 if (lacking !== undefined) console.warn(`test/e2e/ssh: expected ${lacking}, found none`);
 
-/** Of a folder of its own; the private one encrypted where a password is given. */
+/** A key pair in a folder of its own; the private key is encrypted if a password is given. */
 export interface Keys {
   readonly file: string;
   readonly privateKey: string;
@@ -34,7 +32,7 @@ export interface FarOptions {
   readonly shell?: string;
   readonly password?: string;
   readonly keys?: Keys;
-  /** Lines of sshd_config that come first, so that they win. */
+  /** Lines of sshd_config that come first, so that they take precedence. */
   readonly config?: readonly string[];
   readonly sudoers?: string;
   readonly hostKeyType?: "ed25519" | "ecdsa";
@@ -47,7 +45,7 @@ const all: Far[] = [];
 const folders: string[] = [];
 const ends: (() => unknown)[] = [];
 
-/** What to do after the file's tests, also when they failed. */
+/** Registers what to do after the file's tests, also if they failed. */
 export function atEnd(end: () => unknown): void {
   ends.push(end);
 }
@@ -71,8 +69,8 @@ export function makeKeys(type = "ed25519", password = ""): Keys {
 }
 
 /**
- * A machine of its own with an sshd, see far.sh; it shares this kernel only. Gone after the file's
- * tests, also when they failed.
+ * A separate machine with an sshd, see far.sh; it shares only this kernel. It is removed after the
+ * file's tests, also if they failed.
  */
 export class Far {
   readonly name: string;
@@ -85,7 +83,7 @@ export class Far {
   private said = "";
 
   constructor(private readonly options: FarOptions = {}) {
-    // A word that test/support/sweep.ts knows, for runs that were killed.
+    // test/support/sweep.ts recognizes this name after a run that was killed.
     this.name = `test-${process.pid}-far${++made}`;
     this.cgroup = join(v2, this.name);
     const net = `198.19.${process.pid % 256}`;
@@ -136,12 +134,12 @@ export class Far {
     return this;
   }
 
-  /** What sshd has written; each login is a line of it. */
+  /** What sshd has logged, with a line for each login. */
   log(): string {
     return this.said;
   }
 
-  /** The way in that the options open. */
+  /** The login that the options allow. */
   login(more: Partial<LoginArgs> = {}): LoginArgs {
     const { user = "root", password, keys } = this.options;
     return {
@@ -158,7 +156,7 @@ export class Far {
     return this.login(more);
   }
 
-  /** Nothing goes out any more, and nobody is told. */
+  /** Silently drops everything that the machine sends. */
   unplug(): void {
     ip("-n", this.name, "route", "add", "blackhole", `${this.near}/32`);
   }
@@ -174,7 +172,7 @@ export class Far {
     return address;
   }
 
-  /** A command on it, by no SSH. */
+  /** Runs a command on it without SSH. */
   run(...words: readonly string[]): string {
     return execFileSync("nsenter", [...this.enter(), ...words], {
       encoding: "utf8",
@@ -182,12 +180,12 @@ export class Far {
     });
   }
 
-  /** What nsenter needs to go there. */
+  /** The arguments with which nsenter enters the machine. */
   enter(): string[] {
     return ["-t", `${this.sshd?.pid}`, "-m", "-n", "-C", "--"];
   }
 
-  /** What the product says about it. */
+  /** The output of `status` on it. */
   status(): {
     healthy: boolean;
     problems: string[];
@@ -202,7 +200,7 @@ export class Far {
     );
   }
 
-  /** What is left on it of the product. */
+  /** Lists what is left of the product on it. */
   traces(): string[] {
     const line =
       'ls -d /sys/fs/bpf/socket-bypass /var/lib/socket-bypass /usr/local/sbin/socket-bypass 2>/dev/null; bpftool cgroup show "$0"';
@@ -212,8 +210,8 @@ export class Far {
   }
 
   /**
-   * Ends the sshd, and with it all that lives in its mounts; start makes a new machine under the
-   * same address.
+   * Ends the sshd, and with it everything in its mounts; `start` makes a new machine with the same
+   * address.
    */
   async stop(): Promise<void> {
     const { sshd } = this;

@@ -4,7 +4,7 @@ import { Far, isSkipped, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
 import { type Fault, Liar } from "./liar.js";
 
-// Half of what people wait: read by the package when it is loaded.
+// Half of the usual limits; the package reads this when it is loaded.
 vi.hoisted(() => vi.stubEnv("SOCKET_BYPASS_LOOK_PATIENCE", "0.5"));
 
 const verbs = {
@@ -24,7 +24,7 @@ const faults: Fault[] = [
   "runs it and says 1",
 ];
 
-// What these do not prove: what the official provider makes of a server that stalls; its stand-in
+// These do not prove what the official provider does with a server that stalls; its stand-in
 // ignores a request to cancel.
 describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
   let far: Far;
@@ -42,7 +42,7 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     });
   });
 
-  test("by refusing the login is asked as often as declared, and what it is asked with is not shown", async () => {
+  test("by refusing the login is dialled as often as declared, and the password is not shown", async () => {
     liar.isClosed = true;
     const { said } = await fleet.failure(fleet.up());
     expect(liar.dials).toBe(3);
@@ -52,7 +52,7 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     liar.isClosed = false;
   });
 
-  test("before the first step, by whatever it does with the files, makes up fail there in bounded time, and leaves nothing", async () => {
+  test("while it receives the files makes up fail there in bounded time, and leaves nothing", async () => {
     const words: [Fault, string][] = [
       ["stalls", "the host gives no answer within 15 s"],
       ["runs nothing and says 0", "the host gives no answer within 15 s"],
@@ -67,7 +67,7 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
       expect(changes).toEqual({ "web-object": "create" });
       expect(said).toContain(`before hook "files for edge-web" failed: ${text}`);
       expect({ fault, dials: liar.dials - before }).toEqual({ fault, dials: 1 });
-      // What has said 1 has put them there all the same.
+      // The server that answers 1 has stored the files all the same.
       if (fault !== "runs it and says 1") await vi.waitFor(() => expect(far.traces()).toEqual([]), 30_000);
     }
     expect(liar.commands.filter((line) => line.includes("object install"))).toEqual([]);
@@ -82,7 +82,7 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     await failed;
   }, 120_000);
 
-  test("at every step, by dropping the line or by a wrong status, makes up fail there, and the next up goes on from there", async () => {
+  test("at any step, by dropping the connection or by a wrong status, makes up fail there, and the next up continues from there", async () => {
     for (const [number, [step, verb]] of Object.entries(verbs).entries()) {
       liar.fault = { at: verb, fault: faults[number % faults.length] ?? "drops before it runs" };
       const { changes } = await fleet.failure(fleet.up());
@@ -93,14 +93,14 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     expect((await fleet.preview()).changes).toEqual({});
   }, 150_000);
 
-  test("by floods of output keeps nothing from being done", async () => {
+  test("by floods of output does not keep the step from succeeding", async () => {
     fleet.args = { ...fleet.args, traffic: { ports: ["1"] } };
     liar.fault = { at: "policy set", fault: "floods, then runs it" };
     expect((await fleet.up()).changes).toEqual({ "web-policy": "update" });
     expect(far.status()).toMatchObject([{ healthy: true, policy: { ports: "1" } }]);
   });
 
-  test("by stalling holds up until it is interrupted, and the next up comes right", async () => {
+  test("by stalling blocks up until it is interrupted, and the next up succeeds", async () => {
     fleet.args = { ...fleet.args, traffic: { ports: ["2"] } };
     liar.fault = { at: "policy set", fault: "stalls" };
     const before = liar.commands.length;
@@ -114,20 +114,20 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     expect(far.status()).toMatchObject([{ healthy: true, policy: { ports: "2" } }]);
   }, 60_000);
 
-  test("by dropping the line makes destroy fail, and the next one leaves nothing", async () => {
+  test("by dropping the connection makes destroy fail, and the next one leaves nothing", async () => {
     liar.fault = { at: "detach --instance", fault: "drops while it runs" };
     await fleet.failure(fleet.destroy());
     await fleet.destroy();
     expect(far.traces()).toEqual([]);
   }, 60_000);
 
-  test("by running nothing and saying 0 is found out, and a replacement of that step installs", async () => {
+  test("by running nothing and answering 0 is detected, and a replacement of that step installs", async () => {
     liar.fault = { at: "map create", fault: "runs nothing and says 0" };
     const failed = fleet.failure(fleet.up());
     const words = "expected the host to answer with the serial of this step";
     await vi.waitFor(() => expect(fleet.heard()).toContain(words), { timeout: 30_000, interval: 100 });
-    // A program of the CLI ends by itself then; one that is run by the Automation API waits for
-    // resources that will never be.
+    // Under the CLI a program ends by itself then; under the Automation API it waits for resources
+    // that will never exist.
     await fleet.interrupt();
     const { said, changes } = await failed;
     expect(Object.keys(changes)).toEqual(["web-object", "web-map-sockets"]);

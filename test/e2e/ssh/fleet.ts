@@ -42,7 +42,7 @@ export class Fleet {
   up = (options: UpOptions = {}) => this.act((stack, onEvent) => stack.up({ ...options, onEvent }));
   destroy = () => this.act((stack, onEvent) => stack.destroy({ onEvent }));
 
-  /** A run that must fail. */
+  /** Returns the failure of a run that must fail. */
   async failure(run: Promise<Ended>): Promise<RunFailed> {
     return run.then(
       () => expect.fail("expected the run to fail, and it succeeded"),
@@ -50,14 +50,14 @@ export class Fleet {
     );
   }
 
-  /** What the run under way has said so far. */
+  /** The messages of the current run so far. */
   heard(): string {
     return this.lines.join("");
   }
 
   /**
-   * Ends the run under way as a user does who has no patience: the first interrupt waits for the
-   * step that runs, the second does not.
+   * Ends the current run as an impatient user does: the first interrupt waits for the step that
+   * runs, the second does not.
    */
   async interrupt(): Promise<void> {
     const engine = execFileSync("pgrep", ["-P", `${process.pid}`, "-x", "pulumi"], { encoding: "utf8" }).trim();
@@ -74,7 +74,7 @@ export class Fleet {
     return await follow((onEvent) => run(stack, onEvent), stepWithout(/^edge-/), lines);
   }
 
-  /** Another command of the CLI on this stack. */
+  /** Runs another command of the CLI on this stack. */
   async cli(...words: readonly string[]): Promise<string> {
     const { workspace } = await this.open();
     const env = { ...process.env, ...workspace.envVars };
@@ -90,7 +90,7 @@ export class Fleet {
     return checkpoint.latest.resources.map(({ urn }: { urn: string }) => urn);
   }
 
-  /** As it lies in the backend. */
+  /** The state as it is in the backend. */
   stateFile(): string {
     return fs.readFileSync(join(this.folder, "backend/.pulumi/stacks/ssh-test", `${this.stackName}.json`), "utf8");
   }

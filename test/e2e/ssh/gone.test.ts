@@ -9,7 +9,7 @@ const every = { traffic: { everything: true }, spliceGuard: "off" as const };
 const selfTest = { enabled: false };
 
 describe.skipIf(isSkipped)("a machine that is gone", () => {
-  test("with its VM is skipped; alone it fails in bounded time by its name, keeps nobody from the end, and leaves by 'state delete'", async () => {
+  test("is skipped if its VM is deleted; otherwise it fails by name in bounded time, blocks no other, and 'state delete' removes it", async () => {
     const keys = makeKeys();
     const [lost, vm, stays] = [new Far({ keys }), new Far({ keys }), new Far({ keys })];
     for (const far of [lost, vm, stays]) await far.start();
@@ -44,7 +44,7 @@ describe.skipIf(isSkipped)("a machine that is gone", () => {
     expect(fleet.urns().filter((urn) => urn.includes("::edge-stays-"))).toHaveLength(9 - 1);
     expect((await fleet.destroy()).changes).toHaveProperty("stays-object");
     expect(stays.traces()).toEqual([]);
-    // Nobody could tell them.
+    // Nobody could reach these.
     for (const far of [lost, vm]) expect(far.status()).toMatchObject([{ healthy: true }]);
   }, 120_000);
 });

@@ -10,7 +10,7 @@ import { isSkipped, makeFolder, makeKeys } from "./far.js";
 
 const root = resolve(__dirname, "../../..");
 
-// What this does not prove: that its machines are installed, for a recorder answers in their place;
+// This does not prove that its machines are installed, because a recorder answers in their place;
 // test/e2e/ssh/ways-in.test.ts does that with the same arguments.
 describe.skipIf(isSkipped)("examples/large-fleet", () => {
   const endpoints = new Endpoints();
@@ -55,7 +55,7 @@ describe.skipIf(isSkipped)("examples/large-fleet", () => {
   };
   const sum = (steps: Record<string, number>[], op: string) => steps.reduce((all, one) => all + (one[op] ?? 0), 0);
 
-  test("installs on each machine in one of its stacks, changes nothing then, and stops at the first stack that fails", async () => {
+  test("installs on each machine in one of its stacks, then changes nothing, and stops at the first stack that fails", async () => {
     await endpoints.open(6);
     const { hostKey } = endpoints;
     const machines = Object.fromEntries(endpoints.addresses.map((address, at) => [`web${at}`, { address, hostKey }]));

@@ -19,14 +19,14 @@ export type Fault =
 const { private: hostKey, public: hostKeyPublic } = utils.generateKeyPairSync("ed25519");
 
 /**
- * An SSH server of this process that runs commands on a far machine as a real one would, but for
- * the faults that it is told.
+ * An SSH server in this process that runs commands on a far machine as a real one would, except for
+ * the faults that it is told to make.
  */
 export class Liar {
-  /** The next command that holds these words is treated like that; later ones are not. */
+  /** The fault of the next command that contains `at`; later commands have none. */
   fault: { readonly at: string; readonly fault: Fault } | undefined;
   isClosed = false;
-  /** Connections so far, and commands. */
+  /** The number of connections so far. */
   dials = 0;
   readonly commands: string[] = [];
   private readonly children = new Set<ChildProcess>();
@@ -105,6 +105,6 @@ export class Liar {
 function finish(channel: ServerChannel, code: number): void {
   channel.exit(code);
   channel.end();
-  // The library does so itself only after it has read to the end.
+  // The library itself closes the channel only after it has read to the end.
   channel.close();
 }

@@ -11,7 +11,7 @@ const traffic = { everything: true };
 const stepsOf = (...hosts: string[]) => hosts.flatMap((host) => steps.map((step) => `${host}-${step}`));
 
 describe.skipIf(isSkipped).each([false, true])("over SSH, with detectDrift %s", (detectDrift) => {
-  test("the plans of an install on a machine that is there and one that the same up makes, of no change, an update and another address are what up does", async () => {
+  test("up does what its plan says for an install on an existing and on a newly created machine, no change, an update and another address", async () => {
     const keys = makeKeys();
     const fars = [await new Far({ keys }).start(), await new Far({ keys }).start(), await new Far({ keys }).start()];
     const [there, first, second] = fars as [Far, Far, Far];

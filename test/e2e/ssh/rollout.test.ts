@@ -5,7 +5,7 @@ import { Far, isSkipped, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
 
 describe.skipIf(isSkipped)("a roll-out", () => {
-  test("that fails at its canary's last step names it and logs in nowhere else; repaired, it goes on in order, and destroy goes in reverse", async () => {
+  test("that fails at its canary's last step names it and logs in nowhere else; once repaired, it continues in order, and destroy runs in reverse", async () => {
     const keys = makeKeys();
     const fars: Record<string, Far> = {};
     for (const name of ["alpha", "beta", "canary"]) fars[name] = await new Far({ keys }).start();

@@ -8,7 +8,7 @@ import { Fleet } from "./fleet.js";
 import { Liar } from "./liar.js";
 
 describe.skipIf(isSkipped)("the state of a host", () => {
-  test("with a key of ed25519 is less than 38,000 bytes, although it holds connection and lines twice for each step", async () => {
+  test("with a key of ed25519 has less than 38,000 bytes, although it holds connection and lines twice for each step", async () => {
     const far = await new Far({ keys: makeKeys() }).start();
     const fleet = new Fleet({
       hosts: { web: { connection: far.connection() } },
@@ -31,8 +31,8 @@ describe.skipIf(isSkipped)("the digest of a host's address", () => {
     const first = createHash("sha256").update(`${connection.host}:${connection.port}`).digest("hex").slice(0, 12);
     let place: Promise<string[]> | undefined;
     /**
-     * What earlier versions of the package gave the engine: the place, in plain text, for each
-     * step.
+     * Registers the steps as earlier versions of the package did: with the place, in plain text, in
+     * each step.
      */
     const asBefore: ResourceTransformation = ({ props, opts }) => {
       if (!("triggers" in props)) return undefined;

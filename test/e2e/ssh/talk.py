@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Two sockets of this machine ask and answer a hundred times; says whether each byte was right.
+# Exchanges a hundred messages each way between two sockets of this machine, and prints whether each
+# byte was right.
 import os
 import socket
 

@@ -15,8 +15,8 @@ const eachOf = (hosts: readonly string[], op: string, names = steps) =>
     hosts.flatMap((host) => names.map((step) => `${host}-${step}`)),
   );
 
-// What these do not prove: other kernels, and systemd; that the steps check a host key, where the
-// command provider is the stand-in, which ignores it.
+// These do not prove other kernels or systemd, nor that the steps check a host key if the command
+// provider is the stand-in, which ignores it.
 describe.skipIf(isSkipped)("hosts behind real sshds", () => {
   const secrets = { login: "correct-horse", key: "battery-staple" };
   let hosts: Record<string, HostArgs>;
@@ -28,7 +28,6 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     const held = makeKeys();
     const agent = await startAgent(held.file);
     const bastion = await new Far({ keys: plain }).start();
-    // Forwarding is what a bastion is for, and a shell is not.
     const force = join(makeFolder(), "force");
     fs.chmodSync(join(force, ".."), 0o755);
     fs.writeFileSync(
@@ -38,11 +37,11 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     );
     const [fish, csh] = [pathOf("fish"), pathOf("tcsh")];
     fars = {
-      // An encrypted key, a bastion, fish, one session a connection.
+      // An encrypted key, a bastion, fish, one session per connection.
       inner: new Far({ keys: encrypted, behind: bastion, shell: fish, config: ["MaxSessions 1"] }),
       // A password, csh, sudo, no environment accepted (as sshd is without a configuration).
       ops: new Far({ user: "ops", password: secrets.login, shell: csh, sudoers: "ops ALL=(root) NOPASSWD: ALL" }),
-      // An agent, and a command that is forced and passes on what was asked for.
+      // An agent, and a forced command that runs what was asked for.
       forced: new Far({ keys: held, hostKeyType: "ecdsa", config: [`ForceCommand ${force}`] }),
     };
     for (const far of Object.values(fars)) await far.start();
@@ -56,7 +55,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     };
   });
 
-  test("get the eight steps, change nothing in a second preview, take a new policy, and are left as they were found", async () => {
+  test("get the eight steps, change nothing in a second preview, get a new policy, and are left as they were found", async () => {
     const names = Object.keys(hosts);
     const fleet = new Fleet({ hosts, traffic: everything, spliceGuard: "off" });
     const planned = await fleet.preview();
@@ -94,7 +93,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     for (const far of Object.values(fars)) expect(far.traces()).toEqual([]);
   }, 240_000);
 
-  test("that let nobody in say why in bounded time, each by its name, and keep no other host from its end", async () => {
+  test("that let nobody in are reported by name with the reason, in bounded time, and block no other host", async () => {
     const keys = makeKeys();
     const good = await new Far({ keys }).start();
     const asking = await new Far({ user: "ops", keys, sudoers: "ops ALL=(root) ALL" }).start();
@@ -131,7 +130,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     for (const far of [good, asking]) expect(far.traces()).toEqual([]);
   }, 120_000);
 
-  test("that let nobody in behind a bastion say why, of the two the one that it is, where the provider would say EOF or wait for 25 minutes", async () => {
+  test("that let nobody in behind a bastion are reported with the reason, and whether it is the host or the bastion", async () => {
     const keys = makeKeys();
     const bastion = await new Far({ keys }).start();
     const far = await new Far({ keys, behind: bastion }).start();
@@ -200,7 +199,7 @@ async function startAgent(key: string): Promise<string> {
   return socket;
 }
 
-/** A process of the far machine talks to itself: what came back. */
+/** Lets a process on the far machine talk to itself, and returns whether every byte came back. */
 function traffic(far: Far): string {
   return far.run("python3", join(__dirname, "talk.py")).trim();
 }

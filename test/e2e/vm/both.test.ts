@@ -11,7 +11,7 @@ const all = (op: string) =>
   );
 
 describe.skipIf(isSkipped)("two machines with kernels of their own", () => {
-  test("one up installs on both, the canary first; both boot into it, and one destroy leaves nothing on either", async () => {
+  test("one up installs on both, the canary first; both serve after a reboot, and one destroy leaves nothing on either", async () => {
     const [first, second] = vms;
     if (first === undefined || second === undefined) throw new Error("expected two machines, found fewer");
     const fleet = new Fleet({

@@ -5,11 +5,11 @@ import { Fleet } from "../ssh/fleet.js";
 import { isQuick, isSkipped, type Vm, vms } from "./vm.js";
 
 const minutes = 60_000;
-/** Of a host's steps, from this one on. */
+/** The steps of a host from this one on. */
 const from = (step: string) => steps.slice(steps.indexOf(step)).map((name) => `web-${name}`);
 
-// What these do not prove: a processor that is not emulated, services that the distribution starts
-// early in its boot. Each case goes on from the one before.
+// These do not prove a processor that is not emulated, or services that the distribution starts
+// early in its boot. Each case continues from the previous one.
 describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
   "a machine with a systemd of its own: $name",
   (given) => {
@@ -29,7 +29,7 @@ describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
         expect(vm.status()).toMatchObject({ healthy: true, problems: [], cgroup: "/" });
         const before = vm.redirected();
         expect(vm.talk()).toBe("exact");
-        // The first ones of each direction go by TCP.
+        // The first messages of each direction go over TCP.
         expect(vm.redirected() - before).toBeGreaterThan(150);
         expect(await fleet.preview()).toMatchObject({ changes: {}, said: expect.not.stringContaining("drift") });
       },
@@ -37,7 +37,7 @@ describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
     );
 
     test(
-      "systemd finds nothing wrong with the boot unit, and little that it may do",
+      "systemd finds no fault in the boot unit, and rates its exposure as low",
       async () => {
         const unit = vm.unit();
         expect(vm.run(`systemd-analyze verify /etc/systemd/system/${unit} 2>&1`)).toBe("");
@@ -54,7 +54,7 @@ describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
     );
 
     test(
-      "after a reboot it bypasses before a service that waits for the network starts, says that it is healthy, and nothing has to change",
+      "after a reboot it serves before services that wait for the network start, is healthy, and needs no change",
       async () => {
         await vm.reboot("asked");
         const unit = vm.unit();
@@ -72,7 +72,7 @@ describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
     );
 
     test.skipIf(isQuick)(
-      "after the power was cut, and on another kernel than the self-test passed on, the unit proves this one and it is the same",
+      "after a power cut, and on another kernel than the self-test passed on, the unit runs the self-test again and serves",
       async () => {
         vm.run("for kernel in /var/lib/socket-bypass/*/kernel; do echo 6.0.0-other >$kernel; done; sync");
         await vm.reboot("power cut");
@@ -86,7 +86,7 @@ describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
     );
 
     test.skipIf(isQuick)(
-      "what somebody detached or unpinned by hand is an update from that step on, and after up there is none",
+      "what was detached or unpinned by hand shows as updates from that step on, and up repairs it",
       async () => {
         const { instance, serving } = vm.status();
         const pins = `/sys/fs/bpf/socket-bypass/${instance}/${serving}`;
@@ -98,7 +98,7 @@ describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
         expect((await fleet.preview()).changes).toEqual({});
 
         vm.run(`rm ${pins}/redirect`);
-        // Those behind it run again when it really did something, which a preview cannot know.
+        // Later steps run again if it really did something, which a preview cannot know.
         expect((await fleet.preview()).changes).toEqual(each("update", from("program-redirect")));
         await fleet.up();
         expect(vm.status()).toMatchObject({ healthy: true, problems: [] });
@@ -109,7 +109,7 @@ describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
     );
 
     test.skipIf(isQuick)(
-      "an upgrade under load loses no byte, and what is connected then goes on",
+      "an upgrade under load loses no byte, and open connections go on",
       async () => {
         const { serving } = vm.status();
         const load = await vm.startLoad();

@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Makes this virtual machine a node of a cluster, also after the next boot: containerd, kubelet and
-# kube-proxy as services of systemd, which makes the pods' cgroups.
+# kube-proxy are services of systemd, which makes the pods' cgroups.
 #
-# usage: sh join.sh NAME ADDRESS SUBNET PROXY   beside node-config.sh, kubernetes (the program), image.tar, kubelet.kubeconfig, proxy.kubeconfig and ca.crt
+# usage: sh join.sh NAME ADDRESS SUBNET PROXY
+#   Its folder has node-config.sh, kubernetes (the program), image.tar, kubelet.kubeconfig,
+#   proxy.kubeconfig and ca.crt.
 set -eu
 
 here=$(cd -- "$(dirname -- "$0")" && pwd)
@@ -19,7 +21,7 @@ main() {
 	write_containerd systemd
 	write_kubelet systemd
 	write_proxy "$name" "$here/proxy.kubeconfig" "$proxy" 10.244.0.0/16
-	# What containerd gives its pods.
+	# containerd gives this file to its pods.
 	[ -e /etc/hosts ] || printf '127.0.0.1 localhost\n' >/etc/hosts
 	mkdir -p /etc/containerd
 	ln -sf "$config/containerd.toml" /etc/containerd/config.toml

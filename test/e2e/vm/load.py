@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Connections of this machine with itself: each sends, gets the same back, and compares every byte.
-# Says `talking` once all of them do. A line on stdin asks for the rounds of each; its end stops
-# them.
+# Opens connections from this machine to itself, each of which sends, gets the same back, and
+# compares every byte. Prints `talking` once all of them do, and the rounds of each for every line
+# on stdin. The end of stdin stops them.
 import os
 import socket
 import sys
@@ -34,7 +34,7 @@ def talk(number):
     try:
         client = socket.create_connection(listener.getsockname())
         server, _ = listener.accept()
-        # The one that was accepted may be another's; each is echoed all the same.
+        # The accepted connection may belong to another thread's client, but each is echoed.
         threading.Thread(target=echo, args=(server,), daemon=True).start()
         while not stop.is_set():
             sent = os.urandom(1 + rounds[number] * 397 % 8192)

@@ -11,8 +11,8 @@ const scripts = [join(__dirname, "join.sh"), join(__dirname, "../kubernetes/clus
 
 /**
  * A virtual machine as a node of a cluster. It reaches the API server by a port of its own loopback
- * that SSH leads there, and nothing reaches its pods from outside: no logs and no exec through the
- * API server, no traffic between it and other nodes.
+ * that SSH forwards. Nothing reaches its pods from outside: there are no logs and no exec through
+ * the API server, and no traffic between it and other nodes.
  */
 export class Member implements Machine {
   readonly name = "guest";
@@ -80,7 +80,7 @@ export class Member implements Machine {
     return this.vm.run(shellLine(words));
   }
 
-  /** Everything of its kernel goes, with what was not yet written to its disk. */
+  /** Loses everything in its kernel, and what was not yet written to its disk. */
   async cutPower(): Promise<void> {
     await this.vm.reboot("power cut");
     this.connect();

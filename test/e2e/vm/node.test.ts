@@ -10,9 +10,9 @@ vi.setConfig({ testTimeout: 900_000, hookTimeout: 1_800_000 });
 
 /*
  * A third node with a kernel, a systemd and an AppArmor of its own: its cgroup2 is mounted with
- * nsdelegate, systemd makes its pods' cgroups, and they hold limits. Each case goes on from the one
- * before. What these do not prove: traffic between this node and another, which have no way to each
- * other.
+ * nsdelegate, systemd makes its pods' cgroups, and their limits work. Each case continues from the
+ * previous one. These do not prove traffic between this node and another, because there is no route
+ * between them.
  */
 describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
   let cluster: Cluster;
@@ -20,7 +20,7 @@ describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
   let pool: Pool;
   let one: Place;
   let two: Place;
-  /** The container's own, whatever the processes in it. */
+  /** The first process of the loader's container. */
   const loader = async () => {
     const pid = await guest.run("pgrep", "-f", "^/state/files/pod-");
     return pid.split("\n")[0] ?? "";
@@ -34,7 +34,8 @@ describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
     await two.serve();
   };
   /**
-   * Bytes in their places; what was redirected meanwhile, and the rounds of the slowest connection.
+   * Exchanges bytes, which must arrive intact. Returns the messages that were redirected meanwhile,
+   * and the rounds of the slowest connection.
    */
   const exchange = async (address: string, at = port) => {
     const before = await redirectedOn(guest);
@@ -65,13 +66,13 @@ describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
   test("its cgroup2 is mounted with nsdelegate, and its pods have AppArmor's default profile", async () => {
     expect(await guest.run("findmnt", "-n", "-o", "OPTIONS", "/sys/fs/cgroup")).toContain("nsdelegate");
     expect(await guest.run("cat", "/sys/module/apparmor/parameters/enabled")).toBe("Y");
-    // The sandbox of a pod runs the same, before its container, and has no profile.
+    // The sandbox of a pod runs the same command, is older than its container, and has no profile.
     const sleeping = await guest.run("pgrep", "-n", "-f", "^sleep 2147483647");
     const profile = `/proc/${sleeping}/attr/apparmor/current`;
     expect(await guest.run("cat", profile)).toBe("cri-containerd.apparmor.d (enforce)");
   });
 
-  test("up serves it beside two other nodes, after the self-test in a cgroup below the pod's own", async () => {
+  test("up makes it serve beside two other nodes, after the self-test in a cgroup below the pod's own", async () => {
     await pool.up();
     const pods = await pool.pods();
     expect(pods.map(({ node, isReady, restarts }) => [node, isReady, restarts])).toEqual([
@@ -87,14 +88,14 @@ describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
     expect((await pool.preview()).changes).toEqual({});
   });
 
-  test("a pod to a pod of its node, and to its ClusterIP, is bypassed and every byte is in its place", async () => {
+  test("traffic from a pod to a pod on its node, and to its ClusterIP, is bypassed and byte-exact", async () => {
     for (const [address = "", at] of [[two.addresses[0], port] as const, [two.services[0], 80] as const]) {
       const { redirected, least } = await exchange(address, at);
       expect(redirected).toBeGreaterThan(least);
     }
   });
 
-  test("a new generation takes over under load without a lost byte", async () => {
+  test("a new generation takes over under load without losing a byte", async () => {
     const before = await servingOn(guest);
     const talk = await one.talk(two.addresses[0] ?? "");
     pool.args = { ...pool.args, limits: { sockets: 32_768 } };
@@ -106,14 +107,14 @@ describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
     expect((await exchange(two.addresses[0] ?? "")).redirected).toBeGreaterThan(0);
   });
 
-  test("a loader that is killed comes back, and meanwhile the node is served", async () => {
+  test("a loader that is killed restarts, and the node is served meanwhile", async () => {
     const killed = await loader();
     await guest.run("kill", "-KILL", killed);
     expect((await exchange(two.addresses[0] ?? "")).redirected).toBeGreaterThan(0);
     await until("another loader", async () => (await isServed()) && (await loader()) !== killed);
   });
 
-  test("after the power was cut it is served again", async () => {
+  test("after a power cut it is served again", async () => {
     await guest.cutPower();
     await until("the pod to serve the node again", isServed);
     for (const place of [one, two]) place.end();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hosts with a kernel, a systemd and an sshd of their own, which the engine of this machine
-// installs on: `npm run test:vm -- [--only KERNEL|both|debian12-node] [--quick]`.
+// Tests hosts with a kernel, a systemd and an sshd of their own, on which the engine of this
+// machine installs: `npm run test:vm -- [--only KERNEL|both|debian12-node] [--quick]`.
 //
-// Each machine alone, then two at once, then one as a node of a Kubernetes cluster, on an emulated
-// processor. --quick: a few cases on one machine, from any disk that is there.
+// It tests each machine alone, then two at once, then one as a node of a Kubernetes cluster, on an
+// emulated processor. With --quick it runs a few cases on one machine, from any disk that exists.
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -11,7 +11,7 @@ import { type Guest, withGuest } from "../../kernels/guest.js";
 import { getImage, type Kernel, kernels, say } from "../../kernels/image.js";
 import { runCases, SLOWNESS } from "../../kernels/vitest.js";
 
-/** A node of a cluster: with what runs pods, and AppArmor as it is on Debian's own. */
+/** A node of a cluster, with the programs that run pods, and with AppArmor as Debian sets it up. */
 const node: Kernel = {
   name: "debian12-node",
   architecture: "amd64",
@@ -48,12 +48,12 @@ async function withHost<T>(kernel: Kernel, work: (guest: Guest) => Promise<T>): 
 }
 
 /**
- * Runs the cases of one file against these machines; the first that fails ends it, for each goes on
- * from the one before.
+ * Runs the cases of one file against these machines. The first failure ends it, because each case
+ * continues from the previous one.
  */
 async function play(file: string, guests: Record<string, Guest>): Promise<void> {
   const list = join(dirname(Object.values(guests)[0]?.config ?? ""), "guests.json");
-  // Keys are in it.
+  // The file contains keys.
   fs.writeFileSync(list, JSON.stringify({ isQuick: values.quick, guests }), { mode: 0o600 });
   const isOk = await runCases(["--project", "vm", "--bail=1", `test/e2e/vm/${file}.test.ts`], {
     SOCKET_BYPASS_TEST_HOSTS: list,

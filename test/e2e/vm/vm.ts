@@ -12,7 +12,7 @@ const list = process.env.SOCKET_BYPASS_TEST_HOSTS;
 const given: { isQuick: boolean; guests: Record<string, Guest> } =
   list === undefined ? { isQuick: false, guests: {} } : JSON.parse(fs.readFileSync(list, "utf8"));
 
-/** Only test/e2e/vm/run.ts has machines to give. */
+/** Only test/e2e/vm/run.ts provides machines. */
 export const isSkipped = list === undefined;
 export const isQuick = given.isQuick;
 
@@ -21,19 +21,19 @@ afterAll(() => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
 });
 
-/** A virtual machine that the engine installs on; the tests look at it by an SSH of their own. */
+/** A virtual machine that the engine installs on; the tests inspect it over their own SSH. */
 export class Vm {
   constructor(
     readonly name: string,
     private readonly guest: Guest,
   ) {}
 
-  /** Path of an ssh_config that has it as `guest`. */
+  /** Path of an ssh_config in which it is `guest`. */
   get config(): string {
     return this.guest.config;
   }
 
-  /** How the engine gets there. An emulated processor takes seconds for a login. */
+  /** How the engine reaches it; an emulated processor takes seconds for a login. */
   host(): HostArgs {
     const { port, privateKey, hostKey } = this.guest;
     return { connection: { host: "127.0.0.1", port, user: "root", privateKey, hostKey, perDialTimeout: 30 } };
@@ -65,21 +65,20 @@ export class Vm {
     return `socket-bypass-${this.status().instance}.service`;
   }
 
-  /** Properties of a unit as systemd tells them. */
+  /** Properties of a unit, as systemd reports them. */
   show(unit: string, ...names: string[]): Record<string, string> {
     const lines = this.run(`systemctl show ${names.map((name) => `-p ${name}`).join(" ")} ${unit}`).split("\n");
     return Object.fromEntries(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^[^=]*=/, "")]));
   }
 
-  /**
-   * A hundred messages each way between two sockets that are made for it; each byte is compared.
-   */
+  /** Exchanges a hundred messages each way between two new sockets and compares every byte. */
   talk(): string {
     return this.run("python3 -", fs.readFileSync(join(__dirname, "../ssh/talk.py"), "utf8"));
   }
 
   /**
-   * Connections that talk until they are stopped, each byte compared. Returns once all of them do.
+   * Starts connections that talk until they are stopped and compare every byte. Returns once all of
+   * them do.
    */
   async startLoad(): Promise<Load> {
     this.run("cat >/run/load.py", fs.readFileSync(join(__dirname, "load.py"), "utf8"));
@@ -106,13 +105,13 @@ export class Vm {
   }
 
   /**
-   * Waits until it answers again and has started all of its services. "power cut": nothing is
-   * written to the disk before.
+   * Reboots the machine, and waits until it answers again and has started all of its services. A
+   * "power cut" writes nothing to the disk before.
    */
   async reboot(how: "asked" | "power cut"): Promise<void> {
     const before = this.bootId();
     const line = how === "asked" ? "systemctl reboot" : "echo b >/proc/sysrq-trigger";
-    // The line may break under it.
+    // The connection may break meanwhile.
     this.run(`nohup sh -c 'sleep 1; ${line}' >/dev/null 2>&1 &`);
     const end = Date.now() + 400_000;
     for (let found = before; found === before || found === ""; found = this.bootId()) {
@@ -130,7 +129,7 @@ export class Vm {
     }
   }
 
-  /** What is left on it of the product. */
+  /** Lists what is left of the product on it. */
   traces(): string[] {
     const line = `ls -d /sys/fs/bpf/socket-bypass /var/lib/socket-bypass /usr/local/sbin/socket-bypass 2>/dev/null
       find /etc/systemd /run/systemd -name 'socket-bypass*'; systemctl list-units --all --no-legend 'socket-bypass*'
@@ -142,7 +141,7 @@ export class Vm {
 }
 
 export interface Load {
-  /** Questions and answers so far, by connection. */
+  /** The rounds of each connection so far. */
   readonly rounds: () => Promise<number[]>;
   readonly stop: () => Promise<string>;
 }

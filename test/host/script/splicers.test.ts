@@ -76,7 +76,7 @@ describe.skipIf(isSkipped).each(shells)("notes about listening programs, under %
     const { port, pid } = await listen(host, go);
     const [note, ...more] = await look(host, `${port}`);
     expect(note).toBe(
-      `go-listener (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found a Go program, which splices where it copies from one connection to another; leave out port ${port}, or keep it from splicing (SystemCallFilter=~splice:EINVAL where it is a unit of systemd)`,
+      `go-listener (process ${pid}, port ${port}): expected no program that splices where the kernel has no method for spliceGuard, found a Go program, which splices where it copies from one connection to another; leave out port ${port}, or keep it from splicing (SystemCallFilter=~splice:EINVAL where it is a unit of systemd)`,
     );
     expect(more).toEqual([]);
     expect(await look(host, `${port - 1}-${port + 1}`)).toContain(note);
@@ -89,7 +89,7 @@ describe.skipIf(isSkipped).each(shells)("notes about listening programs, under %
     const { port, pid } = await listen(host, named("docker-proxy"));
     putInUnit(host, pid, "docker.service");
     expect(await look(host, `${port}`)).toEqual([
-      `docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no way for spliceGuard, found one that splices; leave out port ${port}, or type 'systemctl edit docker.service', write '[Service]' and below it 'SystemCallFilter=~splice:EINVAL', and restart it`,
+      `docker-proxy (process ${pid}, port ${port}): expected no program that splices where the kernel has no method for spliceGuard, found one that splices; leave out port ${port}, or type 'systemctl edit docker.service', write '[Service]' and below it 'SystemCallFilter=~splice:EINVAL', and restart it`,
     ]);
   });
 

@@ -209,6 +209,14 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     },
   );
 
+  test("fails, rather than call healthy what it cannot look at, if the pin of the policies is gone", async () => {
+    const host = new Host(shell);
+    await host.apply();
+    fs.rmSync(pin(host, "maps/policies"));
+    const { code, stderr } = await host.raw("status", "--json", ...host.common.slice(0, 4));
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("maps/policies") });
+  });
+
   test("is healthy again once the next attach has found, drained and detached programs whose pins are gone", async () => {
     const host = new Host(shell);
     await host.apply();

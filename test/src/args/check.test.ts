@@ -13,10 +13,10 @@ const resource = {} as pulumi.Resource;
 const where = { resource, what: 'SocketBypass "edge"', path: ["traffic"] };
 
 /**
- * What an Output holds, or its error. `apply` would swallow the error, and the SDK keeps it in
- * three promises more.
+ * Resolves to the value of an Output, or rejects with its error. `apply` would swallow the error,
+ * and the SDK keeps it in three more promises, which must not reject unhandled.
  */
-function settled<T>(output: pulumi.Output<T>): Promise<T> {
+function resolved<T>(output: pulumi.Output<T>): Promise<T> {
   const inner = output as unknown as {
     promise(): Promise<T>;
     isKnown: Promise<boolean>;
@@ -28,7 +28,7 @@ function settled<T>(output: pulumi.Output<T>): Promise<T> {
 }
 
 async function failureOf(output: pulumi.Output<unknown>): Promise<ArgsError> {
-  const error = await settled(output).then(
+  const error = await resolved(output).then(
     () => undefined,
     (reason: unknown) => reason,
   );
@@ -36,7 +36,7 @@ async function failureOf(output: pulumi.Output<unknown>): Promise<ArgsError> {
   throw new Error(`expected an ArgsError, found ${error}`);
 }
 
-test("what is not known yet is taken now and checked once it is known", async () => {
+test("an unknown value passes the first check and is checked once it is known", async () => {
   const ports = ["80", pulumi.output("0")];
   expect(() =>
     checkNow(socketBypassSchema, { hosts: { a: {} }, traffic: { ports } }, { ...where, path: [] }),
@@ -52,29 +52,29 @@ test("what is not known yet is taken now and checked once it is known", async ()
 test.each([
   ["an Output", pulumi.output(undefined)],
   ["a Promise", Promise.resolve(undefined)],
-])("everything may be %s, and missing in the end", async (_, everything) => {
+])("everything may be %s, and is an error if that resolves to nothing", async (_, everything) => {
   const args = { everything };
   expect((await failureOf(checkLater(bypassProperties.traffic, args, where))).message).toContain("a choice of traffic");
 });
 
-test("a right value comes through unchanged", async () => {
+test("a valid value passes the check unchanged", async () => {
   const value = { ports: [pulumi.output("80")], cidrs: pulumi.output(["10.0.0.0/8"]) };
-  expect(await settled(checkLater(bypassProperties.traffic, value, where))).toEqual({
+  expect(await resolved(checkLater(bypassProperties.traffic, value, where))).toEqual({
     ports: ["80"],
     cidrs: ["10.0.0.0/8"],
   });
 });
 
-test("a secret that is wrong is named by its place, and its value is nowhere in the error", async () => {
+test("the error about an invalid secret names its path and does not contain its value", async () => {
   const error = await failureOf(checkLater(bypassProperties.traffic, { ports: [pulumi.secret("hunter2")] }, where));
   expect(error.message).toContain("traffic.ports[0]: expected a port");
   expect(error.message).toContain("found a secret value");
   expect(JSON.stringify([error.message, error.stack, error.problems, error.errors])).not.toContain("hunter2");
-  // The engine prints what stands at these paths.
+  // The engine prints the values at these paths.
   expect(error.errors).toEqual([]);
 });
 
-test("a secret in a property with a wrong name is not shown either", async () => {
+test("the error about an unknown property does not contain its secret value either", async () => {
   const args = pulumi.secret({ ports: ["80"], password: "hunter2" });
   const error = await failureOf(checkLater(bypassProperties.traffic, args as never, where));
   expect(JSON.stringify([error.message, error.problems, error.errors])).not.toContain("hunter2");
@@ -86,7 +86,7 @@ test("a secret stays secret after the check", async () => {
   );
 });
 
-test("the error carries the marks by which the SDK prints it without a stack, here and through other languages", () => {
+test("the error is marked so that the SDK prints it without a stack, also when another language calls", () => {
   let error: unknown;
   try {
     checkNow(socketBypassSchema, { hosts: {}, traffic: { everything: true } }, { ...where, path: [] });
@@ -94,16 +94,16 @@ test("the error carries the marks by which the SDK prints it without a stack, he
     error = thrown;
   }
   expect(pulumi.ResourceError.isInstance(error) && error.hideStack && error.resource === resource).toBe(true);
-  // The engine prints what stands at each path that is given here, whatever it is.
+  // The engine prints the value at each path that is given here, even a secret.
   expect(pulumi.InputPropertiesError.isInstance(error) && error.errors).toEqual([]);
 });
 
-test("the SDK, which inspects it, finds its text and not all resources", () => {
+test("inspecting the error yields its message only, not the resource that it is about", () => {
   const error = new ArgsError({} as pulumi.Resource, "it", [{ path: "a", expected: "b", found: "c", fix: "d" }]);
   expect(inspect(error, { colors: true })).toBe(error.message);
 });
 
-test("the SDK cannot write its own words in front of the problems", () => {
+test("the SDK cannot put words of its own before the problems", () => {
   const error = new ArgsError({} as pulumi.Resource, "it", [{ path: "a", expected: "b", found: "c", fix: "d" }]);
   error.message = `error serializing property "create": ${error.message}`;
   expect(error.message).toBe("1 problem in the arguments of it:\n  a: expected b, found c; d");

@@ -30,7 +30,7 @@ function keyOf(type: string, password: string) {
   return { private: mine ?? "", public: theirs ?? "" };
 }
 
-describe("a connection is right", () => {
+describe("a connection is valid", () => {
   test.each([
     ["with a key", whole],
     [
@@ -52,12 +52,12 @@ describe("a connection is right", () => {
     expect(problems(connection)).toEqual([]);
   });
 
-  test("with the agent of the environment", () => {
+  test("with the agent that SSH_AUTH_SOCK names", () => {
     vi.stubEnv("SSH_AUTH_SOCK", "/run/agent");
     expect(problems({ host: "x", hostKey })).toEqual([]);
   });
 
-  test("without host keys, also of the bastion, only where that is said", () => {
+  test("without host keys of host and bastion, only if allowUnknownHostKey is true", () => {
     const connection = { host: "x", privateKey, proxy: { host: "y", privateKey } };
     expect(pathsOf(problems(connection))).toEqual(["connection.proxy.hostKey", "connection.hostKey"]);
     expect(problems(connection, { allowUnknownHostKey: true })).toEqual([]);
@@ -75,7 +75,7 @@ describe("a connection is refused", () => {
     agentSocketPath: "x",
   };
 
-  test("with all that is wrong with it, by its path, and shows nothing of it", () => {
+  test("and every problem is reported under its path, without any value", () => {
     const [head, ...lines] = problemsOfMany({
       traffic,
       hosts: {
@@ -96,23 +96,23 @@ describe("a connection is refused", () => {
     ["ops@10.0.0.11:hunter2", "another text"],
     [["hunter2"], "a list of 1"],
     [null, "nothing"],
-  ])("when it is no object: %j", (connection, found) => {
+  ])("if it is not an object: %j", (connection, found) => {
     const [line] = problems(connection);
     expect(line).toMatch(/^connection: an object, /);
     expect(line).toContain(`, ${found}; use host, port, user,`);
     expect(line).not.toContain("hunter2");
   });
 
-  test("without a machine, a host key, or a way to log in", () => {
+  test("without a host, a host key, or a way to log in", () => {
     expect(pathsOf(problems({}))).toEqual(["connection.host", "connection.hostKey", "connection.privateKey"]);
   });
 
-  test("with a property that does not exist, and with a bastion behind a bastion", () => {
+  test("with an unknown property, and with a bastion behind a bastion", () => {
     expect(pathsOf(problems({ ...whole, privatekey: "x" }))).toEqual(["connection.privatekey"]);
     expect(pathsOf(problems({ ...whole, proxy: { ...whole, proxy: whole } }))).toEqual(["connection.proxy.proxy"]);
   });
 
-  test("with an encrypted key without its password, and with a password without a key", () => {
+  test("with an encrypted key but no password for it, and with a key password but no key", () => {
     expect(pathsOf(problems({ ...whole, privateKey: keys.encrypted.private }))).toEqual([
       "connection.privateKeyPassword",
     ]);
@@ -121,7 +121,7 @@ describe("a connection is refused", () => {
     ]);
   });
 
-  test("with a host key of type rsa, and the reason", () => {
+  test("with a host key of type rsa, and the error says why", () => {
     const [line, ...more] = problems({ ...whole, hostKey: keys.rsa.public });
     expect(line).toContain("of type ed25519 or ecdsa, such as");
     expect(line).toContain("SHA-1 signatures only, which sshd has not given since OpenSSH 8.8");
@@ -129,7 +129,7 @@ describe("a connection is refused", () => {
   });
 
   test.each([
-    ["cut off", hostKey.slice(0, 40)],
+    ["that is truncated", hostKey.slice(0, 40)],
     ["of another type than it says", hostKey.replace("ssh-ed25519", "ecdsa-sha2-nistp256")],
     ["with the name of the host in front, as in known_hosts", `10.0.0.11 ${hostKey}`],
     ["that is a file name", "/etc/ssh/ssh_host_ed25519_key.pub"],
@@ -138,7 +138,7 @@ describe("a connection is refused", () => {
     expect(pathsOf(problems({ ...whole, hostKey: key }))).toEqual(["connection.hostKey"]);
   });
 
-  test("in a way that other languages print no value of it: the engine shows the value at each path it is given", () => {
+  test("and the error gives the engine no path, because the engine prints the value at each path", () => {
     const resource = {} as pulumi.Resource;
     const check = () => checkNow(bypassHostSchema, { traffic, connection: many }, { resource, what: "x", path: [] });
     expect(check).toThrow(ArgsError);
@@ -150,7 +150,7 @@ describe("a connection is refused", () => {
   });
 });
 
-test("a connection that is known later is checked as one that is known now", () => {
+test("a connection that becomes known later gets the same checks", () => {
   const issues = (isAllowed: boolean) =>
     connectionSchema(isAllowed).safeParse({ host: "x", password: "y" }).error?.issues;
   expect(issues(false)?.map(({ path }) => path)).toEqual([["hostKey"]]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A user's repository has a compiler configuration of its own. Not proven here: a packed tarball,
- * other versions of TypeScript, Bun.
+ * Users compile against our declarations with a configuration of their own. These tests do not
+ * cover a packed tarball, other versions of TypeScript, or Bun.
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -16,8 +16,8 @@ const args: bypass.SocketBypassArgs = { traffic: { ports: ["6379"] }, hosts: { w
 export const edge: bypass.SocketBypass = new bypass.SocketBypass("edge", args);
 `;
 /**
- * Both without skipLibCheck, so that our declarations are compiled as well; the first with what was
- * the default of TypeScript 5.
+ * Neither sets skipLibCheck, so our declarations are compiled as well. The first has the defaults
+ * of TypeScript 5.
  */
 const configurations = {
   "of Pulumi's template before March 2026": {

@@ -61,11 +61,11 @@ describe("one property", () => {
     ...["yes", 1].map((bad) => ["detectDrift", bad, `${flag}; an Output is known too late`] as const),
   ])("%s: refuses %j", (name, bad, words) => {
     const [expected, ...fix] = words.split("; ");
-    // These two may hold a password by mistake.
+    // Users may put a password into these two by mistake, so errors do not show their values.
     const isHidden = name === "become" || name === "id";
     const shown = bad === "" ? "an empty text" : "another text";
     const found = typeof bad === "object" ? "an empty object" : isHidden ? shown : JSON.stringify(bad);
-    // Some fixes hold a semicolon themselves.
+    // Some fixes contain semicolons themselves.
     expect(problemsOfOne({ traffic, [name]: bad })).toEqual([`${name}: ${expected}, ${found}; ${fix.join("; ")}`]);
   });
 
@@ -83,7 +83,7 @@ describe("one property", () => {
     ["instance", "x".repeat(63)],
     ["id", "i-0abc / zone 'b' $(x)"],
     ["enabled", false],
-  ])("%s: takes %j", (name, good) => {
+  ])("%s: accepts %j", (name, good) => {
     expect(problemsOfOne({ traffic, [name]: good })).toEqual([]);
   });
 
@@ -93,7 +93,7 @@ describe("one property", () => {
     ["limits", "sockets", 64, 4194304, "sockets"],
     ["limits", "pendingPairs", 64, 1048576, "pairs"],
     ["selfTest", "timeoutSeconds", 5, 600, "seconds"],
-  ])("%s.%s: takes whole numbers from %d to %d and nothing else", (group, name, low, high, unit) => {
+  ])("%s.%s: accepts whole numbers from %d to %d and nothing else", (group, name, low, high, unit) => {
     const problems = (value: unknown) => problemsOfOne({ traffic, [group]: { [name]: value } });
     expect([problems(low), problems(high)]).toEqual([[], []]);
     const wrong = [low - 1, high + 1, low + 0.5, -1, Number.NaN, Number.POSITIVE_INFINITY, `${low}`];
@@ -112,12 +112,12 @@ describe("one property", () => {
     ]);
   });
 
-  test.each(["prebuilt", "target", "deployer"])("object.compile: takes %j", (compile) => {
+  test.each(["prebuilt", "target", "deployer"])("object.compile: accepts %j", (compile) => {
     expect(problemsOfOne({ traffic, object: { compile } })).toEqual([]);
   });
 });
 
-describe("a wrong name", () => {
+describe("an unknown property", () => {
   const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift";
 
   test.each([
@@ -134,12 +134,12 @@ describe("a wrong name", () => {
     [{ limits: { queuebytes: 1 } }, "limits.queuebytes", "queueBytes, refreshSeconds, sockets, pendingPairs"],
     [{ selfTest: { timeout: 1 } }, "selfTest.timeout", "enabled, timeoutSeconds"],
     [{ object: { compiler: "x" } }, "object.compiler", "compile"],
-  ])("is told with the names that exist: %j", (args, path, names) => {
+  ])("is reported with the names that exist: %j", (args, path, names) => {
     const key = path.split(".").at(-1);
     expect(problemsOfOne({ traffic, ...args })).toEqual([`${path}: a property that exists, "${key}"; use ${names}`]);
   });
 
-  test("in a host is told under the host's key", () => {
+  test("of a host is reported under the host's key", () => {
     expect(problemsOfMany({ traffic, hosts: { "web.1": { statedir: "/a" } } })).toEqual([
       '1 problem in the arguments of SocketBypass "edge":',
       'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance',
@@ -161,7 +161,7 @@ describe("hosts", () => {
     ]);
   });
 
-  test("may be left out only where there is a node pool", () => {
+  test("may be left out only if there is a node pool", () => {
     expect(problemsOfMany({ traffic, nodePools: { workers: { image: "one" } } })).toEqual([]);
     expect(problemsOfMany({ traffic })).toEqual([
       '1 problem in the arguments of SocketBypass "edge":',
@@ -178,7 +178,7 @@ describe("hosts", () => {
     ]);
   });
 
-  test.each(["a", "1", "web-1.example_x", "x".repeat(63), "constructor"])("takes the key %j", (key) => {
+  test.each(["a", "1", "web-1.example_x", "x".repeat(63), "constructor"])("accepts the key %j", (key) => {
     expect(problemsOfMany({ traffic, hosts: { [key]: {} } })).toEqual([]);
   });
 
@@ -189,7 +189,7 @@ describe("hosts", () => {
   });
 });
 
-test("all problems come in one error", () => {
+test("one error reports all problems", () => {
   const args = {
     hosts: { web1: { stateDir: "lib" }, "web 2": { become: "a;b", Id: "x" } },
     traffic: { ports: ["0", "80", "9-8"], cidrs: ["10.0.0.1/8"], everything: true },
@@ -216,17 +216,17 @@ test("all problems come in one error", () => {
   );
 });
 
-test("a long value is cut", () => {
+test("a long value is truncated in the error", () => {
   const [problem] = problemsOfOne({ traffic, stateDir: "x".repeat(1000) });
   expect(problem?.length).toBeLessThan(400);
   expect(problem).toContain(`${"x".repeat(79)}…`);
 });
 
-test.each([[undefined], [null], ["x"], [[]]])("%j is no arguments at all", (args) => {
+test.each([[undefined], [null], ["x"], [[]]])("%j instead of arguments is one problem", (args) => {
   expect(problemsOfOne(args)).toHaveLength(1);
 });
 
-test("an Output in the place of an object is one problem, and what it holds is not shown", () => {
+test("an Output instead of an object is one problem, and its value is not shown", () => {
   const hidden = pulumi.secret({ everything: true });
   expect(
     problemsOfMany({ hosts: { a: hidden }, traffic: hidden })

@@ -124,11 +124,11 @@ describe("a node pool", () => {
       "drainSeconds: expected a whole number of seconds from 0 to 600, found 601; give a number from 0 to 600, without quotes",
     ],
   ];
-  test.each(refused)("is not %j", (pool, problem) => {
+  test.each(refused)("may not be %j", (pool, problem) => {
     expect(problems(pool)).toEqual([`nodePools.workers.${problem}`]);
   });
 
-  test("has no property that is a mistake", () => {
+  test("may not have an unknown property", () => {
     expect(problems({ image, selector: {} })[0]).toMatch(
       /^nodePools\.workers\.selector: expected a property that exists, found "selector"; use image, /,
     );
@@ -146,7 +146,7 @@ describe("nodePools", () => {
     ]);
   });
 
-  test.each(["Workers", "a.b", "-a", "", "a".repeat(40)])("has no pool named %j", (key) => {
+  test.each(["Workers", "a.b", "-a", "", "a".repeat(40)])("refuses a pool named %j", (key) => {
     const path = /^[A-Za-z]\w*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
     expect(problemsOfMany({ traffic, nodePools: { [key]: { image } } }).slice(1)).toEqual([
       `nodePools${path}: expected a pool name of 1 to 39 lower-case letters, digits and dashes, found ${JSON.stringify(key)}; rename the pool in this map`,
@@ -157,7 +157,7 @@ describe("nodePools", () => {
     expect(problems({ image }, { hosts: { web1: {} } })).toEqual([]);
   });
 
-  test("cannot compile, for a pod has no compiler", () => {
+  test("refuse to compile on the target, because a pod has no compiler", () => {
     expect(problems({ image }, { object: { compile: "deployer" } })).toEqual([]);
     expect(problems({ image }, { object: { compile: "target" } })).toEqual([
       'object.compile: expected "prebuilt" or "deployer", found "target"; a pod cannot compile; use "prebuilt" or "deployer"',

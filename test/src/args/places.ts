@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The arguments as a tree, so that a test may put something wrong in each place of it.
+// All arguments as a tree, so that a test can put something wrong at each path.
 import * as pulumi from "@pulumi/pulumi";
 
 const login = {
   ...{ host: "10.0.0.11", port: 22, user: "ops", password: "x", privateKey: "x", privateKeyPassword: "x" },
   ...{ agentSocketPath: "/run/agent", hostKey: "x", dialErrorLimit: 1, perDialTimeout: 1 },
 };
-/** Every property there is, so that each is a place that a password may get to. */
+/** Has every property, because users may put a password into any of them by mistake. */
 export const everything = {
   traffic: { ports: ["80"], cidrs: ["10.0.0.0/8"], everything: false },
   ...{ enabled: true, cgroup: "/", object: { compile: "prebuilt" }, selfTest: { enabled: true, timeoutSeconds: 9 } },
@@ -58,7 +58,7 @@ export function put(path: readonly string[], value: unknown, tree: unknown = eve
 }
 
 export const places = placesIn(everything).filter((path) => path.length > 0);
-/** A list of ports or names that is no list is shown, for that is how it is corrected. */
+/** Leaves out lists: errors show a text that stands in place of a list, to help correct it. */
 export const objects = places.filter((path) => {
   const there = path.reduce<unknown>((at, key) => (at as Tree)[key], everything);
   return isObject(there) && !Array.isArray(there);

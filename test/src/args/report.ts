@@ -5,7 +5,7 @@ import { socketBypassSchema } from "../../../src/args/socket-bypass";
 import { checkNow } from "../../../src/args/validation/check";
 import { ArgsError } from "../../../src/args/validation/problem";
 
-// The check only hands the resource on.
+// The check only passes the resource on.
 const resource = {} as pulumi.Resource;
 
 function errorOf(check: () => void): ArgsError | undefined {
@@ -19,14 +19,14 @@ function errorOf(check: () => void): ArgsError | undefined {
 }
 
 /**
- * The lines of the one error about these arguments of a SocketBypass; empty when they are right.
+ * The lines of the error about these arguments of a SocketBypass; none if the arguments are valid.
  */
 export function problemsOfMany(args: unknown): string[] {
   const error = errorOf(() => checkNow(socketBypassSchema, args, { resource, what: 'SocketBypass "edge"', path: [] }));
   return error === undefined ? [] : error.message.split("\n").map((line) => line.trim());
 }
 
-/** The same for a BypassHost, without the heading. */
+/** The problems of these arguments of a BypassHost, without a heading. */
 export function problemsOfOne(args: unknown): string[] {
   const error = errorOf(() => checkNow(bypassHostSchema, args, { resource, what: 'BypassHost "one"', path: [] }));
   return error === undefined
@@ -34,7 +34,7 @@ export function problemsOfOne(args: unknown): string[] {
     : error.problems.map((one) => `${one.path}: ${one.expected}, ${one.found}; ${one.fix}`);
 }
 
-/** Whether these ports, or these networks, are taken. */
+/** Tells whether this traffic is accepted. */
 export function isTaken(traffic: unknown): boolean {
   return problemsOfOne({ traffic }).length === 0;
 }

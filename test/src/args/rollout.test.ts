@@ -12,7 +12,7 @@ test.each([
   [{ canary: ["web2"] }],
   [{ canary: ["01", "web1"], batchSize: 1 }],
   [{ batchSize: 1000 }],
-])("takes %j", (rollout) => {
+])("a roll-out of %j is accepted", (rollout) => {
   expect(problems(rollout)).toEqual([]);
 });
 
@@ -44,6 +44,6 @@ const refused: [object, string][] = [
   ]),
   [{ batch: 1 }, 'batch: expected a property that exists, found "batch"; use canary, batchSize'],
 ];
-test.each(refused)("refuses %j", (rollout, problem) => {
+test.each(refused)("a roll-out of %j is refused", (rollout, problem) => {
   expect(problems(rollout)).toEqual([`rollout.${problem}`]);
 });

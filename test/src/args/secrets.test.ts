@@ -16,7 +16,7 @@ beforeAll(() => pulumi.runtime.setMocks({ newResource: () => ({ id: "1", state: 
 
 const password = "correct horse; $battery";
 const where = { resource: {} as pulumi.Resource, what: 'SocketBypass "edge"', path: [] };
-/** All that is told of these arguments: now, and once what is pending is known. */
+/** All errors about these arguments: those at once, and those after pending values are known. */
 async function errorsOf(args: unknown): Promise<ArgsError[]> {
   const errors: unknown[] = [];
   try {
@@ -30,7 +30,8 @@ async function errorsOf(args: unknown): Promise<ArgsError[]> {
 }
 
 /**
- * What normalize.ts checks once it is known: each property by itself, and connections as a whole.
+ * The values that normalize.ts checks once they are known: each property by itself, and a
+ * connection as a whole.
  */
 function pending({ hosts, nodePools, ...shared }: Tree): [ZodType, unknown][] {
   const each = (properties: object, given: unknown) =>
@@ -46,7 +47,10 @@ function pending({ hosts, nodePools, ...shared }: Tree): [ZodType, unknown][] {
   ];
 }
 
-/** `apply` would swallow the error, and the SDK keeps it in three promises more. */
+/**
+ * `apply` would swallow the error, and the SDK keeps it in three more promises, which must not
+ * reject unhandled.
+ */
 async function failureOf(output: pulumi.Output<unknown>): Promise<unknown[]> {
   const inner = output as unknown as Record<"isKnown" | "isSecret", Promise<unknown>> &
     Record<"promise" | "allResources", () => Promise<unknown>>;
@@ -57,12 +61,12 @@ async function failureOf(output: pulumi.Output<unknown>): Promise<unknown[]> {
   );
 }
 
-/** As a program may print it, with all that the engine is given. */
+/** Everything that a program may print of the errors, and everything that the engine gets. */
 function shown(errors: readonly ArgsError[]): string {
   return errors.map((error) => `${inspect(error, { depth: 9 })} ${JSON.stringify(error)} ${error.message}`).join("\n");
 }
 
-test("every property of the arguments is a place", () => {
+test("the tree of arguments has every property", () => {
   const inside = (properties: object, given: object) =>
     expect(Object.keys(given)).toEqual(expect.arrayContaining(Object.keys(properties)));
   inside({ ...bypassProperties, hosts: 0, nodePools: 0, rollout: 0 }, everything);
@@ -75,13 +79,13 @@ test("every property of the arguments is a place", () => {
 });
 
 describe.each(places.map((path) => [nameOf(path), path] as const))("at %s", (_, path) => {
-  test("a secret that is wrong is told and not shown", async () => {
+  test("no error shows a secret", async () => {
     const errors = await errorsOf(put(path, pulumi.secret(password)));
     expect(shown(errors)).not.toContain("battery");
     for (const error of errors) expect(error).toBeInstanceOf(ArgsError);
   });
 
-  test("a secret object with a name that does not exist is told and not shown", async () => {
+  test("a secret object with an unknown property is refused and not shown", async () => {
     const errors = await errorsOf(put(path, pulumi.secret({ passwrd: password })));
     expect(errors.length).toBeGreaterThan(0);
     expect(shown(errors)).not.toContain("battery");
@@ -89,13 +93,13 @@ describe.each(places.map((path) => [nameOf(path), path] as const))("at %s", (_, 
 });
 
 describe.each(objects.map((path) => [nameOf(path), path] as const))("at %s, which is an object", (_, path) => {
-  test("a text in its place is told and not shown", async () => {
+  test("a text instead of the object is refused and not shown", async () => {
     const errors = await errorsOf(put(path, password));
     expect(errors.length).toBeGreaterThan(0);
     expect(shown(errors)).not.toContain("battery");
   });
 
-  test("what stands under a name that does not exist is not shown, and the engine gets no path to print the value of", async () => {
+  test("the value of an unknown property is not shown, and the engine gets no path whose value it would print", async () => {
     for (const value of [password, pulumi.secret(password), { password }, [password]]) {
       const errors = await errorsOf(put([...path, "passwrd"], value));
       expect(shown(errors)).not.toContain("battery");
@@ -105,7 +109,7 @@ describe.each(objects.map((path) => [nameOf(path), path] as const))("at %s, whic
 });
 
 test.each(["connection", "connection.proxy", "connection.privateKey", "connection.user", "id", "become"])(
-  "of a host, %s is not shown even where it is plain text",
+  "%s of a host is not shown even if it is plain text",
   async (place) => {
     const errors = await errorsOf(put(["hosts", "web", ...place.split(".")], `\n${password}`));
     expect(errors.length).toBeGreaterThan(0);

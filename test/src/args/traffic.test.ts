@@ -35,7 +35,7 @@ describe("ports", () => {
     "*",
     "",
     "٨٠",
-  ])("refuses %j, saying where, what, and how to write it", (bad) => {
+  ])("refuses %j and says where it is, what is expected and how to fix it", (bad) => {
     expect(problemsOfOne({ traffic: { ports: ["22", bad] } })).toEqual([
       `traffic.ports[1]: ${expected}, ${JSON.stringify(bad)}; ${fix}`,
     ]);
@@ -47,7 +47,7 @@ describe("ports", () => {
     [{}, "an empty object"],
     [["80"], "a list of 1"],
     [Number.NaN, "NaN"],
-  ])("refuses %j, which is no text", (bad, found) => {
+  ])("refuses %j, which is not a text", (bad, found) => {
     expect(problemsOfOne({ traffic: { ports: [bad] } })).toEqual([`traffic.ports[0]: ${expected}, ${found}; ${fix}`]);
   });
 
@@ -57,7 +57,7 @@ describe("ports", () => {
     ]);
   });
 
-  test("takes every port and every range whose lower port is first", () => {
+  test("accepts every port and every range whose lower port is first", () => {
     fc.assert(
       fc.property(port, port, (one, other) => {
         const [low, high] = [Math.min(one, other), Math.max(one, other)];
@@ -67,8 +67,8 @@ describe("ports", () => {
     );
   });
 
-  test("refuses every text that is neither", () => {
-    // Another way to say what is right: a text that comes back from its numbers unchanged.
+  test("refuses every text that is neither a port nor a range", () => {
+    // An independent definition: a valid text is equal to its numbers written again.
     const isRight = (text: string) => {
       const [low = Number.NaN, high = low] = text.split("-").map((part) => Number.parseInt(part, 10));
       return low >= 1 && high <= 65535 && low <= high && (text === `${low}` || text === `${low}-${high}`);
@@ -115,20 +115,20 @@ describe("cidrs", () => {
     "/8",
     "/",
     "",
-  ])("refuses %j, saying where, what, and how to write it", (bad) => {
+  ])("refuses %j and says where it is, what is expected and how to fix it", (bad) => {
     expect(problemsOfOne({ traffic: { cidrs: ["10.0.0.0/8", bad] } })).toEqual([
       `traffic.cidrs[1]: ${expected}, ${JSON.stringify(bad)}; ${fix}`,
     ]);
   });
 
   test.each(["0.0.0.0/0", "::/0", "127.0.0.1/32", "::1/128", "fd00::/8", "2001:DB8::/32", "1:2:3:4:5:6:7:8/128"])(
-    "takes %j",
+    "accepts %j",
     (good) => {
       expect(problemsOfOne({ traffic: { cidrs: [good] } })).toEqual([]);
     },
   );
 
-  /** An address of `width` bits, as a number, with the bits behind `bits` set to zero. */
+  /** A network address of `width` bits as a number; all bits after the first `bits` are zero. */
   const network = (width: number) =>
     fc
       .tuple(fc.bigInt({ min: 0n, max: 2n ** BigInt(width) - 1n }), fc.integer({ min: 0, max: width }))
@@ -139,10 +139,10 @@ describe("cidrs", () => {
   const write4 = (address: bigint) => [24n, 16n, 8n, 0n].map((by) => (address >> by) & 255n).join(".");
   const write6 = (address: bigint) =>
     [112n, 96n, 80n, 64n, 48n, 32n, 16n, 0n].map((by) => ((address >> by) & 0xffffn).toString(16)).join(":");
-  /** The longest run of zeros as "::", as people write it. */
+  /** Shortens the first run of zeros to "::". */
   const shorten = (text: string) => text.replace(/(^|:)0(:0)+(:|$)/, "::");
 
-  test("takes every IPv4 network and refuses it with a bit behind the mask", () => {
+  test("accepts every IPv4 network, and refuses it with a host bit set", () => {
     fc.assert(
       fc.property(network(32), ({ start, bits }) => {
         expect(isTaken({ cidrs: [`${write4(start)}/${bits}`] })).toBe(true);
@@ -151,7 +151,7 @@ describe("cidrs", () => {
     );
   });
 
-  test("takes every IPv6 network, long or short, and refuses it with a bit behind the mask", () => {
+  test("accepts every IPv6 network, long or short, and refuses it with a host bit set", () => {
     fc.assert(
       fc.property(network(128), ({ start, bits }) => {
         fc.pre(start >> 32n !== 0xffffn);
@@ -161,7 +161,7 @@ describe("cidrs", () => {
     );
   });
 
-  test("refuses every text without an address and a number of bits", () => {
+  test("refuses every text that is not an address and a number of bits", () => {
     const text = fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.stringMatching(/^[0-9a-f.:/]{0,20}$/));
     fc.assert(
       fc.property(text, (any) => {
@@ -173,14 +173,14 @@ describe("cidrs", () => {
   });
 });
 
-describe("a choice", () => {
-  test.each([{}, { everything: false }, { ports: undefined }])("must be made: %j makes none", (traffic) => {
+describe("traffic", () => {
+  test.each([{}, { everything: false }, { ports: undefined }])("must be selected: %j selects none", (traffic) => {
     expect(problemsOfOne({ traffic })).toEqual([
       "traffic: a choice of traffic, an empty object; give ports, cidrs, or everything: true",
     ]);
   });
 
-  test.each([{ ports: ["80"] }, { cidrs: ["10.0.0.0/8"] }])("of everything stands alone, not with %j", (more) => {
+  test.each([{ ports: ["80"] }, { cidrs: ["10.0.0.0/8"] }])("may not be everything and also %j", (more) => {
     expect(problemsOfOne({ traffic: { ...more, everything: true } })).toEqual([
       "traffic.everything: everything alone, true; leave out ports and cidrs, or everything",
     ]);
@@ -195,7 +195,7 @@ describe("a choice", () => {
   test.each([
     ["ports", "80", "ports"],
     ["cidrs", "10.0.0.0/8", "networks"],
-  ])("of %s holds 1 to 64 entries", (name, entry, what) => {
+  ])("may have 1 to 64 entries in %s", (name, entry, what) => {
     const want = `a list of 1 to 64 ${what}`;
     const fix = "leave it out for any, or join neighbours to ranges";
     expect(isTaken({ [name]: Array(64).fill(entry) })).toBe(true);
@@ -208,7 +208,7 @@ describe("a choice", () => {
     ]);
   });
 
-  test("tells a wrong name", () => {
+  test("may not have an unknown property", () => {
     expect(problemsOfOne({ traffic: { port: ["80"], everything: true } })).toEqual([
       'traffic.port: a property that exists, "port"; use ports, cidrs, everything',
     ]);

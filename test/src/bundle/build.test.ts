@@ -7,7 +7,7 @@ import { temporaryFolder } from "../../support/host.js";
 
 const root = resolve(__dirname, "../../..");
 
-test("a build takes away the object of a program whose source has gone, and keeps all others", () => {
+test("a build removes the object of a program whose source is gone, and keeps all others", () => {
   const folder = temporaryFolder();
   cpSync(join(root, "dist/host"), folder, { recursive: true, preserveTimestamps: true });
   const before = [folder, join(folder, "pod")].map((place) => readdirSync(place));

@@ -26,7 +26,7 @@ describe.each(machines)("for %s", (machine) => {
   ];
   const objects = ["flows.bpf.o", "redirect.bpf.o", ...ways, "track.bpf.o"].sort();
 
-  test("prebuilt holds the objects, the script and this machine's probe, as a tar that tar lists", () => {
+  test("prebuilt is a tar of the objects, the script and this machine's helper, and tar can list it", () => {
     const bundle = bundleFor("prebuilt", machine);
     const tar = gunzipSync(bundle.packed);
     const lines = listed(tar);
@@ -36,7 +36,7 @@ describe.each(machines)("for %s", (machine) => {
     expect(bundle.isSource).toBe(false);
   });
 
-  test("the object of adopt is sent only where it is asked for, and makes another generation", () => {
+  test("the object of adopt is sent only on request, and changes the generation", () => {
     const extra = "adopt";
     const [plain, more] = [bundleFor("prebuilt", machine), bundleFor("prebuilt", machine, [extra])];
     const names = listed(gunzipSync(more.packed)).map((line) => line.split(" ").at(-1));
@@ -47,7 +47,7 @@ describe.each(machines)("for %s", (machine) => {
     expect([bundleFor("target", machine), bundleFor("target", machine, [extra])].map(sources)).toEqual([0, 1]);
   });
 
-  test("target holds the sources instead of the objects", () => {
+  test("target has the sources instead of the objects", () => {
     const bundle = bundleFor("target", machine);
     const names = listed(gunzipSync(bundle.packed)).map((line) => line.split(" ").at(-1) ?? "");
     expect(names).toEqual(expect.arrayContaining(["build.sh", "track.bpf.c", "redirect.bpf.c", "socket-bypass"]));
@@ -56,7 +56,7 @@ describe.each(machines)("for %s", (machine) => {
   });
 
   test.each(["prebuilt", "target"] as const)(
-    "%s was packed when the package was built, of the files as they are now, the script as it is written",
+    "%s is the archive that was packed at build time, is up to date, and has every line of the script",
     (origin) => {
       const packed = fs.readFileSync(path.join(built, `${origin}-${machine}.tar.gz`));
       const { packed: sent, identity } = bundleFor(origin, machine);
@@ -68,7 +68,7 @@ describe.each(machines)("for %s", (machine) => {
       const written = parts
         .filter((name) => name.endsWith(".sh") && name !== "receive.sh")
         .flatMap((name) => fs.readFileSync(path.join(folder, name), "utf8").split("\n"))
-        // For those who lint a part, and what the build puts in.
+        // Lines that only the linters of a part need, and lines that the build replaces.
         .filter((line) => !/^# (SPDX|shellcheck|The parts of)|^@parts@$|kernels\.deny/.test(line));
       const there = new Set(script.split("\n"));
       expect(written.length).toBeGreaterThan(2000);
@@ -86,7 +86,7 @@ test("each BPF object is at most 64 KiB", () => {
   expect(Math.max(...sizes)).toBeLessThanOrEqual(65536);
 });
 
-test("a BPF object holds line numbers of its functions' beginnings only: all of them would be a seventh of the bundle", () => {
+test("a BPF object has line numbers of function starts only, because all of them would be a seventh of the bundle", () => {
   const lengths = fs.readdirSync(built).flatMap((file) => {
     if (!file.endsWith(".bpf.o")) return [];
     const object = fs.readFileSync(path.join(built, file));
@@ -106,7 +106,7 @@ test("a BPF object holds line numbers of its functions' beginnings only: all of 
   expect(lengths).toEqual(lengths.map(() => expected));
 });
 
-test("the same files give the same bytes, in whatever order they come", () => {
+test("the same files give the same bytes in any order", () => {
   const files: [string, Buffer][] = [
     ["b", Buffer.from("2")],
     ["a.o", Buffer.from("1")],
@@ -118,7 +118,7 @@ test("the same files give the same bytes, in whatever order they come", () => {
   expect(listed(one).map((line) => line.split(" ").at(-1))).toEqual(["a.o", "a", "b"]);
 });
 
-test("a tar ends with its two empty blocks whatever its length", () => {
+test("a tar of any length ends with two empty blocks", () => {
   for (const length of [0, 1, 511, 512, 513, 8192, 9216, 9728, 10240]) {
     const tar = archive(new Map([["a", Buffer.alloc(length, 1)]]));
     expect(tar.subarray(-1024).equals(Buffer.alloc(1024))).toBe(true);
@@ -126,7 +126,7 @@ test("a tar ends with its two empty blocks whatever its length", () => {
   }
 });
 
-test("another machine than the two is refused", () => {
+test("any other type of machine is refused", () => {
   expect(() => bundleFor("prebuilt", "riscv64")).toThrow(
     "socket-bypass: host: expected a machine of type x86_64 or aarch64, found riscv64",
   );
@@ -150,7 +150,7 @@ test("the generation changes with content, origin and map size, and with nothing
   expect(new Set([first, ...others]).size).toBe(others.length + 1);
 });
 
-test("a tar keeps what is in its files, and takes no name that its header has no room for", () => {
+test("a tar keeps the contents of its files, and refuses a name that does not fit its header", () => {
   const files = new Map([
     ["empty", Buffer.alloc(0)],
     [`${"n".repeat(95)}.bin`, Buffer.from(Array.from({ length: 1500 }, (_, at) => at % 256))],

@@ -7,7 +7,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { bundleFor, generationOf } from "../../../src/bundle/bundle";
 import { compileObjects } from "../../../src/bundle/compile";
 
-// All objects, twice: a bound of a hang.
+// A limit for a hang: the tests compile all objects twice.
 vi.setConfig({ testTimeout: 240_000 });
 const { PATH: searched, TMPDIR: temporary } = process.env;
 afterEach(() => {
@@ -32,7 +32,7 @@ test("the objects are compiled on this machine, and no folder is left behind", (
   fs.rmdirSync(folder);
 });
 
-test("what the deployer compiled is sent, and the sources name the generation: another clang makes no new one", () => {
+test("what the deployer compiled is sent, but the sources decide the generation, so another clang does not change it", () => {
   const size = { sockets: 65536, pendingPairs: 8192 };
   const [deployer, target] = [bundleFor("deployer", "x86_64"), bundleFor("target", "x86_64")];
   expect(deployer.isSource).toBe(false);
@@ -41,7 +41,7 @@ test("what the deployer compiled is sent, and the sources name the generation: a
   expect(generationOf(deployer, "deployer", size)).not.toBe(generationOf(target, "target", size));
 });
 
-test("the sources go as they are written, and compile to the same objects", () => {
+test("the sources are sent as they are written and compile to the same objects", () => {
   const out = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-sources-"));
   try {
     execFileSync("tar", ["-xC", out], { input: bundleFor("target", "x86_64", ["adopt"]).identity });
@@ -58,7 +58,7 @@ test("the sources go as they are written, and compile to the same objects", () =
   }
 });
 
-test("without clang it says so, and what to do", () => {
+test("without clang the error says what to install", () => {
   const tools = fs.mkdtempSync(path.join(os.tmpdir(), "socket-bypass-tools-"));
   try {
     for (const tool of ["sh", "dirname", "basename", "mkdir", "rm", "find", "uname"]) {

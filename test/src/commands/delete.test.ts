@@ -15,8 +15,8 @@ beforeEach(() => {
 afterEach(() => fs.rmSync(folder, { recursive: true }));
 
 /**
- * The line asks `id` who it is; here a function says so, for some a shell runs its own `id` and not
- * the first of PATH.
+ * Runs the line as this user: a function stands in for the `id` that the line asks. A stand-in on
+ * PATH would not do, because some shells have an `id` of their own.
  */
 function runAs(user: number, shell: readonly string[], line: string) {
   return runLine(shell, `id() { echo ${user}; }; ${line}`);
@@ -28,7 +28,7 @@ const makers = [
 ] as const;
 
 describe.each(shells)("%s", (_, shell) => {
-  test.each(makers)("the script is there: the line %s runs it with these words, and ends as it ends", (_, make) => {
+  test.each(makers)("the line %s runs the script that is there with these words, and exits as it does", (_, make) => {
     fs.mkdirSync(path.join(folder, instance));
     fs.writeFileSync(path.join(folder, instance, "socket-bypass"), `printf '%s\\n' "$@"; exit 7\n`);
     const line = make({ stateDir: folder, instance, owner }, "program", "unload", "track");
@@ -43,7 +43,7 @@ describe.each(shells)("%s", (_, shell) => {
 describe.each(shells)("of the first step, %s", (_, shell) => {
   const line = (...words: string[]) => deleteLine({ stateDir: folder, instance, owner }, ...words);
 
-  test("nothing there: done, with a note", () => {
+  test("if nothing is there, it succeeds with a note", () => {
     expect(runAs(0, shell, line("detach"))).toEqual({
       code: 0,
       stdout: "",
@@ -51,7 +51,7 @@ describe.each(shells)("of the first step, %s", (_, shell) => {
     });
   });
 
-  test("another user than root: fails, because it could not see what is there", () => {
+  test("it fails for any user but root, who alone can see what is there", () => {
     expect(runAs(1000, shell, line("detach"))).toEqual({
       code: 1,
       stdout: "",
@@ -59,9 +59,9 @@ describe.each(shells)("of the first step, %s", (_, shell) => {
     });
   });
 
-  // The list of mounts is another file here, so that no real bpffs is needed; test/host/script has
-  // the real one.
-  test("the script is gone but pins are there: fails, and says what to type", () => {
+  // A file stands in for the list of mounts, so no real bpffs is needed; test/host/script uses the
+  // real one.
+  test("if the script is gone but pins are there, it fails and says what to type", () => {
     const pins = path.join(folder.replace(" ", "-"), "bpf");
     fs.mkdirSync(path.join(pins, "socket-bypass", instance, "3f2a9c000000"), { recursive: true });
     try {
@@ -88,7 +88,7 @@ describe.each(shells)("of the first step, %s", (_, shell) => {
 describe.each(shells)("of a step that is not the first, %s", (_, shell) => {
   const line = (...words: string[]) => deleteStepLine({ stateDir: folder, instance, owner }, ...words);
 
-  test("nothing there: done, without a word, whoever asks, for the first step's line says what is left", () => {
+  test("if nothing is there, it succeeds silently for any user, because the first step's line reports what is left", () => {
     for (const user of [0, 1000])
       expect(runAs(user, shell, line("detach"))).toEqual({ code: 0, stdout: "", stderr: "" });
   });
@@ -105,11 +105,8 @@ describe.each(shells)("of a step that is not the first, %s", (_, shell) => {
   });
 });
 
-test.each(makers)(
-  "the line %s names no generation, so that an upgrade leaves it as it is, and is one line",
-  (_, make) => {
-    const text = make({ stateDir: "/var/lib/socket-bypass", instance, owner }, "detach");
-    expect(text).toContain(`exec sh "$s" detach --instance ${instance} --owner 'p/s/it'\\''s $(x)/web1'`);
-    expect(text).not.toMatch(/--generation|--state-dir|\n/);
-  },
-);
+test.each(makers)("the line %s is a single line without a generation, so an upgrade does not change it", (_, make) => {
+  const text = make({ stateDir: "/var/lib/socket-bypass", instance, owner }, "detach");
+  expect(text).toContain(`exec sh "$s" detach --instance ${instance} --owner 'p/s/it'\\''s $(x)/web1'`);
+  expect(text).not.toMatch(/--generation|--state-dir|\n/);
+});

@@ -11,8 +11,8 @@ import { runLine, shells } from "./shells";
 const stateDir = fs.mkdtempSync("/var/lib/socket-bypass-drift-");
 afterAll(() => fs.rmSync(stateDir, { recursive: true }));
 
-describe.each(shells)("the line that looks, under %s", (_, shell) => {
-  test("prints what status prints, nothing where it fails, and where there is no script what an installation needs", () => {
+describe.each(shells)("the line that asks a host, under %s", (_, shell) => {
+  test("prints the output of status, nothing if that fails, and without a script what an installation lacks", () => {
     const line = lookAt({ stateDir, instance: "edge-1" });
     const script = path.join(stateDir, "edge-1", "socket-bypass");
     fs.rmSync(path.dirname(script), { recursive: true, force: true });
@@ -30,7 +30,7 @@ describe.each(shells)("the line that looks, under %s", (_, shell) => {
   });
 });
 
-test("takes the epochs and the problems from what was printed", () => {
+test("reads the epochs and the problems from the output", () => {
   const printed = JSON.stringify({ healthy: false, epochs: { object: 3, map: 0 }, problems: ["nothing is attached"] });
   expect(readFound(printed, "x86_64", {})).toEqual({
     epochs: { object: 3, map: 0 },
@@ -39,7 +39,7 @@ test("takes the epochs and the problems from what was printed", () => {
 });
 
 test.each(["", "\n", "Welcome!\n\n", "machine x86_64\n", "Welcome!\nmachine x86_64\n"])(
-  "takes %j for a host without files: every step that the stack has runs, told one more than last, and the others are new in any case",
+  "takes %j to mean a host without files, and gives each step of the stack its next epoch and the others none",
   (printed) => {
     const last = { object: { line: "sh x --epoch 4 --digest 00", answer: "7" }, map: { line: "sh x", answer: "8" } };
     expect(readFound(printed, "x86_64", last)).toEqual({ epochs: { object: 5, map: 1 }, problems: [] });
@@ -126,12 +126,12 @@ const different: [what: string, answer: object, epochs: object, problems: string
   ]),
 ];
 
-test.each(different)("finds %s to differ from what the stack last knew", (_, told, epochs, problems) => {
+test.each(different)("finds that %s differs from what the stack last knew", (_, told, epochs, problems) => {
   const kept = { object: 4, selftest: 0, policy: 0 };
   expect(readFound(JSON.stringify(told), "x86_64", last)).toEqual({ epochs: { ...kept, ...epochs }, problems });
 });
 
-test("takes the numbers of a host whose script is of an earlier version as they are", () => {
+test("accepts the epochs of a host with an earlier version of the script as they are", () => {
   const { steps: _, ...earlier } = { ...calm, epochs: { object: 4, policy: 7 } };
   expect(readFound(JSON.stringify(earlier), "x86_64", last)).toEqual({
     epochs: { object: 4, policy: 7 },
@@ -156,15 +156,15 @@ const nonsense: [string, string][] = [
     '{"map":{"whole":true,"serial":-1,"generation":""}}',
   ].map((steps): [string, string] => [`steps ${steps}`, `{"epochs":{},"problems":[],"steps":${steps}}`]),
   ["a policy without its ports", '{"epochs":{},"problems":[],"policy":{"everything":true}}'],
-  ["a machine of a strange name", `machine ${"x".repeat(100)}`],
-  ["what is nested very deeply", "[".repeat(100_000)],
+  ["a machine with a strange name", `machine ${"x".repeat(100)}`],
+  ["JSON that is nested very deeply", "[".repeat(100_000)],
 ];
 
-test.each(nonsense)("takes %s for no answer at all", (_, printed) => {
+test.each(nonsense)("treats %s as no answer", (_, printed) => {
   expect(readFound(printed, "x86_64", {})).toBeUndefined();
 });
 
-test("takes of an answer its own steps only, and shows no more of its problems than a terminal can bear", () => {
+test("reads only known steps from an answer, and keeps its problems few, short and printable", () => {
   const many = ["\u001b[2Jgone\u202e\n", "x".repeat(1000), ...Array(100).fill("p")];
   const epochs = '{"map":3,"__proto__":5,"constructor":6}';
   const found = readFound(`{"epochs":${epochs},"problems":${JSON.stringify(many)}}`, "x86_64", {});
@@ -172,12 +172,12 @@ test("takes of an answer its own steps only, and shows no more of its problems t
   expect(found?.problems).toEqual(["?[2Jgone??", `${"x".repeat(300)}…`, ...Array(18).fill("p"), "82 more"]);
 });
 
-test("takes what a login shell prints first for no answer", () => {
+test("ignores what a login shell prints before the answer", () => {
   const printed = 'Welcome {to} me\n{"epochs":{"map":3},"problems":[]}\n';
   expect(readFound(printed, "x86_64", {})).toEqual({ epochs: { map: 3 }, problems: [] });
 });
 
-test("tells what an installation would be refused for", () => {
+test("reports why an installation would be refused", () => {
   expect(readFound("lacks bpftool\nmachine arm64\n", "x86_64", {})?.problems).toEqual([
     "bpftool: expected it on the host, found none; install it",
     "machine: expected x86_64, found a host of type aarch64; declare that",
@@ -185,7 +185,7 @@ test("tells what an installation would be refused for", () => {
   expect(readFound("machine arm64\n", "aarch64", {})?.problems).toEqual([]);
 });
 
-test("finds in the line of a step the number that it was told, and 0 where it was told none", () => {
+test("reads the epoch from the line of a step, and 0 if it has none", () => {
   const on = { stateDir: "/opt/sb", instance: "edge-1", generation: "0123456789ab", owner: "p/s/e --epoch 9/h" };
   const bundle = { digest: "00", isSource: false };
   const lines = (epochs: Record<string, number>) => [

@@ -13,8 +13,8 @@ import { receiving } from "../../../src/commands/staged";
 import { stepNames } from "../../../src/commands/verbs";
 import { shells } from "./shells";
 
-// The same ones in each run; fast-check tells the seed again where it found something, and how to
-// come to the smallest case.
+// Every run tries the same cases. If one fails, fast-check reports the seed and how to reach the
+// smallest failing case.
 const seed = Number(process.env.SOCKET_BYPASS_FUZZ_SEED ?? 1);
 
 const step = { whole: true, serial: 1700000001, generation: "0123456789ab" };
@@ -31,7 +31,7 @@ const last = Object.fromEntries(
   ]),
 );
 
-/** The answer of a host with something else in one place of it, or cut, or nothing like it. */
+/** An answer of a host with one value replaced, truncated, or something else altogether. */
 const printed = fc.oneof(
   fc.string({ unit: "binary", maxLength: 200 }),
   fc.json(),
@@ -45,7 +45,7 @@ const printed = fc.oneof(
   fc.string({ unit: "binary", maxLength: 40 }).map((name) => `machine ${name}`),
 );
 
-test(`whatever a host answers, only the steps' numbers and short, printable words come of it (seed ${seed})`, () => {
+test(`whatever a host answers, only epochs of known steps and short, printable problems result (seed ${seed})`, () => {
   fc.assert(
     fc.property(fc.tuple(fc.constantFrom("", "Welcome!\n"), printed, fc.boolean()), ([before, text, isKnown]) => {
       const found = readFound(before + text, "x86_64", isKnown ? last : {});
@@ -65,13 +65,14 @@ describe.each([
   ["fish", ["fish", "--no-config", "-c"]],
   ["tcsh", ["tcsh", "-f", "-c"]],
 ] as const)("%s", (_, [program, ...words]) => {
-  // They take a newline in quotes otherwise than sh, which is why no argument may hold one.
+  // These shells read a quoted newline differently from sh, which is why no argument may contain
+  // one.
   const word = fc.string({
     unit: fc.oneof(fc.constantFrom(..."'\"\\$`!~*=-#;&|<>(){}[]?%^, \t"), fc.stringMatching(/^[ -~]$/)),
     maxLength: 30,
   });
 
-  test(`reads a line of words as just these words (seed ${seed})`, () => {
+  test(`splits a line into exactly the words that it was made of (seed ${seed})`, () => {
     fc.assert(
       fc.property(fc.array(word, { minLength: 1, maxLength: 40 }), (given) => {
         const { status, stdout } = spawnSync(program, [...words, shellLine(["/usr/bin/printf", "<%s>\\0", ...given])]);
@@ -83,12 +84,12 @@ describe.each([
 });
 
 describe.skipIf(process.getuid?.() !== 0).each(shells)(
-  "what takes the files, under %s",
+  "the script that receives the files, under %s",
   (_, [shell = "", ...words]) => {
-    // Below no folder that others can write to.
+    // No folder above it may be writable for others.
     const stateDir = fs.mkdtempSync(`/var/lib/socket-bypass-test-${process.pid}-`);
     afterAll(() => fs.rmSync(stateDir, { recursive: true, force: true }));
-    // Bytes that do not pack, so that there is much to damage.
+    // Incompressible bytes, so that there is much to damage.
     const noise = Array.from({ length: 40 }, (_, at) => createHash("sha512").update(`${at}`).digest("hex"));
     const script = Buffer.from(`# ${noise.join("")}\n`);
     const tar = archive(new Map([["socket-bypass", script]]));
@@ -106,7 +107,7 @@ describe.skipIf(process.getuid?.() !== 0).each(shells)(
       fs.rmSync(folder, { recursive: true, force: true });
       return { code: ended.status, whole, left };
     };
-    /** A place, and what happens to it. */
+    /** A position, and the damage done there. */
     const damage = fc.tuple(
       fc.nat(),
       fc.constantFrom<(at: number, whole: Buffer, byte: number) => Buffer[]>(
@@ -120,14 +121,13 @@ describe.skipIf(process.getuid?.() !== 0).each(shells)(
       fc.integer({ min: 1, max: 255 }),
     );
 
-    test(`keeps of what was damaged nothing but what was sent (seed ${seed})`, () => {
+    test(`keeps the files exactly as they were sent or, after damage, nothing (seed ${seed})`, () => {
       const packed = gzipSync(tar);
       expect(send(packed)).toEqual({ code: 0, whole: true, left: [digest] });
       fc.assert(
         fc.property(damage, ([place, change, byte]) => {
           const answer = send(Buffer.concat(change(place % packed.length, packed, byte)));
-          // Some bytes of a packed file, such as the time in its head, say nothing of what is in
-          // it.
+          // Some bytes, such as the time in the header of gzip, do not affect the contents.
           expect(answer).toEqual(
             answer.whole ? { code: 0, whole: true, left: [digest] } : { code: 1, whole: false, left: [] },
           );

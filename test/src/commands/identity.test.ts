@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { identify } from "../../../src/commands/identity";
 
-/** Parts that try to run into each other, or out of their place. */
+/** Parts that could be confused when they are joined, because they contain separators. */
 const part = fc.oneof(
   fc.string({ unit: fc.constantFrom("a", "A", "/", "-", ".", ",", '"', "%", " ", "é", "\n", "\\"), maxLength: 6 }),
   fc.string({ unit: "binary", maxLength: 100 }).map((text) => Buffer.from(text).toString()),
@@ -22,7 +22,7 @@ test("different parts give different names, equal parts equal ones", () => {
   );
 });
 
-test("an instance holds [a-z0-9-] only, at most 64, and an owner is one line of printable text", () => {
+test("an instance has at most 64 characters of [a-z0-9-], and an owner is one line of printable text", () => {
   fc.assert(
     fc.property(parts, (any) => {
       const { instance, owner } = identify(any);
@@ -34,7 +34,7 @@ test("an instance holds [a-z0-9-] only, at most 64, and an owner is one line of 
   );
 });
 
-test("half of a surrogate pair is no reason to throw", () => {
+test("half of a surrogate pair does not throw", () => {
   expect(identify(["p", "s", "\ud800"]).instance).toMatch(/^bypass-[0-9a-f]{8}$/);
 });
 
@@ -43,7 +43,7 @@ test.each([
   [["shop", "prod", "Edge.1", "Web_1"], "edge-1-web-1-", "shop/prod/Edge.1/Web_1"],
   [["p/q", "s", "a/b"], "a-b-", "p%2Fq/s/a%2Fb"],
   [["p", "s", "!!!"], "bypass-", "p/s/!!!"],
-])("%j is readable", (given, start, owner) => {
+])("%j gives a readable instance and owner", (given, start, owner) => {
   const { instance, ...rest } = identify(given);
   expect(rest).toEqual({ owner });
   expect(instance.slice(0, -8)).toBe(start);

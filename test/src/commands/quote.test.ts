@@ -4,7 +4,9 @@ import { describe, expect, test } from "vitest";
 import { quote, shellLine } from "../../../src/commands/quote";
 import { runLine, shells } from "./shells";
 
-/** No NUL, which no argument can hold, and no half of a surrogate pair, which no file can. */
+/**
+ * Contains no NUL, which no argument can hold, and no half of a surrogate pair, which no file can.
+ */
 const word = fc
   .oneof(
     fc.string({ unit: "binary", maxLength: 40 }),
@@ -17,7 +19,7 @@ describe.each(shells)("%s", (_, shell) => {
   test("reads back every word that was quoted", () => {
     fc.assert(
       fc.property(fc.array(word, { minLength: 1, maxLength: 40 }), (words) => {
-        // Each word alone, with marks around it, so that nothing at its ends can be lost.
+        // Each word alone and between marks, so that a loss at either end shows.
         const line = words.map((one) => `printf '<%s>\\0' ${quote(one)}`).join("; ");
         expect(runLine(shell, line)).toEqual({
           code: 0,
@@ -29,7 +31,7 @@ describe.each(shells)("%s", (_, shell) => {
     );
   });
 
-  test("reads a line of words as just these words, also when it goes through `sh -c` once more", () => {
+  test("splits a line into exactly the words that it was made of, also through another `sh -c`", () => {
     fc.assert(
       fc.property(fc.array(word, { minLength: 1, maxLength: 20 }), (words) => {
         const line = shellLine(["printf", "<%s>\\0", ...words]);
@@ -41,19 +43,19 @@ describe.each(shells)("%s", (_, shell) => {
     );
   });
 
-  test("takes a first word for a command, never for an assignment or a keyword", () => {
+  test("treats the first word as a command, never as an assignment or a keyword", () => {
     expect(runLine(shell, `${shellLine(["A=1"])}; echo "[$A]"`).stdout).toBe("[]\n");
     expect(runLine(shell, shellLine(["~root"])).stderr).toContain("~root");
   });
 });
 
-test("leaves plain words as they are, so that a preview reads well", () => {
+test("plain words stay unquoted, so that a preview reads well", () => {
   expect(shellLine(["sh", "/var/lib/x_1.0/y", "--ports", "80,8000-8999", "--cidrs", "fd00::/8", "a%b@c+d"])).toBe(
     "sh /var/lib/x_1.0/y --ports 80,8000-8999 --cidrs fd00::/8 a%b@c+d",
   );
 });
 
-test("refuses a NUL without showing the word", () => {
+test("a NUL is refused, and the error does not show the word", () => {
   expect(() => quote("hunter2\0")).toThrow(
     /^expected a word for the shell, found a NUL character in it; no argument can hold one$/,
   );

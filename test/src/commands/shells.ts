@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from "node:child_process";
 
-/** The two shells that hosts have; a test that needs one and finds none fails. */
+/** The two shells that hosts have; a test fails if one of them is missing here. */
 export const shells = [
   ["dash", ["dash"]],
   ["busybox sh", ["busybox", "sh"]],

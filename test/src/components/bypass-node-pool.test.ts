@@ -31,7 +31,7 @@ const podOf = (all: readonly Registered[], name?: string) => {
   return { pod, loader };
 };
 
-test("makes a namespace, an account, a ConfigMap, a NetworkPolicy and a DaemonSet, under a BypassNodePool, and gives the SDK no arguments to keep", async () => {
+test("a BypassNodePool is a namespace, an account, a ConfigMap, a NetworkPolicy and a DaemonSet, and the SDK gets no arguments to keep", async () => {
   const all = await many();
   expect(all.map(({ type, name }) => [type, name]).sort()).toEqual([
     ["kubernetes:apps/v1:DaemonSet", "edge-workers-loader"],
@@ -48,7 +48,7 @@ test("makes a namespace, an account, a ConfigMap, a NetworkPolicy and a DaemonSe
     expect([type, parent]).toEqual([type, pool.urn]);
 });
 
-test("an instance that is given is the label of its pods, which select them, and what they are told, while the owner has its names", async () => {
+test("a given instance is in the labels that select the pods and in their environment, but not in the owner", async () => {
   const given = "edge-workers-0a1b2c3d";
   const all = await many({ nodePools: { workers: { image, instance: given } } });
   const { spec } = daemonSetOf(all, "edge-workers");
@@ -58,14 +58,14 @@ test("an instance that is given is the label of its pods, which select them, and
   expect(env).toContainEqual({ name: "OWNER", value: expect.stringContaining("/edge/workers") });
 });
 
-test("leaves every name to the provider, so that a new object stands beside the old one", async () => {
+test("the provider chooses every name, so that a new object can exist beside the old one", async () => {
   const kinds = (await many()).filter(({ type }) => type.startsWith("kubernetes:"));
   expect(kinds).toHaveLength(5);
   for (const { inputs, type } of kinds)
     expect([type, (inputs.metadata as { name?: string }).name]).toEqual([type, undefined]);
 });
 
-test("its own namespace allows what the pods need, and a given one is used as it is", async () => {
+test("a namespace of its own allows what the pods need, and a given one is used as it is", async () => {
   const own = await one();
   expect(named(own, "pool-namespace").inputs.metadata).toMatchObject({
     labels: { "pod-security.kubernetes.io/enforce": "privileged" },
@@ -105,13 +105,13 @@ test("the ConfigMap is immutable, has the files of both types of machine, and is
       name,
       name === "socket-bypass.gz" ? "#!/b" : "\x7fELF",
     ]);
-  // With everything that there is; an annotation may have 256 KiB.
+  // With all optional files; `kubectl apply` keeps them in an annotation of at most 256 KiB.
   const all = named(await one({ adopt: true }), "pool-files").inputs;
   expect(JSON.stringify(all).length).toBeLessThan(256 * 1024);
   expect(hideDiffs).toEqual(["data", "binaryData"]);
 });
 
-test("adopt sends its object and makes another generation", async () => {
+test("adopt adds its object and changes the generation", async () => {
   const [plain, more] = [await one(), await one({ adopt: true, spliceGuard: "require" })];
   const files = named(more, "pool-files").inputs.binaryData as object;
   expect(Object.keys(files)).toEqual(expect.arrayContaining(["adopt.bpf.o.gz"]));
@@ -121,7 +121,7 @@ test("adopt sends its object and makes another generation", async () => {
   expect(generation(more)).not.toBe(generation(plain));
 });
 
-test("the container gets three capabilities, no other right, and a root that it cannot write to", async () => {
+test("the container gets three capabilities, no other privilege, and a read-only root", async () => {
   const { pod, loader } = podOf(await one());
   expect(loader.securityContext).toEqual({
     privileged: false,
@@ -141,7 +141,7 @@ test("the container gets three capabilities, no other right, and a root that it 
   ]);
 });
 
-test("the container gets one folder of bpffs, and the cgroups for reading alone", async () => {
+test("the container mounts one folder of bpffs, and the cgroups read-only", async () => {
   const mounts = podOf(await one()).loader.volumeMounts?.filter(({ name }) => ["bpffs", "cgroup"].includes(`${name}`));
   expect(mounts).toEqual([
     { name: "bpffs", mountPath: "/bpffs/socket-bypass", subPath: "socket-bypass" },
@@ -149,7 +149,7 @@ test("the container gets one folder of bpffs, and the cgroups for reading alone"
   ]);
 });
 
-test("its programs run from memory, for a node's disk may be mounted noexec", async () => {
+test("programs run from memory, because a node's disk may be mounted noexec", async () => {
   const { pod } = podOf(await one());
   expect(pod.volumes?.find(({ name }) => name === "state")).toEqual({
     name: "state",
@@ -157,7 +157,7 @@ test("its programs run from memory, for a node's disk may be mounted noexec", as
   });
 });
 
-test("only mountBpffs adds a container with more rights, before the other one", async () => {
+test("only mountBpffs adds a privileged init container", async () => {
   const { pod } = podOf(await one({ mountBpffs: true }));
   expect(pod.initContainers).toMatchObject([
     {
@@ -169,7 +169,7 @@ test("only mountBpffs adds a container with more rights, before the other one", 
   ]);
 });
 
-test("in a namespace of its own nobody reaches the pods, or who may read the metrics, and they reach nobody", async () => {
+test("in a namespace of its own, only those who may read the metrics reach the pods, and the pods reach nobody", async () => {
   const specOf = async (more: Partial<BypassNodePoolArgs> = {}) => {
     const all = await one(more);
     const { podSelector, ...spec } = named(all, "pool-network").inputs.spec as Record<string, unknown>;
@@ -199,14 +199,14 @@ test("in a namespace of its own nobody reaches the pods, or who may read the met
   expect(await specOf({ metricsFrom: readers })).toEqual({ ...nobody, ingress: [{ from, ports }] });
 });
 
-test("in a given namespace a NetworkPolicy is made only where it says who may read the metrics", async () => {
+test("in a given namespace, a NetworkPolicy is made only with metricsFrom", async () => {
   const kinds = async (more: object) => (await one({ namespace: "network", ...more })).map(({ type }) => type);
   const policy = "kubernetes:networking.k8s.io/v1:NetworkPolicy";
   expect(await kinds({})).not.toContain(policy);
   expect(await kinds({ metricsFrom: [{ cidr: "10.1.0.0/16" }] })).toContain(policy);
 });
 
-test("its arguments are those of the host script", async () => {
+test("the arguments become those of the host script", async () => {
   const all = await one({
     traffic: { ports: ["6379"], cidrs: ["10.0.0.0/8"] },
     ...{ enabled: false, cgroup: "/kubepods.slice", takeOver: true, selfTest: { timeoutSeconds: 20 } },
@@ -222,7 +222,7 @@ test("its arguments are those of the host script", async () => {
   );
 });
 
-test("a new pod comes before the old one goes, and has longer to stop than a drain takes", async () => {
+test("a new pod starts before the old one stops, and the grace period is longer than a drain", async () => {
   const all = await one({ maxSurge: "25%", drainSeconds: 100, selfTest: { timeoutSeconds: 30 } });
   const { spec } = daemonSetOf(all);
   expect(spec?.updateStrategy).toEqual({
@@ -236,16 +236,16 @@ test("a new pod comes before the old one goes, and has longer to stop than a dra
   expect(loader.lifecycle?.preStop?.exec?.command).toEqual(["sh", "/opt/socket-bypass/pod.sh", "stop"]);
 });
 
-test("readiness and start-up ask for the attachment, and the start has time for the self-test", async () => {
+test("all probes run the health check, and start-up leaves time for the self-test", async () => {
   const { loader } = podOf(await one({ selfTest: { timeoutSeconds: 600 } }));
-  // By no port that others could keep busy.
+  // No probe uses a port, because others could keep it busy.
   for (const probe of [loader.startupProbe, loader.readinessProbe, loader.livenessProbe])
     expect(probe).toMatchObject({ exec: { command: ["sh", "/opt/socket-bypass/pod.sh", "health"] } });
   expect(loader.startupProbe).toMatchObject({ periodSeconds: 1 });
   expect(loader.startupProbe?.failureThreshold).toBeGreaterThan(600);
 });
 
-test("tolerates all taints, and goes where it is told", async () => {
+test("the pods tolerate all taints by default, and scheduling options reach them", async () => {
   const usual = podOf(await one()).pod;
   expect(usual.tolerations).toEqual([{ operator: "Exists" }]);
   expect(usual).not.toHaveProperty("nodeSelector");
@@ -271,7 +271,7 @@ test("tolerates all taints, and goes where it is told", async () => {
   });
 });
 
-test("labels and annotations stand on the DaemonSet and on its pods; those that select the pods are ours", async () => {
+test("labels and annotations are on the DaemonSet and its pods, and do not change the selector", async () => {
   const { metadata, spec } = daemonSetOf(await one({ labels: { team: "web" }, annotations: { note: "x" } }));
   const own = spec?.selector.matchLabels;
   expect(Object.keys(own ?? {}).sort()).toEqual(["app.kubernetes.io/instance", "app.kubernetes.io/name"]);
@@ -281,7 +281,7 @@ test("labels and annotations stand on the DaemonSet and on its pods; those that 
   }
 });
 
-test("a changed policy changes the DaemonSet alone", async () => {
+test("a changed policy changes only the DaemonSet", async () => {
   const [before, after] = [await one(), await one({ traffic: { ports: ["80"] } })];
   const changed = before.filter((was) => JSON.stringify(was) !== JSON.stringify(named(after, was.name)));
   expect(changed.map(({ name }) => name)).toEqual(["pool-loader"]);
@@ -299,7 +299,7 @@ test("two pools share neither labels nor owner", async () => {
   expect(instances).toEqual(values.map((its) => its?.[0]));
 });
 
-test("what holds for the component holds for its objects", async () => {
+test("the component's options apply to its objects", async () => {
   const all = await record(() => {
     const cluster = new pulumi.ComponentResource("test:index:Cluster", "cluster");
     new BypassNodePool(
@@ -322,10 +322,10 @@ test("what holds for the component holds for its objects", async () => {
   }
 });
 
-test("the reports say what is where", async () => {
+test("the outputs report generation and namespace of each pool", async () => {
   let reports: unknown;
   await record(async () => {
-    // The mocks give back what they got, and the namespace is one that was given.
+    // Mocks return their inputs, so the namespace must be a given one.
     const made = new SocketBypass("edge", { traffic, nodePools: { workers: { image, namespace: "network" } } });
     reports = await new Promise((done) => {
       pulumi.all([made.nodePools, made.generation, made.hosts]).apply(done);
@@ -337,7 +337,7 @@ test("the reports say what is where", async () => {
   expect(pools).toMatchObject({ workers: { generation, namespace: "network" } });
 });
 
-test("a name that Kubernetes would refuse makes nothing", async () => {
+test("a name that Kubernetes would refuse registers no object", async () => {
   const all = await record(() => {
     expect(() => new SocketBypass("Edge", { traffic, hosts: { a: {} }, nodePools: { workers: { image } } })).toThrow(
       'nodePools.workers: expected a name of at most 40 lower-case letters, digits and dashes, found "Edge-workers"; ' +
@@ -350,7 +350,7 @@ test("a name that Kubernetes would refuse makes nothing", async () => {
   expect(all.map(({ name }) => name).sort()).toEqual(["Edge", "a.b"]);
 });
 
-test("without the package of Kubernetes the error says what to install", () => {
+test("without @pulumi/kubernetes the error says what to install", () => {
   const missing = Object.assign(new Error("Cannot find module '@pulumi/kubernetes'"), { code: "MODULE_NOT_FOUND" });
   const load = (error: Error) => () =>
     loadKubernetes(() => {

@@ -4,7 +4,7 @@ import { beforeEach, expect, test } from "vitest";
 import { identify } from "../../../src/commands/identity";
 import { identityOf } from "../../../src/components/instance";
 
-// Each is a run of the program.
+// Each test is a run of the program.
 beforeEach(() =>
   pulumi.runtime.setMocks({ newResource: () => ({ id: "1", state: {} }), call: () => ({}) }, "shop", "prod"),
 );
@@ -14,10 +14,10 @@ const identityFor = (name: string, given?: string) => identityOf([name], given, 
 const made = identify(["shop", "prod", "a"]).instance;
 
 test.each([
-  ["is given to two", "one", "one"],
-  ["is given to one and made from the names of another", undefined, made],
-  ["is made from the names of one that comes after the one that it is given to", made, undefined],
-])("an instance that %s is refused, by its name, and the next run begins anew", (_, first, second) => {
+  ["is given to two hosts", "one", "one"],
+  ["is derived for one host and given to another", undefined, made],
+  ["is given to one host and derived for a later one", made, undefined],
+])("an instance that %s is refused, and the error names it", (_, first, second) => {
   const [one, other] = second === undefined ? ["b", "a"] : ["a", "b"];
   expect(identityFor(one, first)).toMatchObject({ instance: first ?? made, owner: `shop/prod/${one}` });
   const fix = second === undefined ? "its own name makes the same one: give it another instance" : "give it to the one";
@@ -26,6 +26,6 @@ test.each([
   );
 });
 
-test("one name below two parents of other types is one instance, as ever", () => {
+test("equal names below parents of different types give the same instance", () => {
   expect([identityFor("a"), identityFor("a")]).toMatchObject([{ instance: made }, { instance: made }]);
 });

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * A user's unit tests: the mocks of Pulumi's documentation, which answer with what they were given
- * and nothing else.
- */
+/* A user's unit tests: the mocks of Pulumi's documentation return their inputs and nothing else. */
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { SocketBypass, type SocketBypassArgs } from "../../../src";
 import { suffixes } from "../../../src/commands/step-names";
 
 const hostKey = `ssh-ed25519 ${Buffer.from(`\0\0\0\x0bssh-ed25519\0\0\0\x20${"k".repeat(32)}`).toString("base64")}`;
-// Of a network for documentation: a dial would be seen, for nobody answers.
+// An address reserved for documentation: a dial would hang, because nobody answers.
 const connection = { host: "192.0.2.1", hostKey, password: pulumi.secret("x") };
 const registered: string[] = [];
 
-// Once, as a user's test file does it: registrations go on after a test has what it waits for.
+// Set once, as in a user's test file, because registrations go on after a test has its outputs.
 beforeAll(async () => {
   await pulumi.runtime.setMocks({
     newResource: ({ name, inputs }) => {
@@ -30,11 +27,7 @@ describe("under pulumi.runtime.setMocks", () => {
   test.each([
     ["this machine", "here", { hosts: { web: {} } }],
     ["a host over SSH", "far", { hosts: { web: { connection } } }],
-    [
-      "one that is looked at for drift, which is not dialled",
-      "seen",
-      { hosts: { web: { connection } }, detectDrift: true },
-    ],
+    ["a host with detectDrift, which is not dialled", "seen", { hosts: { web: { connection } }, detectDrift: true }],
   ] as [string, string, Omit<SocketBypassArgs, "traffic">][])(
     "%s: all steps are registered, and the outputs resolve",
     async (_, name, args) => {
@@ -53,7 +46,7 @@ describe("under pulumi.runtime.setMocks", () => {
     const pool = { image: "registry.example/pod:1", namespace: "kube-system" };
     const edge = new SocketBypass("pool", { traffic: { ports: ["6379"] }, nodePools: { workers: pool } });
     const { workers } = await resolved(edge.nodePools);
-    // What the provider names itself no mock knows.
+    // Mocks do not know the names that the provider chooses.
     expect(workers).toMatchObject({ generation: expect.stringMatching(/^[0-9a-f]{12}$/), namespace: "kube-system" });
   });
 });

@@ -14,8 +14,8 @@ const plan = keys.chain((hosts) =>
   }),
 );
 
-describe("for any hosts, canaries and size of a batch", () => {
-  test("each host is in one batch, the canaries in the first, no other batch is too large, and names decide the order", () => {
+describe("for any hosts, canaries and batch size", () => {
+  test("each host is in one batch, the canaries in the first; no other batch is too large, and names decide the order", () => {
     fc.assert(
       fc.property(plan, ({ hosts, canary, batchSize }) => {
         const batches = batchesOf(hosts, { canary, batchSize });
@@ -29,7 +29,7 @@ describe("for any hosts, canaries and size of a batch", () => {
     );
   });
 
-  test("a host more leaves the others in their order", () => {
+  test("adding a host keeps the order of the others", () => {
     fc.assert(
       fc.property(plan, fc.stringMatching(/^[a-c]{5}$/), ({ hosts, ...rollout }, added) => {
         const after = batchesOf([...hosts, added], rollout).flat();
@@ -51,7 +51,7 @@ const make = async (rollout?: RolloutArgs, hosts = names) => {
   return new Map(commands.map((command) => [command.name, command]));
 };
 
-test("the first step of a host waits for the last step of each host of the batch before, and no other step does", async () => {
+test("the first step of a host waits for the last step of each host in the batch before, and no other step does", async () => {
   const commands = await make({ canary: ["canary"], batchSize: 2 });
   const waits = (host: string) => commands.get(`edge-${host}-object`)?.dependencies;
   expect(waits("canary")).toEqual([]);
@@ -65,7 +65,7 @@ test("the first step of a host waits for the last step of each host of the batch
   expect(foreign).toEqual([]);
 });
 
-test("a roll-out changes nothing but what waits for what, and a host more changes nothing of the others", async () => {
+test("a roll-out changes only dependencies, and so does adding a host to it", async () => {
   const [plain, rolled, more] = [
     await make(),
     await make({ batchSize: 2 }),

@@ -14,7 +14,7 @@ const byName = (all: readonly Registered[]) => new Map(all.map((one) => [one.nam
 
 const key = fc.oneof(
   fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,8}$/),
-  // Names that try to run into the names of steps and of each other.
+  // Names that could collide with the names of steps and with each other.
   fc.constantFrom("a", "a-object", "a-b", "A", "a.b", "a_b", "object", "constructor", "toString", "1", "01"),
 );
 const host = fc.record(
@@ -27,7 +27,7 @@ const host = fc.record(
 );
 const hostMap = fc.dictionary(key, host, { minKeys: 1, maxKeys: 3, noNullPrototype: true });
 
-test("makes one BypassHost for each host, under itself, and gives the SDK no arguments to keep", async () => {
+test("a SocketBypass is the parent of one BypassHost for each host, and the SDK gets no arguments to keep", async () => {
   const all = byName(await make({ web1: {}, web2: {} }));
   const top = all.get("edge");
   expect(top).toMatchObject({ type: "socket-bypass:index:SocketBypass", inputs: {}, parent: "" });
@@ -39,7 +39,7 @@ test("makes one BypassHost for each host, under itself, and gives the SDK no arg
   expect(all.size).toBe(1 + 2 * 9);
 });
 
-test("names a host's resources after its key, and couples no host to another, for any map of hosts", async () => {
+test("for any map of hosts, resources are named after the host's key and depend on no other host", async () => {
   await fc.assert(
     fc.asyncProperty(hostMap, async (hosts) => {
       const all = await make(hosts);
@@ -57,7 +57,7 @@ test("names a host's resources after its key, and couples no host to another, fo
   );
 }, 120_000);
 
-test("a host more, less, or in another place of the map changes nothing of the others", async () => {
+test("adding, removing or moving a host in the map changes nothing of the others", async () => {
   await fc.assert(
     fc.asyncProperty(hostMap, key, host, async (hosts, added, its) => {
       const { [added]: _, ...others } = hosts;
@@ -80,13 +80,13 @@ test("no two hosts share an instance or an owner", async () => {
   }
 });
 
-test("an owner is project, stack, component and host key", async () => {
+test("an owner consists of project, stack, component and host key", async () => {
   const lines = commandsOf(await make({ web1: {} })).map(({ inputs }) => `${inputs.create}`);
   expect(lines).toHaveLength(8);
   for (const line of lines) expect(line).toContain(" --owner shop/prod/edge/web1");
 });
 
-test("an instance that is given stands in every line of its host and leaves the owner to the names", async () => {
+test("a given instance is in every line of its host and does not change the owner", async () => {
   const instance = "edge-web1-0a1b2c3d";
   const all = await make({ web1: { instance }, web2: {} });
   const lines = commandsOf(all).flatMap(({ inputs }) => [inputs.create, inputs.delete].filter(Boolean).map(String));
@@ -97,9 +97,8 @@ test("an instance that is given stands in every line of its host and leaves the 
   expect(first?.inputs.triggers).toEqual(["local", instance, "/var/lib/socket-bypass"]);
 });
 
-// The first two would get equal URNs as well, which the engine refuses in the preview; mocks do not
-// show that.
-test("components whose names run into each other share neither instance nor owner", async () => {
+// The first two would also get equal URNs, which the engine refuses in a preview and mocks do not.
+test("components whose joined names are equal share neither instance nor owner", async () => {
   const all = await record(() => {
     new SocketBypass("edge", { hosts: { "web-1": {} }, traffic });
     new SocketBypass("edge-web", { hosts: { "1": {} }, traffic });
@@ -112,12 +111,12 @@ test("components whose names run into each other share neither instance nor owne
   }
 });
 
-test("hostile text that arguments may hold reaches no shell unquoted", async () => {
+test("hostile text in arguments reaches no shell unquoted", async () => {
   const hostile = "/$(touch$IFS/pwned);`id`'\"&|<>*?!~#\\";
   const id = "'; touch pwned; echo '$(id)`id`\"";
   const commands = commandsOf(await make({ a: { id } }, { cgroup: hostile }));
   const words = commands.map(({ inputs }) => {
-    // The shell shows how it reads the line: `set --` keeps the words and runs none of them.
+    // Shows how the shell reads the line: `set --` keeps the words and runs none of them.
     const { code, stdout, stderr } = runLine(["dash"], `set -- ${inputs.create}\nprintf '%s\\n' "$@"`);
     expect([code, stderr]).toEqual([0, ""]);
     return stdout.trimEnd().split("\n");
@@ -131,7 +130,7 @@ test("hostile text that arguments may hold reaches no shell unquoted", async () 
   expect(place?.[0]).toBe(id);
 });
 
-test("hostile names of component, stack and host stay one word of the owner", async () => {
+test("hostile names stay within the one word of the owner", async () => {
   const all = await record(() => new SocketBypass("it's $(x) a/b", { hosts: { a: {} }, traffic }));
   for (const { inputs } of commandsOf(all)) {
     const { stdout } = runLine(["dash"], `set -- ${inputs.create}\nprintf '%s\\n' "$@"`);
@@ -140,7 +139,7 @@ test("hostile names of component, stack and host stay one word of the owner", as
   }
 });
 
-test("a secret stays a secret in the line that holds it, and in no other", async () => {
+test("a secret is marked in the one line that contains it", async () => {
   const inputs = new Map<string, Record<string, unknown>>();
   await record(async () => {
     const monitor = pulumi.runtime.getMonitor() as unknown as {
@@ -159,7 +158,7 @@ test("a secret stays a secret in the line that holds it, and in no other", async
   }
 });
 
-test("the reports say each host's generation and what its self-test answered", async () => {
+test("the outputs report each host's generation and the answer of its self-test", async () => {
   let hosts: unknown;
   let generation: unknown;
   await record(async () => {
@@ -181,7 +180,7 @@ test("a preview knows every line of a host whose arguments are known", async () 
   for (const { inputs, name } of commands) expect([name, typeof inputs.create]).toEqual([name, "string"]);
 });
 
-test("wrong arguments of any host register no host at all, and all of them are told", async () => {
+test("if any host has invalid arguments, no host is registered and all problems are reported", async () => {
   const all = await record(() => {
     const wrong = { hosts: { a: {}, b: { stateDir: "x" }, c: { id: "" } }, traffic };
     expect(() => new SocketBypass("edge", wrong)).toThrow('2 problems in the arguments of SocketBypass "edge":');

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: what is declared for one host, rule by rule.
 /*
- * Where each rule of the steps (docs/architecture.md) is tested, by its number here. Mocks show
- * what is declared, never what the engine or a host makes of it.
+ * Lists where each rule of the steps (docs/architecture.md) is tested. Mocks show what is declared,
+ * never what the engine or a host makes of it.
  *
  *  1 content is an update     here (no update line of its own, no trigger changes),
  *                             test/src/bundle/bundle; test/e2e/local: really no replacement
@@ -13,7 +13,7 @@
  *                             test/host/script/stop, test/e2e/local: destroy
  *  5 owner                    here (the words), test/src/commands/identity; test/host/script/owner
  *  6 self-test                test/host/script/selftest, test/host/helper/selftest
- *  7 lines                    here (no environment, become, quoting);
+ *  7 command lines            here (no environment, become, quoting);
  *                             test/host/script/stop, test/host/helper/lock: signals and the lock
  *  8 options reach children   here
  *  9 no args in the state     here (inputs of components, secrets stay marked);
@@ -46,12 +46,12 @@ describe("a BypassHost", async () => {
   const commands = commandsOf(all);
   const instance = "edge-c3a267df";
 
-  test("is eight commands and itself, in the order of the chain", () => {
+  test("is a component with eight commands, in the order of the chain", () => {
     expect(all).toHaveLength(9);
     expect(column(commands, ({ name }) => name)).toEqual(steps.map((step) => `edge-${step}`));
   });
 
-  test("gives the SDK no arguments to keep", () => {
+  test("gives the SDK no arguments to keep in the state", () => {
     expect(component).toMatchObject({ type: "socket-bypass:index:BypassHost", name: "edge", inputs: {}, parent: "" });
   });
 
@@ -59,7 +59,7 @@ describe("a BypassHost", async () => {
     expect(new Set(column(commands, ({ parent }) => parent))).toEqual(new Set([component?.urn]));
   });
 
-  test("begins each step when the one before has ended, and the attachment after self-test and policy", () => {
+  test("starts each step after the previous one, and the attachment after self-test and policy", () => {
     expect(column(commands, ({ dependencies }) => dependencies)).toEqual([
       [],
       ["edge-object"],
@@ -72,7 +72,7 @@ describe("a BypassHost", async () => {
     ]);
   });
 
-  test("runs each step again when the one before answers something new, but no step for a new policy", () => {
+  test("runs each step again when the previous answer changes, but none for a new policy", () => {
     expect(column(commands.slice(1), ({ inputs }) => inputs.stdin)).toEqual([
       "edge-object said",
       "edge-map-sockets said",
@@ -84,9 +84,10 @@ describe("a BypassHost", async () => {
     ]);
   });
 
-  test("replaces each step for another place only, the old one first, by values that a preview knows", async () => {
+  test("replaces steps only for another place, the old one first, with triggers that a preview knows", async () => {
     const folder = "/var/lib/socket-bypass";
-    // Only the first step tells the place: what depends on it is replaced with it (test/e2e/local).
+    // Only the first step names the place in full; what depends on it is replaced with it
+    // (test/e2e/local).
     const place = [["local", instance, folder], ...Array(7).fill([folder])];
     expect(column(commands, ({ inputs }) => inputs.triggers)).toEqual(place);
     expect(column(commands, ({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(8).fill(true));
@@ -94,19 +95,19 @@ describe("a BypassHost", async () => {
     expect(column(commandsOf(planned), ({ inputs }) => inputs.triggers)).toEqual(place);
   });
 
-  test("hides from previews what the first step reads and nothing else, and ignores no change", () => {
+  test("hides only the stdin of the first step from previews, and ignores no change", () => {
     expect(column(commands, ({ hideDiffs }) => hideDiffs)).toEqual([["stdin"], ...Array(7).fill([])]);
     expect(column(commands, ({ ignoreChanges }) => ignoreChanges)).toEqual(Array(8).fill([]));
   });
 
-  test("types one line to create, and has no other to update, so that the provider types it again", () => {
+  test("has one line to create and none to update, so that the provider runs the same line again", () => {
     for (const { inputs } of commands) {
       expect(inputs.create).toMatch(/^sh [^\n]+ --owner shop\/prod\/edge( --digest [0-9a-f]{64})?$/);
       expect(inputs).not.toHaveProperty("update");
     }
   });
 
-  test("undoes whatever leaves something on the host, and only that", () => {
+  test("has a delete line for exactly those steps that leave something on the host", () => {
     const undone = commands.filter(({ inputs }) => "delete" in inputs);
     expect(column(undone, ({ name }) => name)).toEqual([
       "edge-object",
@@ -129,7 +130,7 @@ describe("a BypassHost", async () => {
     );
   });
 
-  test("sets no environment, no earlier output in it, no other input, and no hook", () => {
+  test("sets no environment, no other input and no hook", () => {
     for (const { inputs, hooks, name } of commands) {
       const { addPreviousOutputInEnv, logging, ...rest } = inputs;
       expect([name, addPreviousOutputInEnv, logging, hooks]).toEqual([name, false, "stderr", undefined]);
@@ -142,7 +143,7 @@ describe("a BypassHost", async () => {
   });
 });
 
-test("become stands in front of every line, and the delete line is one word behind it", async () => {
+test("become precedes every line, and the delete line is one quoted word after it", async () => {
   const [plain, become] = [commandsOf(await make()), commandsOf(await make({ become: "sudo -n" }))];
   for (const [at, { inputs }] of become.entries()) {
     expect(inputs.create).toBe(`sudo -n ${plain[at]?.inputs.create}`);
@@ -203,13 +204,13 @@ describe("with detectDrift", () => {
     return all.then((registered) => ({ looks, lines: column(commandsOf(registered), ({ inputs }) => inputs.create) }));
   };
 
-  test("only the number that a step was told to keep, or one more, goes into its line, and none for 0", async () => {
+  test("the epoch that the host reports for a step goes into its line, but not a 0", async () => {
     const { lines } = await drifting(JSON.stringify({ epochs, problems: [] }));
     const found = lines.map((line) => /--epoch (\d+)/.exec(`${line}`)?.[1]);
     expect(found).toEqual([undefined, "4", undefined, undefined, undefined, undefined, undefined, "5"]);
   });
 
-  test("a host without files gets one more than its stack told it last, and the same lines as without in a stack that has no step yet", async () => {
+  test("a host without files gets the next epochs, or in a stack without steps the same lines as without detectDrift", async () => {
     const step = (name: string, create: string) => [
       `urn:pulumi:prod::shop::x$command:local:Command::edge-${name}`,
       { outputs: { create, triggers: ["/var/lib/socket-bypass"] } },
@@ -225,7 +226,7 @@ describe("with detectDrift", () => {
     expect(fresh.lines).toEqual(column(commandsOf(await make()), ({ inputs }) => inputs.create));
   });
 
-  test("a host that answers nonsense is warned of, has steps that stay as they were told, and keeps no other from its preview", async () => {
+  test("a host that answers nonsense causes a warning, keeps its epochs, and does not stop the preview of others", async () => {
     const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
     const hosts = { far: { stateDir: "/opt/far" }, near: { stateDir: "/opt/near" } };
     const look = (command: string) =>
@@ -248,7 +249,7 @@ describe("with detectDrift", () => {
     expect(resources).toEqual(["edge-far"]);
   });
 
-  test("each host is looked at once, as root, in its state directory", async () => {
+  test("each host is asked once, as root, about its state directory", async () => {
     const { looks } = await drifting("", { become: "sudo -n", stateDir: "/opt/sb" });
     expect(looks).toEqual([
       expect.stringMatching(
@@ -257,7 +258,7 @@ describe("with detectDrift", () => {
     ]);
   });
 
-  test("is not on by itself: nothing is looked at", async () => {
+  test("no host is asked if it is false", async () => {
     const { looks } = await drifting("", { detectDrift: false });
     expect(looks).toEqual([]);
   });
@@ -285,14 +286,14 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
     ["become", { become: "sudo -n" }, [...steps]],
   ];
 
-  test.each(changes)("%s updates just the steps that it is about", async (_, args, changed) => {
+  test.each(changes)("%s updates just the steps that use it", async (_, args, changed) => {
     const after = commandsOf(await make(args));
     const triggers = (all: Registered[]) => column(all, ({ inputs }) => inputs.triggers);
     expect(triggers(after)).toEqual(triggers(before));
     expect(
       after.filter(({ inputs }, at) => inputs.create !== before[at]?.inputs.create).map(({ name }) => name),
     ).toEqual(changed.map((step) => `edge-${step}`));
-    // A delete line outlives upgrades: only who runs it may change it.
+    // Delete lines must outlive upgrades, so only become may change them.
     if (!("become" in args)) {
       expect(column(after, ({ inputs }) => inputs.delete)).toEqual(column(before, ({ inputs }) => inputs.delete));
     }
@@ -301,7 +302,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
   test.each([
     ["id", { id: "vm-2" }],
     ["stateDir", { stateDir: "/opt/sb" }],
-  ])("except %s, which names another place: it replaces the first step, and so every one", async (_, args) => {
+  ])("except %s, which names another place and so replaces the first step and with it every other", async (_, args) => {
     const after = commandsOf(await make(args));
     expect(after).toHaveLength(8);
     expect(after[0]?.inputs.triggers).not.toEqual(before[0]?.inputs.triggers);
@@ -310,7 +311,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
   test.each([
     ["of an earlier version", ["local", "edge-c3a267df", "/var/lib/socket-bypass"]],
     ["of a still earlier one", ["local", "edge-c3a267df", "/var/lib/socket-bypass", "edge-x0a1b2c3d"]],
-  ])("nor does this version in a stack %s, which keeps its list", async (_, triggers) => {
+  ])("nor does an upgrade of a stack %s, which keeps its triggers", async (_, triggers) => {
     const create = "sh x --instance edge-c3a267df --owner x";
     const state = Object.fromEntries(
       before.map(({ name }) => [
@@ -326,7 +327,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
   });
 });
 
-test("wrong arguments register the component and none of its steps", async () => {
+test("with invalid arguments the component is registered, but none of its steps", async () => {
   const all = await record(() => {
     expect(() => new BypassHost("edge", { traffic: {} })).toThrow('1 problem in the arguments of BypassHost "edge":');
   });

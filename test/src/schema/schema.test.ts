@@ -10,10 +10,10 @@ import * as exported from "../../../src/index";
 const root = path.join(__dirname, "../../..");
 const golden = path.join(__dirname, "schema.golden.json");
 
-/** The schema that other languages get, made as the plugin host makes it. */
+/** Makes the schema that other languages get, as the plugin host does. */
 function analyze(): string {
   const about = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));
-  // What the plugin host looks for too: every component that the package exports.
+  // The plugin host, too, looks for every component that the package exports.
   const isComponent = (one: unknown) => typeof one === "function" && one.prototype instanceof pulumi.ComponentResource;
   const components = new Set(Object.entries(exported).flatMap(([name, one]) => (isComponent(one) ? [name] : [])));
   const {
@@ -26,10 +26,10 @@ function analyze(): string {
 }
 
 /**
- * UPDATE_GOLDEN=1 writes it anew; read the difference before you commit it: programs in other
- * languages depend on it.
+ * UPDATE_GOLDEN=1 rewrites the golden file. Read the difference before you commit it, because
+ * programs in other languages depend on it.
  */
-test("the schema for other languages is the one that was agreed on", () => {
+test("the schema for other languages equals the golden file", () => {
   const schema = analyze();
   if (process.env.UPDATE_GOLDEN === "1") fs.writeFileSync(golden, schema);
   expect(schema).toBe(fs.readFileSync(golden, "utf8"));

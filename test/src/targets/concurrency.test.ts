@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { limitConcurrency } from "../../../src/targets/concurrency";
 
-test("at most 32 machines are asked at once, and one that fails frees its place", async () => {
+test("at most 32 machines are asked at once, and a failure frees its slot", async () => {
   const inTurn = limitConcurrency(() => "");
   let [now, most] = [0, 0];
   const asked = Array.from({ length: 200 }, (_, number) =>

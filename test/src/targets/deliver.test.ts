@@ -21,8 +21,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe("a place that stands still", () => {
-  test("before its first word is given up after 30 s, whatever else it says", async () => {
+describe("a target that stalls", () => {
+  test("before it answers the script is given up after 30 s, whatever else it prints", async () => {
     vi.useFakeTimers();
     const running = start();
     const failed = failure(deliver(running, files));
@@ -33,7 +33,7 @@ describe("a place that stands still", () => {
     expect(await failed).toBe("gives no answer within 30 s");
   });
 
-  test("with the files on their way is given up 120 s after its first word", async () => {
+  test("while the files are sent is given up 120 s after its answer", async () => {
     vi.useFakeTimers();
     const running = start();
     const failed = failure(deliver(running, files));
@@ -49,7 +49,7 @@ describe("a place that stands still", () => {
   });
 });
 
-test("only the first step has a hook, before a create or an update, which no preview runs and no destroy needs", async () => {
+test("only the first step has a hook; it runs before create and update, in no preview and for no destroy", async () => {
   const registered: [string, boolean][] = [];
   const all = commandsOf(
     await record(() => {
@@ -67,7 +67,7 @@ test("only the first step has a hook, before a create or an update, which no pre
   );
   const hooksOf = (hooks: unknown) => (hooks as { toObject(): object } | undefined)?.toObject();
   const name = "files for edge";
-  // The engine takes each name once.
+  // The engine accepts each name only once.
   expect(registered).toEqual([
     [name, false],
     [`${name} (2)`, false],

@@ -20,7 +20,7 @@ const run = async (become: string, more: object = {}, opts: pulumi.CustomResourc
   return command;
 };
 
-test("knows its machine as uname does, unless it is told another", async () => {
+test("the type of machine is what uname says, unless another one is declared", async () => {
   let told: string[] = [];
   await record(async () => {
     const targets = [localTarget(pulumi.output("")), localTarget(pulumi.output(""), pulumi.output("aarch64"))];
@@ -29,7 +29,7 @@ test("knows its machine as uname does, unless it is told another", async () => {
   expect(told).toEqual([os.machine(), "aarch64"]);
 });
 
-test("is one command of the command provider, with each word quoted", async () => {
+test("a step is one command of the command provider, with each word quoted", async () => {
   const line = "sh 'a b' 'it'\\''s'";
   expect(await run("")).toMatchObject({
     type: "command:local:Command",
@@ -47,22 +47,22 @@ test("is one command of the command provider, with each word quoted", async () =
   expect(Object.keys((await run(""))?.inputs ?? {})).not.toContain("update");
 });
 
-test("has a delete line only where there is something to undo", async () => {
+test("a step has a delete line only if there is something to undo", async () => {
   expect(Object.keys((await run(""))?.inputs ?? {})).not.toContain("delete");
   expect((await run("", { undo: "if a; then b; fi" }))?.inputs.delete).toBe("if a; then b; fi");
   expect((await run("sudo -n", { undo: "if a; then b; fi" }))?.inputs.delete).toBe("sudo -n sh -c 'if a; then b; fi'");
 });
 
-test("the tag `latest` of the SDK names another line: the one that is installed is 1.x", () => {
+test("the installed SDK is 1.x, although the tag `latest` of npm names another line", () => {
   const about = path.join(path.dirname(require.resolve("@pulumi/command")), "package.json");
   expect(JSON.parse(fs.readFileSync(about, "utf8")).version).toMatch(/^1\.[2-9]/);
 });
 
-test("cannot be made to keep the old one while the new one is made", async () => {
+test("deleteBeforeReplace cannot be turned off", async () => {
   expect((await run("", {}, { deleteBeforeReplace: false }))?.deleteBeforeReplace).toBe(true);
 });
 
-test("says what keeps files from this machine", async () => {
+test("the error says why files did not reach this machine", async () => {
   const files = { stateDir: "/var/lib/x", instance: "web", digest: "d".repeat(64), packed: Buffer.alloc(1) };
   const said = (become: string) =>
     sendLocally(become, files).then(

@@ -20,7 +20,7 @@ const pairs = {
 describe.each(Object.entries(pairs))("a private key of type %s in PKCS#8", (type, { privateKey, publicKey }) => {
   const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
 
-  test("is the same key to our client, which does not read it as it is", () => {
+  test("becomes the same key in a form that our client reads", () => {
     expect(utils.parseKey(pem)).toBeInstanceOf(Error);
     const read = utils.parseKey(asClientReads(pem));
     if (read instanceof Error) throw read;
@@ -30,18 +30,18 @@ describe.each(Object.entries(pairs))("a private key of type %s in PKCS#8", (type
     expect(theirs).toBe(`${given}`.replace(/-----.*-----|\s/g, ""));
   });
 
-  test("lets us in", async () => {
+  test("logs in", async () => {
     expect(await lookBySsh({ ...(await serve(answer("x"))), privateKey: pem }, "line")).toBe("x");
   });
 });
 
-test("other text before and after a key, blanks at the ends of its lines and a password change nothing of it", () => {
+test("text around a key, blanks at line ends and encryption do not change it", () => {
   const read = asClientReads(`of ops:\n\n${encrypted.replace(/\n/g, " \r\n")}\nend\n`);
   expect(read.replace(/\r/g, "").trim()).toBe(encrypted.trim());
   expect(utils.parseKey(read, "x")).not.toBeInstanceOf(Error);
 });
 
-test("what is no key fails in words that show nothing of it", async () => {
+test("the error about an invalid key shows nothing of it", async () => {
   const wrong = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0LWJ5dGVz\n-----END PRIVATE KEY-----\n";
   const failed = lookBySsh({ ...(await serve(answer("x"))), privateKey: wrong }, "line").then(
     () => expect.fail("expected a failure, and it was let in"),
@@ -66,7 +66,7 @@ describe("a key of OpenSSH", () => {
   };
 
   test.each(["", "ops@example", "a comment of many words"])(
-    "of ed25519, with the comment %j, is the same key in 119 bytes",
+    "of ed25519 with the comment %j is kept as the same key in 119 bytes",
     (comment) => {
       const pem = make("ed25519", "", comment);
       const short = asStateHolds(pem);
@@ -77,7 +77,7 @@ describe("a key of OpenSSH", () => {
     },
   );
 
-  test("of another type, with a password, cut off, or behind another key stays as it is", () => {
+  test("of another type, with a password, truncated, or after another key stays as it is", () => {
     const short = make("ed25519", "", "cut").replace(/(\n[^\n]+){3}\n(?=-----END)/, "\n");
     const second = `${make("rsa", "", "first of two")}${make("ed25519", "", "second of two")}`;
     for (const pem of [make("rsa"), make("ecdsa"), make("ed25519", "secret"), short, second, "no key"])

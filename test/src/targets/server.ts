@@ -11,15 +11,15 @@ export const { private: encrypted } = utils.generateKeyPairSync("ed25519", {
   cipher: "aes256-ctr",
   rounds: 4,
 });
-/** What to do after a test, also when it failed. */
+/** Functions that clean up after a test, also if it failed. */
 export const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
 /**
- * A server of this process that lets everybody in but who says "wrong", and does with a command
- * what it is told to.
+ * An SSH server in this process that lets everybody in except those who say "wrong", and passes
+ * each command to `act`. The user `asked` cannot give his password before it is asked for.
  */
 export async function serve(
   act: (channel: ServerChannel, command: string, peer: Peer) => void,
@@ -29,8 +29,10 @@ export async function serve(
   const server = new Server({ hostKeys: [hostKey] }, (peer) => {
     peer.on("error", () => undefined);
     peer.on("authentication", (context) => {
+      const isEarly = context.method === "password" && context.username === "asked";
       const isWrong = context.username === "wrong" || (context.method === "password" && context.password === "wrong");
-      if (context.method === "none" || isWrong) context.reject(["publickey", "password", "keyboard-interactive"]);
+      if (context.method === "none" || isEarly || isWrong)
+        context.reject(["publickey", "password", "keyboard-interactive"]);
       else if (context.method === "keyboard-interactive")
         context.prompt("Code", (answers) => (answers[0] === "pw" ? context.accept() : context.reject()));
       else context.accept();

@@ -11,13 +11,14 @@ const failure = (connection: Parameters<typeof lookBySsh>[0]) =>
     (error: Error) => error.message,
   );
 
-describe("what a line prints comes back", () => {
-  test("with a key, an encrypted key, a password, and a password that is asked for", async () => {
+describe("the output of a command is returned", () => {
+  test("after a login with a key, an encrypted key, a password, or one that is asked for", async () => {
     const way = await serve((channel, command) => answer(command)(channel));
     const { privateKey: _, ...open } = way;
     expect(await lookBySsh(way, "a 'b'")).toBe("a 'b'");
     expect(await lookBySsh({ ...open, privateKey: encrypted, privateKeyPassword: "x" }, "c")).toBe("c");
     expect(await lookBySsh({ ...open, password: "pw" }, "d")).toBe("d");
+    expect(await lookBySsh({ ...open, user: "asked", password: "pw" }, "e")).toBe("e");
   });
 
   test("through a bastion", async () => {
@@ -27,8 +28,8 @@ describe("what a line prints comes back", () => {
   });
 });
 
-describe("a machine that does not answer is told in words that show nothing of the way to it", () => {
-  test("which lets nobody in", async () => {
+describe("the error about a host shows nothing of its connection", () => {
+  test("that lets nobody in", async () => {
     const way = await serve(answer("x"));
     expect(await failure({ ...way, user: "wrong" })).toBe("lets nobody in with this user and key, password or agent");
     expect(await failure({ ...way, proxy: { ...way, user: "wrong" } })).toBe(
@@ -36,7 +37,7 @@ describe("a machine that does not answer is told in words that show nothing of t
     );
   });
 
-  test("which shows another host key, before it gets a password", async () => {
+  test("that shows another host key, or one of another type", async () => {
     const way = await serve(answer("x"));
     const other = utils.generateKeyPairSync("ed25519").public;
     expect(await failure({ ...way, hostKey: other, password: "hunter2" })).toContain(
@@ -48,7 +49,7 @@ describe("a machine that does not answer is told in words that show nothing of t
     );
   });
 
-  test("where nobody listens, and which has no name", async () => {
+  test("where nobody listens, or whose name does not resolve", async () => {
     const way = await serve(answer("x"));
     const closed = createServer();
     const port = await listen(closed);
@@ -58,7 +59,7 @@ describe("a machine that does not answer is told in words that show nothing of t
     expect(await failure({ ...way, port, proxy: way })).toBe("ends the connection");
   });
 
-  test("which takes the connection and is silent", { timeout: 20_000 }, async () => {
+  test("that accepts the connection and stays silent", { timeout: 20_000 }, async () => {
     const way = await serve(answer("x"));
     const silent = createServer((socket) => {
       socket.on("error", () => undefined);
@@ -69,10 +70,10 @@ describe("a machine that does not answer is told in words that show nothing of t
     expect(await failure({ ...way, port })).toBe("does not answer within 10 s");
   });
 
-  test("whose bastion lets us in and never opens the way on, and which itself stalls behind one", {
+  test("whose bastion never forwards, or that stalls behind its bastion", {
     timeout: 60_000,
   }, async () => {
-    // A tenth of what people wait.
+    // A tenth of the usual limits.
     vi.stubEnv("SOCKET_BYPASS_LOOK_PATIENCE", "0.1");
     vi.resetModules();
     const { lookBySsh: hasty } = await import("../../../src/targets/ssh-look.js");
@@ -92,7 +93,7 @@ describe("a machine that does not answer is told in words that show nothing of t
     expect(await said(stalling)).toBe("gives no answer within 3 s");
   });
 
-  test("which runs nothing, drops the line, floods it, or fails", async () => {
+  test("that runs nothing, drops the connection, floods it, or fails", async () => {
     expect(await failure(await serve(answer("x"), false))).toBe("lets us in but runs no command");
     expect(await failure(await serve((_channel, _command, peer) => peer.end()))).toBe("ends the connection");
     const flood = await serve((channel) => {
@@ -112,7 +113,7 @@ describe("a machine that does not answer is told in words that show nothing of t
     expect(await failure(refusing)).toBe("ends the command with 1: sudo: a password is required");
   });
 
-  test("whose key cannot be read", async () => {
+  test("whose private key cannot be read", async () => {
     const way = await serve(answer("x"));
     const said = await failure({ ...way, privateKey: encrypted });
     expect(said).toMatch(/^cannot be asked: /);

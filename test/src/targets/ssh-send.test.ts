@@ -22,7 +22,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Takes files as host/script/receive.sh does, and keeps what came behind the script. */
+/** Receives files as host/script/receive.sh does, and keeps what came after the script. */
 function takes(got: Buffer[], first = `Welcome!\nwants ${files.digest}\n`, last = `has ${files.digest}\n`, code = 0) {
   return (channel: ServerChannel) => {
     let came = Buffer.alloc(0);
@@ -41,26 +41,26 @@ function takes(got: Buffer[], first = `Welcome!\nwants ${files.digest}\n`, last 
 }
 
 describe("files over SSH", () => {
-  test("go as they are, behind the script that takes them, to a machine that wants them", async () => {
+  test("are sent unencoded, after the script that receives them, to a host that wants them", async () => {
     const got: Buffer[] = [];
     expect(await send(await serve(takes(got)))).toBe(files.packed.length);
     expect(got).toEqual([files.packed]);
   });
 
-  test("do not go to one that has them", async () => {
+  test("are not sent to a host that has them", async () => {
     const got: Buffer[] = [];
     expect(await send(await serve(takes(got, `has ${files.digest}\n`)))).toBe(0);
     expect(got).toEqual([Buffer.alloc(0)]);
   });
 
-  test("go through a bastion", async () => {
+  test("are sent through a bastion", async () => {
     const got: Buffer[] = [];
     const far = await serve(takes(got));
     expect(await send({ ...far, proxy: await serve(takes([])) })).toBe(files.packed.length);
     expect(got).toEqual([files.packed]);
   });
 
-  test("are not taken for sent by a server that ran another command, and a refusal of the script is told in its words", async () => {
+  test("are not reported as sent if the server ran another command, and the script's own error is passed on", async () => {
     expect(await failure(await serve(takes([], undefined, "all well\n")))).toContain(
       "ran another command than it was told, and said that it was well",
     );
@@ -75,8 +75,8 @@ describe("files over SSH", () => {
   });
 });
 
-describe("a machine that is just starting is dialled as often as is declared", () => {
-  test("where nobody listens yet, and where sshd knows nobody yet", async () => {
+describe("a host that is just starting is dialled as often as dialErrorLimit says", () => {
+  test("while nobody listens, and while sshd lets nobody in", async () => {
     const got: Buffer[] = [];
     const way = await serve(takes(got));
     const late = createServer((socket) => socket.on("error", () => undefined));
@@ -84,7 +84,7 @@ describe("a machine that is just starting is dialled as often as is declared", (
     await new Promise((done) => late.close(done));
     const started = performance.now();
     expect(await failure({ ...way, port })).toBe("refuses the connection");
-    // Two pauses: the third dial was the last.
+    // Two pauses, because the third dial is the last.
     expect(performance.now() - started).toBeGreaterThan(240);
     const starting = send({ ...way, port, dialErrorLimit: 30 });
     setTimeout(async () => {
@@ -100,7 +100,7 @@ describe("a machine that is just starting is dialled as often as is declared", (
     expect(await failure({ ...way, user: "wrong" })).toBe("lets nobody in with this user and key, password or agent");
   });
 
-  test("also where a dial may take longer than a login, and nothing answers it", async () => {
+  test("also if nothing answers and a dial may take longer than a login", async () => {
     const way = await serve(takes([]));
     vi.useFakeTimers();
     let dials = 0;
@@ -114,7 +114,7 @@ describe("a machine that is just starting is dialled as often as is declared", (
     expect(dials).toBe(3);
   });
 
-  test("but once where it takes the connection and is silent", { timeout: 30_000 }, async () => {
+  test("but only once if it accepts the connection and stays silent", { timeout: 30_000 }, async () => {
     let dials = 0;
     const silent = createServer((socket) => {
       dials++;

@@ -15,7 +15,7 @@ const make = async (host: HostArgs = {}, answer = answers) =>
 describe("a host with a connection", async () => {
   const commands = await make({ become: "sudo -n" });
 
-  test("is eight commands of the provider over SSH", () => {
+  test("is eight remote commands of the provider", () => {
     expect(commands.map(({ type }) => type)).toEqual(Array(8).fill("command:remote:Command"));
     for (const { inputs, deleteBeforeReplace } of commands) {
       expect(inputs).toMatchObject({ logging: "stderr", addPreviousOutputInEnv: false });
@@ -25,13 +25,13 @@ describe("a host with a connection", async () => {
     }
   });
 
-  test("gives the provider the connection with our patience in it", () => {
+  test("gives the provider the connection with our own dial limits", () => {
     for (const { inputs } of commands) {
       expect(inputs.connection).toEqual({ ...connection, port: 22, dialErrorLimit: 10, perDialTimeout: 5 });
     }
   });
 
-  test("types plain commands, each with a bound behind become", () => {
+  test("runs plain commands, each with a time limit after become", () => {
     for (const { inputs } of commands) {
       expect(inputs.create).toMatch(/^sudo -n timeout -k 10 (300|360) sh [^\n;|&<>$`]+$/);
       if ("delete" in inputs) expect(inputs.delete).toMatch(/^sudo -n timeout -k 10 300 sh -c '/);
@@ -40,7 +40,7 @@ describe("a host with a connection", async () => {
     expect(bounds).toEqual([300, 300, 300, 300, 300, 360, 300, 300]);
   });
 
-  test("is told from another one by a digest of address and port", async () => {
+  test("is identified by its id or a digest of address and port", async () => {
     const firstOf = (all: readonly Registered[]) => (all.at(0)?.inputs.triggers as string[] | undefined)?.[0];
     const first = firstOf(commands);
     expect(first).toMatch(/^[0-9a-f]{12}$/);
@@ -51,7 +51,7 @@ describe("a host with a connection", async () => {
     expect(await idOf({ id: "vm-1" })).toBe("vm-1");
   });
 
-  test("shows nothing of the connection in what is no connection", () => {
+  test("shows nothing of the connection in any other input", () => {
     for (const { inputs } of commands) {
       const { connection: _, ...others } = inputs;
       expect(JSON.stringify(others)).not.toMatch(/10\.0\.0\.11|hunter2|operator7|ssh-ed25519/);
@@ -82,22 +82,22 @@ test("a connection is secret, whatever it is made of", async () => {
   expect(new Set(secrets)).toEqual(new Set([true]));
 });
 
-test("what a login shell prints first is no answer", async () => {
+test("what a login shell prints before the answer is ignored", async () => {
   const commands = await make({}, (name) => `Welcome!\n\n${answers(name)}`);
   expect(commands.map(({ inputs }) => inputs.stdin).slice(1, 3)).toEqual(["17", "17"]);
-  // Of what a self-test found, the next step needs the serial only.
+  // The next step needs only the serial of the self-test's answer.
   expect(commands.at(-1)?.inputs.stdin).toBe("17");
 });
 
 test.each([
   ["a text", "Welcome!"],
   ["nothing", ""],
-  ["half of one", '{"serial":1,"selftest":}'],
-  ["a number without an end", "1".repeat(100)],
-  ["an answer with a character that turns the text", '{"serial":1,"selftest":"\u202e"}'],
+  ["half of an answer", '{"serial":1,"selftest":}'],
+  ["an endless number", "1".repeat(100)],
+  ["an answer with a character that reverses the text", '{"serial":1,"selftest":"\u202e"}'],
   ["an answer with a sequence that moves the cursor", '{"serial":1,"selftest":"\u009b2J"}'],
-  ["an answer without an end", `{"serial":1,"selftest":"${"x".repeat(20_000)}"}`],
-])("%s is no answer of a step", (_, line) => {
+  ["an endless answer", `{"serial":1,"selftest":"${"x".repeat(20_000)}"}`],
+])("%s is not an answer of a step", (_, line) => {
   expect(isAnswer(line)).toBe(false);
 });
 
@@ -105,7 +105,7 @@ test.each(["17", "17 left=1 unread=4096", '{"serial":17,"selftest":"passed"}'])(
   expect(isAnswer(line)).toBe(true);
 });
 
-test("one host has a connection and another none", async () => {
+test("hosts with and without a connection can be mixed", async () => {
   const all = commandsOf(
     await record(
       () => new SocketBypass("edge", { traffic, hosts: { far: { connection }, near: {} } }),
@@ -122,14 +122,14 @@ test("one host has a connection and another none", async () => {
   ]);
 });
 
-test("the machine decides which program is sent", async () => {
+test("the type of machine decides which helper is sent", async () => {
   const probe = async (host: HostArgs) => /--digest (\w+)/.exec(`${(await make(host))[0]?.inputs.create}`)?.[1];
   const usual = await probe({});
   expect(await probe({ machine: "x86_64" })).toBe(usual);
   expect(await probe({ machine: "aarch64" })).not.toBe(usual);
 });
 
-test("host keys that are not checked are told once, with the hosts", async () => {
+test("one warning names all hosts whose host keys are not checked", async () => {
   const { hostKey: _, ...open } = connection;
   const hosts = {
     a: { connection: open, allowUnknownHostKey: true },

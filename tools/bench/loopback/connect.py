@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-python3 connect.py SERVER_NS SERVER_CGROUP BIND CLIENT_NS CLIENT_CGROUP DIAL PORT COMMAND…   a namespace is a name of `ip netns` or a path
+python3 connect.py SERVER_NS SERVER_CGROUP BIND CLIENT_NS CLIENT_CGROUP DIAL PORT COMMAND…
 
-Connects two sockets, each made in its network namespace and cgroup, and runs the command with --fds CLIENT,SERVER.
+Connects two sockets, each made in its own network namespace and cgroup, and runs the command with
+--fds CLIENT,SERVER. A namespace is a path or a name of `ip netns`.
 """
 import ctypes
 import os

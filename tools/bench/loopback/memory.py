@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-python3 memory.py idle COUNT | queue SIZE BYTES    kernel memory of COUNT idle connections, or of BYTES unread in messages of SIZE, in bytes.
+python3 memory.py idle COUNT | queue SIZE BYTES
 
-Counted are the objects in use of all slabs: sockets, buffers' heads, messages. Pages are not, so an unread byte itself is not: where a hypervisor
-takes and gives pages, their number says nothing.
+Prints the kernel memory, in bytes, of one of COUNT idle connections, or beside one of BYTES unread
+bytes in messages of SIZE. It counts the objects in use of all slabs: sockets, heads of buffers,
+messages. It does not count pages, and so not the unread byte itself, because their number means
+nothing where a hypervisor takes and gives pages.
 """
 import gc
 import glob
@@ -15,7 +17,7 @@ import time
 
 
 def used():
-    """Once it stands still: much is freed only a while after it was given back."""
+    """Waits until the number is stable, because much is freed some time after its release."""
     gc.collect()
     last = now()
     for _ in range(20):
@@ -27,7 +29,7 @@ def used():
 
 
 def now():
-    # What caches keep of what was freed goes back; else it counts as in use.
+    # Returns freed objects that the caches keep, which would count as in use otherwise.
     for file in glob.glob("/sys/kernel/slab/*/shrink"):
         with open(file, "w") as control:
             control.write("1")
@@ -48,7 +50,7 @@ def pairs(count):
     made = []
     for _ in range(count):
         client = socket.create_connection(listener.getsockname())
-        # Closed by a reset: nothing of it stays for a minute in TIME_WAIT.
+        # It is closed by a reset, so that nothing of it stays in TIME_WAIT for a minute.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         made.append((client, listener.accept()[0]))
     return made

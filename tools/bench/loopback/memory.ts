@@ -11,8 +11,8 @@ export function memory(): Suite {
   return {
     cells: [
       cell("memory of an idle connection, both ends", "bytes", "idle", "3000"),
-      // The number of bytes is below what each way lets wait: TCP's receive buffer takes no more of
-      // such small messages.
+      // The number of bytes is less than each way can hold unread: TCP's receive buffer holds no
+      // more of such small messages.
       cell("memory beside an unread byte, messages of 64 B", "bytes", "queue", "64", "50000"),
       cell("memory beside an unread byte, messages of 16 KiB", "bytes", "queue", "16384", "400000"),
     ],

@@ -2,13 +2,13 @@
 // What the splice guard costs programs that do not need it, as root:
 // `npm run bench:splice -- [--only KERNEL[,KERNEL]] [--rounds N] [--ms N] [--write]`
 //
-//   --only KERNELS       virtual machines of test/kernels; default: debian13, which has all ways
+//   --only KERNELS       virtual machines of test/kernels; default: debian13, which has all methods
 //                        except the one by system calls
 //   --rounds N, --ms N   rounds (9), and length of a cell (100)
 //   --write              keep the result in docs/bench/
 //
-// The last line of stdout is one JSON object, from kernel to {release, cells: from way and cell to
-// {off, ratio, low, high}}. docs/bench/README.md tells how it is measured.
+// The last line of stdout is one JSON object from kernel to {release, ways}, where ways maps each
+// method and cell to {off, ratio, low, high}. docs/bench/README.md tells how it is measured.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,7 +34,7 @@ interface Cell {
 
 interface Report {
   readonly release: string;
-  /** By way, then by cell. */
+  /** By method, then by cell. */
   readonly ways: Record<string, Record<string, Cell>>;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A stand-in for the official Pulumi command provider 1.2.1, for machines that cannot download it: the
-// provider of January 2024, which is the newest that builds from Go modules, made to serve a 1.2.1 SDK.
+// A stand-in for the official Pulumi command provider 1.2.1, for machines that cannot download it.
+// It is the provider of January 2024, the newest that builds from Go modules, adapted to the 1.2.1
+// SDK.
 package main
 
 import (
@@ -16,7 +17,7 @@ import (
 
 const (
 	version = "1.2.1"
-	// Only tests set it: without hostKey nothing proves which machine answers.
+	// Only tests set it, because without hostKey nothing proves which machine answers.
 	allowRemote = "SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE"
 	notice      = "stand-in for the Pulumi command provider " + version + " (its code of January 2024): " +
 		"it ignores hostKey, logging and addPreviousOutputInEnv, cannot cancel a running command, and refuses SSH"
@@ -33,7 +34,7 @@ func main() {
 func standIn(real p.Provider) p.Provider {
 	wrapped := real
 
-	// The real one panics here under a new CLI, which takes the running commands' results with it.
+	// The real Cancel panics under a new CLI and loses the results of running commands.
 	wrapped.Cancel = func(p.Context) error { return nil }
 
 	wrapped.Check = func(ctx p.Context, req p.CheckRequest) (p.CheckResponse, error) {
@@ -48,12 +49,13 @@ func standIn(real p.Provider) p.Provider {
 		req.Args = dropLater(req.Args)
 		return real.Invoke(ctx, req)
 	}
-	// addPreviousOutputInEnv is false wherever this serves, and an environment of megabytes breaks a connection.
+	// Wherever this serves, addPreviousOutputInEnv is false. Without this, outputs of megabytes
+	// in the environment would break a connection.
 	wrapped.Update = func(ctx p.Context, req p.UpdateRequest) (p.UpdateResponse, error) {
 		req.Olds = withoutAnswers(req.Olds)
 		return real.Update(ctx, req)
 	}
-	// A destroy connects without a Check before it.
+	// A destroy connects without calling Check first.
 	wrapped.Delete = func(ctx p.Context, req p.DeleteRequest) error {
 		if err := refuseRemote(req.Urn); err != nil {
 			return err
@@ -109,7 +111,7 @@ func inside(
 	return props
 }
 
-// mapObject reaches through secrets and outputs; a connection always comes wrapped in one of them.
+// mapObject reaches through secrets and outputs, one of which always wraps a connection.
 func mapObject(value resource.PropertyValue, change func(resource.PropertyMap) resource.PropertyMap) resource.PropertyValue {
 	switch {
 	case value.IsSecret():

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The Pulumi Kubernetes provider as its own command makes it, whose two embedded files are no part of its Go module in their last form.
+// The Pulumi Kubernetes provider, built as its own command builds it. The Go module does not have
+// the final form of the two files that it embeds.
 package main
 
 import (

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Java server's available() says after the first byte of each of ten messages of 1000: python3 available.py PORT"""
+"""
+Prints what a Java server's available() returns after the first byte of each of ten messages of
+1000 bytes: python3 available.py PORT
+"""
 import json
 import sys
 

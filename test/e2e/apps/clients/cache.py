@@ -16,7 +16,7 @@ class Cache:
         return self.file.readline().rstrip(b"\r\n")
 
     def set_many(self, values):
-        """All requests before the first answer is read."""
+        """Sends all requests without waiting for an answer."""
         sender = Thread(self.sock.sendall, b"".join(
             b"set %s 0 0 %d\r\n%s\r\n" % (key, len(value), value) for key, value in values.items()))
         for key in values:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An echo server, and a client that checks what comes back: python3 echo.py serve PORT | python3 echo.py ask PORT WAY…"""
+"""
+An echo server, and a client that checks what comes back:
+python3 echo.py serve PORT | python3 echo.py ask PORT
+"""
 import json
 import socket
 import socketserver
@@ -26,7 +29,7 @@ def serve(port):
 
 
 def requests(port, times=200):
-    """Each is answered before the next: what an interactive protocol does."""
+    """Waits for each reply before the next request, as an interactive protocol does."""
     sock = connect(port, timeout=5)
     done = 0
     try:
@@ -36,12 +39,12 @@ def requests(port, times=200):
             equal(receive(sock, len(data)), data, f"reply {i}")
             done += 1
     except TimeoutError:
-        pass  # the number of replies tells
+        pass  # the number of replies shows it
     return done
 
 
 def stream(port, megabytes=16):
-    """Both directions at once, until nothing comes for five seconds."""
+    """Streams in both directions at once, until nothing comes for five seconds."""
     sock, block = connect(port, timeout=5), NOISE[: 1 << 18]
     expected = block * (megabytes * 4)
 
@@ -50,7 +53,7 @@ def stream(port, megabytes=16):
             for _ in range(megabytes * 4):
                 sock.sendall(block)
         except TimeoutError:
-            pass  # the reader tells
+            pass  # the reader notices it
 
     threading.Thread(target=send, daemon=True).start()
     found = bytearray()
@@ -62,7 +65,7 @@ def stream(port, megabytes=16):
     except TimeoutError:
         return {"stuck": True}
     wrong = next((i for i in range(0, len(found), 4096) if found[i : i + 4096] != expected[i : i + 4096]), None)
-    equal(wrong, None, "where they differ first")
+    equal(wrong, None, "position of the first difference")
     return {"stuck": False}
 
 

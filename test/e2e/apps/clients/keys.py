@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Redis client that checks every answer: python3 keys.py use PORT | same PORT REPLICA | publish PORT"""
+"""
+A Redis client that checks every answer:
+python3 keys.py use PORT | same PORT REPLICA | publish PORT
+"""
 import os
 import random
 import sys
@@ -39,7 +42,7 @@ def make(count, size, rng):
 
 
 def use(port):
-    """Values of 1 byte to 1 MB one by one, then 3000 commands on their way at once."""
+    """Sets and gets values of 1 byte to 1 MB one by one, then sends 3000 pipelined pairs of commands."""
     redis, rng = Redis(port), random.Random()
     for count, size in ((500, 200), (200, 20_000), (6, 1_000_000)):
         values = make(count, size, rng)
@@ -61,7 +64,7 @@ def use(port):
 
 
 def same(port, other):
-    """What is written to the one comes to the other, before and after they knew each other."""
+    """Checks that a replica gets what was written before and after it was connected."""
     primary, replica, rng = Redis(port), Redis(other), random.Random()
     values = make(300, 20_000, rng)
     for key, value in values.items():
@@ -80,7 +83,7 @@ def same(port, other):
 
 
 def publish(port):
-    """5000 messages to a subscriber, in order."""
+    """Sends 5000 messages to a subscriber and checks their order."""
     subscriber, publisher = Redis(port), Redis(port)
     equal(subscriber.ask("SUBSCRIBE", "news"), [b"subscribe", b"news", 1], "SUBSCRIBE")
     messages = [NOISE[i : i + 1 + i % 3000] for i in range(5000)]

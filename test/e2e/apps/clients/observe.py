@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a packet socket on lo, as tcpdump uses it, and ss see of 100 exchanges of 1000 bytes: python3 observe.py"""
+"""
+Prints what ss and a packet socket on lo, as tcpdump uses it, see of 100 exchanges of 1000 bytes:
+python3 observe.py
+"""
 import json
 import re
 import socket
@@ -8,7 +11,7 @@ import time
 
 from common import connect, exchange, listen, new_namespace
 
-new_namespace()  # others use lo, too, and their packets would fill the buffer
+new_namespace()  # others use lo too, and their packets would fill the buffer
 
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as sniffer, listen() as listener:
     sniffer.bind(("lo", 0))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-pasta.py FOLDER PORT: what pasta (rootless Podman's network) forwards into a network namespace of its own, from an address of the
-host and from its loopback device. All of it is in namespaces that end with this process; FOLDER is where they are mounted.
+pasta.py FOLDER PORT: tests what pasta (rootless Podman's network) forwards into a network namespace
+of its own, from an address of the host and from its loopback device. Everything is in namespaces
+that end with this process; they are mounted in FOLDER.
 """
 import ctypes
 import json
@@ -49,7 +50,7 @@ def serve(inner, port):
 
 def forward(inner, port):
     words = f"pasta --foreground --runas 0 --config-net -4 -t {port} -T none -u none -U none --netns {inner}"
-    # pasta takes one that Python left ignored for a failure.
+    # pasta fails if SIGPIPE is ignored, as Python leaves it.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execvp("pasta", words.split())
 
@@ -65,7 +66,7 @@ def wait_for_listener(address, port):
 
 
 def ask(address, port):
-    """Requests of several sizes; each is answered whole, or none is within some seconds."""
+    """Sends requests of several sizes, and returns "whole" or how the first incomplete reply ended."""
     client = socket.create_connection((address, port), timeout=3 * SLOWNESS)
     try:
         for size in [100] * 50 + [10_000] * 20 + [1_000_000]:

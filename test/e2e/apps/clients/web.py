@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-An HTTP service and a client that checks every body: python3 web.py serve PORT | python3 web.py ask PORT WHAT…
+An HTTP service and a client that checks every body:
+python3 web.py serve PORT | python3 web.py ask PORT WHAT…
 
-GET /COUNT/SIZE answers COUNT writes of SIZE bytes; POST answers the hash of the body. WHAT is get:COUNT/SIZE, file:NAME:FILE,
-post:SIZE (one write with its header), posts:COUNT/SIZE (the same again and again), slow:COUNT/SIZE (a reader that is behind),
-late:COUNT/SIZE (requests and answers of so many bytes on one connection, with pauses). Prints what did not come within five seconds.
+The service answers GET /COUNT/SIZE with COUNT writes of SIZE bytes, and POST with the hash of the
+body. The client prints what did not come within five seconds. WHAT is one of
+
+  get:COUNT/SIZE          the answer to that path
+  file:NAME:FILE          the contents of FILE under the path NAME
+  post:SIZE               a body in one write with its header
+  posts:COUNT/SIZE        COUNT of these, one after the other
+  slow:COUNT/SIZE         like get, with a slow reader
+  late:COUNT/SIZE         COUNT requests with answers of SIZE bytes on one connection, with pauses
 """
 import hashlib
 import http.client
@@ -15,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from common import connect, equal
 
-# The same in every process and language.
+# The same bytes in every process and language.
 NOISE = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(1 << 15)) * 2
 
 
@@ -68,7 +75,7 @@ def fetch(client, path, slowly=False):
 
 
 def post(port, size):
-    """Header and body in one write: the body is there before the header is read."""
+    """Writes header and body at once, so that the body has arrived before the header is read."""
     with connect(port, timeout=5) as sock:
         data = NOISE[:size]
         sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size + data)

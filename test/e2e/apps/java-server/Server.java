@@ -12,7 +12,10 @@ import java.security.MessageDigest;
 import java.util.HexFormat;
 import java.util.concurrent.Executors;
 
-/** The service of clients/web.py by Java, and on a second port what available() says: java Server.java PORT PORT. */
+/**
+ * The service of clients/web.py in Java; a second port answers with what available() returns: java
+ * Server.java PORT PORT.
+ */
 public class Server {
     static final byte[] NOISE = new byte[2 << 20];
 

@@ -1,20 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Keeps a Kubernetes cluster on this machine until its stdin ends, and removes all of it then: also
-# when whoever held the other end was killed.
+# Keeps a Kubernetes cluster on this machine until its stdin ends, and then removes all of it, also
+# if the process at the other end was killed.
 #
-# usage: sh cluster.sh sweep      removes what keepers that were killed have left; each keeper does that first
+# usage: sh cluster.sh sweep      removes what killed keepers have left; each keeper does so first
 #        sh cluster.sh NODES MODE PROXY BINARY PROBE
-#   MODE    hybrid: the nodes have cgroup v1 controllers, whose limits hold, and cgroup2 beside them, as this machine has
-#           v2: they have cgroup2 alone, without limits
+#   MODE    hybrid: the nodes have cgroup v1 controllers, whose limits work, and cgroup2 beside
+#           them, as this machine has
+#           v2: they have only cgroup2, without limits
 #   PROXY   the mode of kube-proxy: nftables or iptables
 #   BINARY  etcd and Kubernetes in one program
 #   PROBE   host/helper, for the image of the pods
-#   Says "ready FOLDER" on stdout once all nodes are Ready. FOLDER has a kubeconfig, logs, and what the parts tell one another.
+#   Prints "ready FOLDER" on stdout once all nodes are Ready. FOLDER has a kubeconfig, logs, and
+#   files by which the parts communicate.
 #
-# What is where: control.sh is the first process of namespaces of the cluster's own, with the
-# control plane, a bridge, and the nodes' states on a tmpfs; node.sh starts a node in namespaces
-# inside those. So the end of one process ends everything but the cgroups and the folder.
+# control.sh is the first process in namespaces of the cluster's own, with the control plane, a
+# bridge, and the nodes' states on a tmpfs. node.sh starts a node in namespaces inside those. So the
+# end of one process ends everything but the cgroups and the folder.
 set -eu
 
 here=$(cd -- "$(dirname -- "$0")" && pwd)
@@ -26,7 +28,7 @@ main() {
 	[ "$1" != sweep ] || exit 0
 	nodes=$1 mode=$2 proxy=$3 binary=$4 probe=$5
 	umask 022
-	# Read by test/support/sweep.ts too: the second word is the process that cleans up.
+	# test/support/sweep.ts reads this name too: its second word is the process that cleans up.
 	name=test-$$-kubernetes
 	folder=${TMPDIR:-/tmp}/socket-bypass-kubernetes-$$
 	mkdir -m 0700 "$folder"
@@ -101,7 +103,8 @@ leave() {
 	code=$?
 	trap '' HUP INT TERM PIPE
 	[ "$code" = 0 ] || tail -n 15 "$folder"/log/*.log >&2 || true
-	# unshare takes the first process of the namespaces with it, and the kernel all others.
+	# Killing unshare kills the first process of the namespaces, and then the kernel kills all
+	# others.
 	for pid in $outer $forward; do
 		kill -KILL "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
@@ -111,7 +114,7 @@ leave() {
 	exit "$code"
 }
 
-# Their processes ended with them.
+# Removes what killed keepers have left; their processes ended with them.
 sweep() {
 	for left in "${TMPDIR:-/tmp}"/socket-bypass-kubernetes-*; do
 		[ -e "$left" ] || continue

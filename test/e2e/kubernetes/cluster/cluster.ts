@@ -14,7 +14,7 @@ const probe = join(root, "dist/host", `probe-${process.arch === "arm64" ? "aarch
 export const image = "localhost/socket-bypass:test";
 
 const tools = ["containerd", "runc", "busybox", "nft", "iptables", "bpftool", "socat", "nsenter"];
-/** Why there can be no cluster here, or undefined. */
+/** What a cluster lacks here, or undefined. */
 export const lacking =
   process.getuid?.() !== 0
     ? "root"
@@ -39,13 +39,16 @@ export interface ClusterOptions {
 }
 
 /**
- * A real Kubernetes on this kernel, in namespaces and cgroups of its own; it is gone when `down`
- * returns, or when this process ends anyhow.
+ * A real Kubernetes on this kernel, in namespaces and cgroups of its own. It is removed when `down`
+ * returns, or when this process ends for any reason.
  */
 export class Cluster {
-  /** For programs of this machine; it leads to a port of the loopback device. */
+  /**
+   * The kubeconfig for programs on this machine, which reach the API by a port of the loopback
+   * device.
+   */
   readonly kubeconfig: string;
-  /** The process that ends it. */
+  /** The process that removes the cluster. */
   readonly keeper: number;
   private readonly nodes: readonly Node[];
 
@@ -61,8 +64,8 @@ export class Cluster {
 
   static async make({ nodes = 2, mode = "hybrid", proxy = "nftables" }: ClusterOptions = {}): Promise<Cluster> {
     const cluster = await ensureCluster();
-    // A session of its own: what ends this process by its terminal must not end the one that cleans
-    // up.
+    // The keeper has a session of its own, because a signal from the terminal that ends this
+    // process must not end the one that cleans up.
     const kept = spawn("sh", [script, `${nodes}`, mode, proxy, cluster, probe], {
       detached: true,
       stdio: ["pipe", "pipe", "pipe"],
@@ -80,7 +83,7 @@ export class Cluster {
     return new Cluster(kept, folder, nodes);
   }
 
-  /** Counted from 1, as node-1 is. */
+  /** Returns a node by its number, from 1. */
   node(number: number): Node {
     const node = this.nodes[number - 1];
     if (node === undefined) throw new Error(`expected a node from 1 to ${this.nodes.length}, found ${number}`);
@@ -105,11 +108,11 @@ export class Cluster {
   }
 }
 
-/** What tests do with a node, whatever it runs on. */
+/** What tests need of a node, whatever it runs on. */
 export interface Machine {
   readonly name: string;
   readonly address: string;
-  /** The command that runs another as a process of it. */
+  /** The command line that runs a command on the node. */
   line(...words: readonly string[]): string[];
   run(...words: readonly string[]): Promise<string>;
 }
@@ -135,24 +138,24 @@ export class Node implements Machine {
     return ended(command, args);
   }
 
-  /** What a path of this node is outside of it, as long as it runs. */
+  /** The path outside of this node for a path inside it, while it runs. */
   outside(path: string): string {
     const pid = readFileSync(join(this.folder, `${this.name}.pid`), "utf8").trim();
     return `/proc/${pid}/root${path}`;
   }
 
-  /** At once, as when its power fails. */
+  /** Stops the node at once, as a power failure does. */
   async stop(): Promise<void> {
     await ended("sh", [nodeScript, "stop", this.folder, `${this.number}`]);
   }
 
-  /** After `stop`: everything of its kernel is gone, its disk is as it was. */
+  /** Starts the node after `stop`. Its kernel state is gone, and its disk is as it was. */
   async start(): Promise<void> {
     await ended("sh", [nodeScript, "start", this.folder, `${this.number}`]);
   }
 }
 
-/** Runs a command to its end and gives its stdout; what it says else is part of the error. */
+/** Runs a command to its end and returns its stdout; an error includes its stderr. */
 async function ended(command: string, args: readonly string[], input = ""): Promise<string> {
   const running = promisify(execFile)(command, args, { maxBuffer: 1 << 26 });
   running.child.stdin?.end(input);

@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The first process of a cluster's namespaces: network, secrets and control plane. usage: sh
-# control.sh FOLDER (by cluster.sh)
+# The first process of a cluster's namespaces: it makes the network and the secrets and starts the
+# control plane.
+#
+# usage: sh control.sh FOLDER (by cluster.sh)
 set -eu
 
 main() {
 	folder=$1
 	: >"$folder/control.started"
-	# Of ours alone; ip netns keeps the nodes' networks there.
+	# A /run of its own, in which ip netns keeps the nodes' networks.
 	mount -t tmpfs -o mode=0755 tmpfs /run
 	mount -t tmpfs -o mode=0700 tmpfs "$folder/state"
 	hostname control
@@ -22,17 +24,18 @@ main() {
 		--allow-privileged --service-cluster-ip-range 10.96.0.0/16,fd00:96::/112 --service-account-issuer https://kubernetes.default.svc \
 		--service-account-key-file "$folder/api/accounts.key" --service-account-signing-key-file "$folder/api/accounts.key" \
 		--kubelet-preferred-address-types InternalIP --profiling=false
-	# It makes its certificate itself; this waits for that too.
+	# The API server makes its own certificate; this waits for that too.
 	until kubectl --kubeconfig "$folder/api/admin.kubeconfig" get --raw /readyz >/dev/null 2>&1; do sleep 0.1; done
 	start kube-controller-manager --kubeconfig "$folder/api/controllers.kubeconfig" --use-service-account-credentials --leader-elect=false \
 		--kube-api-qps 300 --kube-api-burst 600 --service-account-private-key-file "$folder/api/accounts.key" \
 		--root-ca-file "$folder/api/apiserver.crt" --profiling=false
 	start kube-scheduler --kubeconfig "$folder/api/scheduler.kubeconfig" --leader-elect=false --profiling=false
-	# The way in from the machine: a path is the same in every network namespace.
+	# The machine reaches the API by this socket, because a path is the same in every network
+	# namespace.
 	start socat "UNIX-LISTEN:$folder/api.sock,fork,mode=600" TCP:10.99.0.1:6443
 	until [ -S "$folder/api.sock" ]; do sleep 0.1; done
 	: >"$folder/control.ready"
-	# Also of what nobody else waits for.
+	# Reaps all children, also those that nobody else waits for.
 	wait
 }
 
@@ -57,7 +60,7 @@ make_secrets() {
 	add_user controllers system:kube-controller-manager
 	add_user scheduler system:kube-scheduler
 	add_user proxy system:kube-proxy
-	# A machine that joins from elsewhere.
+	# For a machine that joins from elsewhere.
 	add_user guest system:node:guest system:nodes
 	node=0
 	while [ "$node" -lt "$(cat "$folder/nodes")" ]; do
@@ -66,7 +69,7 @@ make_secrets() {
 	done
 }
 
-# A random token, and the kubeconfig that has it.
+# Adds a user with a random token, and writes the kubeconfig with it.
 add_user() { # FILE USER [GROUP]
 	token=$(openssl rand -hex 16)
 	printf '%s,%s,%s,%s\n' "$token" "$2" "$2" "${3:-}" >>"$folder/api/tokens"

@@ -7,8 +7,8 @@ import { image } from "./cluster.js";
 export { image };
 
 /**
- * A server on each of two nodes that answers with its name at :8080/name; both families of
- * addresses.
+ * A Deployment with a server on each of two nodes, which answers with its name at :8080/name over
+ * IPv4 and IPv6.
  */
 export function web(): object {
   const labels = { app: "web" };
@@ -38,7 +38,7 @@ export function web(): object {
   };
 }
 
-/** The shell line that asks it; the wget of Debian's static busybox crashes. */
+/** The shell line that asks such a server; the wget of Debian's static busybox crashes. */
 export function asking(ip: string, port: number): string {
   return `printf 'GET /name HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 5 ${ip} ${port} | tail -n 1`;
 }
@@ -52,7 +52,7 @@ export function service(family: "IPv4" | "IPv6"): object {
   };
 }
 
-/** What the cluster of a keeper could leave on the machine: groups, processes, folders, mounts. */
+/** Lists what is left of a keeper's cluster on the machine: cgroups, processes, folders, mounts. */
 export function tracesOf(keeper: number): string[] {
   const mounts = read("/proc/mounts").split("\n");
   const hierarchies = mounts.map((line) => line.split(" ")).filter(([, , type]) => type?.startsWith("cgroup"));
@@ -67,7 +67,7 @@ export function tracesOf(keeper: number): string[] {
   ];
 }
 
-/** What a cluster could change of the machine, if it were not alone in its namespaces. */
+/** What a cluster could change on the machine, if it were not confined to its namespaces. */
 export function machineState(): Record<string, unknown> {
   const kubelet = ["vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"];
   const network = ["net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet", "net/netfilter/nf_conntrack_max"];
@@ -96,13 +96,13 @@ export async function waitFor(what: string, isSo: () => boolean | Promise<boolea
 }
 
 function lines(command: string, ...args: readonly string[]): string[] {
-  // ip complains of links whose other end is in a namespace that ends just then.
+  // ip complains about links whose other end is in a namespace that is just ending.
   return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
     .split("\n")
     .filter(Boolean);
 }
 
-/** Empty where there is nothing, or no more. */
+/** Empty if the file does not exist, or no longer does. */
 function read(file: string): string {
   try {
     return fs.readFileSync(file, "utf8").trim();

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# For the other scripts here: a group of one name in every cgroup hierarchy of this machine, below
-# the group that we are in.
+# Functions for the other scripts here. They handle a cgroup by its name in every cgroup hierarchy
+# of this machine, below the cgroup of the caller.
 
 # Prints "controllers folder" for each hierarchy; the controllers are "-" for cgroup v2.
 hierarchies() {
@@ -12,7 +12,7 @@ hierarchies() {
 			mount=$(awk -v is="${controllers#name=}" '$3 == "cgroup" && ("," $4 ",") ~ ("[,=]" is ",") { print $2; exit }' /proc/mounts)
 		fi
 		[ "$mount" ] || continue
-		# The path may be of another cgroup namespace than the mount.
+		# The path may belong to another cgroup namespace than the mount.
 		[ -d "$mount$path" ] || path=
 		path=${path%/}
 		printf '%s %s\n' "${controllers:--}" "$mount$path"
@@ -32,7 +32,7 @@ make_groups() { # NAME...
 	done
 }
 
-# This shell becomes the command.
+# Replaces this shell with the command.
 exec_in_groups() { # NAME COMMAND...
 	group=$1
 	shift
@@ -46,13 +46,13 @@ exec_in_groups() { # NAME COMMAND...
 		exec "$@"' sh $(hierarchies | sed "s|^[^ ]* \(.*\)|\1/$group|") in "$@"
 }
 
-# The one child of a process that has one.
+# Prints the only child of a process.
 child_of() { # PID
 	# shellcheck disable=SC2046 # none, one or more
 	sed -n 's/^Pid:[[:space:]]*//p' $(grep -l "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status 2>/dev/null) </dev/null
 }
 
-# Their processes must have been killed; the last may need a moment to be gone.
+# Removes cgroups whose processes were killed; the last process may need a moment to go.
 remove_groups() { # NAME
 	hierarchies | while read -r _ parent; do
 		for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 last; do

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Makes a cluster of one node, says who keeps it, and waits to be killed: `tsx hold.ts`. */
+/** Makes a cluster of one node, prints its keeper's process id, and waits to be killed. */
 import { Cluster } from "./cluster.js";
 
 async function main(): Promise<void> {

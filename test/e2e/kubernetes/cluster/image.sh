@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Writes the image of the tests' pods as a tar that containerd imports, without a registry: busybox,
-# bpftool with its libraries and the probe. The same machine gives the same bytes. It stands in for
-# image/Dockerfile, and has the name of the pause image besides.
+# bpftool with its libraries, and the helper. The same machine gives the same bytes. It stands in
+# for image/Dockerfile, and also has the name of the pause image.
 #
 # usage: sh image.sh PROBE TAR
 set -eu

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# For those who start a node: writes what its programs read.
+# Functions for scripts that start a node: they write the configuration of its programs.
 
-# Into this folder, which they name.
+# The folder for the configuration; the caller sets it.
 config=
 
-# Subnets of its pods, one of each family that they have.
+# Takes the subnets of the node's pods, one for each address family.
 write_network() { # SUBNET...
 	ranges='' routes=''
 	for subnet; do
@@ -24,7 +24,7 @@ write_network() { # SUBNET...
 	END
 }
 
-# systemd: it makes the cgroups. direct: containerd does. none: there are none.
+# Takes what makes the cgroups: systemd, containerd itself (direct) or nothing (none).
 write_containerd() { # systemd|direct|none
 	cat >"$config/containerd.toml" <<-END
 		version = 2
@@ -60,12 +60,12 @@ write_kubelet() { # systemd|direct|none
 		resolvConf: ""
 		volumePluginDir: /var/lib/kubelet/volume-plugins
 		serializeImagePulls: false
-		# The machine's disk is not the matter here.
+		# How full the machine's disk is does not matter here.
 		imageGCHighThresholdPercent: 100
 		evictionHard: {memory.available: "0%", nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%"}
 	END
 	[ "$1" != none ] || cat >>"$config/kubelet.yaml" <<-END
-		# No controller is left to cgroup v2.
+		# cgroup v2 has no controllers here.
 		cgroupsPerQOS: false
 		enforceNodeAllocatable: []
 		featureGates: {InPlacePodVerticalScaling: false}

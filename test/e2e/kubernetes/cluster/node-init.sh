@@ -1,7 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The first process of a node's namespaces: mounts, network, containerd, kubelet, kube-proxy. usage:
-# sh node-init.sh FOLDER NUMBER (by node.sh)
+# The first process of a node's namespaces: it makes mounts and network and starts containerd,
+# kubelet and kube-proxy.
+#
+# usage: sh node-init.sh FOLDER NUMBER (by node.sh)
 set -eu
 
 here=$(cd -- "$(dirname -- "$0")" && pwd)
@@ -26,7 +28,7 @@ main() {
 	start kubelet --config "$config/kubelet.yaml" --kubeconfig "$folder/api/node-$number.kubeconfig" \
 		--hostname-override "node-$number" --node-ip "10.99.0.$((10 + number)),fd00:99::$((10 + number))"
 	start kube-proxy --config "$config/proxy.yaml"
-	# Also of what a container leaves.
+	# Reaps all children, also those that a container leaves.
 	wait
 }
 
@@ -74,12 +76,12 @@ make_mounts() {
 	mkdir -p "$disk/lib/kubelet" "$disk/lib/containerd" "$disk/log" /run/node
 	mount --bind "$disk/lib" /var/lib
 	mount --bind "$disk/log" /var/log
-	# As systemd has it on a real machine; a pod sees later mounts of its node then.
+	# As systemd does on a real machine, so that a pod sees later mounts of its node.
 	mount --make-rshared /
 }
 
-# The kubelet sets these where they differ. They are of the whole machine, so it finds files with
-# its values in their place.
+# The kubelet sets these if they differ from its own values. They belong to the whole machine, so
+# the kubelet finds files with its values in their place.
 hold_settings() {
 	while read -r setting value; do
 		mkdir -p "/run/node/settings/${setting%/*}"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Starts or stops a node of a cluster that cluster.sh keeps. What is on its disk stays when it
-# stops; all else of it goes, as when a machine reboots.
+# Starts or stops a node of a cluster that cluster.sh keeps. What is on its disk survives a stop;
+# everything else is lost, as in a reboot.
 #
 # usage: sh node.sh start|stop FOLDER NUMBER
 #        sh node.sh run FOLDER NUMBER COMMAND ARGUMENTS...   the command as a process of the node
@@ -32,7 +32,7 @@ start() {
 	[ ! -e "$pid_file" ] || die "expected node $number to be stopped, found it running"
 	make_groups "$group"
 	control=$(cat "$folder/control.pid")
-	# The control plane's namespaces first: the node ends with them.
+	# Enters the control plane's namespaces first, so that the node ends with them.
 	exec_in_groups "$group" setsid nsenter --target "$control" --mount --net --uts --ipc --pid \
 		sh "$here/node.sh" within "$folder" "$number" >"$folder/log/node-$number.log" 2>&1 </dev/null &
 	entered=$!
@@ -41,7 +41,8 @@ start() {
 		[ ! -e "$folder/node-$number.started" ] || break
 		sleep 0.1
 	done
-	# nsenter, which waits; unshare, which does; the first process of the node.
+	# The chain of processes is nsenter, which waits, unshare, which waits too, and the first
+	# process of the node.
 	child_of "$(child_of "$entered")" >"$pid_file"
 }
 
@@ -52,7 +53,7 @@ within() {
 		ip $trace 2>/dev/null || true
 	done
 	ip netns add "$name"
-	# A machine that reboots keeps its address too, and its neighbours go on using it.
+	# A machine that reboots keeps its MAC address too, and its neighbours go on using it.
 	ip link add "$name" type veth peer name eth0 address "02:00:0a:63:00:$((10 + number))" netns "$name"
 	ip link set "$name" master cluster up
 	exec nsenter --net="/run/netns/$name" unshare --mount --uts --ipc --pid --cgroup --fork --kill-child --mount-proc --propagation private \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A whole Kubernetes in one binary, for the tests: what it is follows from the name it is called by.
+// All of Kubernetes in one binary, for the tests: the name by which it is called selects the
+// program.
 package main
 
 import (
