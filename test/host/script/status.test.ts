@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: each way in which a status can differ.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
