@@ -6,6 +6,7 @@ import { temporaryFolder } from "../support/host.js";
 import {
   type Cell,
   costText,
+  describe,
   isWhole,
   joinReports,
   type Outcome,
@@ -58,13 +59,14 @@ test("who was never enrolled, or never ran, has proven nothing", () => {
   expect(isWhole({ ...cell, bypassed: [] })).toBe(false);
 });
 
+const found = describe(cell);
 const report: Report = {
   ...{ date: "2026-11-30", release: "6.12", chosen: "lsm", ways: ["lsm", "none"] },
   selftests: { lsm: "safe", none: "hangs" },
   rows: [
-    { name: "socat", version: "1:1.8.0.3-1+deb13u1", cells: { lsm: cell, none: { ...cell, isWarned: false } } },
-    { name: "Go", cells: { lsm: cell } },
-    { name: "C", cells: { lsm: { ...cell, runs: 10, megabytes: 40 } } },
+    { name: "socat", version: "1.8.0.3", cells: { lsm: found, none: describe({ ...cell, isWarned: false }) } },
+    { name: "Go", cells: { lsm: found } },
+    { name: "C", cells: { lsm: describe({ ...cell, runs: 10, megabytes: 40 }) } },
   ],
 };
 
@@ -98,8 +100,8 @@ test("a run completes what an earlier one found, and replaces what it tried itse
     ...report,
     ...{ date: "2026-12-01", ways: ["fmod_ret"], selftests: { fmod_ret: "safe" } },
     rows: [
-      { name: "Go", cells: { lsm: { ...cell, runs: 3 }, fmod_ret: cell } },
-      { name: "Python", cells: { fmod_ret: cell } },
+      { name: "Go", cells: { lsm: describe({ ...cell, runs: 3 }), fmod_ret: found } },
+      { name: "Python", cells: { fmod_ret: found } },
     ],
   };
   const { date, ways, selftests, rows } = joinReports(report, later);
@@ -107,17 +109,26 @@ test("a run completes what an earlier one found, and replaces what it tried itse
     ...{ date: "2026-12-01", ways: ["lsm", "fmod_ret", "none"] },
     selftests: { lsm: "safe", fmod_ret: "safe", none: "hangs" },
   });
-  const runs = (cells: Report["rows"][number]["cells"]) => Object.entries(cells).map(([way, cell]) => [way, cell.runs]);
-  expect(rows.map(({ name, cells }) => [name, ...runs(cells)])).toEqual([
-    ["Go", ["lsm", 3], ["fmod_ret", 2]],
-    ["Python", ["fmod_ret", 2]],
-    ["socat", ["lsm", 2], ["none", 2]],
-    ["C", ["lsm", 10]],
+  const sizes = (cells: Report["rows"][number]["cells"]) => Object.entries(cells).map(([way, { size }]) => [way, size]);
+  expect(rows.map(({ name, cells }) => [name, ...sizes(cells)])).toEqual([
+    ["Go", ["lsm", "3 × 8 MB"], ["fmod_ret", "2 × 8 MB"]],
+    ["Python", ["fmod_ret", "2 × 8 MB"]],
+    ["socat", ["lsm", "2 × 8 MB"], ["none", "2 × 8 MB"]],
+    ["C", ["lsm", "10 × 40 MB"]],
   ]);
 });
 
 test("nothing stays of another kernel, nor of another version of a program", () => {
   expect(joinReports({ ...report, release: "6.11" }, report)).toEqual(report);
-  const newer: Report = { ...report, rows: [{ name: "socat", version: "1.8.1", cells: { none: cell } }] };
+  const newer: Report = { ...report, rows: [{ name: "socat", version: "1.8.1", cells: { none: found } }] };
   expect(joinReports(report, newer).rows[0]).toEqual(newer.rows[0]);
+});
+
+test("the page of the package is what its results say", () => {
+  const root = join(__dirname, "../..");
+  const page = join(root, "docs/limits.md");
+  const copy = join(temporaryFolder(), "limits.md");
+  writeFileSync(copy, readFileSync(page));
+  writeSection(copy, Object.values(JSON.parse(readFileSync(join(root, "docs/bench/splicers.json"), "utf8"))));
+  expect(readFileSync(copy, "utf8")).toBe(readFileSync(page, "utf8"));
 });

@@ -13,7 +13,7 @@ export interface Outcome {
   readonly stream_us: number;
 }
 
-/** A program by one way of the splice guard. */
+/** What was measured of a program by one way of the splice guard. */
 export interface Cell {
   /** Asked for; after a few that went wrong there are fewer. */
   readonly runs: number;
@@ -34,6 +34,14 @@ export interface Cell {
   readonly said: readonly string[];
 }
 
+/** A cell in the words of the table. */
+export interface Finding {
+  readonly size: string;
+  readonly outcome: string;
+  readonly time: string;
+}
+
+/** What docs/bench/splicers.json keeps of a kernel. */
 export interface Report {
   readonly date: string;
   readonly release: string;
@@ -48,10 +56,7 @@ export interface Report {
 export interface Row {
   readonly name: string;
   readonly version?: string | undefined;
-  readonly isLimit?: boolean | undefined;
-  readonly unseenBy?: string | undefined;
-  readonly mayEndEarly?: boolean | undefined;
-  readonly cells: Record<string, Cell>;
+  readonly cells: Readonly<Record<string, Finding>>;
 }
 
 /** In order of the tables. */
@@ -88,6 +93,10 @@ function failures(outcomes: readonly Outcome[]): string[] {
 
 function isEarlyEnd(result: string): boolean {
   return result.startsWith("ended early") || result.startsWith("Connection reset");
+}
+
+export function describe(cell: Cell): Finding {
+  return { size: sizeText(cell), outcome: outcomeText(cell), time: costText(cell) };
 }
 
 /** What came of the runs, in words. */
@@ -147,12 +156,12 @@ function tableText({ release, date, ways, chosen, selftests, rows }: Report): st
     ...ways.flatMap((way) => (way === "none" ? [`unprotected, ${usual[way]}`] : [`\`${way}\`, ${usual[way]}`, "time"])),
   ];
   const lines = rows.map(({ name, version, cells }) => [
-    version === undefined ? name : `${name} (${shortVersion(version)})`,
+    version === undefined ? name : `${name} (${version})`,
     ...ways.flatMap((way) => {
       const cell = cells[way];
-      const size = cell === undefined || sizeText(cell) === usual[way] ? "" : `${sizeText(cell)}: `;
-      const text = cell === undefined ? "" : `${size}${outcomeText(cell)}`;
-      return way === "none" ? [text] : [text, cell === undefined ? "" : costText(cell)];
+      const size = cell === undefined || cell.size === usual[way] ? "" : `${cell.size}: `;
+      const text = cell === undefined ? "" : `${size}${cell.outcome}`;
+      return way === "none" ? [text] : [text, cell?.time ?? ""];
     }),
   ]);
   const said = ways
@@ -169,13 +178,13 @@ function sizeText({ runs, megabytes }: Cell): string {
 }
 
 /** Of most. */
-function usualSize(cells: readonly (Cell | undefined)[]): string {
-  const sizes = cells.filter((cell) => cell !== undefined).map(sizeText);
+function usualSize(cells: readonly (Finding | undefined)[]): string {
+  const sizes = cells.filter((cell) => cell !== undefined).map(({ size }) => size);
   const count = (size: string) => sizes.filter((one) => one === size).length;
   return sizes.reduce((most, size) => (count(size) > count(most) ? size : most), sizes[0] ?? "");
 }
 
 /** Without what Debian adds. */
-function shortVersion(version: string): string {
+export function shortVersion(version: string): string {
   return version.replace(/^\d+:/, "").replace(/[-+~].*$/, "");
 }

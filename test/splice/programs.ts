@@ -87,18 +87,40 @@ const singBox = (version: string): Program => ({
     }),
 });
 
+const envoy = (version: string): Program => {
+  const socket = (port: number) => ({ address: { socket_address: { address: "127.0.0.1", port_value: port } } });
+  return {
+    name: `Envoy ${version}, \`tcp_proxy\``,
+    command: ({ folder }) =>
+      `${folder}/envoy-${version}/envoy --config-yaml "$(cat CONFIG)" --concurrency 1 --disable-hot-restart -l error`,
+    config: ({ front, back }) => {
+      const type = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+      const proxy = { name: "tcp", typed_config: { "@type": type, stat_prefix: "tcp", cluster: "one" } };
+      const endpoints = [{ lb_endpoints: [{ endpoint: socket(back) }] }];
+      return JSON.stringify({
+        static_resources: {
+          listeners: [{ ...socket(front), filter_chains: [{ filters: [proxy] }] }],
+          clusters: [{ name: "one", connect_timeout: "60s", load_assignment: { cluster_name: "one", endpoints } }],
+        },
+      });
+    },
+  };
+};
+
 /** Versions of what was built for one processor. */
 export interface Built {
   readonly goes: readonly string[];
   readonly haproxies: readonly string[];
   readonly singBox?: string | undefined;
+  readonly envoy?: string | undefined;
 }
 
 /** In order of the table. */
-export function programs({ goes, haproxies, singBox: box }: Built): readonly Program[] {
+export function programs({ goes, haproxies, singBox: box, envoy: proxy }: Built): readonly Program[] {
   return [
     ...goes.map(go),
     ...(box === undefined ? [] : [singBox(box)]),
+    ...(proxy === undefined ? [] : [envoy(proxy)]),
     haproxy(""),
     ...[undefined, ...haproxies].flatMap((version) =>
       ["option splice-auto", "option splice-request, option splice-response"].flatMap((option) => [

