@@ -80,7 +80,12 @@ export async function withGuest<T>(
         );
     }
     const read = (name: string) => fs.readFileSync(join(folder, name), "utf8");
-    return await work({ config, port, privateKey: read("key"), hostKey: read("host_key.pub") });
+    try {
+      return await work({ config, port, privateKey: read("key"), hostKey: read("host_key.pub") });
+    } catch (error) {
+      await sleep(1000); // a machine that has just ended says its last words
+      throw error;
+    }
   });
 }
 

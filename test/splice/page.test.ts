@@ -6,7 +6,7 @@ import { temporaryFolder } from "../support/host.js";
 import {
   type Cell,
   costText,
-  describe,
+  findingOf,
   isWhole,
   joinReports,
   type Outcome,
@@ -51,6 +51,7 @@ test("who ends early by plain TCP too is as whole as that, unless his bytes are 
   expect(isWhole({ ...cell, bypassed: [early] })).toBe(false);
   expect(isWhole({ ...cell, bypassed: [early] }, true)).toBe(true);
   expect(isWhole({ ...cell, bypassed: [wrong], plain: [early] }, true)).toBe(false);
+  expect(isWhole({ ...cell, bypassed: [early], plain: [wrong] })).toBe(false);
 });
 
 test("who was never enrolled, or never ran, has proven nothing", () => {
@@ -59,14 +60,15 @@ test("who was never enrolled, or never ran, has proven nothing", () => {
   expect(isWhole({ ...cell, bypassed: [] })).toBe(false);
 });
 
-const found = describe(cell);
+const found = findingOf(cell);
 const report: Report = {
   ...{ date: "2026-11-30", release: "6.12", chosen: "lsm", ways: ["lsm", "none"] },
   selftests: { lsm: "safe", none: "hangs" },
   rows: [
-    { name: "socat", version: "1.8.0.3", cells: { lsm: found, none: describe({ ...cell, isWarned: false }) } },
+    { name: "socat", version: "1.8.0.3", cells: { lsm: found, none: findingOf({ ...cell, isWarned: false }) } },
     { name: "Go", cells: { lsm: found } },
-    { name: "C", cells: { lsm: describe({ ...cell, runs: 10, megabytes: 40 }) } },
+    { name: "C", cells: { lsm: findingOf({ ...cell, runs: 10, megabytes: 40 }) } },
+    { name: "never tried here", cells: {} },
   ],
 };
 
@@ -100,7 +102,7 @@ test("a run completes what an earlier one found, and replaces what it tried itse
     ...report,
     ...{ date: "2026-12-01", ways: ["fmod_ret"], selftests: { fmod_ret: "safe" } },
     rows: [
-      { name: "Go", cells: { lsm: describe({ ...cell, runs: 3 }), fmod_ret: found } },
+      { name: "Go", cells: { lsm: findingOf({ ...cell, runs: 3 }), fmod_ret: found } },
       { name: "Python", cells: { fmod_ret: found } },
     ],
   };
@@ -115,6 +117,7 @@ test("a run completes what an earlier one found, and replaces what it tried itse
     ["Python", ["fmod_ret", "2 × 8 MB"]],
     ["socat", ["lsm", "2 × 8 MB"], ["none", "2 × 8 MB"]],
     ["C", ["lsm", "10 × 40 MB"]],
+    ["never tried here"],
   ]);
 });
 

@@ -84,7 +84,7 @@ export function joinReports(former: Report | undefined, report: Report): Report 
 /** As whole as by plain TCP, and on the bypass, or kept off it by the guard. */
 export function isWhole({ bypassed, plain, redirected, kept }: Cell, mayEndEarly = false): boolean {
   if (bypassed.length === 0 || redirected + kept === 0) return false;
-  return failures(bypassed).every((result) => (mayEndEarly || failures(plain).length > 0) && isEarlyEnd(result));
+  return failures(bypassed).every((result) => (mayEndEarly || failures(plain).some(isEarlyEnd)) && isEarlyEnd(result));
 }
 
 function failures(outcomes: readonly Outcome[]): string[] {
@@ -95,7 +95,7 @@ function isEarlyEnd(result: string): boolean {
   return result.startsWith("ended early") || result.startsWith("Connection reset");
 }
 
-export function describe(cell: Cell): Finding {
+export function findingOf(cell: Cell): Finding {
   return { size: sizeText(cell), outcome: outcomeText(cell), time: costText(cell) };
 }
 
@@ -155,7 +155,9 @@ function tableText({ release, date, ways, chosen, selftests, rows }: Report): st
     "program",
     ...ways.flatMap((way) => (way === "none" ? [`unprotected, ${usual[way]}`] : [`\`${way}\`, ${usual[way]}`, "time"])),
   ];
-  const lines = rows.map(({ name, version, cells }) => [
+  // One that was given in another run, for another kernel, has nothing here.
+  const tried = rows.filter(({ cells }) => Object.keys(cells).length > 0);
+  const lines = tried.map(({ name, version, cells }) => [
     version === undefined ? name : `${name} (${version})`,
     ...ways.flatMap((way) => {
       const cell = cells[way];

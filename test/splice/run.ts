@@ -26,8 +26,8 @@ import { getImage, type Image, kernels, say } from "../kernels/image.js";
 import { generation, Remote } from "../kernels/remote.js";
 import {
   type Cell,
-  describe,
   type Finding,
+  findingOf,
   isWhole,
   joinReports,
   type Report,
@@ -253,7 +253,7 @@ class Matrix {
       const named = way === "none" ? this.named() : undefined;
       for (const program of this.list) {
         const cell = { ...this.try(program, way), isWarned: named?.has(program.name) };
-        const finding = describe(cell);
+        const finding = findingOf(cell);
         say(`${way}: ${program.name}: ${finding.outcome}; ${finding.time}`);
         if (!isExpected(program, way, release, cell))
           this.failures.push(`${release}, ${way}, ${program.name}: ${finding.outcome}`);
