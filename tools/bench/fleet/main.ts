@@ -92,7 +92,7 @@ async function measure(hosts: number, rounds: number): Promise<FleetResult> {
       ratio: round(median(ran.map(({ up }, number) => up / (loops[number]?.seconds ?? Number.NaN)))),
       preview: round(of("preview")),
       destroy: round(of("destroy")),
-      dials: of("upDials"),
+      dials: of("dials"),
       peakMiB: Math.round(of("peakMiB")),
       peaks: Object.fromEntries(
         Object.entries(ran.at(-1)?.peaks ?? {}).map(([name, size]) => [name, Math.round(size)]),
