@@ -29,8 +29,11 @@ export class Endpoints {
   private accepted = 0;
   private madeRun: string | undefined;
 
-  /** The caller must call `close`, also when this fails. At most 240 endpoints. */
-  async open(count: number): Promise<this> {
+  /**
+   * At most 240 endpoints. Each listens on port 22 and, if `ports` is more than 1, on those after
+   * it. The caller must call `close`, also when this fails.
+   */
+  async open(count: number, ports = 1): Promise<this> {
     // sshd confines its unprivileged part to this folder, which its service would create, but that
     // may be off.
     this.madeRun = fs.mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
@@ -41,7 +44,9 @@ export class Endpoints {
     fs.writeFileSync(join(this.folder, "passwd"), users);
     fs.chmodSync(this.folder, 0o755);
     for (let number = 0; number < count; number++) this.addPlace(number);
-    await Promise.all(this.addresses.map((address, number) => this.startSshd(address, this.names[number] ?? "")));
+    await Promise.all(
+      this.addresses.map((address, number) => this.startSshd(address, ports, this.names[number] ?? "")),
+    );
     return this;
   }
 
@@ -63,9 +68,9 @@ export class Endpoints {
     this.addresses.push(far);
   }
 
-  private startSshd(address: string, name: string): Promise<void> {
+  private startSshd(address: string, ports: number, name: string): Promise<void> {
     const options = [
-      `ListenAddress=${address}:22`,
+      ...Array.from({ length: ports }, (_, at) => `ListenAddress=${address}:${22 + at}`),
       `HostKey=${join(this.folder, "host")}`,
       `AuthorizedKeysFile=${join(this.folder, "user.pub")}`,
       `ForceCommand=${join(this.folder, "recorder")}`,

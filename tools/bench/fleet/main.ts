@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What it costs to install on many hosts over SSH, as root:
-// `npm run bench:fleet -- [--hosts 10] [--rounds N] [--write]`
+// `npm run bench:fleet -- [--hosts 10] [--rounds N] [--large N] [--write]`
 //
 //   --hosts N,…   how many sshds, each in a network namespace of its own (10)
 //   --rounds N    rounds, each with fresh stacks (3; for more than 20 hosts 1, as it takes minutes)
+//   --large N     instead, examples/large-fleet once for so many machines (at most 1200) in ten stacks;
+//                 five of them are one sshd
 //   --write       keep the result and draw it in docs/bench/
 //
 // A round runs a loop and two stacks: one as the engine runs by default, and one for which the
@@ -20,6 +22,7 @@ import { parseArgs } from "node:util";
 import { withCleanup } from "../../pulumi/with-cleanup.mjs";
 import { describeMachine } from "../report/machine";
 import { Endpoints } from "./endpoints";
+import { type LargeResult, measureLarge } from "./large";
 import { median } from "./numbers";
 import { drawFleet } from "./plot";
 import { runLoop, runStack } from "./runs";
@@ -28,6 +31,7 @@ const { values } = parseArgs({
   options: {
     hosts: { type: "string", default: "10" },
     rounds: { type: "string" },
+    large: { type: "string" },
     write: { type: "boolean", default: false },
   },
 });
@@ -106,6 +110,7 @@ async function measure(hosts: number, rounds: number): Promise<FleetResult> {
 }
 
 async function main(): Promise<void> {
+  if (values.large !== undefined) return await runLarge(Number(values.large));
   const counts = values.hosts.split(",").map(Number);
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   if (counts.some((count) => !(count >= 1 && count <= 200)) || (rounds !== undefined && !(rounds >= 1)))
@@ -121,11 +126,27 @@ async function main(): Promise<void> {
   console.log(JSON.stringify(more.length === 0 ? only : Object.fromEntries(results.map((one) => [one.hosts, one]))));
 }
 
+async function runLarge(machines: number): Promise<void> {
+  if (!(Number.isInteger(machines) && machines >= 10 && machines <= 1200))
+    throw new Error(`bench: expected --large of 10 to 1200, found ${values.large}`);
+  const large = await measureLarge(machines, say);
+  if (values.write) keep({ large });
+  console.log(JSON.stringify(large));
+}
+
+const folder = join(__dirname, "../../..", "docs", "bench");
+
 function write(results: readonly FleetResult[]): void {
-  const folder = join(__dirname, "../../..", "docs", "bench");
-  const { versions: _, ...machine } = describeMachine();
-  fs.writeFileSync(join(folder, "fleet.json"), `${JSON.stringify({ machine, results }, null, 2)}\n`);
+  keep({ results });
   fs.writeFileSync(join(folder, "fleet.svg"), drawFleet(results));
+}
+
+/** Replaces a part of what docs/bench has. */
+function keep(part: { readonly results: readonly FleetResult[] } | { readonly large: LargeResult }): void {
+  const file = join(folder, "fleet.json");
+  const { versions: _, ...machine } = describeMachine();
+  const kept = { ...JSON.parse(fs.readFileSync(file, "utf8")), machine, ...part };
+  fs.writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`);
 }
 
 function say(text: string): void {

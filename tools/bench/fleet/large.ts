@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { findEngine } from "../../pulumi/stack";
+import { withCleanup } from "../../pulumi/with-cleanup.mjs";
+import { Endpoints } from "./endpoints";
+import { watchMemory } from "./memory";
+
+const example = join(__dirname, "../../../examples/large-fleet/index.ts");
+/** Of one sshd, each of which is a machine. */
+const ports = 5;
+const stacks = 10;
+
+/** Seconds, and MiB of the program, its engine and their plugins together. */
+export interface LargeResult {
+  readonly machines: number;
+  readonly stacks: number;
+  readonly up: number;
+  /** Of the slowest and the fastest stack. */
+  readonly upOfStacks: readonly [number, number];
+  readonly preview: number;
+  readonly destroy: number;
+  readonly mostMiB: number;
+}
+
+/** Runs examples/large-fleet for so many machines: up, a preview without changes, and destroy. */
+export async function measureLarge(machines: number, say: (text: string) => void): Promise<LargeResult> {
+  const endpoints = new Endpoints();
+  return await withCleanup(
+    () => endpoints.close(),
+    async () => {
+      await endpoints.open(Math.ceil(machines / ports), ports);
+      const { hostKey } = endpoints;
+      const all = endpoints.addresses.flatMap((address) =>
+        Array.from({ length: ports }, (_, at) => ({ address, port: 22 + at, hostKey })),
+      );
+      const list = Object.fromEntries(all.slice(0, machines).map((machine, at) => [`web${at}`, machine]));
+      fs.writeFileSync(join(endpoints.folder, "machines.json"), JSON.stringify(list));
+      fs.mkdirSync(join(endpoints.folder, "backend"));
+      const run = (verb: string) => runExample(endpoints, verb, say);
+      const up = await run("up");
+      const preview = await run("preview");
+      const destroy = await run("destroy");
+      return {
+        ...{ machines, stacks, up: up.seconds, preview: preview.seconds, destroy: destroy.seconds },
+        upOfStacks: [Math.max(...up.stacks), Math.min(...up.stacks)],
+        mostMiB: Math.round(up.most),
+      };
+    },
+  );
+}
+
+async function runExample({ folder, key }: Endpoints, verb: string, say: (text: string) => void) {
+  const { pulumi, env } = findEngine();
+  const words = [...[verb, "--machines", join(folder, "machines.json")], "--key", key, "--stacks", `${stacks}`];
+  const started = performance.now();
+  const child = spawn(process.execPath, [...process.execArgv, example, ...words], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: {
+      ...{ ...process.env, ...env, PATH: `${dirname(pulumi)}:${process.env.PATH}`, TMPDIR: folder },
+      ...{ PULUMI_BACKEND_URL: `file://${join(folder, "backend")}`, PULUMI_CONFIG_PASSPHRASE: "made for a while" },
+      SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
+    },
+  });
+  const memory = watchMemory(child.pid ?? 0);
+  const ended = new Promise<number | null>((done, fail) => child.once("error", fail).once("exit", done));
+  const seconds: number[] = [];
+  for await (const line of createInterface(child.stdout)) {
+    say(`${verb}: ${line}`);
+    seconds.push(Number(/ machines, (\d+) s, /.exec(line)?.[1]));
+  }
+  const code = await ended;
+  if (code !== 0) throw new Error(`examples/large-fleet ${verb}: expected exit 0, found ${code}`);
+  const { most } = memory.stop();
+  return { seconds: Math.round((performance.now() - started) / 1000), stacks: seconds, most };
+}
