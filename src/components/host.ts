@@ -16,8 +16,11 @@ export function installHost(part: Part, args: HostArgs, after: readonly Installe
   const identity = identityOf(key, args.instance, where);
   const host = normalizeHost(args, where, identity.instance);
   const right = allRight([shared.right, host.right]);
-  const all = { ...shared, ...host, right };
-  return installSteps(name, targetFor(host), identity, all, childOptions(component, opts), after);
+  return installSteps({
+    ...{ name, identity, after, target: targetFor(host) },
+    args: { ...shared, ...host, right },
+    opts: childOptions(component, opts),
+  });
 }
 
 export function outputsOfHost({ shown, generation, selfTest }: Installed) {

@@ -51,18 +51,23 @@ export interface Installed {
 
 type Words = (on: Installation) => readonly string[];
 
+/** What the steps of one host need. */
+export interface Wanted {
+  /** The names of the steps begin with it. */
+  readonly name: string;
+  readonly target: Target;
+  readonly identity: Identity;
+  readonly args: Normalized;
+  readonly opts: pulumi.CustomResourceOptions;
+  /** Installations that must succeed before the first step begins. */
+  readonly after: readonly Installed[];
+}
+
 /**
  * Creates the steps of one host in the order in which they run. Each begins when the one before it
  * has ended.
  */
-export function installSteps(
-  name: string,
-  target: Target,
-  identity: Identity,
-  args: Normalized,
-  opts: pulumi.CustomResourceOptions,
-  after: readonly Installed[] = [],
-): Installed {
+export function installSteps({ name, target, identity, args, opts, after }: Wanted): Installed {
   const { instance, owner } = identity;
   const extras = args.adopt.apply(extrasOf);
   const bundle = pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
