@@ -13,7 +13,10 @@ const example = join(__dirname, "../../../examples/large-fleet/index.ts");
 const ports = 5;
 const stacks = 10;
 
-/** Seconds, and MiB of the program, its engine and their plugins together. */
+/**
+ * Seconds, and at most how many MiB the program, its engine and their plugins had together, where
+ * pages that they share count for each.
+ */
 export interface LargeResult {
   readonly machines: number;
   readonly stacks: number;
@@ -70,7 +73,12 @@ async function runExample({ folder, key }: Endpoints, verb: string, say: (text: 
   const seconds: number[] = [];
   for await (const line of createInterface(child.stdout)) {
     say(`${verb}: ${line}`);
-    seconds.push(Number(/ machines, (\d+) s, /.exec(line)?.[1]));
+    const [, taken, changes = ""] = / machines, (\d+) s, (\{.*\})$/.exec(line) ?? [];
+    if (taken === undefined || (verb === "preview" && /create|update|delete|replace/.test(changes)))
+      throw new Error(
+        `examples/large-fleet ${verb}: expected a line for a stack, without changes in a preview, found ${line}`,
+      );
+    seconds.push(Number(taken));
   }
   const code = await ended;
   if (code !== 0) throw new Error(`examples/large-fleet ${verb}: expected exit 0, found ${code}`);

@@ -22,7 +22,7 @@ import { parseArgs } from "node:util";
 import { withCleanup } from "../../pulumi/with-cleanup.mjs";
 import { describeMachine } from "../report/machine";
 import { Endpoints } from "./endpoints";
-import { type LargeResult, measureLarge } from "./large";
+import { measureLarge } from "./large";
 import { median } from "./numbers";
 import { drawFleet } from "./plot";
 import { runLoop, runStack } from "./runs";
@@ -130,23 +130,26 @@ async function runLarge(machines: number): Promise<void> {
   if (!(Number.isInteger(machines) && machines >= 10 && machines <= 1200))
     throw new Error(`bench: expected --large of 10 to 1200, found ${values.large}`);
   const large = await measureLarge(machines, say);
-  if (values.write) keep({ large });
+  if (values.write) keep({ large: { machine: machine(), ...large } });
   console.log(JSON.stringify(large));
 }
 
 const folder = join(__dirname, "../../..", "docs", "bench");
 
 function write(results: readonly FleetResult[]): void {
-  keep({ results });
+  keep({ machine: machine(), results });
   fs.writeFileSync(join(folder, "fleet.svg"), drawFleet(results));
 }
 
-/** Replaces a part of what docs/bench has. */
-function keep(part: { readonly results: readonly FleetResult[] } | { readonly large: LargeResult }): void {
+function machine() {
+  const { versions: _, ...rest } = describeMachine();
+  return rest;
+}
+
+/** Replaces a part of what docs/bench has, with the machine that measured it. */
+function keep(part: object): void {
   const file = join(folder, "fleet.json");
-  const { versions: _, ...machine } = describeMachine();
-  const kept = { ...JSON.parse(fs.readFileSync(file, "utf8")), machine, ...part };
-  fs.writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`);
+  fs.writeFileSync(file, `${JSON.stringify({ ...JSON.parse(fs.readFileSync(file, "utf8")), ...part }, null, 2)}\n`);
 }
 
 function say(text: string): void {
