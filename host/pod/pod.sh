@@ -3,12 +3,15 @@
 #
 # What a pod of a node pool runs.
 #
-# usage: sh pod.sh start FLAG...    install on this node with these flags of `apply`, then serve health and metrics
+# usage: sh pod.sh start FLAG...    install on this node with these flags of `apply`, then serve
+#                                   health and metrics
 #        sh pod.sh stop             drain and detach, unless another pod has taken over; preStop
 #        sh pod.sh mount            bpffs at /bpffs, where there is none; the init container
-#        sh pod.sh health           one line: who serves the node, or why not; exit 0 where the pod is ready
+#        sh pod.sh health           one line: who serves the node, or why not; exit 0 if the pod is
+#                                   ready
 #        sh pod.sh report           the metrics, without what tells strangers about the node
-#        sh pod.sh VERB FLAG...     status, flows, metrics, drain, resume, ... of the host script, by hand
+#        sh pod.sh VERB FLAG...     a verb of the host script, by hand: status, flows, metrics,
+#                                   drain, resume, ...
 #
 # The environment says INSTANCE, GENERATION, OWNER, DRAIN_SECONDS and POD_UID. The node's cgroups
 # are at /sys/fs/cgroup, for reading alone, and of its bpffs the folder socket-bypass is at

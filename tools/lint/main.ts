@@ -6,7 +6,6 @@ import * as fs from "node:fs";
 import { join, resolve } from "node:path";
 import { checkComments } from "./comments";
 import { checkImports } from "./imports";
-import { longCommentsIn } from "./known";
 import { checkLength } from "./length";
 import { checkLinks } from "./links";
 import { checkNames } from "./names";
@@ -28,7 +27,7 @@ function main(): number {
     ...checkLength(files),
     ...checkParts(files),
     ...checkImports(files),
-    ...checkComments(files, longCommentsIn),
+    ...checkComments(files),
     ...checkLinks(files),
     ...checkNames(files),
     ...checkPages(files),

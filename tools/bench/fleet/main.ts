@@ -4,8 +4,8 @@
 //
 //   --hosts N,…   how many sshds, each in a network namespace of its own (10)
 //   --rounds N    rounds, each with fresh stacks (3; for more than 20 hosts 1, as it takes minutes)
-//   --large N     instead, examples/large-fleet once for so many machines (at most 1200) in ten stacks;
-//                 five of them are one sshd
+//   --large N     instead, examples/large-fleet once for so many machines (at most 1200) in ten
+//                 stacks; five of the machines are one sshd
 //   --write       keep the result and draw it in docs/bench/
 //
 // A round runs a loop and two stacks: one as the engine runs by default, and one for which the

@@ -43,9 +43,9 @@ function run(program: string, words: readonly string[]): Promise<void> {
 }
 
 /**
- * Creates and destroys a stack in a process of its own, as a user's program would. Gives the seconds
- * of up, of a preview without changes and of destroy, what up needed, and the size of the state that
- * it left.
+ * Creates and destroys a stack in a process of its own, as a user's program would. Gives the
+ * seconds of up, of a preview without changes and of destroy, what up needed, and the size of the
+ * state that it left.
  */
 export async function runStack(endpoints: Endpoints, hasCheckpoints: boolean): Promise<Measured & { dials: number }> {
   const folder = fs.mkdtempSync(join(endpoints.folder, "stack-"));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stack of many hosts, from up to destroy, in a process that does nothing else: main.ts starts it.
+// A stack of many hosts, from up to destroy, in a process that does nothing else; main.ts starts
+// it.
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { SocketBypass } from "../../../src/index";
