@@ -32,13 +32,18 @@ export interface GuestOptions {
    * tests, and ends when its kernel does.
    */
   readonly isHost?: boolean;
+  /**
+   * Its clock counts instructions: one is a nanosecond. It has one processor, so that a time is the
+   * same whatever else this machine does.
+   */
+  readonly countsInstructions?: boolean;
 }
 
 /** Boots a virtual machine, runs `work` with it, and stops it in any case. */
 export async function withGuest<T>(
   image: Image,
   work: (guest: Guest) => Promise<T>,
-  { isHost = false }: GuestOptions = {},
+  { isHost = false, countsInstructions = false }: GuestOptions = {},
 ): Promise<T> {
   removeLeftOvers();
   const folder = fs.mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
@@ -56,7 +61,7 @@ export async function withGuest<T>(
     for (let tries = 1; ; tries++) {
       port = await freePort();
       fs.writeFileSync(config, sshConfig(folder, port));
-      const machine = boot(image, folder, port, isHost);
+      const machine = boot(image, folder, port, isHost, countsInstructions);
       children.push(machine);
       const started = Date.now();
       if (await isReached(machine, config)) {
@@ -137,15 +142,19 @@ const emulators: Record<Image["architecture"], { command: string; machine: strin
 };
 
 /** Starts a machine, which ends with this process, however that ends. */
-function boot(image: Image, folder: string, port: number, isHost: boolean): ChildProcess {
+function boot(image: Image, folder: string, port: number, isHost: boolean, countsInstructions: boolean): ChildProcess {
   const log = fs.openSync(join(folder, "qemu"), "a");
   const disk = (file: string, more: string) => ["-drive", `file=${file},format=raw,if=virtio,${more}`];
   const { command, machine: its, console } = emulators[image.architecture];
+  // Each byte of a `rep movsb` would count as an instruction.
+  const processors = countsInstructions
+    ? `-accel tcg,thread=single -icount shift=0 -smp 1 ${its.replace("-cpu max", "-cpu max,erms=off")}`
+    : `-accel tcg,thread=multi -smp 2 ${its}`;
   const machine = spawn(
     "setpriv",
     [
       ...["--pdeathsig", "KILL", command],
-      ...`-accel tcg,thread=multi ${its} -smp 2 -m 2048 -nodefaults -no-user-config`.split(" "),
+      ...`${processors} -m 2048 -nodefaults -no-user-config`.split(" "),
       ...["-display", "none", ...(isHost ? [] : ["-no-reboot"])],
       ...["-serial", `file:${join(folder, "console")}`],
       ...["-kernel", join(image.folder, "kernel"), "-initrd", join(image.folder, "initrd")],

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the splice guard costs programs that do not need it, as root:
+// What the splice guard costs programs that do not need it, in instructions, as root:
 // `npm run bench:splice -- [--only KERNEL[,KERNEL]] [--rounds N] [--ms N] [--write]`
 //
 //   --only KERNELS       virtual machines of test/kernels; default: debian13, which has all methods
 //                        except the one by system calls
-//   --rounds N, --ms N   rounds (9), and length of a cell (100)
+//   --rounds N, --ms N   rounds (3), and length of a cell in millions of instructions (10)
 //   --write              keep the result in docs/bench/
 //
 // The last line of stdout is one JSON object from kernel to {release, ways}, where ways maps each
@@ -22,11 +22,11 @@ import { write, writeSection } from "../report/figures";
 import { tools } from "./probe";
 
 interface Cell {
-  /** The time without the guard, in ns: the median of the rounds. */
+  /** Instructions without the guard: the median of the rounds. */
   readonly off: number;
-  /**
-   * The ratio of the time with the guard to that without it: median, smallest and largest round.
-   */
+  /** How many more there are with the guard: the median of the rounds. */
+  readonly added: number;
+  /** The ratio of those with the guard to those without it: median, smallest and largest round. */
   readonly ratio: number;
   readonly low: number;
   readonly high: number;
@@ -41,8 +41,8 @@ interface Report {
 const { values } = parseArgs({
   options: {
     only: { type: "string", default: "debian13" },
-    rounds: { type: "string", default: "9" },
-    ms: { type: "string", default: "100" },
+    rounds: { type: "string", default: "3" },
+    ms: { type: "string", default: "10" },
     write: { type: "boolean", default: false },
   },
 });
@@ -61,14 +61,16 @@ async function main(): Promise<void> {
     if (kernel === undefined)
       throw new Error(`bench: expected --only to name a machine of test/kernels, found ${name}`);
     const image = await getImage(kernel, true);
-    reports[name] = await withGuest(image, async ({ config }) => measureOn(new Machine(config, "bench", folder)));
+    reports[name] = await withGuest(image, async ({ config }) => measureOn(new Machine(config, "bench", folder)), {
+      countsInstructions: true,
+    });
   }
   if (values.write) writePage(reports);
   console.log(JSON.stringify(reports));
 }
 
 class Machine extends Remote {
-  /** The time of each cell, in ns. */
+  /** The instructions of each cell. */
   measure(isEnrolled: boolean): Map<string, number> {
     const command = isEnrolled
       ? `${folder}/probe-x86_64 cgroup ${group} -- ${folder}/reads ${ms} enrolled`
@@ -89,7 +91,7 @@ function measureOn(machine: Machine): Report {
   fs.rmSync(program, { recursive: true });
   const way = (one: string) => `SOCKET_BYPASS_SPLICE_WAYS=${one}`;
   machine.sh(`mkdir ${group}`);
-  const where = `--from ${folder} --everything --off --cgroup /socket-bypass-bench`;
+  const where = `--from ${folder} --ports 1-65535 --off --cgroup /socket-bypass-bench`;
   machine.verb(`apply ${where} --splice-guard off`);
   const found: Report["ways"] = {};
   for (const one of ["lsm", "fmod_ret", "syscall"]) {
@@ -106,6 +108,7 @@ function measureOn(machine: Machine): Report {
 
 function measureWay(machine: Machine, way: string): Record<string, Cell> {
   const off = new Map<string, number[]>();
+  const added = new Map<string, number[]>();
   const ratios = new Map<string, number[]>();
   for (let round = 1; round <= rounds; round++) {
     const taken: Record<string, Map<string, number>> = {};
@@ -118,7 +121,9 @@ function measureWay(machine: Machine, way: string): Record<string, Cell> {
     }
     for (const [name, ns] of taken.off ?? []) {
       off.set(name, [...(off.get(name) ?? []), ns]);
-      ratios.set(name, [...(ratios.get(name) ?? []), (taken.auto?.get(name) ?? 0) / ns]);
+      const guarded = taken.auto?.get(name) ?? Number.NaN;
+      added.set(name, [...(added.get(name) ?? []), guarded - ns]);
+      ratios.set(name, [...(ratios.get(name) ?? []), guarded / ns]);
     }
     say(`${way}: round ${round} of ${rounds}`);
   }
@@ -127,6 +132,7 @@ function measureWay(machine: Machine, way: string): Record<string, Cell> {
       const sorted = [...all].sort((a, b) => a - b);
       const cell = {
         off: median(off.get(name) ?? []),
+        added: median(added.get(name) ?? []),
         ratio: median(all),
         low: sorted[0] ?? 0,
         high: sorted.at(-1) ?? 0,
@@ -155,19 +161,23 @@ function writePage(reports: Record<string, Report>): void {
     });
     return `Linux ${release}:
 
-| calls | ns without ↓ | ${Object.keys(ways).join(" | ")} |
+| calls | instructions without ↓ | ${Object.keys(ways).join(" | ")} |
 |---|---|${Object.keys(ways)
       .map(() => "---|")
       .join("")}
 ${rows.join("\n")}
 `;
   });
-  const how = `Measured on ${new Date().toISOString().slice(0, 10)} on an emulated processor; ${rounds} rounds of ${ms} ms for each cell.`;
+  const how = `Measured on ${new Date().toISOString().slice(0, 10)} by counting instructions; ${rounds} round${rounds === 1 ? "" : "s"} of ${ms} million for each cell.`;
   writeSection("splice", `\n${how}\n\n${tables.join("\n")}\n`);
 }
 
 function cellText(cell: Cell | undefined): string {
-  return cell === undefined ? "-" : `${cell.ratio.toFixed(2)} (${cell.low.toFixed(2)}–${cell.high.toFixed(2)})`;
+  if (cell === undefined) return "-";
+  const added = Math.round(cell.added);
+  const [ratio, low, high] = [cell.ratio, cell.low, cell.high].map((one) => one.toFixed(2));
+  const range = low === high ? "" : ` (${low}–${high})`;
+  return `${added < 0 ? "" : "+"}${added}: ${ratio}${range}`;
 }
 
 main().catch((error: Error) => {
