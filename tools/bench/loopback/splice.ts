@@ -18,7 +18,7 @@ import { withGuest } from "../../../test/kernels/guest";
 import { getImage, kernels, say } from "../../../test/kernels/image";
 import { Remote } from "../../../test/kernels/remote";
 import { median } from "../report/cell";
-import { write, writeSection } from "../report/figures";
+import { read, write, writeSection } from "../report/figures";
 import { tools } from "./probe";
 
 interface Cell {
@@ -150,7 +150,9 @@ function compile(): string {
   return into;
 }
 
-function writePage(reports: Record<string, Report>): void {
+/** What was not measured this time stays. */
+function writePage(measured: Record<string, Report>): void {
+  const reports: Record<string, Report> = { ...JSON.parse(read("splice.json")), ...measured };
   write("splice.json", `${JSON.stringify(reports, undefined, 1)}\n`);
   const tables = Object.values(reports).map(({ release, ways }) => {
     const names = [...new Set(Object.values(ways).flatMap((cells) => Object.keys(cells)))];
