@@ -176,7 +176,7 @@ export async function redirectedOn(node: Machine, generation = "*"): Promise<num
  */
 export async function exhaustLoader(node: Machine): Promise<void> {
   const script = join(__dirname, "exhaust.py");
-  const look = `pid=$(pgrep -of "^/state/files/pod-") &&
+  const look = `pid=$(pgrep -of "^/state/files/probe-[^ ]* serve") &&
     exec python3 ${script} "/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/$pid/cgroup)" $pid`;
   await node.run("sh", "-c", look);
 }

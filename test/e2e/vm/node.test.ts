@@ -22,7 +22,7 @@ describe.skipIf(isSkipped)("a virtual machine as a node of a cluster", () => {
   let two: Place;
   /** The first process of the loader's container. */
   const loader = async () => {
-    const pid = await guest.run("pgrep", "-f", "^/state/files/pod-");
+    const pid = await guest.run("pgrep", "-of", "^/state/files/probe-[^ ]* serve");
     return pid.split("\n")[0] ?? "";
   };
   const isServed = async () => {

@@ -7,7 +7,7 @@ const seconds = 60;
 // The cgroups of the loader's pod count all processes that the pod ever had, and the kernel's
 // memory for its maps.
 const look = `
-  pid=$(pgrep -f '^/state/files/pod-')
+  pid=$(pgrep -of '^/state/files/probe-[^ ]* serve')
   pod() { awk -F: -v is="$1" '("," $2 ",") ~ ("," is ",") { print "/sys/fs/cgroup/" $2 $3 "/.." }' "/proc/$pid/cgroup"; }
   awk '/^VmRSS:/ { print $2 }' "/proc/$pid/status" && cat "$(pod memory)/memory.usage_in_bytes" "$(pod cpuacct)/cpuacct.usage"`;
 
