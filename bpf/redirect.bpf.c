@@ -202,6 +202,15 @@ static __always_inline void note_look(struct socket_state *own)
 	own->patience = (seconds ? seconds * LEAST_HZ : REFRESH_JIFFIES) / REFRESH_LOOKS;
 }
 
+/*
+ * Whether the reader may stop with TCP bytes unread, because it waits for edges and FIONREAD tells
+ * it that there is nothing. What could as well be redirected to such a reader does not go by TCP.
+ */
+static __always_inline bool may_miss_bytes(const struct socket_state *own)
+{
+	return leaves_out_tcp() && may_be_read_by_edges(&own->peer);
+}
+
 #ifdef CHECK_LOOPS /* a test build: gives the reader time to become another kind */
 #define pause_between_checks() bpf_loop(CHECK_LOOPS, pass_time, 0, 0)
 #else
@@ -209,11 +218,10 @@ static __always_inline void note_look(struct socket_state *own)
 #endif
 
 /*
- * Whether the reader may stop with TCP bytes unread, because it waits for edges and FIONREAD tells
- * it that there is nothing, or may become such a reader: it never blocks and nothing waits for it
- * yet, perhaps just before its epoll_ctl(). What could as well be redirected to it does not go by
- * TCP. A socket is first not accepted, then accepted, then waited for, and the checks have the same
- * order: one that moves on between two checks is caught by the next.
+ * The same, or the reader may become such a one: it never blocks and nothing waits for it yet,
+ * perhaps just before its epoll_ctl(). A socket is first not accepted, then accepted, then waited
+ * for, and the checks have the same order: one that moves on between two checks is caught by the
+ * next.
  */
 NOINLINE bool may_come_to_miss_bytes(const struct socket_state *own)
 {
@@ -592,7 +600,7 @@ NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 	if (held > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
 		enter(own,
 		      own->flags & FLAG_LOWAT && own->turn != MODE_LEAVE ? MODE_SPILL : MODE_LEAVE);
-	else if (!own->turn && is_refresh_due(own) && !may_come_to_miss_bytes(own))
+	else if (!own->turn && is_refresh_due(own) && !may_miss_bytes(own))
 		own->turn = MODE_SPILL;
 }
 

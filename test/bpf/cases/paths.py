@@ -162,7 +162,6 @@ def lengthened():
         server.close()
 
     def talk(client):
-        client.settimeout(None)  # a reader that never blocks may be sent nothing over TCP
         step.get()
         equal(receive(client, 7), b"first\r\n", "what came through the bypass")
         taken.put()
