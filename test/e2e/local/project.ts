@@ -49,6 +49,8 @@ export class Project {
     const env = {
       ...{ ...process.env, ...its, PULUMI_BACKEND_URL: `file://${this.folder}` },
       PULUMI_CONFIG_PASSPHRASE: "made for a while",
+      // A preview registers steps of hosts behind SSH.
+      SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
       // --event-log needs this.
       PULUMI_DEBUG_COMMANDS: "true",
     };
