@@ -101,63 +101,56 @@ def believed(times, pause, kind="edges"):
     return {"behind": behind}
 
 
-def sent_before_enrolment(count):
+def count_behind(listener, serve, count, prepare=lambda client: None):
     """
-    Clients send while another CPU still makes their server's socket. Gives how many requests did
-    not arrive whole.
+    Connects so many clients on CPU 0, one after the other, to a server on CPU 1 that answers with
+    the number of bytes that it got. Gives how many requests did not arrive whole.
     """
-    new_namespace_that_hands_packets_to_cpu_1()
-    with listen() as listener:
 
-        def serve():
-            os.sched_setaffinity(0, {1})
-            while True:
-                server, _ = listener.accept()
-                server.sendall(b"%d" % len(Believer(server).receive(3500)))
-                server.close()
+    def serve_on_cpu_1():
+        os.sched_setaffinity(0, {1})
+        while True:
+            server = serve()
+            server.sendall(b"%d" % len(Believer(server).receive(3500)))
+            server.close()
 
-        pid = fork(serve)
-        os.sched_setaffinity(0, {0})
-        behind = 0
-        for i in range(int(count)):
-            with connect(listener.getsockname()[1]) as client:
-                client.sendall(NOISE[i : i + 3500])
-                behind += client.recv(10) != b"3500"
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    pid = fork(serve_on_cpu_1)
+    os.sched_setaffinity(0, {0})
+    behind = 0
+    for i in range(int(count)):
+        with connect(listener.getsockname()[1]) as client:
+            prepare(client)
+            client.sendall(NOISE[i : i + 3500])
+            behind += client.recv(10) != b"3500"
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     return {"behind": behind}
 
 
+def sent_before_enrolment(count):
+    """Clients send while another CPU still makes their server's socket."""
+    new_namespace_that_hands_packets_to_cpu_1()
+    with listen() as listener:
+        return count_behind(listener, lambda: listener.accept()[0], count)
+
+
 def attended_late(count):
-    """
-    Clients send between their server's accept() and its epoll_ctl(). Gives how many requests did
-    not arrive whole.
-    """
+    """Clients send between their server's accept() and its epoll_ctl()."""
     libc = ctypes.CDLL(None, use_errno=True)
     accepted, tell = os.pipe()
     with listen() as listener:
 
         def serve():
-            os.sched_setaffinity(0, {1})
-            while True:
-                # Python's own accept() would set O_NONBLOCK in a separate call.
-                server = socket.socket(fileno=libc.accept4(listener.fileno(), None, None, socket.SOCK_NONBLOCK))
-                os.write(tell, b"1")
-                registers = time.monotonic() + 0.0003
-                while time.monotonic() < registers:
-                    pass
-                server.sendall(b"%d" % len(Believer(server).receive(3500)))
-                server.close()
+            # Python's own accept() would set O_NONBLOCK in a separate call.
+            server = socket.socket(fileno=libc.accept4(listener.fileno(), None, None, socket.SOCK_NONBLOCK))
+            os.write(tell, b"1")
+            registers = time.monotonic() + 0.0003
+            while time.monotonic() < registers:
+                pass
+            return server
 
-        pid = fork(serve)
-        os.sched_setaffinity(0, {0})
-        behind = 0
-        for i in range(int(count)):
-            with connect(listener.getsockname()[1]) as client:
-                client.settimeout(None)  # so that nobody takes it for one that may be read by edges
-                os.read(accepted, 1)
-                client.sendall(NOISE[i : i + 3500])
-                behind += client.recv(10) != b"3500"
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    return {"behind": behind}
+        def prepare(client):
+            client.settimeout(None)  # so that nobody takes it for one that may be read by edges
+            os.read(accepted, 1)
+
+        return count_behind(listener, serve, count, prepare)

@@ -8,7 +8,7 @@
 //   --write              keep the result in docs/bench/
 //
 // The last line of stdout is one JSON object from kernel to {release, ways}, where ways maps each
-// method and cell to {off, ratio, low, high}. docs/bench/README.md tells how it is measured.
+// method and cell to {off, added, ratio, low, high}. docs/bench/README.md tells how it is measured.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
