@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
 import { Endpoints } from "../../../tools/bench/fleet/endpoints.js";
-import { findEngine } from "../../../tools/pulumi/stack.js";
-import { isSkipped, makeFolder, makeKeys } from "./far.js";
+import { exampleOn } from "../../../tools/bench/fleet/large.js";
+import { isSkipped, makeKeys } from "./far.js";
 
 const root = resolve(__dirname, "../../..");
 
@@ -17,29 +17,11 @@ describe.skipIf(isSkipped)("examples/large-fleet", () => {
   afterAll(() => endpoints.close());
 
   const run = async (verb: string, machines: object, stacks = 3) => {
-    const folder = dirname(endpoints.key);
-    const file = join(folder, "machines.json");
-    fs.writeFileSync(file, JSON.stringify(machines));
-    const { pulumi, env } = findEngine();
-    const backend = join(folder, "backend");
-    fs.mkdirSync(backend, { recursive: true });
-    const words = [
-      "examples/large-fleet/index.ts",
-      verb,
-      "--machines",
-      file,
-      "--key",
-      endpoints.key,
-      "--stacks",
-      `${stacks}`,
-    ];
+    fs.writeFileSync(join(endpoints.folder, "machines.json"), JSON.stringify(machines));
+    const { words, env } = exampleOn(endpoints, verb, stacks);
     const ended = await promisify(execFile)(join(root, "node_modules/.bin/tsx"), words, {
       cwd: root,
-      env: {
-        ...{ ...process.env, ...env, PATH: `${dirname(pulumi)}:${process.env.PATH}`, TMPDIR: makeFolder() },
-        ...{ PULUMI_BACKEND_URL: `file://${backend}`, PULUMI_CONFIG_PASSPHRASE: "example" },
-        SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
-      },
+      env,
     }).catch((error: { stdout: string; stderr: string }) => error);
     const lines = ended.stdout
       .trim()

@@ -43,7 +43,6 @@ export async function measureLarge(machines: number, say: (text: string) => void
       );
       const list = Object.fromEntries(all.slice(0, machines).map((machine, at) => [`web${at}`, machine]));
       fs.writeFileSync(join(endpoints.folder, "machines.json"), JSON.stringify(list));
-      fs.mkdirSync(join(endpoints.folder, "backend"));
       const run = (verb: string) => runExample(endpoints, verb, say);
       const up = await run("up");
       const preview = await run("preview");
@@ -56,18 +55,28 @@ export async function measureLarge(machines: number, say: (text: string) => void
   );
 }
 
-async function runExample({ folder, key }: Endpoints, verb: string, say: (text: string) => void) {
+/**
+ * The words and the environment of a run of examples/large-fleet on endpoints, for their
+ * machines.json, with a backend beside that.
+ */
+export function exampleOn({ folder, key }: Endpoints, verb: string, count: number) {
   const { pulumi, env } = findEngine();
-  const words = [...[verb, "--machines", join(folder, "machines.json")], "--key", key, "--stacks", `${stacks}`];
-  const started = performance.now();
-  const child = spawn(process.execPath, [...process.execArgv, example, ...words], {
-    stdio: ["ignore", "pipe", "inherit"],
+  const backend = join(folder, "backend");
+  fs.mkdirSync(backend, { recursive: true });
+  return {
+    words: [example, verb, "--machines", join(folder, "machines.json"), "--key", key, "--stacks", `${count}`],
     env: {
       ...{ ...process.env, ...env, PATH: `${dirname(pulumi)}:${process.env.PATH}`, TMPDIR: folder },
-      ...{ PULUMI_BACKEND_URL: `file://${join(folder, "backend")}`, PULUMI_CONFIG_PASSPHRASE: "made for a while" },
+      ...{ PULUMI_BACKEND_URL: `file://${backend}`, PULUMI_CONFIG_PASSPHRASE: "made for a while" },
       SOCKET_BYPASS_STAND_IN_ALLOW_REMOTE: "yes",
     },
-  });
+  };
+}
+
+async function runExample(endpoints: Endpoints, verb: string, say: (text: string) => void) {
+  const { words, env } = exampleOn(endpoints, verb, stacks);
+  const started = performance.now();
+  const child = spawn(process.execPath, [...process.execArgv, ...words], { stdio: ["ignore", "pipe", "inherit"], env });
   const memory = watchMemory(child.pid ?? 0);
   const ended = new Promise<number | null>((done, fail) => child.once("error", fail).once("exit", done));
   const seconds: number[] = [];
