@@ -32,30 +32,24 @@ function scriptOf(on: Installed): string {
  * The delete line of the attachment, which a removal runs first, and of the first step, which it
  * runs last. The state keeps this line for years, so the line decides by itself: it runs the script
  * if that is there; it succeeds if nothing is left; and it fails and says what to type if the
- * script is gone but pins or the boot unit are left. It treats files that someone other than root
- * may have put there as missing.
+ * script is gone but pins or the boot unit are left. It treats a script that someone other than
+ * root may have put there as missing.
  */
 export function deleteLine(on: Installed, ...words: readonly string[]): string {
   return [
     asRootOnly,
     `d=${quote(on.stateDir)} n=${on.instance}`,
-    "s=$d/$n/socket-bypass a=$d/_removed-$n u=socket-bypass-$n b= c=",
+    "s=$d/$n/socket-bypass a=$d/_removed-$n",
     `r() ${isRoots("$1")}`,
     `if [ -f "$s" ] && r "$s"; then ${runWords(on, words)}; fi`,
     // A removal that was killed during its last calls leaves its own files in $a.
     `if [ -d "$a" ] && r "$a"; then rm -rf "$a"; rmdir "$d" 2>/dev/null; fi`,
-    // The user types as root what is printed below, so the folder must be root's. The bpffs itself
-    // may be sticky, because no cleaner empties it.
-    `o() ( set -f -- $(ls -ldn "$1" 2>/dev/null); case $3$1 in 0d????-??-*) ;; *) exit 1 ;; esac )`,
-    `while read -r _ m t _; do p=$m/socket-bypass; case $t in cgroup2) c=$m ;; bpf) if o "$p" && o "$p/$n"; then b=$p/$n; fi ;; esac; done </proc/mounts`,
-    "f=/etc/systemd/system/$u.service",
-    'g="socket-bypass: $s: expected the script that removes it, found none"',
-    `if [ -z "$b" ] && ! [ -e $f ]; then echo "$g, nor anything pinned; nothing to do" >&2; exit 0; fi`,
+    // What is left is not taken apart here: only the script drains before it detaches.
+    `f=$(ls -d $(sed -n "s,^[^ ]* \\([^ ]*\\) bpf .*,\\1/socket-bypass/$n,p" /proc/mounts) /etc/systemd/system/socket-bypass-$n.service 2>/dev/null)`,
     "exec >&2",
-    `echo "$g, but some of it is still in place; type as root:"`,
-    `if [ -e $f ]; then echo systemctl disable --now $u; echo rm $f; fi`,
-    `for p in "$b"/*/track; do if [ -e "$p" ]; then echo bpftool cgroup detach "$c$(readlink "$b"/cgroup)" sock_ops pinned "$p"; fi; done`,
-    `if [ -n "$b" ]; then echo rm -r "$b"; fi`,
+    'echo "socket-bypass: $s: expected the script that removes it, found none, ${f:+but }${f:-nor anything pinned; nothing to do}"',
+    `[ "$f" ] || exit 0`,
+    `echo "copy dist/host of the package to this host, and type there as root: sh dist/host/socket-bypass remove --instance $n${on.stateDir === defaultStateDir ? "" : " --state-dir $d"}"`,
     "exit 1",
   ].join("; ");
 }

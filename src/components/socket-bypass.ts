@@ -5,6 +5,7 @@ import { checkNow, type Where } from "../args/validation/check";
 import { allRight, type Right, when } from "../args/validation/right";
 import type { Installed } from "../install/host-steps";
 import { normalizeBypass } from "../install/normalize";
+import { withShortTrace } from "../targets/short-trace";
 import { Child } from "./child";
 import { childOptions } from "./child-options";
 import { hostType, installHost, outputsOfHost } from "./host";
@@ -72,7 +73,7 @@ export class SocketBypass extends pulumi.ComponentResource {
     const shared = normalizeBypass(same, where);
     /** Makes the child for the host or pool with this key, which errors name. */
     const partOf = (type: string, list: string, key: string) => {
-      const component = new Child(type, `${name}-${key}`, childOptions(this, opts));
+      const component = withShortTrace(() => new Child(type, `${name}-${key}`, childOptions(this, opts)));
       const its: Where = { ...where, resource: component, path: [list, key] };
       const more = { key: [name, key], where: its, shared, opts: childOptions(this, opts) };
       return { component, name: `${name}-${key}`, ...more };

@@ -62,7 +62,7 @@ describe.skipIf(isSkipped)("a state", () => {
     renameSync(machine.stateDir, aside);
     try {
       const said = await machine.failure(machine.destroy());
-      expect(said).toContain("but some of it is still in place; type as root:");
+      expect(said).toContain("copy dist/host of the package to this host, and type there as root:");
       expect((await machine.exported()).filter(({ type }) => type === "command:local:Command")).toHaveLength(8);
       expect(attachments(machine.cgroupFolder())).toHaveLength(1);
     } finally {

@@ -58,4 +58,27 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
       expect({ next, left: fs.existsSync(host.stateDir) }).toEqual({ next, left: false });
     }
   });
+
+  test("what a delete line says when the script is gone but pins are there removes them, and then the line succeeds", async () => {
+    const host = new Host(shell);
+    await host.apply();
+    fs.rmSync(host.stateDir, { recursive: true });
+    const sh = join(shellFolder(shell), "sh");
+    const place = { stateDir: host.stateDir, instance: host.instance, owner: host.owner };
+    const line = deleteLine(place, "detach");
+    const refused = await run(sh, ["-c", line]);
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toMatch(
+      new RegExp(`found none, but /\\S*/socket-bypass/${host.instance}\\ncopy dist/host of the package`),
+    );
+    const [, typed = ""] = /type there as root: (.*)\n$/.exec(refused.stderr) ?? [];
+    expect(typed).toMatch(/^sh dist\/host\/socket-bypass remove --instance /);
+    const words = typed.replace("dist/host", host.bundle);
+    expect(await run(sh, ["-c", words], host.env)).toMatchObject({ code: 0, stdout: "done\n" });
+    expect(attachments(host.cgroupFolder)).toEqual([]);
+    expect(await run(sh, ["-c", line])).toMatchObject({
+      ...{ code: 0, stdout: "" },
+      stderr: expect.stringContaining("found none, nor anything pinned; nothing to do\n"),
+    });
+  });
 });

@@ -65,17 +65,14 @@ describe.each(shells)("of the first step, %s", (_, shell) => {
     const pins = path.join(folder.replace(" ", "-"), "bpf");
     fs.mkdirSync(path.join(pins, "socket-bypass", instance, "3f2a9c000000"), { recursive: true });
     try {
-      fs.writeFileSync(path.join(pins, "socket-bypass", instance, "3f2a9c000000", "track"), "");
-      fs.symlinkSync("/a.slice", path.join(pins, "socket-bypass", instance, "cgroup"));
       const mounts = path.join(path.dirname(pins), "mounts");
       fs.writeFileSync(mounts, `cgroup2 /cg cgroup2 rw 0 0\nproc /proc proc rw 0 0\nbpf ${pins} bpf rw 0 0\n`);
       expect(runAs(0, shell, line("detach").replace("/proc/mounts", mounts))).toEqual({
         code: 1,
         stdout: "",
         stderr: [
-          `socket-bypass: ${folder}/${instance}/socket-bypass: expected the script that removes it, found none, but some of it is still in place; type as root:`,
-          `bpftool cgroup detach /cg/a.slice sock_ops pinned ${pins}/socket-bypass/${instance}/3f2a9c000000/track`,
-          `rm -r ${pins}/socket-bypass/${instance}`,
+          `socket-bypass: ${folder}/${instance}/socket-bypass: expected the script that removes it, found none, but ${pins}/socket-bypass/${instance}`,
+          `copy dist/host of the package to this host, and type there as root: sh dist/host/socket-bypass remove --instance ${instance} --state-dir ${folder}`,
           "",
         ].join("\n"),
       });
