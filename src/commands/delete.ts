@@ -47,7 +47,7 @@ export function deleteLine(on: Installed, ...words: readonly string[]): string {
     // What is left is not taken apart here: only the script drains before it detaches.
     `f=$(ls -d $(sed -n "s,^[^ ]* \\([^ ]*\\) bpf .*,\\1/socket-bypass/$n,p" /proc/mounts) /etc/systemd/system/socket-bypass-$n.service 2>/dev/null)`,
     "exec >&2",
-    'echo "socket-bypass: $s: expected the script that removes it, found none, ${f:+but }${f:-nor anything pinned; nothing to do}"',
+    `echo "socket-bypass: $s: expected the script that removes it, found none, \${f:+but }\${f:-nor anything pinned; nothing to do}"`,
     `[ "$f" ] || exit 0`,
     `echo "copy dist/host of the package to this host, and type there as root: sh dist/host/socket-bypass remove --instance $n${on.stateDir === defaultStateDir ? "" : " --state-dir $d"}"`,
     "exit 1",
