@@ -184,17 +184,19 @@ static __always_inline bool is_in_cgroup(struct tcp_sock *tp)
 	return false;
 }
 
-VERIFIED_ONCE int is_allowed_by_policy(const struct names *names)
+/* Which end is the active one matters only to what an allowed connection counts under. */
+VERIFIED_ONCE __u32 ask_policy_for(const struct names *names, __u32 is_active)
 {
 	const struct policy *policy = get_policy();
-	enum by_ports answer;
+	__u32 ports;
 
 	if (!names || !policy)
-		return false;
-	answer = ask_ports(policy, names->local_port, names->remote_port);
-	if (answer != PORTS_LEAVE_IT_TO_ADDRESSES)
-		return answer == PORTS_ALLOW;
-	return are_addresses_in(policy, &names->local, &names->remote);
+		return NO_PORTS;
+	ports = is_active ? ask_ports(policy, names->remote_port, names->local_port)
+			  : ask_ports(policy, names->local_port, names->remote_port);
+	if (!ports || !are_addresses_asked(policy))
+		return ports;
+	return are_addresses_in(policy, &names->local, &names->remote) ? ports : NO_PORTS;
 }
 
 static __always_inline bool is_in_a_map(struct sk_psock *psock)
@@ -237,7 +239,7 @@ static __always_inline enum task examine(const struct names *names, struct tcp_s
 	}
 	if (!is_in_cgroup(tp))
 		return TASK_CGROUP_SKIPPED;
-	if (!is_allowed_by_policy(names))
+	if (!ask_policy_for(names, false))
 		return TASK_POLICY_SKIPPED;
 	if (!is_ordinary((struct sock *)tp) || needs_tcp((__u64)tp))
 		return TASK_SPECIAL;
@@ -308,8 +310,8 @@ NOINLINE bool is_between(__u64 sender, __u64 receiver)
 	return next - acked <= written - acked;
 }
 
-NOINLINE bool enrol(struct tcp_sock *tp, const struct end *own_end, const struct end *peer,
-		    __u32 flags)
+NOINLINE bool enrol(const struct names *names, struct tcp_sock *tp, const struct end *own_end,
+		    const struct end *peer, __u32 flags)
 {
 	struct socket_state *own = bpf_sk_storage_get(&state, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	int callbacks = ((struct tcp_sock___iter *)tp)->bpf_sock_ops_cb_flags;
@@ -332,6 +334,7 @@ NOINLINE bool enrol(struct tcp_sock *tp, const struct end *own_end, const struct
 	own->disconnects = get_disconnects(own);
 	/* It tells nothing about how long connections of its service are. */
 	own->service = MAX_SERVICES;
+	own->ports = make_port_counter(ask_policy_for(names, flags & FLAG_ACTIVE));
 	if (bpf_setsockopt(tp, SOL_TCP, CALLBACKS, &both, sizeof(both))) {
 		add_task(TASK_NO_CALLBACKS);
 		goto forget;
@@ -365,7 +368,7 @@ static __always_inline void adopt_active(const struct names *names, struct tcp_s
 		add_task(TASK_FULL);
 		return;
 	}
-	if (!enrol(tp, &own, &passive, FLAG_ACTIVE))
+	if (!enrol(names, tp, &own, &passive, FLAG_ACTIVE))
 		bpf_map_delete_elem(&actives, &passive.cookie);
 }
 
@@ -373,13 +376,18 @@ static __always_inline void adopt_active(const struct names *names, struct tcp_s
  * Enrols the passive end or takes the active one out again. Only this end could have fed the active
  * end, so nothing is lost when that leaves; its next RTT callback restores its settings.
  */
-static __always_inline void adopt_passive(struct tcp_sock *tp, const struct end *active, bool may)
+static __always_inline void adopt_passive(const struct names *names, struct tcp_sock *tp,
+					  const struct end *active, bool may)
 {
 	struct end own = get_end(tp);
+	struct socket_state *its;
 
-	if (may && enrol(tp, &own, active, 0)) {
+	if (may && enrol(names, tp, &own, active, 0)) {
 		add_task(TASK_ADOPTED);
 		count(COUNT_PAIRS);
+		its = bpf_sk_storage_get(&state, tp, 0, 0);
+		if (its)
+			count_enrolled(its);
 	} else {
 		bpf_map_delete_elem(&sockets, &active->cookie);
 	}
@@ -424,7 +432,7 @@ int adopt_sockets(struct bpf_iter__tcp *ctx)
 			adopt_active(&names, tp);
 		break;
 	case PASS_PASSIVE:
-		adopt_passive(tp, &active, task == TASK_NOTED);
+		adopt_passive(&names, tp, &active, task == TASK_NOTED);
 		break;
 	}
 	return 0;

@@ -129,6 +129,7 @@ static __always_inline void restore_socket(struct bpf_sock_ops *ctx, struct sock
 	full_barrier();
 	forget_feed(own->own.cookie);
 	flush_counts(own);
+	count_released(own);
 	count(COUNT_GONE);
 }
 

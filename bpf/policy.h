@@ -45,15 +45,18 @@ static __always_inline __u32 get_remote_port(const struct bpf_sock_ops *ctx)
 	return bpf_ntohl(ctx->remote_port);
 }
 
-VERIFIED_ONCE int is_port_in(const struct policy *policy, __u32 port)
+/* The first range that has the port, as a key of `port_counters`. */
+VERIFIED_ONCE __u32 find_range(const struct policy *policy, __u32 port)
 {
 	if (!policy)
-		return false;
+		return NO_PORTS;
 	for (__u32 i = 0; i < MAX_RANGES && i < policy->ranges; i++) {
-		if (port >= policy->range[i].first && port <= policy->range[i].last)
-			return true;
+		struct port_range range = policy->range[i];
+
+		if (port >= range.first && port <= range.last)
+			return range.first | (__u32)range.last << 16;
 	}
-	return false;
+	return NO_PORTS;
 }
 
 VERIFIED_ONCE int is_address_in(const struct policy *policy, const struct address *address)
@@ -79,12 +82,15 @@ static __always_inline const struct policy *get_policy(void)
 	return bpf_map_lookup_elem(&policies, &slot);
 }
 
-/* A policy that names nothing allows nothing. */
-static __always_inline bool are_ports_in(const struct policy *policy, __u32 local, __u32 remote)
+/* A policy that names nothing allows nothing. The range of the service's port comes first. */
+static __always_inline __u32 find_ranges(const struct policy *policy, __u32 service, __u32 client)
 {
+	__u32 ports;
+
 	if (!policy->ranges)
-		return policy->cidrs;
-	return is_port_in(policy, local) || is_port_in(policy, remote);
+		return policy->cidrs ? ANY_PORTS : NO_PORTS;
+	ports = find_range(policy, service);
+	return ports ? ports : find_range(policy, client);
 }
 
 /*
@@ -99,19 +105,20 @@ static __always_inline bool is_taken_over(const struct policy *policy, __u32 por
 	       (port == 2049 && !(policy->named & 4)) || (port == 10809 && !(policy->named & 8));
 }
 
-enum by_ports { PORTS_REFUSE, PORTS_ALLOW, PORTS_LEAVE_IT_TO_ADDRESSES };
-
-/* Every filter that is given must match: a port of either end, and the addresses of both. */
-static __always_inline enum by_ports ask_ports(const struct policy *policy, __u32 local,
-					       __u32 remote)
+/*
+ * Every filter that is given must match: a port of either end, and the addresses of both. Gives the
+ * key of `port_counters` for a connection of these ports, NO_PORTS if they rule it out.
+ */
+static __always_inline __u32 ask_ports(const struct policy *policy, __u32 service, __u32 client)
 {
-	if (is_taken_over(policy, local) || is_taken_over(policy, remote))
-		return PORTS_REFUSE;
-	if (policy->everything)
-		return PORTS_ALLOW;
-	if (!are_ports_in(policy, local, remote))
-		return PORTS_REFUSE;
-	return policy->cidrs ? PORTS_LEAVE_IT_TO_ADDRESSES : PORTS_ALLOW;
+	if (is_taken_over(policy, service) || is_taken_over(policy, client))
+		return NO_PORTS;
+	return policy->everything ? ANY_PORTS : find_ranges(policy, service, client);
+}
+
+static __always_inline bool are_addresses_asked(const struct policy *policy)
+{
+	return !policy->everything && policy->cidrs;
 }
 
 static __always_inline bool are_addresses_in(const struct policy *policy,
@@ -121,20 +128,22 @@ static __always_inline bool are_addresses_in(const struct policy *policy,
 	return is_address_in(policy, local) && is_address_in(policy, remote);
 }
 
-static __always_inline bool is_allowed(const struct bpf_sock_ops *ctx)
+/* The key of `port_counters` for this connection, NO_PORTS if the policy leaves it alone. */
+static __always_inline __u32 ask_policy(const struct bpf_sock_ops *ctx, bool is_active)
 {
 	const struct policy *policy = get_policy();
+	__u32 local_port = ctx->local_port, remote_port = get_remote_port(ctx), ports;
 	struct address local, remote;
-	enum by_ports answer;
 
 	if (!policy)
-		return false;
-	answer = ask_ports(policy, ctx->local_port, get_remote_port(ctx));
-	if (answer != PORTS_LEAVE_IT_TO_ADDRESSES)
-		return answer == PORTS_ALLOW;
+		return NO_PORTS;
+	ports = is_active ? ask_ports(policy, remote_port, local_port)
+			  : ask_ports(policy, local_port, remote_port);
+	if (!ports || !are_addresses_asked(policy))
+		return ports;
 	local = get_local(ctx);
 	remote = get_remote(ctx);
-	return are_addresses_in(policy, &local, &remote);
+	return are_addresses_in(policy, &local, &remote) ? ports : NO_PORTS;
 }
 
 #endif

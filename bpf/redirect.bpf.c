@@ -36,6 +36,39 @@ NOINLINE void enter(struct socket_state *own, __u32 mode)
 	own->turn = MODE_WAIT;
 }
 
+static __always_inline void enter_for(struct socket_state *own, __u32 mode, enum why why)
+{
+	own->why = why;
+	enter(own, mode);
+}
+
+static __always_inline enum mode change_for(struct socket_state *own, enum mode mode, enum why why)
+{
+	own->why = why;
+	return mode;
+}
+
+/* In MODE_BYPASS: leaves when that is safe, see turn_when_safe(). */
+static __always_inline void leave_for(struct socket_state *own, enum why why)
+{
+	own->why = why;
+	own->turn = MODE_LEAVE;
+}
+
+NOINLINE void count_tcp_message(struct socket_state *own, __u32 size)
+{
+	__u32 why = own->why;
+	__u64 *messages = bpf_map_lookup_elem(&tcp_reasons, &why);
+
+	if (messages)
+		__sync_fetch_and_add(messages, 1);
+	count(COUNT_TCP_MESSAGES);
+	own->tcp_messages++;
+	own->tcp_bytes += size;
+	if (own->tcp_messages >= LOOK_MESSAGES || own->tcp_bytes >= LOOK_BYTES)
+		flush_counts(own);
+}
+
 static __always_inline void note_sender(struct socket_state *own)
 {
 	__u32 thread = bpf_get_current_pid_tgid();
@@ -67,6 +100,7 @@ static __always_inline void age_senders(struct socket_state *own)
  */
 NOINLINE void find_peer(struct socket_state *own)
 {
+	own->why = WHY_PEER_UNKNOWN;
 	full_barrier(); /* `sent` must be written first: has_sent_before() reads it */
 	if (take_published_peer(own)) {
 		enter(own, MODE_SPILL);
@@ -346,6 +380,12 @@ static long look_at_enrolment(__u32 unused, const struct end *reader)
 	return !is_being_enrolled(reader);
 }
 
+static __always_inline bool has_unread_by_tcp(const struct socket_state *own)
+{
+	return LOAD(struct tcp_sock, own->own.sock, write_seq) !=
+	       LOAD(struct tcp_sock, own->peer.sock, copied_seq);
+}
+
 /*
  * Nothing should go by TCP to a reader that may stop with it unread, and what keeps the bypass from
  * that reader is often over at once: it is in accept(), or on another CPU in the send that this
@@ -358,8 +398,7 @@ VERIFIED_ONCE int await_reader(struct socket_state *own)
 	if (!own)
 		return false;
 	reader = own->peer;
-	if (LOAD(struct tcp_sock, own->own.sock, write_seq) !=
-	    LOAD(struct tcp_sock, reader.sock, copied_seq))
+	if (has_unread_by_tcp(own))
 		return false;
 	if (is_length_changed((struct tcp_sock *)own->own.sock, (struct tcp_sock *)reader.sock) ||
 	    !may_come_to_miss_bytes(own))
@@ -406,7 +445,7 @@ static __always_inline bool note_kept(struct socket_state *own, __u64 feed)
 	if (!is_kept(feed))
 		return false;
 	own->flags |= feed == FEED_SPLICED ? FLAG_SPLICED : FLAG_WAITED;
-	own->turn = MODE_LEAVE;
+	leave_for(own, feed == FEED_SPLICED ? WHY_READER_SPLICES : WHY_READER_WAITALL);
 	return true;
 }
 
@@ -415,36 +454,46 @@ NOINLINE void return_when_drained(struct bpf_sock *sk, struct socket_state *own,
 	enum drained drained;
 	__u64 feed;
 
+	own->why = WHY_FIRST_MESSAGE;
 	if ((own->flags & FLAG_ADOPTED) && is_too_early(own))
 		return;
 	own->spilled += size;
 	own->spilled_messages++;
 	if (is_spill_long(own)) {
-		enter(own, MODE_LEAVE);
+		enter_for(own, MODE_LEAVE, WHY_MUCH_BY_TCP);
 		return;
 	}
 	age_senders(own);
-	if (own->largest && size > own->largest)
-		return; /* the next look would send it back to TCP */
+	if (own->largest && size > own->largest) {
+		own->why = WHY_READER_BEHIND; /* the next look would send it back to TCP */
+		return;
+	}
 	if (is_too_early_for_splice(own))
 		return;
 	drained = look_until_drained(own);
 	if (own->strikes >= STRIKES) {
 		own->flags |= FLAG_LOCKED;
-		enter(own, MODE_LEAVE);
+		enter_for(own, MODE_LEAVE, WHY_READER_LOCKED);
 		return;
 	}
 	if (drained == UNSURE && !is_doubt_old(own)) {
 		own->flags |= FLAG_DOUBTFUL;
+		own->why = WHY_READER_SHARED;
 		count(COUNT_DOUBTFUL_MESSAGES);
 		return;
 	}
-	if (drained == NOT_DRAINED || is_memory_short(own, false))
-		return;
-	if (is_kept_by_options(own)) {
-		enter(own, MODE_LEAVE);
+	if (drained == NOT_DRAINED) {
+		own->why = has_unread_by_tcp(own) ? WHY_TCP_UNREAD : WHY_READER_BUSY;
 		return;
 	}
+	own->why = WHY_MEMORY;
+	if (is_memory_short(own, false))
+		return;
+	if (is_kept_by_options(own)) {
+		enter_for(own, MODE_LEAVE, WHY_OPTIONS);
+		return;
+	}
+	own->why = WHY_OTHER;
 	feed = claim_reader(own);
 	if (note_kept(own, feed))
 		enter(own, MODE_LEAVE);
@@ -544,14 +593,14 @@ NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 	__u32 rcvbuf = LOAD(struct sock, own->peer.sock, sk_rcvbuf);
 
 	if (!psock || !is_same_socket(&own->peer)) {
-		enter(own, MODE_LEAVE);
+		enter_for(own, MODE_LEAVE, WHY_PEER_GONE);
 		return;
 	}
 	/*
 	 * Checks for TCP_REPAIR on kernels where look_at_socket() does not do so for every message.
 	 */
 	if (!CAN_CAST && BPF_CORE_READ_BITFIELD_PROBED(reader, repair)) {
-		enter(own, MODE_SPILL);
+		enter_for(own, MODE_SPILL, WHY_OTHER);
 		return;
 	}
 	if (bpf_core_field_exists(psock->msg_tot_len)) {
@@ -567,14 +616,14 @@ NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 	own->queued = queued;
 
 	if (own->turn != MODE_LEAVE && is_kept_by_options(own)) /* an option was set since */
-		own->turn = MODE_LEAVE;
+		leave_for(own, WHY_OPTIONS);
 	if (own->turn != MODE_LEAVE) /* its program has begun to splice, or to ask for all bytes */
 		note_kept(own, get_feed(&past, own->peer.cookie & COOKIE_MASK));
 	if (messages && since / messages <= SMALL_MESSAGE &&
 	    ((messages >= ONE_WAY_MESSAGES && is_one_way(own, messages)) || queued)) {
 		own->strikes += 2;
 		if (own->strikes >= STRIKES)
-			own->turn = MODE_LEAVE;
+			leave_for(own, WHY_SMALL_MESSAGES);
 	} else if (own->strikes) {
 		own->strikes--;
 	}
@@ -597,11 +646,15 @@ NOINLINE void look_at_reader(struct socket_state *own, __u32 size)
 		limit = most * EDGE_QUEUES;
 	own->limit = limit - limit / (mean + MESSAGE_BYTES) * MESSAGE_BYTES + 1;
 	own->largest = limit > MESSAGE_BYTES ? limit - MESSAGE_BYTES : 1;
-	if (held > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES))
+	if (held > limit || is_memory_short(own, queued + size > 2 * LOOK_BYTES)) {
+		if (own->turn != MODE_LEAVE)
+			own->why = held > limit ? WHY_READER_BEHIND : WHY_MEMORY;
 		enter(own,
 		      own->flags & FLAG_LOWAT && own->turn != MODE_LEAVE ? MODE_SPILL : MODE_LEAVE);
-	else if (!own->turn && is_refresh_due(own) && !may_miss_bytes(own))
+	} else if (!own->turn && is_refresh_due(own) && !may_miss_bytes(own)) {
+		own->why = WHY_REFRESH;
 		own->turn = MODE_SPILL;
+	}
 }
 
 /*
@@ -629,9 +682,9 @@ static __always_inline enum mode give_up_lock(struct socket_state *own)
 {
 	own->strikes += LOCK_STRIKES;
 	if (own->strikes < STRIKES)
-		return MODE_SPILL;
+		return change_for(own, MODE_SPILL, WHY_READER_LOCKED);
 	own->flags |= FLAG_LOCKED;
-	return MODE_LEAVE;
+	return change_for(own, MODE_LEAVE, WHY_READER_LOCKED);
 }
 
 /*
@@ -647,26 +700,26 @@ static __always_inline enum mode look_at_socket(struct socket_state *own)
 	struct sock *sk;
 
 	if (!is_same_socket(reader) || !((1 << state) & RECEIVING))
-		return MODE_LEAVE;
+		return change_for(own, MODE_LEAVE, WHY_PEER_GONE);
 	/*
 	 * Either TCP resets the connection at the next byte, or leave_when_shut() has run, whose
 	 * shutdown becomes visible before the state does.
 	 */
 	if (shutdown && (shutdown & RCV_SHUTDOWN || GET(reader, flags) & FLAG_SHUT))
-		return MODE_LEAVE;
+		return change_for(own, MODE_LEAVE, WHY_PEER_GONE);
 	if (LOAD(struct sock, reader->sock, sk_lock.owned) && is_lock_held(own))
 		return give_up_lock(own);
 	if (!CAN_CAST)
 		return MODE_BYPASS; /* the rest would cost more, so each look does it */
 	if (!get_psock(reader))
-		return MODE_LEAVE; /* a redirect would make send() fail */
+		return change_for(own, MODE_LEAVE, WHY_PEER_GONE); /* or send() would fail */
 	/*
 	 * TCP_REPAIR: the socket is being dumped, and what came between dump and close would be
 	 * lost.
 	 */
 	sk = CAST(struct sock, reader->sock);
 	if (BPF_CORE_READ_BITFIELD(sk, __sk_common.skc_reuse) == SK_FORCE_REUSE)
-		return MODE_SPILL;
+		return change_for(own, MODE_SPILL, WHY_OTHER);
 	return MODE_BYPASS;
 }
 
@@ -702,7 +755,7 @@ int redirect_msg(void *context)
 	drain = get_knob(KNOB_DRAIN);
 	if (drain && own->turn != MODE_LEAVE) {
 		count(COUNT_DRAINED);
-		own->turn = MODE_LEAVE;
+		leave_for(own, WHY_DRAIN);
 	}
 	if (drain && (drain != DRAIN_GENTLY || own->mode != MODE_BYPASS)) {
 		enter(own, MODE_LEAVE);
@@ -710,7 +763,7 @@ int redirect_msg(void *context)
 	}
 	/* A thread that was inside a send when the socket was enrolled has sent bytes unseen. */
 	if (own->mode == MODE_BYPASS && get_written(sk) != own->written)
-		enter(own, MODE_SPILL);
+		enter_for(own, MODE_SPILL, WHY_OTHER);
 	if (own->mode == MODE_SPILL)
 		return_when_drained(sk, own, msg->size);
 	if (own->mode == MODE_BYPASS && is_look_due(own, msg->size))
@@ -724,7 +777,7 @@ int redirect_msg(void *context)
 			enter(own, next);
 	}
 	if (own->mode != MODE_BYPASS) {
-		count(COUNT_TCP_MESSAGES);
+		count_tcp_message(own, msg->size);
 		return SK_PASS;
 	}
 

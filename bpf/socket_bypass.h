@@ -108,6 +108,7 @@
 #define MAX_CIDRS 64
 #define MAX_NOTES 16384
 #define MAX_SERVICES 4096
+#define MAX_PORT_COUNTERS 128 /* room for the ranges of two policies */
 #define MAX_SOCKETS 65536 /* the host script gives `sockets` and `claims` their real sizes */
 
 /* --- Settings and counters. The host script and docs name them in this order. --- */
@@ -160,6 +161,32 @@ enum counter {
 	/* connections that began with bytes, where FIONREAD of an enrolled socket is wrong */
 	COUNT_REFUSED_DEFERRED,
 	COUNTERS,
+};
+
+/*
+ * Why a message of an enrolled socket goes by TCP. Each message of COUNT_TCP_MESSAGES has one of
+ * these; the host script names them in this order.
+ */
+enum why {
+	WHY_OTHER, /* TCP_REPAIR, a send from before the enrolment, `feeds` is full */
+	WHY_PEER_UNKNOWN, /* this end has not found its peer yet, or there is none */
+	WHY_FIRST_MESSAGE, /* of a connection, for the splice guard, or after an adoption */
+	WHY_TCP_UNREAD, /* the reader has not taken everything that was sent by TCP */
+	WHY_READER_BUSY, /* a call of the reader runs, or sleeps where only TCP wakes it */
+	WHY_READER_SHARED, /* the reader's socket may have a second reader */
+	WHY_READER_BEHIND, /* the reader has as much unread as may wait for it */
+	WHY_MEMORY, /* the reader's cgroup, or the host, is short of memory */
+	WHY_REFRESH, /* one message now and then, for conntrack and firewalls */
+	WHY_DRAIN,
+	WHY_READER_LOCKED, /* a call of the reader held the lock of its socket for long */
+	/* With these the direction leaves, and the message is its last one that is counted. */
+	WHY_SMALL_MESSAGES,
+	WHY_MUCH_BY_TCP,
+	WHY_OPTIONS,
+	WHY_READER_SPLICES,
+	WHY_READER_WAITALL,
+	WHY_PEER_GONE,
+	WHYS,
 };
 
 /* --- Structures --- */
@@ -224,6 +251,7 @@ enum mode {
 
 #define FLAG_SPLICED 4096u /* LEAVE: the reader splices */
 #define FLAG_WAITED 8192u /* LEAVE: the reader asks for all bytes (MSG_WAITALL) */
+#define FLAG_COUNTED 16384u /* of a passive end: `port_counters` has its connection as enrolled */
 
 struct socket_state {
 	struct end own;
@@ -273,6 +301,10 @@ struct socket_state {
 	__u64 doubted; /* jiffies of the first of `doubts` */
 	__u32 doubts; /* looks that found the same reader alone, although there may be another */
 	__u32 lone_reader; /* the thread of that reader */
+	__u32 ports; /* key of `port_counters` */
+	__u32 why; /* enum why: of the last decision against the bypass */
+	__u64 tcp_messages; /* by TCP, and not in `port_counters` yet */
+	__u64 tcp_bytes;
 };
 
 struct port_range {
@@ -291,6 +323,23 @@ struct policy {
 	__u32 named;
 	struct port_range range[MAX_RANGES];
 	struct cidr cidr[MAX_CIDRS];
+};
+
+/*
+ * Keys of `port_counters` that are no range of a policy, because none begins with port 0. Every
+ * other key is a range: `first` in the low half and `last` in the high half.
+ */
+#define NO_PORTS 0u
+#define ANY_PORTS 0xffff0000u /* of a policy without ports */
+#define OTHER_PORTS 0x10000u /* of ranges that found no room */
+
+struct port_counter { /* what the sockets of one range have sent */
+	__u64 messages; /* redirected */
+	__u64 bytes; /* redirected */
+	__u64 tcp_messages;
+	__u64 tcp_bytes;
+	__u64 enrolled; /* connections, and how many of them are not enrolled any more */
+	__u64 released;
 };
 
 struct service {
@@ -394,6 +443,24 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
+/*
+ * By range of the policy under which a socket was enrolled, so that the counters of a range that
+ * the policy has lost stay. An entry is never deleted.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, MAX_PORT_COUNTERS);
+	__type(key, __u32);
+	__type(value, struct port_counter);
+} port_counters SEC(".maps");
+
+struct { /* messages of enrolled sockets by TCP, by enum why */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WHYS);
+	__type(key, __u32);
+	__type(value, __u64);
+} tcp_reasons SEC(".maps");
+
 /* --- Functions on these maps that every program needs --- */
 
 NOINLINE void count_many(__u32 counter, __u64 n)
@@ -459,13 +526,63 @@ NOINLINE bool take_published_peer(struct socket_state *own)
 	return true;
 }
 
-/* Moves what a socket counted for itself into `counters`. */
+/* Moves what a socket counted for itself into `counters` and `port_counters`. */
 NOINLINE void flush_counts(struct socket_state *own)
 {
-	count_many(COUNT_REDIRECTED_MESSAGES, own->messages - own->counted_messages);
-	count_many(COUNT_REDIRECTED_BYTES, own->bytes - own->counted_bytes);
+	__u64 messages = own->messages - own->counted_messages;
+	__u64 bytes = own->bytes - own->counted_bytes;
+	struct port_counter *its = bpf_map_lookup_elem(&port_counters, &own->ports);
+
+	count_many(COUNT_REDIRECTED_MESSAGES, messages);
+	count_many(COUNT_REDIRECTED_BYTES, bytes);
+	if (its) {
+		__sync_fetch_and_add(&its->messages, messages);
+		__sync_fetch_and_add(&its->bytes, bytes);
+		__sync_fetch_and_add(&its->tcp_messages, own->tcp_messages);
+		__sync_fetch_and_add(&its->tcp_bytes, own->tcp_bytes);
+	}
 	own->counted_messages = own->messages;
 	own->counted_bytes = own->bytes;
+	own->tcp_messages = 0;
+	own->tcp_bytes = 0;
+}
+
+/*
+ * The key under which a socket of these ports counts. OTHER_PORTS is inserted first, so that it has
+ * room when nothing else has. An adopted socket has NO_PORTS if the policy has just changed.
+ */
+NOINLINE __u32 make_port_counter(__u32 ports)
+{
+	struct port_counter none = {};
+	__u32 other = OTHER_PORTS;
+
+	if (bpf_map_lookup_elem(&port_counters, &ports))
+		return ports;
+	bpf_map_update_elem(&port_counters, &other, &none, BPF_NOEXIST);
+	if (ports != NO_PORTS)
+		bpf_map_update_elem(&port_counters, &ports, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&port_counters, &ports) ? ports : other;
+}
+
+/* Called for the passive end of a connection whose two ends are enrolled. */
+NOINLINE void count_enrolled(struct socket_state *own)
+{
+	struct port_counter *its = bpf_map_lookup_elem(&port_counters, &own->ports);
+
+	if (!its)
+		return;
+	own->flags |= FLAG_COUNTED;
+	__sync_fetch_and_add(&its->enrolled, 1);
+}
+
+/* Called for each end that leaves or closes, which both may happen to the same end. */
+NOINLINE void count_released(struct socket_state *own)
+{
+	struct port_counter *its = bpf_map_lookup_elem(&port_counters, &own->ports);
+
+	if (its && (own->flags & FLAG_COUNTED))
+		__sync_fetch_and_add(&its->released, 1);
+	own->flags &= ~FLAG_COUNTED;
 }
 
 #endif

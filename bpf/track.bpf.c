@@ -161,8 +161,8 @@ static __always_inline void end_old_connection(struct bpf_sock_ops *ctx)
 	bpf_map_delete_elem(&past, &cookie);
 }
 
-static __always_inline struct socket_state *keep_state(struct bpf_sock_ops *ctx,
-						       struct bpf_sock *socket, struct sock *sk)
+static __always_inline struct socket_state *
+keep_state(struct bpf_sock_ops *ctx, struct bpf_sock *socket, struct sock *sk, __u32 ports)
 {
 	struct socket_state *own;
 	__u64 cookie;
@@ -177,6 +177,7 @@ static __always_inline struct socket_state *keep_state(struct bpf_sock_ops *ctx,
 	own->layout = LAYOUT;
 	own->refreshed = bpf_jiffies64();
 	own->disconnects = get_disconnects(own);
+	own->ports = make_port_counter(ports);
 	return own;
 }
 
@@ -245,7 +246,7 @@ static __always_inline bool is_refused(struct sock *sk)
 }
 
 static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
-					 struct sock *sk)
+					 struct sock *sk, __u32 ports)
 {
 	struct claim claim = {
 		.client_seq = ctx->snd_nxt,
@@ -262,7 +263,7 @@ static __always_inline void enrol_active(struct bpf_sock_ops *ctx, struct bpf_so
 		count(COUNT_SHORT_SKIPPED);
 		return;
 	}
-	own = keep_state(ctx, socket, sk);
+	own = keep_state(ctx, socket, sk, ports);
 	if (!own)
 		return;
 	own->mode = MODE_WAIT;
@@ -305,7 +306,7 @@ static __always_inline bool has_sent_before(const struct end *active)
 }
 
 static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_sock *socket,
-					  struct sock *sk)
+					  struct sock *sk, __u32 ports)
 {
 	struct claim claim = {
 		.client_seq = ctx->rcv_nxt,
@@ -333,7 +334,7 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 		bpf_map_delete_elem(&sockets, &active.cookie);
 		return;
 	}
-	own = keep_state(ctx, socket, sk);
+	own = keep_state(ctx, socket, sk, ports);
 	if (!own)
 		return;
 	own->mode = MODE_SPILL;
@@ -360,6 +361,7 @@ static __always_inline void enrol_passive(struct bpf_sock_ops *ctx, struct bpf_s
 		bpf_map_delete_elem(&sockets, &active.cookie);
 	} else if (enrol(ctx, own)) {
 		count(COUNT_PAIRS);
+		count_enrolled(own);
 		return;
 	}
 	bpf_map_delete_elem(&peers, &active.cookie);
@@ -371,6 +373,7 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 {
 	struct sock *sk = BPF_CORE_READ((struct bpf_sock_ops_kern *)ctx, sk);
 	struct bpf_sock *socket = ctx->sk;
+	__u32 ports;
 
 	/*
 	 * The end of the old connection, and connect(), may have come while nothing was attached.
@@ -382,14 +385,15 @@ static __always_inline void on_established(struct bpf_sock_ops *ctx, bool is_act
 		count(COUNT_REMOTE_SKIPPED);
 		return;
 	}
-	if (!is_allowed(ctx)) {
+	ports = ask_policy(ctx, is_active);
+	if (!ports) {
 		count(COUNT_POLICY_SKIPPED);
 		return;
 	}
 	if (is_active)
-		enrol_active(ctx, socket, sk);
+		enrol_active(ctx, socket, sk, ports);
 	else
-		enrol_passive(ctx, socket, sk);
+		enrol_passive(ctx, socket, sk, ports);
 }
 
 /*
@@ -434,6 +438,7 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx)
 	if (state != TCP_CLOSE)
 		return;
 	flush_counts(own);
+	count_released(own);
 	learn_length(own);
 	withdraw(own);
 	/*
