@@ -26,6 +26,7 @@ static const struct {
 	{ "unsupported", verb_unsupported },
 #else /* a pod sees only its own processes */
 	{ "listeners", verb_listeners },
+	{ "established", verb_established },
 #endif
 };
 

@@ -109,6 +109,20 @@ struct listing {
  */
 const struct entry *next_entry(struct listing *listing);
 
+/*
+ * namespaces.c: calls `visit` inside each network namespace in which a process lives, until one
+ * call fails; this process stays in the last one. Says what failed.
+ */
+struct visit {
+	const char *verb;
+	bool (*visit)(void *context);
+	void *context;
+	/* If not NULL, counts processes that do not show their namespace to this one. */
+	unsigned int *hidden;
+};
+
+bool visit_namespaces(const struct visit *with);
+
 /* sockets.c */
 union address {
 	struct sockaddr any;
@@ -342,6 +356,7 @@ int verb_owners(char **words);
 int verb_attach(char **words);
 int verb_splice(char **words);
 int verb_listeners(char **words);
+int verb_established(char **words);
 int verb_unread(char **words);
 int verb_map(char **words);
 int verb_check(char **words);

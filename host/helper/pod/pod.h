@@ -9,7 +9,10 @@
 uint64_t now_ms(void);
 
 /* http.c */
-enum { LARGEST_REPORT = 64 * 1024 };
+enum {
+	/* Room for two generations with as many ranges of ports as bpf/socket_bypass.h counts. */
+	LARGEST_REPORT = 256 * 1024,
+};
 
 /* What the front and its keeper share. */
 struct front {

@@ -8,7 +8,7 @@ describe("wrong usage exits with 2 and one line that says what was expected", ()
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
   const map = "expected count MAP, keys MAP, numbers MAP [KEY] or bytes MAP KEY";
   const verbs =
-    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread, map or listeners";
+    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread, map, listeners or established";
   test.each([
     ["", `expected ${verbs}, found nothing`],
     ["serve", `expected ${verbs}, found serve`],
@@ -31,6 +31,8 @@ describe("wrong usage exits with 2 and one line that says what was expected", ()
     ["listeners 9-8", "listeners: expected PORTS"],
     ["listeners 80,", "listeners: expected PORTS"],
     ["listeners 65536", "listeners: expected PORTS"],
+    ["established", "established: expected POLICIES SLOT CGROUP"],
+    ["established /sys/fs/bpf/map 2 /", "established: expected POLICIES SLOT CGROUP"],
     ["map", `map: ${map}`],
     ["map values /sys/fs/bpf/map", `map: ${map}`],
     ["map keys", `map: ${map}`],
