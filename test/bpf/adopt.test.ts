@@ -73,9 +73,12 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     const all = { adopted: cases.length, unpaired: 0, full: 0, refused: 0, special: 0, busy: 0, left: 0, enrolled: 0 };
     expect(await adopt(path)).toMatchObject(all);
     expect(path.sockets()).toBe(2 * cases.length);
+    const enrolled = async () => (await path.host.status()).generations[0]?.ports.map(({ enrolled }) => enrolled);
+    expect(await enrolled()).toEqual([cases.length]);
     await finish(cases);
     await expectCounters(path, { pairs: cases.length, redirect_failed: 0 });
     await expectEmpty(path);
+    expect(await enrolled()).toEqual([0]);
   });
 
   test("attach --adopt adopts connections that were open before it, and says so on stderr", async () => {

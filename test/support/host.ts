@@ -270,6 +270,8 @@ export interface Status {
     readonly waitall: boolean;
     readonly programs: readonly { readonly program: string; readonly kept: number; readonly refused: number }[];
   };
+  readonly established: readonly { readonly ports: string; readonly connections: number }[];
+  readonly unseen: string;
   readonly healthy: boolean;
   readonly problems: string[];
   readonly attached: { generation: string; flags: string; cgroup: string }[];
@@ -280,6 +282,13 @@ export interface Status {
     programs: Record<string, { id: number; name: string; tag: string }>;
     maps: Record<string, { id: number; type: string; entries: number }>;
     counters: Record<string, number>;
+    ports: {
+      readonly ports: string;
+      readonly enrolled: number;
+      readonly messages: { readonly bypass: number; readonly tcp: number };
+      readonly bytes: { readonly bypass: number; readonly tcp: number };
+    }[];
+    notRedirected: Record<string, number>;
   }[];
 }
 

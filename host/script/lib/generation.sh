@@ -66,7 +66,7 @@ load_track() { # FOLDER OBJECT; pins under other names and renames, the program 
 load_beside() { # FOLDER load|loadall OBJECT PIN WORD...; with the maps that FOLDER has pinned
 	folder=$1 how=$2 object=$3 pin=$4
 	shift 4
-	for map in $map_names $shared_names; do
+	for map in $map_names $late_names $shared_names; do
 		[ ! -e "$folder/maps/$map" ] || set -- "$@" map name "$map" pinned "$folder/maps/$map"
 	done
 	bpf prog "$how" "$object" "$pin" "$@"

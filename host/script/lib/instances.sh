@@ -18,6 +18,9 @@ find_instances() {
 # so that the caller skips the folder; otherwise the failed look ends the run.
 skip_gone() { # FOLDER WHAT-A-LOOK-SAID
 	[ -d "$1" ] || return
+	# The removal may have come to a pin that the look wanted, and not to the folder yet.
+	sleep 0.2 2>/dev/null || sleep 1
+	[ -d "$1" ] || return
 	say "${2##*"$nl"}" | shorten >&2
 	exit 1
 }

@@ -13,16 +13,19 @@ json_functions='
 
 to_json() {
 	awk -F '\t' "$json_functions"'
-		function members(from,   i, k, t) {
-			for (i = from; i <= NF; i++) {
-				k = index($i, "=")
-				t = more(t, substr($i, k - 1, 1) == ":" ? quote(substr($i, 1, k - 2)) ":" substr($i, k + 1) : quote(substr($i, 1, k - 1)) ":" quote(substr($i, k + 1)))
-			}
+		function value(i) { return substr($i, index($i, "=") + 1) }
+		function member(i,   k) {
+			k = index($i, "=")
+			return substr($i, k - 1, 1) == ":" ? quote(substr($i, 1, k - 2)) ":" value(i) : quote(substr($i, 1, k - 1)) ":" quote(value(i))
+		}
+		function members(from,   i, t) {
+			for (i = from; i <= NF; i++) t = more(t, member(i))
 			return t
 		}
+		function paths(bypass, tcp) { return "{\"bypass\":" value(bypass) ",\"tcp\":" value(tcp) "}" }
 		function close_generation() {
-			if (g != "") generations = more(generations, "{" g ",\"programs\":{" programs "},\"maps\":{" maps "},\"counters\":{" counters "}}")
-			programs = maps = counters = ""
+			if (g != "") generations = more(generations, "{" g ",\"programs\":{" programs "},\"maps\":{" maps "},\"counters\":{" counters "},\"ports\":[" ports "],\"notRedirected\":{" reasons "}}")
+			programs = maps = counters = ports = reasons = ""
 		}
 		$1 == "instance" { head = members(2) }
 		$1 == "epochs" { head = head ",\"epochs\":{" members(2) "}" }
@@ -38,8 +41,12 @@ to_json() {
 		$1 == "program" { programs = more(programs, quote($2) ":{" members(3) "}") }
 		$1 == "map" { maps = more(maps, quote($2) ":{" members(3) "}") }
 		$1 == "counters" { counters = members(2) }
+		$1 == "ports" { ports = more(ports, "{" member(2) "," member(3) ",\"messages\":" paths(4, 6) ",\"bytes\":" paths(5, 7) "}") }
+		$1 == "reasons" { reasons = members(2) }
+		$1 == "established" { established = more(established, "{" members(2) "}") }
+		$1 == "unseen" { unseen = substr($0, 13) }
 		END {
 			close_generation()
-			print "{" head ",\"steps\":{" steps "},\"healthy\":" (problems == "" ? "true" : "false") ",\"problems\":[" problems "],\"attached\":[" attached "],\"generations\":[" generations "]}"
+			print "{" head ",\"established\":[" established "],\"unseen\":" quote(unseen) ",\"steps\":{" steps "},\"healthy\":" (problems == "" ? "true" : "false") ",\"problems\":[" problems "],\"attached\":[" attached "],\"generations\":[" generations "]}"
 		}'
 }

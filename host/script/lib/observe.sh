@@ -108,6 +108,31 @@ observe_generation() { # FOLDER
 	count_all "$1"
 	# shellcheck disable=SC2046 # split on purpose: each word is name:=value
 	fact counters $(say "$counts" | sed 's/ /:=/')
+	ranges=
+	[ "$g" != "$serving" ] || [ ! -f "$home/policy" ] || ranges=$(ranges_declared)
+	count_ports "$1" "$ranges"
+	say "$counts" | while read -r name redirected redirected_bytes by_tcp bytes_by_tcp open; do
+		[ -z "$name" ] || fact ports "ports=$name" "enrolled:=$open" "messages:=$redirected" "bytes:=$redirected_bytes" "tcpMessages:=$by_tcp" "tcpBytes:=$bytes_by_tcp"
+	done
+	count_reasons "$1"
+	# shellcheck disable=SC2046 # split on purpose: each word is name:=value
+	[ -z "$counts" ] || fact reasons $(say "$counts" | sed 's/ /:=/')
+}
+
+# Counts the connections that the policy covers, whether or not they are enrolled. A unit with few
+# rights may read maps but not the sockets of every network namespace; then the fact says why.
+observe_established() { # FOLDER
+	live_policy "$1"
+	if counted=$("$reader" established "$1/maps/policies" "$slot" "$v2${cgroup%/}" 2>&1); then
+		say "$counted" | while read -r name count; do
+			case $name in
+			unseen) fact unseen "what=$count" ;;
+			*) fact established "ports=$name" "connections:=$count" ;;
+			esac
+		done
+	else
+		fact unseen "what=$(say "${counted#probe: established: }" | tr '\t\n' '  ')"
+	fi
 }
 
 observe() {
@@ -125,6 +150,11 @@ observe() {
 		seen=$(observe_generation "$folder" 2>&1) || skip_gone "$folder" "$seen" || continue
 		say "$seen"
 	done
+	folder=$B/$instance/$serving
+	# A pod sees only its own processes, and with them one network namespace.
+	if [ -n "$serving" ] && [ -z "${SOCKET_BYPASS_PLACE:-}" ] && [ -e "$folder/maps/policies" ]; then
+		if seen=$(observe_established "$folder" 2>&1) || skip_gone "$folder" "$seen"; then say "$seen"; fi
+	fi
 	observe_splice_guard
 	find_unit
 	! wants_unit || [ -z "$serving" ] || [ -e "$unit_file" ] || problem "the boot unit $unit is not there"

@@ -5,6 +5,11 @@
 policy_of() { kept policy | sed -n "s/^$1=//p"; }
 policy_declared() { encode_policy "$(policy_of everything)" "$(policy_of ports)" "$(policy_of cidrs)"; }
 
+ranges_declared() {
+	set -- "$(policy_of ports)"
+	say "${1:-any}"
+}
+
 refresh_declared() { # 0 if an earlier version wrote the record
 	set -- "$(policy_of refresh)"
 	say "${1:-0}"

@@ -3,7 +3,7 @@
 # metrics: prints OpenMetrics, or for the textfile collector the older Prometheus text format.
 
 to_metrics() {
-	counters=$(counter_table) awk -F '\t' -v text="$textfile" -v host="kernel=\"$(uname -r)\",machine=\"$(machine)\"" '
+	counters=$(counter_table) families=$(port_table) awk -F '\t' -v text="$textfile" -v host="kernel=\"$(uname -r)\",machine=\"$(machine)\"" '
 		function value(i) { return substr($i, index($i, "=") + 1) }
 		function add(name, labels, number) { samples[name] = samples[name] "socket_bypass_" name "{" labels "} " number "\n" }
 		# The older text format gives a family the name of its samples, and has no type
@@ -39,6 +39,16 @@ to_metrics() {
 			add("draining", labels, value(2) == "true")
 			if (value(3) != "null") add("enrolled_sockets", labels, value(3))
 		}
+		$1 == "ports" {
+			of = labels ",ports=\"" value(2) "\""
+			add("enrolled_connections", of, value(3))
+			add("port_messages_total", of ",path=\"bypass\"", value(4))
+			add("port_messages_total", of ",path=\"tcp\"", value(6))
+			add("port_bytes_total", of ",path=\"bypass\"", value(5))
+			add("port_bytes_total", of ",path=\"tcp\"", value(7))
+		}
+		$1 == "reasons" { for (i = 2; i <= NF; i++) add("not_redirected_total", labels ",reason=\"" substr($i, 1, index($i, ":") - 1) "\"", value(i)) }
+		$1 == "established" { add("established_connections", "instance=\"" instance "\",ports=\"" value(2) "\"", value(3)) }
 		$1 == "counters" { for (i = 2; i <= NF; i++) add(substr($i, 1, index($i, ":") - 1) "_total", labels, value(i)) }
 		END {
 			end_instance()
@@ -51,6 +61,11 @@ to_metrics() {
 			family("splice_guard", "gauge", "1 where programs that splice are protected; the label says by which method")
 			family("splicing_sockets_total", "counter", "Sockets left on TCP because their program splices from them, or asks for all bytes by MSG_WAITALL")
 			family("refused_splices_total", "counter", "Splices refused, so that the program takes recv() for what was redirected")
+			n = split(ENVIRON["families"], row, "\n")
+			for (i = 1; i <= n; i++) {
+				split(row[i], part, "|")
+				family(part[1], part[2], part[3])
+			}
 			n = split(ENVIRON["counters"], row, "\n")
 			for (i = 1; i <= n; i++) {
 				split(row[i], part, "|")

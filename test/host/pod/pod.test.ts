@@ -145,6 +145,10 @@ test("the server shows strangers the counters, but neither kernel nor owner nor 
   const metrics = pod.ask("/metrics");
   expect(metrics).toMatch(/^200 # TYPE socket_bypass info$.*^socket_bypass_healthy\{instance="pool"\} 1$.*^# EOF$/ms);
   expect(metrics).not.toMatch(/kernel=|machine=|project/);
+  expect(metrics).toMatch(/^socket_bypass_port_messages_total\{[^}]*,ports="[^"]+",path="bypass"\} \d+$/m);
+  expect(metrics).toMatch(/^socket_bypass_not_redirected_total\{[^}]*,reason="first-message"\} \d+$/m);
+  // A pod does not see the other network namespaces of its node.
+  expect(metrics).not.toMatch(/^socket_bypass_established_connections\{/m);
   for (const path of ["/readyz", "/healthz", "/", "/metric", "/metricsx"])
     expect([path, pod.ask(path)]).toEqual([path, "404 expected /metrics"]);
   expect(pod.ask("/metrics?a=b")).toMatch(/^200 /);

@@ -11,9 +11,14 @@ interface Scrape {
   readonly samples: [name: string, labels: Record<string, string>, value: number][];
 }
 
-const gauges = ["healthy", "serving", "draining", "enrolled_sockets", "max_sockets", "splice_guard"];
+const gauges = [
+  ...["healthy", "serving", "draining", "enrolled_sockets", "max_sockets", "splice_guard"],
+  ...["enrolled_connections", "established_connections"],
+];
 /** Counters by program; no program in these tests splices. */
 const ofPrograms = ["splicing_sockets", "refused_splices"];
+/** Counters by range of ports and by reason. */
+const families = ["port_messages", "port_bytes", "not_redirected"];
 
 // The parsers are from Prometheus' own Python client. Not proven here: that node-exporter itself
 // reads the file.
@@ -34,7 +39,10 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
       ...Object.fromEntries(gauges.map((name) => [`socket_bypass_${name}`, ["gauge", "", true]])),
       ...Object.fromEntries(ofPrograms.map((name) => [`socket_bypass_${name}`, ["counter", "", true]])),
       ...Object.fromEntries(
-        counters.map(([name]) => [`socket_bypass_${name}`, ["counter", name.endsWith("bytes") ? "bytes" : "", true]]),
+        [...counters.map(([name]) => name), ...families].map((name) => [
+          `socket_bypass_${name}`,
+          ["counter", name.endsWith("bytes") ? "bytes" : "", true],
+        ]),
       ),
     });
     expect(value(found, "pairs_total")).toBe(1);
@@ -58,6 +66,17 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
       ["socket_bypass_enrolled_sockets", labels, generation?.sockets],
       ["socket_bypass_max_sockets", labels, 1024],
       ["socket_bypass_splice_guard", { way: status.spliceGuard.way }, Number(status.spliceGuard.way !== "none")],
+      ["socket_bypass_port_messages_total", { ...labels, ports: "any", path: "bypass" }, 200],
+      ["socket_bypass_port_messages_total", { ...labels, ports: "any", path: "tcp" }, 0],
+      ["socket_bypass_port_bytes_total", { ...labels, ports: "any", path: "bypass" }, 20_000],
+      ["socket_bypass_port_bytes_total", { ...labels, ports: "any", path: "tcp" }, 0],
+      ["socket_bypass_enrolled_connections", { ...labels, ports: "any" }, 0],
+      ["socket_bypass_established_connections", { instance: host.instance, ports: "any" }, 0],
+      ...Object.keys(generation?.notRedirected ?? {}).map((reason) => [
+        "socket_bypass_not_redirected_total",
+        { ...labels, reason },
+        0,
+      ]),
       ...counters.map(([name, count]) => [`socket_bypass_${name}_total`, labels, count]),
     ]);
   });

@@ -6,6 +6,11 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { attachments, Host, isSkipped, replaceProbe, run, shellFolder, shells } from "../../support/host.js";
 
+const reasons =
+  "other peer-unknown first-message tcp-unread reader-busy reader-shared reader-behind memory refresh drain reader-locked small-messages much-by-tcp options reader-splices reader-waitall peer-gone".split(
+    " ",
+  );
+
 /** Sets a knob of the serving generation to 1. */
 function setKnob(host: Host, knob: number): void {
   const words = ["key", "hex", `0${knob}`, "00", "00", "00", "value", "hex", "01", ...Array(7).fill("00")];
@@ -60,6 +65,8 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
         waitall: expect.any(Boolean),
         programs: expect.any(Array),
       },
+      established: [{ ports: "6379", connections: 0 }],
+      unseen: expect.any(String),
       healthy: true,
       problems: [],
       attached: [{ generation: host.generation, flags: "multi", cgroup: host.cgroup }],
@@ -71,6 +78,8 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
           programs: { track: { id, name: "track_sockets", tag }, redirect: { id, name: "redirect_msg", tag } },
           maps: { sockets: { id, type: "sockhash", entries: 1024 }, claims: { id, type: "lru_hash", entries: 128 } },
           counters: expect.any(Object),
+          ports: [{ ports: "6379", enrolled: 0, messages: { bypass: 0, tcp: 0 }, bytes: { bypass: 0, tcp: 0 } }],
+          notRedirected: Object.fromEntries(reasons.map((reason) => [reason, 0])),
         },
       ],
     });
