@@ -27,6 +27,7 @@ static const struct {
 #else /* a pod sees only its own processes */
 	{ "listeners", verb_listeners },
 	{ "established", verb_established },
+	{ "advise", verb_advise },
 #endif
 };
 

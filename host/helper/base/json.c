@@ -28,6 +28,19 @@ void close_object(void)
 	is_first = false;
 }
 
+void open_array(const char *name)
+{
+	put_name(name);
+	put_text("[");
+	is_first = true;
+}
+
+void close_array(void)
+{
+	put_text("]");
+	is_first = false;
+}
+
 /* The values are this program's own words, so none of them needs an escape. */
 void put_string_member(const char *name, const char *value)
 {

@@ -58,6 +58,9 @@ bool read_number(const char *text, uint64_t largest, uint64_t *number);
 /* json.c: writes the members of an object, with commas where they belong. */
 void open_object(const char *name);
 void close_object(void);
+void open_array(const char *name);
+void close_array(void);
+/* Behind NULL comes an item of an array. */
 void put_name(const char *name);
 void put_string_member(const char *name, const char *value);
 void put_number_member(const char *name, uint64_t value);
@@ -318,6 +321,47 @@ size_t read_process_name(int process, char *name, size_t room);
 /* Reads the inode of the socket to which `fd`, an entry of the open folder, is a link. */
 bool read_inode(int folder, const char *fd, char *inode, size_t room);
 
+/* words.c: reads files of other processes, and the words in them. */
+struct reader {
+	int fd;
+	size_t at;
+	size_t end;
+	/* How many bytes of the file may still be read. */
+	size_t left;
+	char bytes[4096];
+};
+
+/* Reads the next line, cut if it is longer than the buffer; false at the end. */
+bool next_line(struct reader *reader, char *line, size_t room);
+size_t read_whole(int folder, const char *name, char *bytes, size_t room);
+bool starts_with(const char *text, const char *begin);
+/* Behind all leading characters that are, or are not, among `bytes`. */
+const char *skip(const char *text, const char *bytes);
+const char *skip_to(const char *text, const char *bytes);
+/* Reads upper-case digits, and moves `text` behind them. */
+uint64_t number_in(const char **text, unsigned int base);
+/* A number from /proc/PID/status; 0 if it is missing. */
+uint64_t read_status(int process, const char *name);
+
+/* program.c */
+bool is_go(int process);
+/* The name of the file that the process runs; returns its length. */
+size_t read_program(int process, char *program, size_t room);
+/*
+ * Prints the outermost systemd service whose cgroup the process is in; what is below is up to that
+ * service.
+ */
+void put_unit(int process);
+/*
+ * What the bypass may do to a program: "splice", "plain" or "unread" for HAProxy by its
+ * configuration, "known" for other programs that splice, "stubborn" for those that cannot do
+ * without, "asks" for those that believe FIONREAD, "go", or "-".
+ */
+const char *find_kind(int proc, int process, const char *name, const char *program);
+
+/* haproxy.c: "splice", "plain", or "unread" if its configuration cannot be read. */
+const char *look_at_haproxy(int proc, int process);
+
 /* bpf.c: like system calls, these return -1 and set errno. */
 union bpf_attr;
 struct bpf_map_info;
@@ -359,6 +403,7 @@ int verb_listeners(char **words);
 int verb_established(char **words);
 int verb_unread(char **words);
 int verb_map(char **words);
+int verb_advise(char **words);
 int verb_check(char **words);
 int verb_serve(char **words);
 int verb_unsupported(char **words);

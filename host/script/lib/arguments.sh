@@ -71,7 +71,10 @@ check_arguments() {
 	case $state_dir/ in
 	*//* | */./* | */../* | *\'* | [!/]*) usage "--state-dir: expected a clean absolute path, found $state_dir" ;;
 	esac
-	[ "$seconds" -ge 6 ] || usage "--seconds: expected at least 6, found $seconds"
+	case $verb in
+	advise) { [ "$seconds" -ge 1 ] && [ "$seconds" -le 3600 ]; } || usage "--seconds: expected 1 to 3600, found $seconds" ;;
+	*) [ "$seconds" -ge 6 ] || usage "--seconds: expected at least 6, found $seconds" ;;
+	esac
 	[ "$kind" = report ] || need --instance "$instance"
 	if [ "$kind" = create ]; then
 		need --generation "$generation"

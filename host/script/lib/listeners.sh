@@ -18,24 +18,21 @@ name_listeners() { # PORTS (empty: all) SPLICES ASKS
 	# No errno of splice helps 3proxy, which gives up at any, nor pasta and passt, which have no
 	# other way to read. HAProxy 3.3 repeats the splice at EINVAL, so it needs ENOSYS.
 	say "$listed" | splices=$2 asks=$3 release=$(uname -r) awk '
-		function is_known(name) { return name ~ /^(docker-proxy|systemd-socket-proxyd|realm|sing-box|xray|v2ray)$/ || is_stubborn(name) }
-		function is_stubborn(name) { return name ~ /^(3proxy|(pasta|passt)([.]avx2)?)$/ }
-		function asks(name) { return name ~ /^(nginx|openresty|angie)$/ }
-		function name_kind(kind) {
-			if (ENVIRON["asks"] && (asks(name) || asks(program))) return "asks"
+		function describe(kind) {
+			if (kind == "asks") return ENVIRON["asks"] ? kind : ""
 			if (!ENVIRON["splices"]) return ""
 			if (kind == "splice") return "HAProxy with \047option splice-*\047"
 			if (kind == "unread") return "HAProxy, whose configuration cannot be read: it splices with \047option splice-*\047"
-			if (is_known(name) || is_known(program)) return "one that splices"
+			if (kind == "known" || kind == "stubborn") return "one that splices"
 			return kind == "go" ? "a Go program, which splices where it copies from one connection to another" : ""
 		}
 		/^probe: / { sub(/^probe: /, "note: "); print "-\t-\t-\t-\t" $0 }
 		$1 == "listener" {
-			port = $2; pid = $3; program = $7; name = $0
+			port = $2; pid = $3; name = $0
 			for (i = 0; i < 7; i++) sub(/^[^ ]* /, "", name)
-			found = name_kind($4)
-			if ($4 == "plain" || found == "") next
-			errno = found == "asks" || is_stubborn(name) || is_stubborn(program) ? "-" : found ~ /^HAProxy/ ? "ENOSYS" : "EINVAL"
+			found = describe($4)
+			if (found == "") next
+			errno = $4 ~ /^(asks|stubborn)$/ ? "-" : found ~ /^HAProxy/ ? "ENOSYS" : "EINVAL"
 			key = $6 "\t" errno "\t" $5 "\t" name "\t" found
 			if (!(key in first)) { order[++n] = key; first[key] = pid }
 			if (!((key, pid) in met)) { met[key, pid]; processes[key]++ }

@@ -25,6 +25,7 @@ report|preflight|says what is missing or in the way; with --ports or --cidrs als
 report|status|shows what is declared, what is there, what differs
 report|metrics|prints the same and the counters as OpenMetrics text
 report|flows|shows each enrolled connection: its ends, processes, state, counts, and why it is not redirected
+report|advise|watches all TCP connections of this host and tells which services would gain, which would be harmed, and which ports to list
 report|bench|measures plain TCP, bypass and Unix sockets on this host, in a private cgroup
 switch|drain|puts everything back on TCP and keeps every connection
 switch|resume|undoes a drain
@@ -58,10 +59,11 @@ refresh-seconds|number|0|N|sends a message over TCP each way at least this often
 drain-seconds|number|10|N|how long to wait for unread bytes before detaching
 timeout|number|30|N|selftest: time limit in seconds
 epoch|number||N|number that a step keeps; status shows it, plus one if the step has drifted
-seconds|number|30|N|bench: duration in all, at least 6
+seconds|number|30|N|bench: duration in all, at least 6; advise: how long to watch
 off|switch|||selftest: skips the test
 compile|switch|||object install: compiles on this host
-json|switch|||status, flows, adopt, bench: prints JSON
+json|switch|||status, flows, adopt, bench, advise: prints JSON
+bench|path||FILE|advise: what bench --json printed on this host, for the gain to expect
 adopt|switch|||attach: also adopts, and reports the result on stderr
 splice-guard|guard|auto|WORD|auto: protects programs that splice if the kernel can, else refuses --everything; require: refuses a kernel that cannot; off
 textfile|text||DIR|metrics: writes DIR/socket-bypass.prom for the textfile collector of node-exporter

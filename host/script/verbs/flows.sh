@@ -89,7 +89,7 @@ list_flows() { # FOLDER
 	say "generation $instance ${1##*/} $drain$nl$listed"
 }
 
-cmd_flows() {
+list_all_flows() { # -> $lines
 	lines=
 	find_instances
 	for instance in $instances; do
@@ -101,6 +101,10 @@ cmd_flows() {
 			lines=$lines$seen$nl
 		done
 	done
+}
+
+cmd_flows() {
+	list_all_flows
 	if [ -n "$lines" ]; then
 		find_probe
 		owners=$("$probe" owners) || err "flows: listing who has which socket open failed for the reason above"

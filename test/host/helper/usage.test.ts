@@ -7,8 +7,9 @@ const probe = build();
 describe("wrong usage exits with 2 and one line that says what was expected", () => {
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
   const map = "expected count MAP, keys MAP, numbers MAP [KEY] or bytes MAP KEY";
+  const advise = "expected SECONDS [json] [misses] [gains KIND SIZE FROM TO...]";
   const verbs =
-    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread, map, listeners or established";
+    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread, map, listeners, established or advise";
   test.each([
     ["", `expected ${verbs}, found nothing`],
     ["serve", `expected ${verbs}, found serve`],
@@ -33,6 +34,12 @@ describe("wrong usage exits with 2 and one line that says what was expected", ()
     ["listeners 65536", "listeners: expected PORTS"],
     ["established", "established: expected POLICIES SLOT CGROUP"],
     ["established /sys/fs/bpf/map 2 /", "established: expected POLICIES SLOT CGROUP"],
+    ["advise", `advise: ${advise}`],
+    ["advise 0", `advise: ${advise}`],
+    ["advise 3601", `advise: ${advise}`],
+    ["advise 1 text", `advise: ${advise}`],
+    ["advise 1 json gains rr 64 106", `advise: ${advise}`],
+    ["advise 1 gains duplex 64 106 150", `advise: ${advise}`],
     ["map", `map: ${map}`],
     ["map values /sys/fs/bpf/map", `map: ${map}`],
     ["map keys", `map: ${map}`],

@@ -115,6 +115,9 @@ describe.each(shells)("under %s", (shell) => {
     [["metrics", "--textfile"], "--textfile: expected a value, found nothing"],
     [["bench", "--seconds", "1.5"], "--seconds: expected a number, found 1.5"],
     [["bench", "--seconds", "5"], "--seconds: expected at least 6, found 5"],
+    [["advise", "--seconds", "0"], "--seconds: expected 1 to 3600, found 0"],
+    [["advise", "--seconds", "3601"], "--seconds: expected 1 to 3600, found 3601"],
+    [["advise", "--bench"], "--bench: expected a value, found nothing"],
   ])("%j is wrong usage", async (words, reason) => {
     const { code, stdout, stderr } = await raw(...words);
     expect({ code, stdout, stderr: stderr.replace(/; see sh .* help\n$/, "") }).toEqual({

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Makes one list of both looks and of what ended between them. */
+#include "advise.h"
+
+static uint64_t hash_end(const struct tcp_end *end)
+{
+	uint64_t hash = hash_bytes(end->space, &end->local, sizeof(end->local));
+
+	return hash_bytes(hash, &end->remote, sizeof(end->remote));
+}
+
+static bool is_same_end(const struct tcp_end *a, const struct tcp_end *b)
+{
+	return a->space == b->space && a->cookie == b->cookie &&
+	       is_same_point(&a->local, &b->local) && is_same_point(&a->remote, &b->remote);
+}
+
+static void make_index_of(struct index *index, const struct tcp_ends *ends)
+{
+	make_index(index, ends->count);
+	for (uint32_t i = 0; i < ends->count; i++)
+		put_place(index, hash_end(&ends->all[i]), i);
+}
+
+static struct tcp_end *find_end(const struct index *index, const struct tcp_ends *ends,
+				const struct tcp_end *end)
+{
+	uint64_t at = hash_end(end);
+	uint32_t place;
+
+	while (next_place(index, &at, &place))
+		if (is_same_end(&ends->all[place], end))
+			return &ends->all[place];
+	return NULL;
+}
+
+static void subtract(struct tcp_end *end, const struct tcp_end *before)
+{
+	for (unsigned int i = IN; i <= OUT; i++) {
+		end->moved[i] = end->bytes[i] - (before ? before->bytes[i] : 0);
+		end->moved_segments[i] = end->segments[i] - (before ? before->segments[i] : 0);
+	}
+	if (!before)
+		end->traits |= IS_NEW;
+	else if (end->process == NOBODY)
+		end->process = before->process;
+}
+
+/* Takes over what the other list has and this one lacks. */
+static void add_missing(struct tcp_ends *ends, const struct tcp_ends *others)
+{
+	struct index index;
+
+	make_index_of(&index, ends);
+	for (uint32_t i = 0; i < others->count; i++) {
+		struct tcp_end *added;
+
+		if (find_end(&index, ends, &others->all[i]) || !(added = add_end(ends)))
+			continue;
+		*added = others->all[i];
+		added->traits |= IS_ENDED;
+	}
+	drop_index(&index);
+}
+
+void merge(struct tcp_ends *first, struct tcp_ends *ended, struct tcp_ends *last)
+{
+	struct index index;
+
+	/* One that ended behind the last look is in it. */
+	add_missing(last, ended);
+	/* Of these it is not known what they moved. */
+	add_missing(last, first);
+	make_index_of(&index, first);
+	for (uint32_t i = 0; i < last->count; i++)
+		subtract(&last->all[i], find_end(&index, first, &last->all[i]));
+	drop_index(&index);
+	last->left_out += first->left_out + ended->left_out;
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Sums up the connections of each service: a port and the program that serves it. */
+#include "advise.h"
+
+struct service services[MOST_SERVICES];
+uint32_t service_count;
+
+enum { LARGEST_MESSAGE_SEEN = 1 << 20 };
+
+static struct service *find_service(uint16_t port, const char *program)
+{
+	for (uint32_t i = 0; i < service_count; i++)
+		if (services[i].port == port && same_text(services[i].program, program))
+			return &services[i];
+	if (service_count == MOST_SERVICES) {
+		unseen.left_out++;
+		return NULL;
+	}
+	services[service_count] = (struct service){ .port = port, .program = program };
+	find_dangers_of_port(&services[service_count]);
+	return &services[service_count++];
+}
+
+static void add_client(struct service *service, const char *program)
+{
+	for (uint32_t i = 0; i < service->client_count; i++)
+		if (same_text(service->clients[i], program))
+			return;
+	if (service->client_count < MOST_CLIENTS)
+		service->clients[service->client_count++] = program;
+}
+
+/* If both ends have a port that somebody listens on, or neither, the lower one is the service's. */
+static bool is_service_end(const struct tcp_end *end, const struct tcp_end *peer)
+{
+	if (!peer)
+		return end->traits & IS_SERVER;
+	if ((end->traits ^ peer->traits) & IS_SERVER)
+		return end->traits & IS_SERVER;
+	return end->local.port != peer->local.port ? end->local.port < peer->local.port
+						   : end < peer;
+}
+
+/*
+ * How many messages these segments were. A message that does not fit into a segment takes several
+ * full ones; then there were as many as in the other direction, which answers it.
+ */
+static uint64_t count_messages(const struct tcp_end *end, enum direction direction)
+{
+	uint64_t segments = end->moved_segments[direction], bytes = end->moved[direction];
+	uint64_t others = end->moved_segments[!direction];
+
+	if (!segments || bytes / segments <= end->mss / 2 || others >= segments)
+		return segments;
+	return others && bytes / others <= LARGEST_MESSAGE_SEEN ? others : segments;
+}
+
+static void add_traffic(struct service *service, const struct tcp_end *end)
+{
+	for (unsigned int i = IN; i <= OUT; i++) {
+		service->bytes[i] += end->moved[i];
+		service->messages[i] += count_messages(end, i);
+	}
+}
+
+static void add_connection(struct service *service, const struct tcp_end *end,
+			   const struct tcp_end *peer)
+{
+	bool is_short = end->traits & IS_NEW && end->traits & IS_ENDED;
+
+	service->shorts += is_short;
+	service->connections += !is_short;
+	find_dangers(service, end);
+	if (!peer)
+		return;
+	service->shorts_on_host += is_short;
+	service->on_host += !is_short;
+	service->short_messages += is_short ? end->moved_segments[IN] : 0;
+	service->across += end->space != peer->space;
+	service->enrolled += ((end->traits | peer->traits) & IS_ENROLLED) != 0;
+	service->staying += stays_on_tcp(end) || stays_on_tcp(peer);
+	/* Who has come and gone is most likely one of those that are there. */
+	if (!is_short || peer->process != NOBODY)
+		add_client(service, name_process(peer->process));
+	find_dangers(service, peer);
+	add_traffic(service, end);
+}
+
+void find_services(const struct tcp_ends *ends)
+{
+	for (uint32_t i = 0; i < ends->count; i++) {
+		const struct tcp_end *end = &ends->all[i];
+		const struct tcp_end *peer = end->peer == NOBODY ? NULL : &ends->all[end->peer];
+		struct service *service;
+
+		if (end->traits & IS_SERVER && end->traits & IS_NEW)
+			spaces[end->space].heard++;
+		if (end->state == LISTENS || !is_service_end(end, peer))
+			continue;
+		service = find_service(end->local.port, name_process(end->process));
+		if (service)
+			add_connection(service, end, peer);
+	}
+	for (uint32_t i = 0; i < service_count; i++)
+		if (services[i].shorts_on_host && !services[i].client_count)
+			add_client(&services[i], name_process(NOBODY));
+	for (uint32_t i = 0; i < space_count; i++) {
+		uint64_t accepted = spaces[i].accepted[1] - spaces[i].accepted[0];
+
+		if (spaces[i].is_met[0] && spaces[i].is_met[1] && accepted > spaces[i].heard)
+			unseen.missed += accepted - spaces[i].heard;
+	}
+}
+
+void estimate_shorts(uint64_t ms, uint64_t heard_ms)
+{
+	if (!unseen.is_sampled || !heard_ms)
+		return;
+	for (uint32_t i = 0; i < service_count; i++) {
+		struct service *service = &services[i];
+
+		service->shorts = service->shorts * ms / heard_ms;
+		service->shorts_on_host = service->shorts_on_host * ms / heard_ms;
+		service->short_messages = service->short_messages * ms / heard_ms;
+	}
+	unseen.missed = 0;
+}

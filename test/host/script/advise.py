@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+# Long: a function for each case.
+"""
+advise.py CASE WORD...: makes connections for `advise` to look at. It prints a line of JSON once they
+exist, and ends with its stdin. What it shares with test/bpf/cases comes from there.
+"""
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from common import Mailbox, call, connect, fork, listen, new_namespace, receive
+from paths import place, wire
+
+SO_ZEROCOPY, TCP_DEFER_ACCEPT, TCP_ULP, IPPROTO_MPTCP = 60, 9, 31, 262
+
+
+def name(text):
+    with open("/proc/self/comm", "wb") as comm:
+        comm.write(text.encode())
+
+
+def ready(**facts):
+    print(json.dumps(facts), flush=True)
+    sys.stdin.buffer.read()
+
+
+def serve(listener, size=100, program="backend"):
+    """Answers each message with one of this size, in a process of its own."""
+
+    def answer(server):
+        try:
+            while server.recv(1 << 20):
+                server.sendall(b"a" * size)
+        except OSError:
+            pass
+
+    name(program)
+    while True:
+        threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
+
+
+def ask(client, size=50, answer=100, rate=200):
+    while True:
+        client.sendall(b"q" * size)
+        receive(client, answer)
+        time.sleep(1 / rate)
+
+
+def talk(port, size=50, answer=100, program="frontend", prepare=lambda client: None):
+    name(program)
+    client = connect(port)
+    prepare(client)
+    ask(client, size, answer)
+
+
+def service(prepare=lambda listener: None, at_client=lambda client: None):
+    """A server and a client in processes of their own; gives the port."""
+    listener = listen()
+    prepare(listener)
+    port = listener.getsockname()[1]
+    fork(serve, listener)
+    fork(talk, port, 50, 100, "frontend", at_client)
+    return port
+
+
+def has_tls():
+    with open("/proc/sys/net/ipv4/tcp_available_ulp") as file:
+        return "tls" in file.read().split()
+
+
+def options():
+    """A service for each option that keeps its connections on TCP, and one for kTLS."""
+    def set_at(level, option, value):
+        return lambda sock: sock.setsockopt(level, option, value)
+
+    ready(
+        plain=service(),
+        lowat=service(at_client=set_at(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 2)),
+        zerocopy=service(at_client=set_at(socket.SOL_SOCKET, SO_ZEROCOPY, 1)),
+        option=service(at_client=set_at(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)),
+        deferred=service(prepare=set_at(socket.IPPROTO_TCP, TCP_DEFER_ACCEPT, 5)),
+        **({"ktls": service(at_client=set_at(socket.IPPROTO_TCP, TCP_ULP, b"tls"))} if has_tls() else {}),
+    )
+
+
+def drink(listener):
+    name("sink")
+    server, _ = listener.accept()
+    while server.recv(1 << 20):
+        pass
+
+
+def pour(port):
+    name("iperf")
+    client = connect(port)
+    while True:
+        client.sendall(b"s" * (128 << 10))
+        time.sleep(0.002)
+
+
+def traffic():
+    """A stream, large answers, a relay, a service that is quiet, and one whose connections are short."""
+    listeners = {kind: listen() for kind in ("stream", "large", "relay", "back", "quiet", "short")}
+    ports = {kind: listener.getsockname()[1] for kind, listener in listeners.items()}
+    quiet = connect(ports["quiet"]), listeners["quiet"].accept()[0]
+
+    def relay():
+        name("relay")
+        near, far = listeners["relay"].accept()[0], connect(ports["back"])
+
+        def pass_on(one, other):
+            while True:
+                other.sendall(one.recv(1 << 20))
+
+        threading.Thread(target=pass_on, args=(near, far), daemon=True).start()
+        pass_on(far, near)
+
+    def come_and_go():
+        name("briefly")
+        while True:
+            client = connect(ports["short"])
+            client.sendall(b"q")
+            receive(client, 100)
+            client.close()
+            time.sleep(0.002)
+
+    for function, *words in (
+        (drink, listeners["stream"]), (pour, ports["stream"]), (relay,), (come_and_go,),
+        (serve, listeners["short"], 100, "short"),
+        (serve, listeners["back"]),
+        (talk, ports["relay"]),
+        (serve, listeners["large"], 512 << 10, "large"),
+        (talk, ports["large"], 50, 512 << 10),
+    ):
+        fork(function, *words)
+    ready(**ports, quiet_ends=len(quiet))
+
+
+def mptcp():
+    """What a listener of MPTCP accepts from a client of TCP."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    port = listener.getsockname()[1]
+    fork(serve, listener)
+    fork(talk, port)
+    ready(mptcp=port)
+
+
+def cluster(kind):
+    """A client, a node that rewrites addresses (`dnat`, or `snat` too), and a server, as kube-proxy has them."""
+    rules = ["type nat hook prerouting priority -100; ip daddr 10.96.0.10 tcp dport 80 dnat to 10.78.0.2:7000;"]
+    if kind == "snat":
+        rules.append("type nat hook postrouting priority 100; ip saddr 10.77.0.1 masquerade;")
+    listening, routing, talking = Mailbox(), Mailbox(), Mailbox()
+
+    def router():
+        with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
+            file.write("1")
+        chains = "".join(f"chain c{i} {{ {rule} }}\n" for i, rule in enumerate(rules))
+        subprocess.run(["nft", "-f", "-"], input=f"table ip t {{\n{chains}}}\n", text=True, check=True)
+        routing.put()
+        Mailbox().get()
+
+    def backend():
+        call("ip route add default via 10.78.0.1")
+        listener = listen(address="10.78.0.2", port=7000)
+        listening.put()
+        serve(listener)
+
+    def client():
+        call("ip route add default via 10.77.0.2")
+        name("frontend")
+        connection = connect(80, address="10.96.0.10")
+        talking.put()
+        ask(connection)
+
+    near, go_near = place(client)
+    middle, go_middle = place(router)
+    far, go_far = place(backend)
+    wire(near, "10.77.0.1/24", middle, "10.77.0.2/24", 1)
+    wire(middle, "10.78.0.1/24", far, "10.78.0.2/24", 2)
+    for go, box in ((go_middle, routing), (go_far, listening), (go_near, talking)):
+        go.put()
+        box.get()
+    ready(port=7000)
+
+
+def elsewhere(*command):
+    """
+    Runs a command in a pid namespace whose /proc shows a server and not its client, which is in another network
+    namespace, as if it were on another host. Prints how the command ended.
+    """
+    listening = Mailbox()
+
+    def host():
+        listener = listen(address="10.77.0.2", port=7000)
+        listening.put()
+        inside = 'mount -t proc proc /proc; "$1" -B "$2" server "$3" & shift 3; sleep 1; "$@"; code=$?; kill $!; exit $code'
+        words = ["sh", "-c", inside, "sh", sys.executable, __file__, str(listener.fileno()), *command]
+        run = subprocess.run(["unshare", "--mount", "--pid", "--fork", *words], pass_fds=[listener.fileno()],
+                             capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        ready(port=7000, code=run.returncode, stdout=run.stdout, stderr=run.stderr)
+
+    def client():
+        name("frontend")
+        connection = connect(7000, address="10.77.0.2")
+        try:
+            ask(connection)
+        except (OSError, AssertionError):
+            pass  # the server ends with the command
+
+    near, go_near = place(client)
+    far, go_far = place(host)
+    wire(near, "10.77.0.1/24", far, "10.77.0.2/24", 1)
+    go_far.put()
+    listening.get()
+    go_near.put()
+    os.waitpid(far, 0)
+
+
+def server(fd):
+    serve(socket.socket(fileno=int(fd)))
+
+
+def names():
+    """Programs whose names would end a line, a string, or a terminal's patience."""
+    listener = listen()
+    fork(serve, listener, 100, 'a"b\\\x1b[2J\n')
+    fork(talk, listener.getsockname()[1], 50, 100, '{"}\x07\xc3')
+    ready(port=listener.getsockname()[1])
+
+
+def vanish():
+    """Processes with namespaces, connections and names of their own come and go without end."""
+    def live():
+        new_namespace()
+        listener = listen()
+        client = connect(listener.getsockname()[1])
+        other = listener.accept()[0]
+        client.sendall(b"x" * 1000)
+        receive(other, 1000)
+        os._exit(0)
+
+    def churn():
+        while True:
+            os.waitpid(fork(live), 0)
+
+    for _ in range(4):
+        fork(churn)
+    ready()
+
+
+def crowd(count):
+    """Idle connections, a thousand to a process."""
+    listener = listen()
+    port, done = listener.getsockname()[1], Mailbox()
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+
+    def hold(many):
+        ends = []
+        for _ in range(many):
+            client = connect(port)
+            ends += [client, listener.accept()[0]]
+        done.put()
+        signal.pause()
+
+    for left in range(int(count), 0, -1000):
+        fork(hold, min(left, 1000))
+        done.get()
+    ready(port=port)
+
+
+def talk_to(port):
+    talk(int(port))
+
+
+def serve_at(port):
+    serve(listen(port=int(port)))
+
+
+def ask_memcached(port):
+    name("frontend")
+    client = connect(int(port))
+    while True:
+        client.sendall(b"get key\r\n")
+        receive(client, len("END\r\n"))
+        time.sleep(0.005)
+
+
+def drink_at(port):
+    drink(listen(port=int(port)))
+
+
+def pour_to(port):
+    pour(int(port))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
