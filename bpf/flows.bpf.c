@@ -4,7 +4,7 @@
  * (BPF_PROG_TEST_RUN) and gets back a line in two pieces, or 0 if that socket has gone. An iterator
  * would do, but some kernels refuse iterators over the elements of a map.
  *
- *	KEY VERDICT UNREAD MODE PEER INODE ACTIVE MESSAGES BYTES SENT LAG WHY LOCAL PORT REMOTE PORT
+ *	KEY VERDICT UNREAD MODE PEER INODE ACTIVE MESSAGES BYTES SENT LAG WHY LOCAL PORT REMOTE PORT TCP
  *
  * KEY and PEER are keys of the map, byte by byte in hexadecimal. VERDICT is idle if the socket may
  * be taken out of the map (once its generation drains and every program run that began before is
@@ -12,7 +12,7 @@
  * redirect to it is running. UNREAD is in bytes, or -1 if the kernel does not count them. INODE is
  * 0 for a socket without a file. MESSAGES and BYTES count what was redirected, and SENT counts the
  * messages sent in either way. LAG is how many of the bytes sent by TCP the peer has not read yet.
- * WHY is what keeps the direction from being redirected, or "-".
+ * WHY is what keeps the direction from being redirected, or "-". TCP counts the bytes sent by TCP.
  */
 #define ONLY_SOCKETS
 #include "waiters.h"
@@ -120,14 +120,16 @@ static __always_inline void print_addresses(char *piece, struct sock *sk)
 {
 	__u16 local = BPF_CORE_READ(sk, __sk_common.skc_num);
 	__u16 remote = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	__u64 by_tcp = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
 
 	if (bpf_core_field_exists(sk->__sk_common.skc_v6_daddr) &&
 	    BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
-		PRINT(piece, "%pI6 %d %pI6 %d", (__u64)&sk->__sk_common.skc_v6_rcv_saddr, local,
-		      (__u64)&sk->__sk_common.skc_v6_daddr, remote);
+		PRINT(piece, "%pI6 %d %pI6 %d %llu", (__u64)&sk->__sk_common.skc_v6_rcv_saddr,
+		      local, (__u64)&sk->__sk_common.skc_v6_daddr, remote, by_tcp);
 	else
-		PRINT(piece, "%pI4 %d %pI4 %d", (__u64)&sk->__sk_common.skc_rcv_saddr, local,
-		      (__u64)&sk->__sk_common.skc_daddr, remote);
+		PRINT(piece, "%pI4 %d %pI4 %d %llu", (__u64)&sk->__sk_common.skc_rcv_saddr, local,
+		      (__u64)&sk->__sk_common.skc_daddr, remote, by_tcp);
 }
 
 static __always_inline __u32 get_lag(const struct socket_state *own)

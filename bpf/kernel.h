@@ -276,6 +276,8 @@ struct tcp_sock {
 	__u32 rcv_wup; /* what this end has acknowledged to the other */
 	__u32 notsent_lowat;
 	__u64 tcp_mstamp; /* us; when a packet last came or went */
+	__u64 bytes_sent; /* by TCP, with those sent again */
+	__u64 bytes_retrans;
 	__u8 repair : 1;
 	__u8 recvmsg_inq : 1; /* TCP_INQ */
 	__u8 is_mptcp : 1; /* only with CONFIG_MPTCP */

@@ -14,4 +14,5 @@ export type { SocketBypassArgs } from "./args/socket-bypass";
 export type { TrafficArgs } from "./args/traffic";
 export { BypassHost } from "./components/bypass-host";
 export { BypassNodePool } from "./components/bypass-node-pool";
+export type { HostAddress, HostLogin, LoginAddress } from "./components/host";
 export { type HostReport, type NodePoolReport, SocketBypass } from "./components/socket-bypass";

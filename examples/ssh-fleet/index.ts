@@ -37,3 +37,5 @@ const bypass = new SocketBypass("edge", {
 
 export const reports = bypass.hosts;
 export const generation = bypass.generation;
+/** For `npx socket-bypass status --stack NAME`. */
+export const socketBypass = bypass.logins;

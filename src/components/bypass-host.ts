@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
 import { checkNow, type Where } from "../args/validation/check";
 import { normalizeBypass } from "../install/normalize";
-import { hostType, installHost, outputsOfHost } from "./host";
+import { type HostLogin, hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
 
 /**
@@ -21,6 +21,12 @@ export class BypassHost extends pulumi.ComponentResource {
    * behaves.
    */
   public readonly selfTest: pulumi.Output<string>;
+  /**
+   * How to reach the host: address, port and user, but no key or password. A secret, as connections
+   * are. A program that exports `socketBypass = { web: host.login }` lets `npx socket-bypass status
+   * --stack NAME` find it.
+   */
+  public readonly login: pulumi.Output<HostLogin>;
 
   constructor(name: string, args: BypassHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
     // The SDK would keep the arguments in the state, in plain text.
@@ -29,9 +35,12 @@ export class BypassHost extends pulumi.ComponentResource {
     checkNow(bypassHostSchema, args, where);
     warnOfUnknownKeys({ [name]: args }, this);
     const shared = normalizeBypass(args, where);
-    const outputs = outputsOfHost(installHost({ component: this, name, key: [name], where, shared, opts }, args));
+    const installed = installHost({ component: this, name, key: [name], where, shared, opts }, args);
+    const outputs = outputsOfHost(installed);
     this.generation = outputs.generation;
     this.selfTest = outputs.selfTest;
+    // Not registered: the state need not hold what only a program that exports it asks for.
+    this.login = installed.login;
     this.registerOutputs(outputs);
   }
 }

@@ -3,12 +3,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass";
 import { checkNow, type Where } from "../args/validation/check";
 import { allRight, type Right, when } from "../args/validation/right";
-import type { Installed } from "../install/host-steps";
 import { normalizeBypass } from "../install/normalize";
 import { withShortTrace } from "../targets/short-trace";
 import { Child } from "./child";
 import { childOptions } from "./child-options";
-import { hostType, installHost, outputsOfHost } from "./host";
+import { type HostLogin, hostType, type InstalledHost, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
 import { deployNodePool, outputsOfPool, poolType } from "./node-pool";
 import { checkPoolName } from "./pool-name";
@@ -60,6 +59,12 @@ export class SocketBypass extends pulumi.ComponentResource {
    * node pool.
    */
   public readonly generation: pulumi.Output<string>;
+  /**
+   * How to reach each host, by its key: address, port and user, but no key or password. A secret,
+   * as connections are. A program that exports it as `socketBypass` lets `npx socket-bypass status
+   * --stack NAME` find the hosts.
+   */
+  public readonly logins: pulumi.Output<Record<string, HostLogin>>;
 
   constructor(name: string, args: SocketBypassArgs, opts: pulumi.ComponentResourceOptions = {}) {
     // The SDK would keep the arguments in the state, in plain text.
@@ -78,8 +83,8 @@ export class SocketBypass extends pulumi.ComponentResource {
       const more = { key: [name, key], where: its, shared, opts: childOptions(this, opts) };
       return { component, name: `${name}-${key}`, ...more };
     };
-    const installed = new Map<string, Installed>();
-    let after: readonly Installed[] = [];
+    const installed = new Map<string, InstalledHost>();
+    let after: readonly InstalledHost[] = [];
     for (const batch of batchesOf(Object.keys(hosts), rollout)) {
       for (const key of batch) {
         const part = partOf(hostType, "hosts", key);
@@ -90,12 +95,14 @@ export class SocketBypass extends pulumi.ComponentResource {
       after = batch.flatMap((key) => installed.get(key) ?? []);
     }
     const reports: Record<string, pulumi.Output<HostReport>> = {};
+    const logins: Record<string, pulumi.Output<HostLogin>> = {};
     const generations: pulumi.Output<string>[] = [];
     const rights: Right[] = [];
     for (const key of Object.keys(hosts)) {
       const its = installed.get(key);
       if (its === undefined) continue;
-      const { generation, selfTest, shown } = its;
+      const { generation, selfTest, shown, login } = its;
+      logins[key] = login;
       rights.push(shown);
       generations.push(generation);
       reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));
@@ -119,6 +126,8 @@ export class SocketBypass extends pulumi.ComponentResource {
       right,
       pulumi.all(generations).apply(([first]) => first ?? ""),
     );
+    // Not registered: the state need not hold what only a program that exports it asks for.
+    this.logins = pulumi.secret(when(right, pulumi.all(logins)));
     this.registerOutputs({ hosts: this.hosts, nodePools: this.nodePools, generation: this.generation });
   }
 }

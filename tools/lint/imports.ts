@@ -10,6 +10,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   targets: ["args", "bundle", "commands"],
   install: ["args", "bundle", "commands", "targets"],
   components: ["args", "bundle", "commands", "targets", "install"],
+  // Of targets and bundle it may use only what does not load Pulumi.
+  cli: ["bundle", "commands", "targets"],
 };
 
 /**

@@ -29,7 +29,7 @@ parse() {
 		;;
 	esac
 	# Assigned here because shellcheck does not see which variables eval sets or reads.
-	state_dir='' boot='' drain_seconds='' timeout='' seconds='' flags=' '
+	state_dir='' boot='' drain_seconds='' timeout='' seconds='' interval='' count='' flags=' '
 	# shellcheck disable=SC2034
 	while IFS='|' read -r flag rule default _; do
 		flags="$flags--$flag:$rule "
@@ -72,8 +72,14 @@ check_arguments() {
 	*//* | */./* | */../* | *\'* | [!/]*) usage "--state-dir: expected a clean absolute path, found $state_dir" ;;
 	esac
 	case $verb in
-	advise) { [ "$seconds" -ge 1 ] && [ "$seconds" -le 3600 ]; } || usage "--seconds: expected 1 to 3600, found $seconds" ;;
-	*) [ "$seconds" -ge 6 ] || usage "--seconds: expected at least 6, found $seconds" ;;
+	bench) check_range --seconds "${seconds:=30}" 6 999999 ;;
+	advise) check_range --seconds "${seconds:=30}" 1 3600 ;;
+	top)
+		for flag in interval count seconds; do
+			eval "word=\${$flag:-1}"
+			check_range "--$flag" "$word" 1 86400
+		done
+		;;
 	esac
 	[ "$kind" = report ] || need --instance "$instance"
 	if [ "$kind" = create ]; then
@@ -88,6 +94,10 @@ check_arguments() {
 		why=$(encode_policy "${everything:-0}" "$ports" "$cidrs" 2>&1 >/dev/null) || usage "$why"
 		;;
 	esac
+}
+
+check_range() { # FLAG NUMBER LEAST MOST
+	{ [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]; } || usage "$1: expected $3 to $4, found $2"
 }
 
 check_word() { # FLAG RULE WORD

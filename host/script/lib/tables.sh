@@ -26,6 +26,7 @@ report|status|shows what is declared, what is there, what differs
 report|metrics|prints the same and the counters as OpenMetrics text
 report|flows|shows each enrolled connection: its ends, processes, state, counts, and why it is not redirected
 report|advise|watches all TCP connections of this host and tells which services would gain, which would be harmed, and which ports to list
+report|top|shows live, by port and by connection: what goes by bypass and by TCP, and why; q quits
 report|bench|measures plain TCP, bypass and Unix sockets on this host, in a private cgroup
 switch|drain|puts everything back on TCP and keeps every connection
 switch|resume|undoes a drain
@@ -59,10 +60,12 @@ refresh-seconds|number|0|N|sends a message over TCP each way at least this often
 drain-seconds|number|10|N|how long to wait for unread bytes before detaching
 timeout|number|30|N|selftest: time limit in seconds
 epoch|number||N|number that a step keeps; status shows it, plus one if the step has drifted
-seconds|number|30|N|bench: duration in all, at least 6; advise: how long to watch
+seconds|number||N|bench: duration in all, at least 6; advise: how long to watch; 30 for both; top: ends after so long
+interval|number|2|N|top: seconds between two looks
+count|number||N|top: ends after so many intervals
 off|switch|||selftest: skips the test
 compile|switch|||object install: compiles on this host
-json|switch|||status, flows, adopt, bench, advise: prints JSON
+json|switch|||status, flows, advise, top, adopt, bench: prints JSON
 bench|path||FILE|advise: what bench --json printed on this host, for the gain to expect
 adopt|switch|||attach: also adopts, and reports the result on stderr
 splice-guard|guard|auto|WORD|auto: protects programs that splice if the kernel can, else refuses --everything; require: refuses a kernel that cannot; off

@@ -2,26 +2,30 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # flows: lists each enrolled connection.
 
+# For awk: the notation of an address, from what flows.bpf.o prints.
+flow_functions='
+	function number(hex,   v) {
+		for (v = 0; hex != ""; hex = substr(hex, 2)) v = v * 16 + index("123456789abcdef", substr(hex, 1, 1))
+		return v
+	}
+	function dotted(word) { return int(word / 256) "." word % 256 }
+	function address(text,   i, part, run) { # in the notation of RFC 5952
+		if (split(text, part, /:/) < 8) return text
+		text = ":"
+		for (i = 1; i < 9; i++) text = text sprintf("%x", part[i] = number(part[i])) ":"
+		for (run = ":0:0:0:0:0:0:0:0:"; !(i = index(text, run)) && length(run) > 5; run = substr(run, 3)) continue
+		if (i) text = substr(text, 1, i) substr(text, i + length(run) - 1)
+		if (text ~ /^::ffff:[^:]*:[^:]*:$/) return "::ffff:" dotted(part[7]) "." dotted(part[8])
+		if (text !~ /^::/) text = substr(text, 2)
+		return text ~ /::$/ ? text : substr(text, 1, length(text) - 1)
+	}
+	function place(host, port) { return (host ~ /:/ ? "[" host "]" : host) ":" port }
+'
+
 # Reads, for each generation, a line that names it and the lines of flows.bpf.o; then who has which
 # socket open.
 show_flows() {
-	awk -v json="$json" "$json_functions"'
-		function number(hex,   v) {
-			for (v = 0; hex != ""; hex = substr(hex, 2)) v = v * 16 + index("123456789abcdef", substr(hex, 1, 1))
-			return v
-		}
-		function dotted(word) { return int(word / 256) "." word % 256 }
-		function address(text,   i, part, run) { # in the notation of RFC 5952
-			if (split(text, part, /:/) < 8) return text
-			text = ":"
-			for (i = 1; i < 9; i++) text = text sprintf("%x", part[i] = number(part[i])) ":"
-			for (run = ":0:0:0:0:0:0:0:0:"; !(i = index(text, run)) && length(run) > 5; run = substr(run, 3)) continue
-			if (i) text = substr(text, 1, i) substr(text, i + length(run) - 1)
-			if (text ~ /^::ffff:[^:]*:[^:]*:$/) return "::ffff:" dotted(part[7]) "." dotted(part[8])
-			if (text !~ /^::/) text = substr(text, 2)
-			return text ~ /::$/ ? text : substr(text, 1, length(text) - 1)
-		}
-		function place(host, port) { return (host ~ /:/ ? "[" host "]" : host) ":" port }
+	awk -v json="$json" "$json_functions$flow_functions"'
 		# Splits the line of a socket into f. Its processes go into who as JSON, and into
 		# f["at"] as text.
 		function take(key,   i, n, pid) {
@@ -35,7 +39,7 @@ show_flows() {
 		function end_of(key) {
 			if (key == "") return "null"
 			take(key)
-			return "{\"address\":\"" f[13] "\",\"port\":" f[14] ",\"remoteAddress\":\"" f[15] "\",\"remotePort\":" f[16] ",\"processes\":[" who "],\"state\":\"" modes[f[4] + 1] "\",\"messages\":" f[8] ",\"bytes\":" f[9] ",\"sent\":" f[10] ",\"unread\":" (f[3] < 0 ? "null" : f[3]) ",\"unreadByTcp\":" f[11] ",\"why\":" (f[12] == "-" ? "null" : quote(f[12])) "}"
+			return "{\"address\":\"" f[13] "\",\"port\":" f[14] ",\"remoteAddress\":\"" f[15] "\",\"remotePort\":" f[16] ",\"processes\":[" who "],\"state\":\"" modes[f[4] + 1] "\",\"messages\":" f[8] ",\"bytes\":" f[9] ",\"sent\":" f[10] ",\"unread\":" (f[3] < 0 ? "null" : f[3]) ",\"unreadByTcp\":" f[11] ",\"bytesByTcp\":" (f[17] == "" ? "null" : f[17]) ",\"why\":" (f[12] == "-" ? "null" : quote(f[12])) "}"
 		}
 		function row(from, to,   unread, at) {
 			if (from == "") return
@@ -52,7 +56,8 @@ show_flows() {
 		}
 		BEGIN { split("wait spill bypass leave", modes, " ") }
 		$1 == "generation" { label = $2 " " $3; drained = $4; next }
-		NF == 16 && length($1) == 16 {
+		# An earlier version gives no bytes by TCP.
+		(NF == 16 || NF == 17) && length($1) == 16 {
 			if ($4 == 3 && drained) $12 = "drained"
 			key = label " " $1
 			if (!(key in flow)) order[++n] = key # the kernel may list one twice
@@ -103,12 +108,15 @@ list_all_flows() { # -> $lines
 	done
 }
 
+add_owners() { # $lines -> $lines, with who has which socket open
+	[ -n "$lines" ] || return 0
+	find_probe
+	owners=$("$probe" owners) || err "$verb: listing who has which socket open failed for the reason above"
+	lines=$lines$owners
+}
+
 cmd_flows() {
 	list_all_flows
-	if [ -n "$lines" ]; then
-		find_probe
-		owners=$("$probe" owners) || err "flows: listing who has which socket open failed for the reason above"
-		lines=$lines$owners
-	fi
+	add_owners
 	say "$lines" | show_flows
 }

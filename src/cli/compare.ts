@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { HostRecording, Recording } from "./recording";
+
+/** What recordings say of one service of one host. */
+export interface Side {
+  /** Messages a second, both ways. */
+  readonly rate: number;
+  /** The part of them that was redirected; undefined if the host does not count by port. */
+  readonly share: number | undefined;
+  /** Microseconds of processor time for each message; undefined where too few were seen. */
+  readonly server: number | undefined;
+  readonly clients: number | undefined;
+}
+export interface Compared {
+  readonly host: string;
+  readonly port: number;
+  readonly program: string;
+  readonly before: Side;
+  readonly after: Side;
+}
+
+/** Below so many messages in a recording, the clock ticks of a processor say nothing. */
+const fewestMessages = 1000;
+
+/** The services that are in both sides. Several recordings of a side give their median. */
+export function compare(before: readonly Recording[], after: readonly Recording[]): Compared[] {
+  const [first, second] = [sidesOf(before), sidesOf(after)];
+  return [...first].flatMap(([key, its]) => {
+    const other = second.get(key);
+    const [host = "", port = "", ...program] = key.split(" ");
+    if (other === undefined) return [];
+    return [{ host, port: Number(port), program: program.join(" "), before: middle(its), after: middle(other) }];
+  });
+}
+
+function sidesOf(all: readonly Recording[]): Map<string, Side[]> {
+  const sides = new Map<string, Side[]>();
+  for (const { hosts } of all)
+    for (const [host, its] of Object.entries(hosts)) {
+      if ("error" in its) continue;
+      for (const service of its.advise.services) {
+        const key = `${host.replace(/ /g, "_")} ${service.port} ${service.program}`;
+        sides.set(key, [...(sides.get(key) ?? []), sideOf(its, service)]);
+      }
+    }
+  return sides;
+}
+
+function sideOf({ begin, end, advise }: HostRecording, service: HostRecording["advise"]["services"][number]): Side {
+  const seconds = end.up - begin.up;
+  const grown = (path: string) => {
+    const name = `socket_bypass_port_messages_total ${service.port} ${path}`;
+    const [last, first = 0] = [end.counters[name], begin.counters[name]];
+    // A new generation begins at 0.
+    return last === undefined ? undefined : last >= first ? last - first : last;
+  };
+  const [bypass, tcp] = [grown("bypass"), grown("tcp")];
+  const counted = bypass === undefined || tcp === undefined ? undefined : bypass + tcp;
+  // Segments, by which `advise` counts, are all that tells of connections that are not enrolled.
+  const seen = (service.perSecond.in + service.perSecond.out) * advise.seconds;
+  const rate = Math.max((counted ?? 0) / seconds, seen / advise.seconds);
+  const used = (names: readonly string[]) => {
+    const all = [...new Set(names)].map((name) => (end.cpu[name] ?? 0) - (begin.cpu[name] ?? 0));
+    // A process that has ended took its time with it.
+    if (rate * seconds < fewestMessages || all.length === 0 || all.some((one) => one < 0)) return undefined;
+    return (all.reduce((sum, one) => sum + one, 0) * 1e6) / (rate * seconds);
+  };
+  return {
+    rate,
+    share: counted === undefined || counted === 0 || bypass === undefined ? undefined : bypass / counted,
+    server: used([service.program]),
+    clients: used(service.clients.filter((name) => name !== service.program && name !== "?")),
+  };
+}
+
+function middle(sides: readonly Side[]): Side {
+  return {
+    rate: median(sides.map(({ rate }) => rate)) ?? 0,
+    share: median(known(sides.map(({ share }) => share))),
+    server: median(known(sides.map(({ server }) => server))),
+    clients: median(known(sides.map(({ clients }) => clients))),
+  };
+}
+
+function known(values: readonly (number | undefined)[]): number[] {
+  return values.filter((value) => value !== undefined);
+}
+
+function median(values: readonly number[]): number | undefined {
+  const sorted = [...values].sort((a, b) => a - b);
+  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
+  return low === undefined || high === undefined ? undefined : (low + high) / 2;
+}
+
+/** Microseconds of both ends together; undefined if none of them is known. */
+export function costOf({ server, clients }: Side): number | undefined {
+  return server === undefined && clients === undefined ? undefined : (server ?? 0) + (clients ?? 0);
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Problem } from "./problem";
+
+export interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+export interface Family {
+  /** The lines # TYPE, # UNIT and # HELP. */
+  readonly about: readonly string[];
+  readonly samples: readonly Sample[];
+}
+
+const mostLines = 100_000;
+
+/** Reads OpenMetrics text as `socket-bypass metrics` prints it: printable, with its end. */
+export function readMetrics(text: string): Map<string, Family> {
+  const lines = text.trimEnd().split("\n");
+  if (lines.pop() !== "# EOF") throw new Problem("answers with no OpenMetrics text: its end is missing");
+  if (lines.length > mostLines) throw new Problem(`answers with more than ${mostLines} lines of metrics`);
+  const families = new Map<string, { about: string[]; samples: Sample[] }>();
+  let family: { about: string[]; samples: Sample[] } | undefined;
+  for (const line of lines) {
+    const [, name = ""] = /^# (?:TYPE|UNIT|HELP) (socket_bypass\w*) [ -~]*$/.exec(line) ?? [];
+    if (name !== "") {
+      family = families.get(name) ?? { about: [], samples: [] };
+      families.set(name, family);
+      family.about.push(line);
+      continue;
+    }
+    const sample = readSample(line);
+    if (sample === undefined || family === undefined)
+      throw new Problem(`answers with no OpenMetrics text: ${JSON.stringify(line.slice(0, 80))}`);
+    family.samples.push(sample);
+  }
+  return families;
+}
+
+function readSample(line: string): Sample | undefined {
+  const [, name = "", body = "", value = ""] =
+    /^(socket_bypass\w*)(?:\{([ -~]*)\})? ([-+.\deE]{1,32})$/.exec(line) ?? [];
+  if (name === "" || !Number.isFinite(Number(value))) return undefined;
+  const labels: [string, string][] = [];
+  const rest = body.replace(/(\w+)="((?:[^"\\]|\\.)*)"(?:,|$)/g, (_, label: string, text: string) => {
+    labels.push([label, text]);
+    return "";
+  });
+  return rest === "" ? { name, labels: Object.fromEntries(labels), value: Number(value) } : undefined;
+}
+
+/** One text of what several hosts said, with a label `host`. */
+export function mergeMetrics(
+  all: readonly { readonly host: string; readonly families: Map<string, Family> }[],
+): string {
+  const names = [...new Set(all.flatMap(({ families }) => [...families.keys()]))];
+  const parts = names.flatMap((name) => {
+    const its = all.flatMap(({ host, families }) => {
+      const family = families.get(name);
+      return family === undefined ? [] : [{ host, family }];
+    });
+    return [
+      ...(its[0]?.family.about ?? []),
+      ...its.flatMap(({ host, family }) => family.samples.map((sample) => sampleLine(host, sample))),
+    ];
+  });
+  return [...parts, "# EOF"].join("\n");
+}
+
+function sampleLine(host: string, { name, labels, value }: Sample): string {
+  const all = [["host", host.replace(/["\\]/g, "\\$&")], ...Object.entries(labels)];
+  return `${name}{${all.map(([label, text]) => `${label}="${text}"`).join(",")}} ${value}`;
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, test } from "vitest";
+import { helpText, readArguments, verbs } from "../../../src/cli/arguments";
+import { cli, programs } from "./run";
+
+test("a command line becomes what was typed, and defaults", () => {
+  expect(readArguments(["top", "--ssh", "ops@web1", "--ssh", "web2", "--become", "sudo -n", "--count", "3"])).toEqual({
+    ...{ verb: "top", ssh: ["ops@web1", "web2"], stack: undefined, stackOutput: "socketBypass", cwd: undefined },
+    ...{ become: "sudo -n", instance: undefined, stateDir: undefined, parallel: 16, isJson: false },
+    ...{ seconds: undefined, interval: 2, count: 3, file: undefined, before: [], after: [], output: "." },
+  });
+  expect(readArguments(["help"])).toBeUndefined();
+  expect(readArguments(["status", "--help"])).toBeUndefined();
+});
+
+test("help names every verb, in lines that fit a terminal of 110 columns", () => {
+  for (const verb of Object.keys(verbs)) expect(helpText()).toContain(`\n  ${verb} `);
+  for (const line of helpText().split("\n")) expect(line.length).toBeLessThanOrEqual(110);
+});
+
+test.each([
+  [["dance"], 'expected a verb (status, flows, metrics, advise, top, record, report), found "dance"'],
+  [["status"], "status: expected --ssh USER@HOST or --stack NAME"],
+  [["status", "--ssh", "a", "--stack", "b"], "status: expected --ssh or --stack, found both"],
+  [["status", "--ssh", "a", "--frobnicate"], "Unknown option '--frobnicate'"],
+  [["status", "web1"], "Unexpected argument 'web1'"],
+  [["status", "--ssh", "a", "--interval", "2"], "status: expected no --interval"],
+  [["top", "--ssh", "a", "--interval", "0"], '--interval: expected 1 to 86400, found "0"'],
+  [["advise", "--ssh", "a", "--seconds", "2"], '--seconds: expected 6 to 86400, found "2"'],
+  [["record", "--ssh", "a"], "record: expected -o FILE"],
+  [["report", "--before", "a"], "report: expected --before and --after"],
+  [["report", "--ssh", "a", "--before", "a", "--after", "b"], "report: expected no --ssh"],
+])("%j is refused", (words, message) => {
+  expect(() => readArguments(words)).toThrow(message);
+});
+
+test.each([
+  ["--ssh", "-oProxyCommand=x", 'expected a destination, as in ops@web1, found "-oProxyCommand=x"'],
+  ["--ssh", "a b", 'expected a destination, as in ops@web1, found "a b"'],
+  ["--become", "sudo -n; rm", 'expected a command and its options, as in "sudo -n", found "sudo -n; rm"'],
+  ["--become", "-x", 'expected a command and its options, as in "sudo -n", found "-x"'],
+  ["--state-dir", "/a/../b", 'expected an absolute directory, as in /var/lib/socket-bypass, found "/a/../b"'],
+  ["--instance", "$(x)", 'expected at most 63 lower-case letters, digits and dashes, found "$(x)"'],
+])("%s %s is refused before anything runs", async (flag, value, message) => {
+  const words = ["status", ...(flag === "--ssh" ? [] : ["--ssh", "web1"]), `${flag}=${value}`];
+  const PATH = programs({ ssh: "echo it ran" });
+  expect(await cli(words, { PATH })).toEqual({
+    ...{ code: 2, stdout: "", stderr: `socket-bypass: ${flag}: ${message}; see npx socket-bypass help\n` },
+  });
+});
+
+test("a missing ssh is the reason of each host, and a missing pulumi is one error", async () => {
+  const PATH = programs({});
+  expect(await cli(["metrics", "--ssh", "web1", "--ssh", "web2"], { PATH })).toEqual({
+    ...{ code: 1, stdout: "# EOF\n" },
+    stderr:
+      "web1: ssh: expected this program on PATH, found none\nweb2: ssh: expected this program on PATH, found none\n",
+  });
+  expect(await cli(["status", "--stack", "prod"], { PATH })).toEqual({
+    ...{ code: 1, stdout: "" },
+    stderr:
+      "socket-bypass: pulumi: expected the program of Pulumi on PATH, found none; install it, or name hosts with --ssh\n",
+  });
+});

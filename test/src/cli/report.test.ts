@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { Recording } from "../../../src/cli/recording";
+import { readLooks } from "../../../src/cli/verbs/record";
+import { cli, makeFolder } from "./run";
+
+const service = (program: string, perSecond: number) => ({
+  ...{ port: 6379, program, clients: ["app"], connections: 2, onHost: 2, shortConnections: null },
+  ...{ perSecond: { in: perSecond, out: perSecond }, bytesPerMessage: { in: 10, out: 10 } },
+  ...{ bytesPerSecond: { in: 10 * perSecond, out: 10 * perSecond }, kind: "request" as const, dangers: [] },
+  ...{ gain: { from: 1.2, to: 1.5 }, advice: "include" as const, reason: "requests" },
+});
+const advice = (program: string, perSecond: number) => ({
+  ...{ version: 1 as const, seconds: 10, kernel: "6.1", machine: "x86_64", gainFrom: "table" as const, namespaces: 1 },
+  ...{ sockets: 2, services: [service(program, perSecond)], traffic: { ports: ["6379"] }, unseen: null },
+});
+
+/** The server uses `cpu` seconds in ten, for 2 * perSecond messages a second. */
+function recordingOf(cpu: number, perSecond: number, bypassed: number, program = "redis"): Recording {
+  const messages = 20 * perSecond;
+  const counter = (path: string) => `socket_bypass_port_messages_total 6379 ${path}`;
+  return {
+    ...{ version: 1, time: "2026-11-30T10:00:00.000Z" },
+    hosts: {
+      web1: {
+        begin: { up: 100, cpu: { [program]: 5, app: 1 }, counters: { [counter("bypass")]: 7, [counter("tcp")]: 3 } },
+        end: {
+          ...{ up: 110, cpu: { [program]: 5 + cpu, app: 1.5 } },
+          counters: { [counter("bypass")]: 7 + messages * bypassed, [counter("tcp")]: 3 + messages * (1 - bypassed) },
+        },
+        advise: advice(program, perSecond),
+      },
+      web2: { error: "does not | answer" },
+    },
+  };
+}
+
+function save(recording: unknown): string {
+  const file = join(makeFolder(), "recording.json");
+  fs.writeFileSync(file, JSON.stringify(recording));
+  return file;
+}
+
+test("a report has the medians of both sides in Markdown and SVG, and names the hosts that are missing", async () => {
+  const before = [4, 1, 2].map((cpu) => save(recordingOf(cpu, 1000, 0, "re|<d>")));
+  const after = save(recordingOf(1, 1000, 0.75, "re|<d>"));
+  const output = join(makeFolder(), "new");
+  const files = before.flatMap((file) => ["--before", file]);
+  const { code, stdout, stderr } = await cli(["report", ...files, "--after", after, "--output", output]);
+  expect({ code, stdout, stderr }).toEqual({
+    ...{ code: 0, stderr: "", stdout: `${join(output, "report.md")}\n${join(output, "report.svg")}\n` },
+  });
+  const page = fs.readFileSync(join(output, "report.md"), "utf8");
+  // 2 s and 0.5 s for 20,000 messages are 100 and 25 us.
+  expect(page).toContain(
+    "\n| web1 | re&#124;&#60;d&#62;:6379 | 2000 | 2000 | 0.0 % | 75.0 % | 100.00 | 50.00 | 25.00 | 25.00 | -40 % |\n",
+  );
+  expect(page).toContain("- web2, 2026-11-30T10:00:00.000Z: does not &#124; answer\n");
+  const drawn = fs.readFileSync(join(output, "report.svg"), "utf8");
+  expect(drawn).toContain(">web1 re|&#60;d&#62;:6379</text>");
+  expect(drawn.match(/<circle/g)).toHaveLength(4);
+});
+
+test("too few messages, or a process that ended, give no processor time", async () => {
+  const [few, ended] = [save(recordingOf(1, 1, 1)), save(recordingOf(-2, 1000, 1))];
+  const output = makeFolder();
+  expect(await cli(["report", "--before", few, "--after", ended, "--output", output])).toMatchObject({ code: 0 });
+  const page = fs.readFileSync(join(output, "report.md"), "utf8");
+  expect(page).toContain("| web1 | redis:6379 | 2 | 2000 | 100.0 % | 100.0 % | ? | ? | ? | 25.00 | ? |");
+});
+
+test.each([
+  ["a recording", {}, "expected a file that record wrote, found something else at version"],
+  [
+    "a service in both",
+    { ...recordingOf(1, 1, 1), hosts: {} },
+    "report: expected a service that is in --before and in --after",
+  ],
+])("a report expects %s", async (_, recording, message) => {
+  const { code, stderr } = await cli(["report", "--before", save(recording), "--after", save(recordingOf(1, 1, 1))]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(message);
+  expect(stderr.trim().split("\n")).toHaveLength(1);
+});
+
+test("a recording adds up the processes of a name and the counters of all generations", () => {
+  const metrics = (messages: number) =>
+    [
+      "# TYPE socket_bypass_pairs counter",
+      `socket_bypass_pairs_total{instance="a",generation="1"} ${messages}`,
+      `socket_bypass_pairs_total{instance="a",generation="2"} 1`,
+      "# TYPE socket_bypass_port_messages counter",
+      `socket_bypass_port_messages_total{instance="a",generation="2",ports="6379",path="bypass"} 5`,
+      "# EOF",
+      "",
+    ].join("\n");
+  const stat = (pid: number, name: string, user: number, system: number) =>
+    `${pid} (${name}) S 1 1 1 0 -1 4194560 1 0 0 0 ${user} ${system} 0 0 20 0 1 0 5 1 1 18446744073709551615`;
+  const clocks = (user: number) =>
+    [
+      "# clocks",
+      "100",
+      "1234.50 99.9",
+      stat(7, "redis", user, 50),
+      stat(8, "redis", 100, 0),
+      stat(9, "a) S 1 (b", 1, 1),
+    ].join("\n");
+  const said = `${metrics(3)}${clocks(100)}\n# advise\n${JSON.stringify(advice("redis", 1))}\n${clocks(200)}\n# metrics\n${metrics(4)}`;
+  const { begin, end } = readLooks(said);
+  expect(begin).toEqual({
+    ...{ up: 1234.5, cpu: { redis: 2.5, "a) S 1 (b": 0.02 } },
+    counters: { socket_bypass_pairs_total: 4, "socket_bypass_port_messages_total 6379 bypass": 5 },
+  });
+  expect(end.cpu.redis).toBe(3.5);
+  expect(() => readLooks("hello")).toThrow("answers with something else than its counters and clocks");
+});
