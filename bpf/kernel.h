@@ -270,6 +270,9 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 write_seq;
+	__u32 rcv_nxt;
+	__u32 data_segs_in; /* with bytes, since Linux 4.6 */
+	__u32 data_segs_out;
 	__u32 snd_una;
 	__u32 copied_seq;
 	__u32 rcv_wnd; /* bytes that this end has let the other send */
@@ -296,6 +299,19 @@ struct sk_psock {
 
 struct bpf_sock_ops_kern {
 	struct sock *sk;
+};
+
+struct scatterlist {
+	__u32 length;
+};
+
+struct sk_msg_sg {
+	__u32 start; /* of `data`, the first element in use */
+	struct scatterlist data[2];
+};
+
+struct sk_msg {
+	struct sk_msg_sg sg;
 };
 
 struct seq_file;

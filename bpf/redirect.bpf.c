@@ -6,6 +6,7 @@
  * make send() fail.
  */
 #include "drained.h"
+#include "tap.h"
 
 #define SOCK_RCVBUF_LOCK 2
 #define MEMCG_FLAGS 7ULL /* in the low bits of sk_memcg, on newer kernels */
@@ -733,19 +734,14 @@ static __always_inline void pause_before_redirect(const struct sk_msg_md *msg)
 #define pause_before_redirect(msg)
 #endif
 
-SEC("sk_msg")
-int redirect_msg(void *context)
+/* True if the message is redirected; otherwise it goes by TCP. */
+static __always_inline bool is_redirected(struct sk_msg_md *msg, struct bpf_sock *sk,
+					  struct socket_state *own)
 {
-	struct sk_msg_md *msg = context;
-	struct bpf_sock *sk = msg->sk;
-	struct socket_state *own;
 	__u64 drain;
 
-	if (!sk)
-		return SK_PASS;
-	own = bpf_sk_storage_get(&state, sk, 0, 0);
-	if (!own || own->mode >= MODE_LEAVE || !((1 << sk->state) & SENDING))
-		return SK_PASS;
+	if (own->mode >= MODE_LEAVE || !((1 << sk->state) & SENDING))
+		return false;
 
 	own->sent++;
 	note_sender(own);
@@ -759,7 +755,7 @@ int redirect_msg(void *context)
 	}
 	if (drain && (drain != DRAIN_GENTLY || own->mode != MODE_BYPASS)) {
 		enter(own, MODE_LEAVE);
-		return SK_PASS;
+		return false;
 	}
 	/* A thread that was inside a send when the socket was enrolled has sent bytes unseen. */
 	if (own->mode == MODE_BYPASS && get_written(sk) != own->written)
@@ -778,17 +774,36 @@ int redirect_msg(void *context)
 	}
 	if (own->mode != MODE_BYPASS) {
 		count_tcp_message(own, msg->size);
-		return SK_PASS;
+		return false;
 	}
 
 	pause_before_redirect(msg);
 	if (bpf_msg_redirect_hash(msg, &sockets, &own->peer.cookie, BPF_F_INGRESS) != SK_PASS) {
 		count(COUNT_REDIRECT_FAILED);
 		enter(own, MODE_LEAVE);
-		return SK_PASS;
+		return false;
 	}
 	own->messages++;
 	own->bytes += msg->size;
+	return true;
+}
+
+SEC("sk_msg")
+int redirect_msg(void *context)
+{
+	struct sk_msg_md *msg = context;
+	struct bpf_sock *sk = msg->sk;
+	struct socket_state *own;
+	__u32 flags;
+
+	if (!sk)
+		return SK_PASS;
+	own = bpf_sk_storage_get(&state, sk, 0, 0);
+	if (!own)
+		return SK_PASS;
+	flags = is_redirected(msg, sk, own) ? TAP_BYPASS : 0;
+	if (get_knob(KNOB_TAP))
+		show(msg, own, flags);
 	return SK_PASS;
 }
 

@@ -104,6 +104,8 @@
 #define UNREAD_TRUSTED 2
 #define LONGEST_TIMER_MS 1000 /* the least that the kernel accepts */
 #define NOTSENT_LOWAT 131071 /* bytes; no application chooses this value, so it is known as ours */
+#define TAP_SHIFT 32
+#define TAP_LEAST_RING 65536 /* bytes; a page of any machine divides it */
 #define MAX_RANGES 64
 #define MAX_CIDRS 64
 #define MAX_NOTES 16384
@@ -133,6 +135,12 @@ enum knob {
 	 * tried (UNREAD_RIGHT, UNREAD_TRUSTED)
 	 */
 	KNOB_UNREAD,
+	/*
+	 * until when messages are shown to a tap, in ns of CLOCK_MONOTONIC; 0: there is none. The
+	 * tap moves it on, so it passes soon after a tap was killed
+	 */
+	KNOB_TAP,
+	KNOB_TAPPED, /* what the tap wants: a port, and above TAP_SHIFT the bytes of each message */
 	KNOBS,
 };
 
@@ -160,6 +168,7 @@ enum counter {
 	COUNT_DOUBTFUL_MESSAGES,
 	/* connections that began with bytes, where FIONREAD of an enrolled socket is wrong */
 	COUNT_REFUSED_DEFERRED,
+	COUNT_TAP_LOST, /* messages that a tap missed in whole or in part */
 	COUNTERS,
 };
 
@@ -460,6 +469,17 @@ struct { /* messages of enrolled sockets by TCP, by enum why */
 	__type(key, __u32);
 	__type(value, __u64);
 } tcp_reasons SEC(".maps");
+
+struct { /* the ring of a tap while there is one (tap.h), so that it takes no memory otherwise */
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_RINGBUF);
+			__uint(max_entries, TAP_LEAST_RING);
+		});
+} taps SEC(".maps");
 
 /* --- Functions on these maps that every program needs --- */
 

@@ -20,6 +20,8 @@ static const struct {
 	{ "splice", verb_splice },
 	{ "unread", verb_unread },
 	{ "map", verb_map },
+	{ "tap", verb_tap },
+	{ "tapped", verb_tapped },
 #ifdef FOR_PODS
 	{ "check", verb_check },
 	{ "serve", verb_serve },

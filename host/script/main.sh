@@ -14,7 +14,7 @@ export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr
 map_names='claims counters knobs notes peers policies services sockets state'
 shared_names='feeds past splicers'
 # A generation of an earlier version has none of these.
-late_names='port_counters tcp_reasons'
+late_names='port_counters tcp_reasons taps'
 nl='
 '
 

@@ -279,6 +279,7 @@ export interface Status {
     generation: string;
     drain: boolean;
     sockets: number;
+    tap: { port: number; snaplen: number } | null;
     programs: Record<string, { id: number; name: string; tag: string }>;
     maps: Record<string, { id: number; type: string; entries: number }>;
     counters: Record<string, number>;

@@ -105,6 +105,7 @@ tools() {
 		bench postgresql      /usr/lib/postgresql/*/bin/pgbench a database that is run through the bypass
 		test  haproxy         haproxy                        a proxy that can splice
 		test  memcached       memcached                      a cache that is run through the bypass
+		test  tshark          tshark                         reads what the tap writes
 		test  passt           pasta                          forwards into rootless containers
 	END
 }

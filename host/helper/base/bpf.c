@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe.h"
 
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -63,6 +64,28 @@ int look_up(int map, const void *key, void *value)
 int next_key(int map, const void *key, void *next)
 {
 	return ask(BPF_MAP_GET_NEXT_KEY, map, key, next);
+}
+
+unsigned int count_processors(void)
+{
+	int fd = open("/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC);
+	unsigned int number = 0, count = 0;
+	char text[256];
+	ssize_t n;
+
+	while (fd >= 0 && (n = read(fd, text, sizeof(text))) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			if (text[i] < '0' || text[i] > '9') {
+				number = 0;
+				continue;
+			}
+			number = number * 10 + (unsigned int)(text[i] - '0');
+			if (number >= count)
+				count = number + 1;
+		}
+	if (fd >= 0)
+		close(fd);
+	return count;
 }
 
 int list_attached(int cgroup, struct attached *attached)

@@ -372,6 +372,8 @@ int program_id(int fd);
 int look_up(int map, const void *key, void *value);
 /* Gives the first key for NULL. Both keys may lie in the same place. */
 int next_key(int map, const void *key, void *next);
+/* The highest number in the kernel's list of CPUs, such as 0-3,8, plus one; 0 if unknown. */
+unsigned int count_processors(void);
 
 enum { MOST_PROGRAMS = 64 }; /* BPF_CGROUP_MAX_PROGS */
 
@@ -404,6 +406,8 @@ int verb_established(char **words);
 int verb_unread(char **words);
 int verb_map(char **words);
 int verb_advise(char **words);
+int verb_tap(char **words);
+int verb_tapped(char **words);
 int verb_check(char **words);
 int verb_serve(char **words);
 int verb_unsupported(char **words);

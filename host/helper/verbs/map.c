@@ -8,7 +8,6 @@
  */
 #include "probe.h"
 
-#include <fcntl.h>
 #include <linux/bpf.h>
 #include <string.h>
 
@@ -33,29 +32,6 @@ static int refuse(const char *what, const char *why)
 {
 	say("map: ", what, ": ", why);
 	return EXIT_FAILED;
-}
-
-/* The highest number in the kernel's list of CPUs, such as 0-3,8, plus one; 0 if unknown. */
-static unsigned int count_processors(void)
-{
-	int fd = open("/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC);
-	unsigned int number = 0, count = 0;
-	char text[256];
-	ssize_t n;
-
-	while (fd >= 0 && (n = read(fd, text, sizeof(text))) > 0)
-		for (ssize_t i = 0; i < n; i++) {
-			if (text[i] < '0' || text[i] > '9') {
-				number = 0;
-				continue;
-			}
-			number = number * 10 + (unsigned int)(text[i] - '0');
-			if (number >= count)
-				count = number + 1;
-		}
-	if (fd >= 0)
-		close(fd);
-	return count;
 }
 
 static int open_map(struct map *map)

@@ -29,7 +29,8 @@ parse() {
 		;;
 	esac
 	# Assigned here because shellcheck does not see which variables eval sets or reads.
-	state_dir='' boot='' drain_seconds='' timeout='' seconds='' interval='' count='' flags=' '
+	state_dir='' boot='' drain_seconds='' timeout='' seconds='' flags=' '
+	interval='' count='' snaplen='' max_bytes='' max_rate=''
 	# shellcheck disable=SC2034
 	while IFS='|' read -r flag rule default _; do
 		flags="$flags--$flag:$rule "
@@ -40,6 +41,7 @@ parse() {
 		$(flag_table)
 	END
 	while [ $# -gt 0 ]; do
+		[ "$1" != -w ] || { shift && set -- --write "$@"; }
 		case $1 in *[!a-z-]*) usage "$verb: expected a flag, found $1" ;; esac
 		word=1
 		variable_of "${1#--}"
@@ -79,6 +81,15 @@ check_arguments() {
 			eval "word=\${$flag:-1}"
 			check_range "--$flag" "$word" 1 86400
 		done
+		;;
+	tap)
+		[ -n "$port" ] || usage "tap: expected --port, found none"
+		[ -n "$write" ] || usage "tap: expected -w FILE, found none"
+		check_range --port "$port" 1 65535
+		check_range --seconds "${seconds:=30}" 1 3600
+		check_range --snaplen "$snaplen" 0 1048576
+		check_range --max-bytes "$max_bytes" 65536 1099511627776
+		check_range --max-rate "$max_rate" 65536 1099511627776
 		;;
 	esac
 	[ "$kind" = report ] || need --instance "$instance"

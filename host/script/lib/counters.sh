@@ -26,6 +26,7 @@ drained|Directions that left because of a drain
 refused_options|Sockets and directions left on TCP because of an option that needs it
 doubtful_messages|Messages sent over TCP because the socket may have more than one reader
 refused_deferred|Ends left on TCP because their connection begins with bytes
+tap_lost|Messages that a tap missed in whole or in part
 END
 }
 

@@ -24,8 +24,8 @@ to_json() {
 		}
 		function paths(bypass, tcp) { return "{\"bypass\":" value(bypass) ",\"tcp\":" value(tcp) "}" }
 		function close_generation() {
-			if (g != "") generations = more(generations, "{" g ",\"programs\":{" programs "},\"maps\":{" maps "},\"counters\":{" counters "},\"ports\":[" ports "],\"notRedirected\":{" reasons "}}")
-			programs = maps = counters = ports = reasons = ""
+			if (g != "") generations = more(generations, "{" g ",\"tap\":" tap ",\"programs\":{" programs "},\"maps\":{" maps "},\"counters\":{" counters "},\"ports\":[" ports "],\"notRedirected\":{" reasons "}}")
+			programs = maps = counters = ports = reasons = ""; tap = "null"
 		}
 		$1 == "instance" { head = members(2) }
 		$1 == "epochs" { head = head ",\"epochs\":{" members(2) "}" }
@@ -38,6 +38,7 @@ to_json() {
 		$1 == "attached" { attached = more(attached, "{" members(2) "}") }
 		$1 == "generation" { close_generation(); g = members(2) }
 		$1 == "state" { g = g "," members(2) }
+		$1 == "tap" { tap = "{" members(2) "}" }
 		$1 == "program" { programs = more(programs, quote($2) ":{" members(3) "}") }
 		$1 == "map" { maps = more(maps, quote($2) ":{" members(3) "}") }
 		$1 == "counters" { counters = members(2) }

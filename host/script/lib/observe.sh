@@ -69,6 +69,14 @@ observe_splice_guard() {
 	[ "${declared:-off}" != require ] || [ "$way" != none ] || problem "the splice guard is not attached"
 }
 
+# This also removes what a killed tap has left.
+observe_tap() { # FOLDER
+	[ -e "$1/maps/taps" ] || return 0
+	find_probe
+	seen=$("$probe" tapped "${1%/*}" "${1##*/}") || return
+	[ -z "$seen" ] || fact tap "port:=${seen% *}" "snaplen:=${seen#* }"
+}
+
 observe_generation() { # FOLDER
 	fact generation "generation=$g"
 	for pin in prog/track prog/redirect map/sockets map/claims; do
@@ -99,6 +107,7 @@ observe_generation() { # FOLDER
 	[ -e "$1/maps/knobs" ] || return 0
 	get_knob "$1" "$drain_knob"
 	fact state "drain:=$(yes_no "$value")" "sockets:=$(count_keys "$1/sockets" || say null)"
+	observe_tap "$1"
 	if [ "$g" = "$serving" ] && [ -f "$home/policy" ]; then
 		faults=$(list_policy_faults "$1") || exit
 		[ -z "$faults" ] || say "$faults" | while read -r fault; do

@@ -27,6 +27,7 @@ report|metrics|prints the same and the counters as OpenMetrics text
 report|flows|shows each enrolled connection: its ends, processes, state, counts, and why it is not redirected
 report|advise|watches all TCP connections of this host and tells which services would gain, which would be harmed, and which ports to list
 report|top|shows live, by port and by connection: what goes by bypass and by TCP, and why; q quits
+report|tap|writes the messages of a port that take the bypass to a file for Wireshark, for a while
 report|bench|measures plain TCP, bypass and Unix sockets on this host, in a private cgroup
 switch|drain|puts everything back on TCP and keeps every connection
 switch|resume|undoes a drain
@@ -60,9 +61,14 @@ refresh-seconds|number|0|N|sends a message over TCP each way at least this often
 drain-seconds|number|10|N|how long to wait for unread bytes before detaching
 timeout|number|30|N|selftest: time limit in seconds
 epoch|number||N|number that a step keeps; status shows it, plus one if the step has drifted
-seconds|number||N|bench: duration in all, at least 6; advise: how long to watch; 30 for both; top: ends after so long
+seconds|number||N|bench: duration in all, at least 6; advise: how long to watch; tap: at most 3600; 30 for each; top: ends after so long
 interval|number|2|N|top: seconds between two looks
 count|number||N|top: ends after so many intervals
+port|number||N|tap: of either end
+write|text||FILE|tap, also as -w: a file that does not exist yet, or - for stdout
+snaplen|number|1048576|N|tap: bytes kept of each message; 0: headers alone
+max-bytes|number|268435456|N|tap: ends before the file is larger
+max-rate|number|33554432|N|tap: bytes of the file a second; what is more is counted
 off|switch|||selftest: skips the test
 compile|switch|||object install: compiles on this host
 json|switch|||status, flows, advise, top, adopt, bench: prints JSON

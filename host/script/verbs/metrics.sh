@@ -38,6 +38,7 @@ to_metrics() {
 			add("serving", labels, generation == serving)
 			add("draining", labels, value(2) == "true")
 			if (value(3) != "null") add("enrolled_sockets", labels, value(3))
+			tapped[labels] = 0
 		}
 		$1 == "ports" {
 			of = labels ",ports=\"" value(2) "\""
@@ -49,6 +50,8 @@ to_metrics() {
 		}
 		$1 == "reasons" { for (i = 2; i <= NF; i++) add("not_redirected_total", labels ",reason=\"" substr($i, 1, index($i, ":") - 1) "\"", value(i)) }
 		$1 == "established" { add("established_connections", "instance=\"" instance "\",ports=\"" value(2) "\"", value(3)) }
+		$1 == "tap" { tapped[labels] = 1 }
+		$1 == "counters" { add("tapped", labels, tapped[labels]) }
 		$1 == "counters" { for (i = 2; i <= NF; i++) add(substr($i, 1, index($i, ":") - 1) "_total", labels, value(i)) }
 		END {
 			end_instance()
@@ -58,6 +61,7 @@ to_metrics() {
 			family("draining", "gauge", "1 when everything goes over TCP")
 			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
 			family("max_sockets", "gauge", "Room in the sockhash")
+			family("tapped", "gauge", "1 while a tap writes messages to a file")
 			family("splice_guard", "gauge", "1 where programs that splice are protected; the label says by which method")
 			family("splicing_sockets_total", "counter", "Sockets left on TCP because their program splices from them, or asks for all bytes by MSG_WAITALL")
 			family("refused_splices_total", "counter", "Splices refused, so that the program takes recv() for what was redirected")

@@ -12,7 +12,7 @@ interface Scrape {
 }
 
 const gauges = [
-  ...["healthy", "serving", "draining", "enrolled_sockets", "max_sockets", "splice_guard"],
+  ...["healthy", "serving", "draining", "enrolled_sockets", "max_sockets", "tapped", "splice_guard"],
   ...["enrolled_connections", "established_connections"],
 ];
 /** Counters by program; no program in these tests splices. */
@@ -32,7 +32,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     const [generation] = generations;
     const labels = { instance: host.instance, generation: host.generation };
     const counters = Object.entries(generation?.counters ?? {});
-    expect(counters).toHaveLength(21);
+    expect(counters).toHaveLength(22);
 
     expect(found.types).toEqual({
       socket_bypass: ["info", "", true],
@@ -65,6 +65,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
       ["socket_bypass_draining", labels, 0],
       ["socket_bypass_enrolled_sockets", labels, generation?.sockets],
       ["socket_bypass_max_sockets", labels, 1024],
+      ["socket_bypass_tapped", labels, 0],
       ["socket_bypass_splice_guard", { way: status.spliceGuard.way }, Number(status.spliceGuard.way !== "none")],
       ["socket_bypass_port_messages_total", { ...labels, ports: "any", path: "bypass" }, 200],
       ["socket_bypass_port_messages_total", { ...labels, ports: "any", path: "tcp" }, 0],

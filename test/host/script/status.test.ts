@@ -75,6 +75,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
           generation: host.generation,
           drain: false,
           sockets: 0,
+          tap: null,
           programs: { track: { id, name: "track_sockets", tag }, redirect: { id, name: "redirect_msg", tag } },
           maps: { sockets: { id, type: "sockhash", entries: 1024 }, claims: { id, type: "lru_hash", entries: 128 } },
           counters: expect.any(Object),
@@ -84,7 +85,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       ],
     });
     expect(Object.keys(status.generations[0]?.counters ?? {})).toEqual(
-      "pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages refused_deferred".split(
+      "pairs redirected_messages redirected_bytes tcp_messages remote_skipped policy_skipped spills returns leaves gone unpaired refused_busy refused_full refused_other redirect_failed short_skipped rearmed drained refused_options doubtful_messages refused_deferred tap_lost".split(
         " ",
       ),
     );
