@@ -3,7 +3,7 @@
 # Reads and writes settings in maps. Both supported machine types are little-endian.
 
 # Must match enum knob in bpf/socket_bypass.h.
-drain_knob=0 policy_knob=1 queue_knob=2 refresh_knob=4 unread_knob=5 tap_knob=6 tapped_knob=7
+drain_knob=0 policy_knob=1 queue_knob=2 refresh_knob=4 unread_knob=5
 
 get_knob() { # FOLDER N -> $value
 	read_map numbers "$1/maps/knobs" "$2"

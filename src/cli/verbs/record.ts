@@ -46,7 +46,9 @@ function look(seconds: number): string {
 }
 
 export function readLooks(said: string): HostRecording {
-  const parts = /^([\s\S]*?\n)# clocks\n([\s\S]*?)# advise\n([\s\S]*?)# clocks\n([\s\S]*?)# metrics\n([\s\S]*)$/.exec(said);
+  const parts = /^([\s\S]*?\n)# clocks\n([\s\S]*?)# advise\n([\s\S]*?)# clocks\n([\s\S]*?)# metrics\n([\s\S]*)$/.exec(
+    said,
+  );
   if (parts === null) throw new Problem("answers with something else than its counters and clocks");
   const [, before = "", begin = "", advise = "", end = "", after = ""] = parts;
   return {

@@ -101,10 +101,9 @@ describe.skipIf(isSkipped).each<Shell | "bash">([...shells, "bash"])("top under 
 
   test("follows the size of its terminal, and ignores other keys", async () => {
     const { host } = await talk(shell, 20);
-    const shown = await inTerminal(host, shell, 24, 160, [
-      ...[["wait", `${esc}[J`], ["key", "xyz "], ["size", 9, 60], ["forget"]],
-      ...[["wait", `${esc}[J`], ["forget"], ["wait", `${esc}[J`], ["key", "q"]],
-    ] as Action[]);
+    const actions: Action[] = [["wait", `${esc}[J`], ["key", "xyz "], ["size", 9, 60], ["forget"]];
+    const more: Action[] = [["wait", `${esc}[J`], ["forget"], ["wait", `${esc}[J`], ["key", "q"]];
+    const shown = await inTerminal(host, shell, 24, 160, [...actions, ...more]);
     expect(shown).toMatchObject({ code: 0, restored: true });
     const last = framesIn(shown.said).at(-1) ?? [];
     expect(last.length).toBeGreaterThan(5);
