@@ -30,11 +30,14 @@ read_bench() { # FILE -> $gains: words by four, the ratios in hundredths
 # does not depend on it.
 list_enrolled() { # -> $enrolled: the inodes of sockets that take the bypass already
 	lines=$(list_all_flows 2>&1 && say "$lines") || warn "note: which sockets take the bypass already is not known: $lines"
-	enrolled=$(say "$lines" | awk 'NF == 16 && length($1) == 16 { print $6 }')
+	enrolled=$(say "$lines" | awk '(NF == 16 || NF == 17) && length($1) == 16 { print $6 }')
 }
 
 cmd_advise() {
 	[ -z "${SOCKET_BYPASS_PLACE:-}" ] || err "advise: expected a host's own processes and network namespaces, found those of a pod, which sees no others; run it on the node itself (docs/advise.md)"
+	# It looks at what every instance bypasses. A stack names one for the folder of the files
+	# that it sent for this run, and that instance may not be installed.
+	instance=
 	list_enrolled
 	find_probe
 	set -- "$seconds"
