@@ -8,11 +8,23 @@ export type { MetricsReaderArgs, PodResourceArgs, TolerationArgs } from "./args/
 export type { LimitArgs } from "./args/limits";
 export type { NodePoolArgs } from "./args/node-pool";
 export { CompileAt, type ObjectArgs } from "./args/object";
+export type { ObserveArgs } from "./args/observe";
 export type { RolloutArgs } from "./args/rollout";
 export type { SelfTestArgs } from "./args/self-test";
 export type { SocketBypassArgs } from "./args/socket-bypass";
 export type { TrafficArgs } from "./args/traffic";
+export {
+  type Advice,
+  type AdvisedDanger,
+  type AdvisedGain,
+  type AdvisedRates,
+  type AdvisedService,
+  type AdvisedTraffic,
+  GainSource,
+  ServiceAdvice,
+  ServiceKind,
+} from "./commands/advice";
 export { BypassHost } from "./components/bypass-host";
 export { BypassNodePool } from "./components/bypass-node-pool";
-export type { HostAddress, HostLogin, LoginAddress } from "./components/host";
+export type { HostAddress, HostLogin, LoginAddress } from "./components/login";
 export { type HostReport, type NodePoolReport, SocketBypass } from "./components/socket-bypass";

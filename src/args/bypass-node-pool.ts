@@ -2,10 +2,17 @@
 import type { z } from "zod";
 import { type BypassArgs, bypassProperties } from "./bypass";
 import { imageIsThere, type NodePoolArgs, poolProperties } from "./node-pool";
+import { isTraffic } from "./observe";
+import type { TrafficArgs } from "./traffic";
 import { isPending, shape, wrong } from "./validation/schema";
 
 /** One node pool with all that is said about it. */
-export interface BypassNodePoolArgs extends BypassArgs, NodePoolArgs {}
+export interface BypassNodePoolArgs extends BypassArgs, NodePoolArgs {
+  /**
+   * Which connections may skip the TCP/IP stack. An explicit choice: ports, cidrs, or everything.
+   */
+  traffic: TrafficArgs;
+}
 
 /** A pod cannot compile, because the image has no compiler. @internal */
 export const isCompiledBefore: z.core.CheckFn<Record<string, unknown>> = (context) => {
@@ -18,5 +25,6 @@ export const isCompiledBefore: z.core.CheckFn<Record<string, unknown>> = (contex
 
 /** @internal */
 export const bypassNodePoolSchema = shape({ ...bypassProperties, ...poolProperties })
+  .check(isTraffic)
   .check(imageIsThere)
   .check(isCompiledBefore);

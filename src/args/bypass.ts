@@ -22,8 +22,9 @@ export type SpliceGuard = (typeof SpliceGuard)[keyof typeof SpliceGuard];
 export interface BypassArgs {
   /**
    * Which connections may skip the TCP/IP stack. An explicit choice: ports, cidrs, or everything.
+   * Required, except on hosts that `observe` only looks at.
    */
-  traffic: TrafficArgs;
+  traffic?: TrafficArgs;
   /**
    * Whether new data takes the bypass. False keeps everything installed but drained: connections
    * stay up and go on by TCP. Default true.
@@ -84,7 +85,7 @@ export const bypassDefaults = {
 
 /** @internal */
 export const bypassProperties = {
-  traffic: trafficSchema,
+  traffic: trafficSchema.optional(),
   enabled: flag(),
   cgroup: text(
     'a directory of cgroup v2 such as "/" or "/system.slice", and not of a .service or .scope',

@@ -4,11 +4,12 @@ import { type BypassArgs, bypassProperties } from "./bypass";
 import { isCompiledBefore } from "./bypass-node-pool";
 import { type HostArgs, hostSchema } from "./host";
 import { type NodePoolArgs, nodePoolSchema } from "./node-pool";
+import { isForHosts, isTrafficOrObserve, type ObservedArgs, observeSchema } from "./observe";
 import { type RolloutArgs, rolloutSchema, strangers } from "./rollout";
 import { isPending, shape, wrong, wrongHidden } from "./validation/schema";
 
 /** Hosts and node pools, and what is the same on all of them. */
-export interface SocketBypassArgs extends BypassArgs {
+export interface SocketBypassArgs extends BypassArgs, ObservedArgs {
   /**
    * The hosts by a name that stays: it stands in the name of every resource of the host. Letters,
    * digits and . _ - are allowed, at most 63. Default none.
@@ -69,16 +70,21 @@ function places(entry: z.ZodType, expected: string, fix: string, names: RegExp, 
 /** @internal */
 export const socketBypassSchema = shape({
   ...bypassProperties,
+  observe: observeSchema.optional(),
   hosts,
   nodePools,
   rollout: rolloutSchema.optional(),
 }).check((context) => {
-  const { rollout, hosts: declared, nodePools: pools } = context.value;
+  const { rollout, observe, hosts: declared, nodePools: pools } = context.value;
+  isTrafficOrObserve(context as never);
   if (declared === undefined && pools === undefined) {
     const fix = "name a host, as in { web1: {} }, or a pool in nodePools";
     context.issues.push(wrong(undefined, ["hosts"], "a map of at least one host", fix));
   }
-  if (pools !== undefined) isCompiledBefore(context as never);
+  if (pools !== undefined) {
+    isCompiledBefore(context as never);
+    if (typeof pools === "object" && pools !== null) isForHosts(observe, pools, context.issues);
+  }
   for (const [at, name] of strangers(rollout, declared ?? {})) {
     const fix = "use a name of the map hosts, or remove it";
     context.issues.push(wrong(name, ["rollout", "canary", at], "a host that is declared", fix));

@@ -36,13 +36,14 @@ export function receiving(files: Files): { readonly words: string[]; readonly sc
 
 /**
  * The text that `sh -s` reads in the step: it runs the host script among the sent files with the
- * words of the step.
+ * words of the step. `note` does nothing but tell one text from another.
  */
-export function running(on: Place, digest: string): string {
+export function running(on: Place, digest: string, note = ""): string {
   const script = quote(`${folderOf(on)}/${digest}/socket-bypass`);
   const gone =
     ": expected the files that were sent for this step, found none: something on the host has removed them; run up again";
   return [
+    ...(note === "" ? [] : [`: ${quote(note)}`]),
     `s=${script}`,
     `[ -f "$s" ] || { echo "socket-bypass: $s${gone}" >&2; exit 1; }`,
     // The script is not run by exec: on an interrupt the provider kills the process that it knows,

@@ -58,6 +58,22 @@ export function installObject(
   ];
 }
 
+/**
+ * `advise`, run by the text that `sh -s` reads, like `object install`. It looks twice and loads
+ * nothing.
+ */
+export function adviseOn(
+  { stateDir, instance }: Pick<Installation, "stateDir" | "instance">,
+  digest: string,
+  seconds: number,
+): string[] {
+  return [
+    ...["sh", "-s", "--", "advise", "--json", "--seconds", `${seconds}`, "--instance", instance],
+    ...when(stateDir !== defaultStateDir, "--state-dir", stateDir),
+    ...["--digest", digest],
+  ];
+}
+
 /** `map create`: the pinned sockhash and the map of pending pairs. */
 export function createMap(
   on: Installation,

@@ -2,9 +2,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
 import { checkNow, type Where } from "../args/validation/check";
+import { when } from "../args/validation/right";
+import type { Advice } from "../commands/advice";
 import { normalizeBypass } from "../install/normalize";
-import { type HostLogin, hostType, installHost, outputsOfHost } from "./host";
+import { hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
+import type { HostLogin } from "./login";
+import { sayNothingLoads } from "./nothing-loads";
 
 /**
  * One host whose TCP connections between its own sockets skip the TCP/IP stack. Use one for each VM
@@ -13,12 +17,12 @@ import { warnOfUnknownKeys } from "./host-key-warning";
 export class BypassHost extends pulumi.ComponentResource {
   /**
    * Twelve hex digits that name what is installed: they change with the programs and with the size
-   * of their maps.
+   * of their maps. Empty if it is only observed.
    */
   public readonly generation: pulumi.Output<string>;
   /**
    * What the self-test found, as one line of JSON: kernel, messages redirected, and how this kernel
-   * behaves.
+   * behaves. Empty if it is only observed.
    */
   public readonly selfTest: pulumi.Output<string>;
   /**
@@ -27,6 +31,11 @@ export class BypassHost extends pulumi.ComponentResource {
    * --stack NAME` find it.
    */
   public readonly login: pulumi.Output<HostLogin>;
+  /**
+   * Which of its connections would gain, and which programs would be harmed. Absent without
+   * `observe`.
+   */
+  public readonly advice?: pulumi.Output<Advice>;
 
   constructor(name: string, args: BypassHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
     // The SDK would keep the arguments in the state, in plain text.
@@ -35,12 +44,14 @@ export class BypassHost extends pulumi.ComponentResource {
     checkNow(bypassHostSchema, args, where);
     warnOfUnknownKeys({ [name]: args }, this);
     const shared = normalizeBypass(args, where);
-    const installed = installHost({ component: this, name, key: [name], where, shared, opts }, args);
-    const outputs = outputsOfHost(installed);
+    if (!shared.hasTraffic) sayNothingLoads([name], this);
+    const done = installHost({ component: this, name, key: [name], where, shared, opts }, args);
+    const outputs = outputsOfHost(done);
     this.generation = outputs.generation;
     this.selfTest = outputs.selfTest;
     // Not registered: the state need not hold what only a program that exports it asks for.
-    this.login = installed.login;
+    this.login = done.login;
+    if (done.observed !== undefined) this.advice = when(done.shown, done.observed.advice) as pulumi.Output<Advice>;
     this.registerOutputs(outputs);
   }
 }

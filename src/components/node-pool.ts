@@ -5,7 +5,7 @@ import { allRight, type Right, when } from "../args/validation/right";
 import { generationOf } from "../bundle/bundle";
 import { podFiles } from "../bundle/config-map";
 import { applyFlags } from "../commands/verbs";
-import { extrasOf } from "../install/host-steps";
+import { extrasOf } from "../install/host-files";
 import { normalizeNodePool } from "../install/normalize";
 import { ownLabels } from "../targets/kubernetes/manifests";
 import { deployPool } from "../targets/kubernetes/pool";

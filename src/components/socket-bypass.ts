@@ -3,13 +3,17 @@ import * as pulumi from "@pulumi/pulumi";
 import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass";
 import { checkNow, type Where } from "../args/validation/check";
 import { allRight, type Right, when } from "../args/validation/right";
+import type { Advice } from "../commands/advice";
+import type { Ended } from "../install/host-steps";
 import { normalizeBypass } from "../install/normalize";
 import { withShortTrace } from "../targets/short-trace";
 import { Child } from "./child";
 import { childOptions } from "./child-options";
-import { type HostLogin, hostType, type InstalledHost, installHost, outputsOfHost } from "./host";
+import { type Done, hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
+import type { HostLogin } from "./login";
 import { deployNodePool, outputsOfPool, poolType } from "./node-pool";
+import { sayNothingLoads } from "./nothing-loads";
 import { checkPoolName } from "./pool-name";
 import { batchesOf } from "./rollout";
 
@@ -47,7 +51,7 @@ export interface NodePoolReport {
  */
 export class SocketBypass extends pulumi.ComponentResource {
   /**
-   * What is known of each host, by its key.
+   * What is known of each host, by its key. Empty if the hosts are only observed.
    */
   public readonly hosts: pulumi.Output<Record<string, HostReport>>;
   /**
@@ -55,8 +59,13 @@ export class SocketBypass extends pulumi.ComponentResource {
    */
   public readonly nodePools: pulumi.Output<Record<string, NodePoolReport>>;
   /**
+   * Which connections of each host would gain, and which programs would be harmed, by the host's
+   * key. Empty without `observe`.
+   */
+  public readonly advice: pulumi.Output<Record<string, Advice>>;
+  /**
    * Twelve hex digits that name what is installed on the first host, or without hosts on the first
-   * node pool.
+   * node pool. Empty if the hosts are only observed.
    */
   public readonly generation: pulumi.Output<string>;
   /**
@@ -76,6 +85,7 @@ export class SocketBypass extends pulumi.ComponentResource {
     for (const key of Object.keys(nodePools)) checkPoolName(`${name}-${key}`, { ...where, path: ["nodePools", key] });
     warnOfUnknownKeys(hosts, this);
     const shared = normalizeBypass(same, where);
+    if (!shared.hasTraffic) sayNothingLoads(Object.keys(hosts), this);
     /** Makes the child for the host or pool with this key, which errors name. */
     const partOf = (type: string, list: string, key: string) => {
       const component = withShortTrace(() => new Child(type, `${name}-${key}`, childOptions(this, opts)));
@@ -83,27 +93,30 @@ export class SocketBypass extends pulumi.ComponentResource {
       const more = { key: [name, key], where: its, shared, opts: childOptions(this, opts) };
       return { component, name: `${name}-${key}`, ...more };
     };
-    const installed = new Map<string, InstalledHost>();
-    let after: readonly InstalledHost[] = [];
+    const done = new Map<string, Done>();
+    let after: readonly Ended[] = [];
     for (const batch of batchesOf(Object.keys(hosts), rollout)) {
       for (const key of batch) {
         const part = partOf(hostType, "hosts", key);
         const its = installHost(part, { ...hosts[key] }, after);
         part.component.tell(outputsOfHost(its));
-        installed.set(key, its);
+        done.set(key, its);
       }
-      after = batch.flatMap((key) => installed.get(key) ?? []);
+      after = batch.flatMap((key) => done.get(key) ?? []);
     }
     const reports: Record<string, pulumi.Output<HostReport>> = {};
     const logins: Record<string, pulumi.Output<HostLogin>> = {};
+    const advices: Record<string, pulumi.Output<Advice | undefined>> = {};
     const generations: pulumi.Output<string>[] = [];
     const rights: Right[] = [];
     for (const key of Object.keys(hosts)) {
-      const its = installed.get(key);
+      const its = done.get(key);
       if (its === undefined) continue;
-      const { generation, selfTest, shown, login } = its;
-      logins[key] = login;
-      rights.push(shown);
+      rights.push(its.shown);
+      logins[key] = its.login;
+      if (its.observed !== undefined) advices[key] = its.observed.advice;
+      if (its.installed === undefined) continue;
+      const { generation, selfTest } = its.installed;
       generations.push(generation);
       reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));
     }
@@ -122,12 +135,22 @@ export class SocketBypass extends pulumi.ComponentResource {
     const right = allRight(rights);
     this.hosts = when(right, pulumi.all(reports));
     this.nodePools = when(right, pulumi.all(poolReports));
+    this.advice = when(
+      right,
+      pulumi.all(advices).apply((all) => withoutUndefined(all)),
+    );
     this.generation = when(
       right,
       pulumi.all(generations).apply(([first]) => first ?? ""),
     );
     // Not registered: the state need not hold what only a program that exports it asks for.
     this.logins = pulumi.secret(when(right, pulumi.all(logins)));
+    // The advice stays with its steps, because the state would hold it once more.
     this.registerOutputs({ hosts: this.hosts, nodePools: this.nodePools, generation: this.generation });
   }
+}
+
+/** Hosts that --target or --exclude leaves out have no advice yet. */
+function withoutUndefined(all: Readonly<Record<string, Advice | undefined>>): Record<string, Advice> {
+  return Object.fromEntries(Object.entries(all).flatMap(([key, one]) => (one === undefined ? [] : [[key, one]])));
 }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import { promiseOf } from "../args/validation/outputs";
 import { allRight, type Right } from "../args/validation/right";
-import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../bundle/bundle";
 import { deleteLine, deleteStepLine } from "../commands/delete";
 import { serialTextIn } from "../commands/drift-report";
 import type { Identity } from "../commands/identity";
-import { type Files, running } from "../commands/staged";
+import { running } from "../commands/staged";
 import { suffixes } from "../commands/step-names";
 import {
   attachCgroup,
@@ -21,6 +19,7 @@ import {
 } from "../commands/verbs";
 import type { StepResource, Target } from "../targets/target";
 import { lookForDrift } from "./drift";
+import type { HostFiles } from "./host-files";
 import { isNotRefused, refusal, whatIsLeftOut } from "./left-out";
 import type { Normalized } from "./normalize";
 import { type LastSteps, readLastSteps, readRight } from "./previous-state";
@@ -29,24 +28,28 @@ import { type LastSteps, readLastSteps, readRight } from "./previous-state";
  * Allows two minutes of waiting for another run on the host, and three minutes for the step itself,
  * which needs seconds.
  */
-const stepSeconds = 300;
+export const stepSeconds = 300;
+
+/** Steps of a host, for what must wait for them. */
+export interface Ended {
+  /**
+   * The last step: all others have ended before it. If the arguments are wrong, it never begins,
+   * and nobody should wait for it.
+   */
+  readonly last: pulumi.Resource;
+  /** Whether its arguments are right and its files can be sent. */
+  readonly right: Right;
+  /** The same, and in a preview also that no step shows that it would be refused. */
+  readonly shown: Right;
+}
 
 /**
  * What the steps of a host create. These outputs do not wait until the arguments are known to be
  * right: only a property near the end of the chain may fail with them.
  */
-export interface Installed {
+export interface Installed extends Ended {
   readonly generation: pulumi.Output<string>;
   readonly selfTest: pulumi.Output<string>;
-  /**
-   * The last step: all other steps of the host have ended before it. If the arguments are wrong, it
-   * never begins, and nobody should wait for it.
-   */
-  readonly attachment: pulumi.Resource;
-  /** Whether its arguments are right and its files can be sent. */
-  readonly right: Right;
-  /** The same, and in a preview also that no step shows that it would be refused. */
-  readonly shown: Right;
 }
 
 type Words = (on: Installation) => readonly string[];
@@ -58,30 +61,20 @@ export interface Wanted {
   readonly target: Target;
   readonly identity: Identity;
   readonly args: Normalized;
+  readonly files: HostFiles;
   readonly opts: pulumi.CustomResourceOptions;
-  /** Installations that must succeed before the first step begins. */
-  readonly after: readonly Installed[];
+  /** Steps that must succeed before the first step begins. */
+  readonly after: readonly Ended[];
 }
 
 /**
  * Creates the steps of one host in the order in which they run. Each begins when the one before it
  * has ended.
  */
-export function installSteps({ name, target, identity, args, opts, after }: Wanted): Installed {
+export function installSteps({ name, target, identity, args, files, opts, after }: Wanted): Installed {
   const { instance, owner } = identity;
-  const extras = args.adopt.apply(extrasOf);
-  const bundle = pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
-    // The output leaves out the bytes of the bundle, which the SDK would copy one by one for each
-    // host.
-    const { digest, isSource } = bundleFor(compile, machine, names);
-    return { digest, isSource };
-  });
-  const files = pulumi.all([args.stateDir, args.compile, extras, target.machine]);
-  const delivery = target.deliver(name, () => filesFor(files, instance), opts);
+  const { bundle, delivery, generation } = files;
   const right = allRight([args.right, delivery.right, readRight(), ...after.map((one) => one.right)]);
-  const generation = pulumi
-    .all([args.compile, extras, target.machine, args.size])
-    .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size));
   const found = args.detectDrift
     ? lookForDrift(name, target, instance, args.stateDir, opts.parent)
     : pulumi.output({ epochs: {} });
@@ -154,7 +147,7 @@ export function installSteps({ name, target, identity, args, opts, after }: Want
     // with a hundred hosts the dependencies of every step would fill the state.
     after.length === 0
       ? delivery.opts
-      : { ...delivery.opts, dependsOn: [...after.map(({ attachment: last }) => last), ...asList(opts.dependsOn)] },
+      : { ...delivery.opts, dependsOn: [...after.map((one) => one.last), ...asList(opts.dependsOn)] },
   );
   const map = link(
     "map",
@@ -205,7 +198,7 @@ export function installSteps({ name, target, identity, args, opts, after }: Want
   return {
     generation,
     selfTest: target.answerOf(selfTest),
-    attachment,
+    last: attachment,
     right,
     // Asked only if the arguments are right: a step with wrong ones is never registered, and never
     // answers.
@@ -230,21 +223,6 @@ function triggersOf(
   return [...place, inherited, ...had.slice(place.length + 1).map((one) => `${one}`)];
 }
 
-/** Reads the files only when they are about to be sent, because everything is known by then. */
-async function filesFor(
-  needs: pulumi.Output<[string, ObjectOrigin, Extra[], string]>,
-  instance: string,
-): Promise<Files> {
-  const [stateDir, compile, names, machine] = await promiseOf(needs);
-  const { packed, digest } = bundleFor(compile, machine, names);
-  return { stateDir, instance, packed, digest };
-}
-
-/** The optional objects that this host asks for. */
-export function extrasOf(adopt: boolean): Extra[] {
-  return adopt ? ["adopt"] : [];
-}
-
-function asList(resources: pulumi.CustomResourceOptions["dependsOn"]): pulumi.Resource[] {
+export function asList(resources: pulumi.CustomResourceOptions["dependsOn"]): pulumi.Resource[] {
   return resources === undefined ? [] : ([resources].flat() as pulumi.Resource[]);
 }

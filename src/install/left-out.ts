@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import { isKnown, promiseOf } from "../args/validation/outputs";
+import { valueIfKnown } from "../args/validation/outputs";
 import { withShortInspection } from "../args/validation/problem";
 import type { Right } from "../args/validation/right";
 import { wordIn } from "../commands/drift-report";
@@ -21,7 +21,7 @@ export async function whatIsLeftOut(
   generation: pulumi.Output<string>,
 ): Promise<string | undefined> {
   for (const step of before) {
-    const [line, urn, wanted] = await Promise.all([known(step.create), known(step.urn), known(generation)]);
+    const [line, urn, wanted] = await Promise.all([step.create, step.urn, generation].map(valueIfKnown));
     const found = line === undefined ? undefined : wordIn(line, "--generation");
     if (found === undefined || wanted === undefined || found === wanted) continue;
     return (
@@ -50,11 +50,6 @@ export async function isNotRefused(
 ): Right {
   if (!pulumi.runtime.isDryRun()) return undefined;
   const text = await leftOut;
-  if (text === undefined || !(await known(step.create))?.includes(reason)) return undefined;
+  if (text === undefined || !(await valueIfKnown(step.create))?.includes(reason)) return undefined;
   return { error: withShortInspection(new pulumi.ResourceError(text, parent, true)) };
-}
-
-/** A preview does not know all of it. */
-async function known<T>(output: pulumi.Output<T>): Promise<T | undefined> {
-  return (await isKnown(output).catch(() => false)) ? await promiseOf(output).catch(() => undefined) : undefined;
 }

@@ -6,6 +6,7 @@ import { type ConnectionArgs, connectionSchema, type LoginArgs, loginDefaults } 
 import { type HostArgs, hostDefaults, hostProperties } from "../args/host";
 import { mapDefaults } from "../args/limits";
 import { type NodePoolArgs, poolDefaults, poolProperties } from "../args/node-pool";
+import { type ObservedArgs, observeDefaults, observeSchema } from "../args/observe";
 import { selfTestDefaults } from "../args/self-test";
 import type { Where } from "../args/validation/check";
 import { checker } from "../args/validation/right";
@@ -17,14 +18,21 @@ import { readLast } from "./previous-state";
  * Checks the arguments that are the same on every host and fills in defaults. Each becomes an
  * output of its own, so that an unknown value makes only the lines that use it unknown.
  */
-export function normalizeBypass(args: BypassArgs, where: Where) {
+export function normalizeBypass(args: BypassArgs & ObservedArgs, where: Where) {
   const { check, right } = checker(where);
   const checked = <K extends keyof BypassArgs & keyof typeof bypassProperties>(name: K) =>
     check(bypassProperties[name], args[name], name);
   const traffic = checked("traffic");
   const enabled = checked("enabled");
   const limits = checked("limits");
+  const observe = args.observe === undefined ? undefined : check(observeSchema, args.observe, "observe");
   const all = {
+    // Both decide which steps a host has, so they are known now.
+    hasTraffic: args.traffic !== undefined,
+    observe: observe && {
+      seconds: observe.apply(({ seconds }) => seconds ?? observeDefaults.seconds),
+      rerun: observe.apply(({ rerun }) => rerun ?? ""),
+    },
     detectDrift: args.detectDrift ?? bypassDefaults.detectDrift,
     cgroup: checked("cgroup").apply((cgroup) => cgroup ?? bypassDefaults.cgroup),
     takeOver: checked("takeOver").apply((isWanted) => isWanted ?? bypassDefaults.takeOver),
@@ -43,9 +51,9 @@ export function normalizeBypass(args: BypassArgs, where: Where) {
       enabled.apply((isEnabled) =>
         limits.apply(
           (given): Policy => ({
-            everything: chosen.everything ?? false,
-            ports: chosen.ports ?? [],
-            cidrs: chosen.cidrs ?? [],
+            everything: chosen?.everything ?? false,
+            ports: chosen?.ports ?? [],
+            cidrs: chosen?.cidrs ?? [],
             enabled: isEnabled ?? bypassDefaults.enabled,
             queueBytes: given?.queueBytes,
             refreshSeconds: given?.refreshSeconds,

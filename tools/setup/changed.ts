@@ -28,7 +28,7 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["src/", ["src", ...withEngine]],
   ["PulumiPlugin.yaml", withEngine],
   ["tools/pulumi/", ["tools", ...withEngine]],
-  ["examples/", ["e2e/ssh/example.test.ts", "e2e/kubernetes/example.test.ts"]],
+  ["examples/", ["e2e/local/example.test.ts", "e2e/ssh/example.test.ts", "e2e/kubernetes/example.test.ts"]],
   ["tools/setup/isolate.sh", ["host/script"]],
   ["tools/setup/", ["tools"]],
   // Only lint, types, and the tests that import them check these.

@@ -15,3 +15,8 @@ export function promiseOf<T>(output: pulumi.Output<T>): Promise<T> {
 export function isKnown(output: pulumi.Output<unknown>): Promise<boolean> {
   return (output as unknown as { readonly isKnown: Promise<boolean> }).isKnown;
 }
+
+/** The value of an output; undefined if it is not known, or failed. */
+export async function valueIfKnown<T>(output: pulumi.Output<T>): Promise<T | undefined> {
+  return (await isKnown(output).catch(() => false)) ? await promiseOf(output).catch(() => undefined) : undefined;
+}

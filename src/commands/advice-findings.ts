@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Advice, AdvisedService } from "./advice";
+import type { Policy } from "./verbs";
+
+/** How many findings are told of a host. */
+const mostFindings = 10;
+
+/** What would gain on a host that is only observed, in one line. */
+export function gainsIn({ services, traffic }: Advice): string {
+  const gaining = services
+    .filter(({ advice }) => advice === "include")
+    .map((one) => `${nameOf(one)} would gain${gainOf(one)}`);
+  if (gaining.length === 0) return `no port would gain, of ${services.length} services that were seen`;
+  return `${shorten(gaining).join(", ")}; what to declare: traffic: ${JSON.stringify(traffic)}`;
+}
+
+/**
+ * Where the declared traffic differs from the advice: listed ports that do not gain, and others
+ * that would. The advice knows no addresses, so networks do not count. A port of which too little
+ * was seen to gain or lose anything is not told, nor is one that the host does not use: a fleet may
+ * share its list.
+ */
+export function differences({ services }: Advice, policy: Policy): string[] {
+  const isListed = ({ port }: AdvisedService) =>
+    policy.everything || policy.ports.length === 0 || policy.ports.some((range) => isIn(port, range));
+  const found = services.flatMap((one) => {
+    const { advice, kind, reason } = one;
+    if (!isListed(one))
+      return advice === "include"
+        ? [`${nameOf(one)}, which traffic does not list, would gain${gainOf(one)}: ${reason}`]
+        : [];
+    if (advice === "danger") return [`${nameOf(one)}, which traffic lists, is in danger: ${reason}`];
+    return advice === "leave" && kind !== "idle"
+      ? [`${nameOf(one)}, which traffic lists, gains nothing: ${reason}`]
+      : [];
+  });
+  return shorten(found);
+}
+
+function nameOf({ port, program }: AdvisedService): string {
+  return `port ${port} (${program})`;
+}
+
+function gainOf({ gain }: AdvisedService): string {
+  return gain === undefined ? "" : ` (${gain.from} to ${gain.to} times plain TCP)`;
+}
+
+function isIn(port: number, range: string): boolean {
+  const [first, last = first] = range.split("-").map(Number);
+  return first !== undefined && last !== undefined && first <= port && port <= last;
+}
+
+function shorten(all: readonly string[]): string[] {
+  const more = all.length - mostFindings;
+  return more > 0 ? [...all.slice(0, mostFindings), `${more} more in the output advice`] : [...all];
+}
