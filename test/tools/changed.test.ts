@@ -20,7 +20,10 @@ describe("the tests that a change can affect", () => {
     ],
     ["host/pod/pod.sh", ["e2e/kubernetes", "host/pod", "src/bundle"]],
     ["src/args/host.ts", ["e2e/kubernetes", "e2e/local", "e2e/ssh", "src"]],
-    ["examples/ssh-fleet/index.ts", ["e2e/kubernetes/example.test.ts", "e2e/ssh/example.test.ts"]],
+    [
+      "examples/ssh-fleet/index.ts",
+      ["e2e/kubernetes/example.test.ts", "e2e/local/example.test.ts", "e2e/ssh/example.test.ts"],
+    ],
     ["test/bpf/cases/order.py", ["bpf", "e2e/apps"]],
     ["test/e2e/ssh/far.sh", ["e2e/ssh"]],
     ["test/host/script/flows.py", ["host/script"]],

@@ -104,8 +104,8 @@ export class Machine {
     if (this.stack !== undefined) return this.stack;
     const program = async () => {
       this.beforeProgram();
-      const { hosts, generation } = new SocketBypass(this.component, this.args, this.opts);
-      return { hosts, generation };
+      const { hosts, generation, advice } = new SocketBypass(this.component, this.args, this.opts);
+      return { hosts, generation, advice };
     };
     this.stack = await createStack({ projectName: "engine-test", stackName: this.stackName, program }, this.folder, {
       SOCKET_BYPASS_PATH: `${this.toolFolder}:/usr/sbin:/usr/bin:/sbin:/bin`,

@@ -14,6 +14,9 @@ const program = `
 import * as bypass from "socket-bypass";
 const args: bypass.SocketBypassArgs = { traffic: { ports: ["6379"] }, hosts: { web: {} }, limits: { refreshSeconds: 60 } };
 export const edge: bypass.SocketBypass = new bypass.SocketBypass("edge", args);
+const { advice } = new bypass.BypassHost("one", { observe: { seconds: 60 } });
+export const ports = advice?.apply(({ services }: bypass.Advice) =>
+  services.filter((one) => one.advice === bypass.ServiceAdvice.Include).map(({ port }) => port));
 `;
 /**
  * Neither sets skipLibCheck, so our declarations are compiled as well. The first has the defaults

@@ -118,7 +118,7 @@ describe("one property", () => {
 });
 
 describe("an unknown property", () => {
-  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift";
+  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift, observe";
 
   test.each([
     [

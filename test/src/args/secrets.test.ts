@@ -7,6 +7,7 @@ import { bypassProperties } from "../../../src/args/bypass";
 import { connectionSchema } from "../../../src/args/connection";
 import { hostProperties } from "../../../src/args/host";
 import { poolProperties } from "../../../src/args/node-pool";
+import { observeSchema } from "../../../src/args/observe";
 import { socketBypassSchema } from "../../../src/args/socket-bypass";
 import { checkLater, checkNow } from "../../../src/args/validation/check";
 import { ArgsError } from "../../../src/args/validation/problem";
@@ -41,7 +42,7 @@ function pending({ hosts, nodePools, ...shared }: Tree): [ZodType, unknown][] {
     ]);
   const all = (map: unknown) => (isObject(map) ? Object.values(map as Tree) : []);
   return [
-    ...each(bypassProperties, shared),
+    ...each({ ...bypassProperties, observe: observeSchema.optional() }, shared),
     ...all(hosts).flatMap((host) => each({ ...hostProperties, connection: connectionSchema(false) }, host)),
     ...all(nodePools).flatMap((pool) => each(poolProperties, pool)),
   ];
@@ -69,7 +70,7 @@ function shown(errors: readonly ArgsError[]): string {
 test("the tree of arguments has every property", () => {
   const inside = (properties: object, given: object) =>
     expect(Object.keys(given)).toEqual(expect.arrayContaining(Object.keys(properties)));
-  inside({ ...bypassProperties, hosts: 0, nodePools: 0, rollout: 0 }, everything);
+  inside({ ...bypassProperties, observe: 0, hosts: 0, nodePools: 0, rollout: 0 }, everything);
   inside(hostProperties, everything.hosts.web);
   inside(poolProperties, everything.nodePools.workers);
   const issues =

@@ -42,6 +42,14 @@ describe("under pulumi.runtime.setMocks", () => {
     },
   );
 
+  test("a host that is only observed: its one step is registered, and the outputs resolve", async () => {
+    const { hosts, advice } = new SocketBypass("look", { hosts: { web: {} }, observe: {} });
+    expect([await resolved(hosts), await resolved(advice)]).toEqual([{}, {}]);
+    await vi.waitFor(() =>
+      expect(registered.filter((one) => one.startsWith("look-web-"))).toEqual(["look-web-observe"]),
+    );
+  });
+
   test("a node pool: its outputs resolve", async () => {
     const pool = { image: "registry.example/pod:1", namespace: "kube-system" };
     const edge = new SocketBypass("pool", { traffic: { ports: ["6379"] }, nodePools: { workers: pool } });

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// First looks which connections of this machine would gain, and loads nothing. Once the
+// configuration has ports, installs the bypass for them.
+import * as pulumi from "@pulumi/pulumi";
+import { SocketBypass } from "socket-bypass";
+
+const config = new pulumi.Config();
+// `pulumi config set --path 'ports[0]' 6379` stores a number.
+const ports = config.getObject<(string | number)[]>("ports")?.map(String);
+const rerun = config.get("rerun");
+
+const bypass = new SocketBypass("edge", {
+  hosts: { local: {} },
+  observe: { seconds: config.getNumber("seconds") ?? 30, ...(rerun && { rerun }) },
+  ...(ports && { traffic: { ports } }),
+});
+
+export const advice = bypass.advice;
+export const hosts = bypass.hosts;

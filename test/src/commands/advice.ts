@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { AdvisedService } from "../../../src/commands/advice";
+
+const rates = { in: 5200, out: 5200 };
+
+/** A service as `advise --json` prints one. */
+export function service(more: Partial<AdvisedService> = {}) {
+  return {
+    ...{ port: 6379, program: "redis-server", clients: ["app"], connections: 12, onHost: 12, shortConnections: null },
+    ...{ perSecond: rates, bytesPerMessage: { in: 34.1, out: 5.2 }, bytesPerSecond: rates, kind: "request" },
+    ...{ dangers: [], gain: { from: 1.2, to: 1.6 }, advice: "include", reason: "requests of 34 bytes" },
+    ...more,
+  };
+}
+
+/** What `advise --json` prints. */
+export function advice(services: object[] = [service()], more: object = {}) {
+  return {
+    ...{ version: 1, seconds: 30, kernel: "6.1.0", machine: "x86_64", gainFrom: "bench", namespaces: 1, sockets: 26 },
+    ...{ services, traffic: { ports: ["6379"] }, unseen: null },
+    ...more,
+  };
+}
