@@ -106,6 +106,7 @@ tools() {
 		test  haproxy         haproxy                        a proxy that can splice
 		test  memcached       memcached                      a cache that is run through the bypass
 		test  tshark          tshark                         reads what the tap writes
+		test  prometheus      promtool                       runs the alerts and the dashboard's expressions
 		test  passt           pasta                          forwards into rootless containers
 	END
 }
@@ -215,7 +216,7 @@ allow_services() {
 # Otherwise services that we installed only for their programs would start at the next boot.
 disable_services() {
 	has systemctl || return 0
-	for unit in redis-server:redis-server nginx:nginx openssh-server:ssh postgresql:postgresql haproxy:haproxy memcached:memcached containerd:containerd; do
+	for unit in redis-server:redis-server nginx:nginx openssh-server:ssh postgresql:postgresql haproxy:haproxy memcached:memcached containerd:containerd prometheus:prometheus; do
 		case " $missing " in
 		*" ${unit%:*} "*) ;;
 		*) continue ;;

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { findMount } from "../../tools/setup/mounts";
+
+const generation = "0123456789ab";
+
+/** What happens on a host while it is recorded. */
+export interface Plot {
+  /** The function of traffic.py, if there is traffic. */
+  readonly traffic?: string;
+  /** Flags of `apply` beside the usual ones. */
+  readonly flags?: readonly string[];
+  /** Runs before the traffic begins. */
+  readonly before?: (scene: Scene) => void;
+  /**
+   * How it is scraped. "file": by what node-exporter reads; "host": as one of all instances, and it
+   * may be missing; "pod": at the port of a pod on a kernel that is not supported. Default: by
+   * itself.
+   */
+  readonly by?: "file" | "host" | "pod";
+  /** What is done before the scrape of that number. */
+  readonly acts?: Readonly<Record<number, (scene: Scene) => Promise<unknown> | unknown>>;
+}
+
+export interface Scrape {
+  readonly text: string;
+  /** When the file was written, if it comes from one. */
+  readonly written?: number;
+}
+
+const podPort = 18480;
+
+/** One real installation on this machine, in a cgroup and with traffic of its own. */
+export class Scene {
+  readonly instance: string;
+  readonly cgroup: string;
+  readonly pins: string;
+  private readonly folder: string;
+  private readonly ends: (() => void)[] = [];
+  private traffic: ChildProcess | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly plot: Plot,
+    /** The folder of what is installed. */
+    readonly bundle: string,
+  ) {
+    const v2 = findMount("cgroup2");
+    if (v2 === undefined) throw new Error("record: expected a cgroup2 mount, found none");
+    this.instance = `recorded-${name}`;
+    this.cgroup = join(v2, this.instance);
+    this.pins = join("/sys/fs/bpf/socket-bypass", this.instance);
+    // Root runs what lies there, so nobody else may be able to write to any folder above it.
+    this.folder = fs.mkdtempSync("/var/lib/socket-bypass-record-");
+  }
+
+  /** Runs a verb of the host script for this installation. */
+  async verb(...words: string[]): Promise<string> {
+    const common = ["--instance", this.instance, "--state-dir", join(this.folder, "state"), "--owner", "recording"];
+    const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+    const all = [join(this.bundle, "socket-bypass"), ...words, ...common];
+    return (await promisify(execFile)("sh", all, { env })).stdout;
+  }
+
+  async begin(): Promise<void> {
+    if (this.plot.by === "pod") {
+      const probe = `for-pods/probe-${process.arch === "arm64" ? "aarch64" : "x86_64"}`;
+      this.traffic = spawn(join(this.bundle, probe), ["unsupported", `${podPort}`, "/bin/true"], { stdio: "inherit" });
+      return;
+    }
+    fs.mkdirSync(this.cgroup);
+    const flags = ["--generation", generation, "--cgroup", `/${this.instance}`, "--ports", "6379,5432"];
+    const { plot } = this;
+    await this.verb("apply", ...flags, "--off", "--boot", "false", "--drain-seconds", "1", ...(plot.flags ?? []));
+    plot.before?.(this);
+    if (plot.traffic === undefined) return;
+    const line =
+      'echo $$ >"$0/cgroup.procs" && exec unshare -n sh -c \'ip link set lo up && exec python3 "$@"\' sh "$@"';
+    this.traffic = spawn("sh", ["-c", line, this.cgroup, join(__dirname, "traffic.py"), plot.traffic], {
+      stdio: ["pipe", "inherit", "inherit"],
+    });
+  }
+
+  /** Begins the next phase of the traffic. */
+  next(): void {
+    if (this.traffic?.exitCode !== null) throw new Error(`${this.name}: expected traffic, found that it has ended`);
+    this.traffic.stdin?.write("next\n");
+  }
+
+  /** What a scraper gets. The text is missing if there is no answer. */
+  async scrape(): Promise<Scrape> {
+    if (this.plot.by === "pod") return { text: await (await fetch(`http://127.0.0.1:${podPort}/metrics`)).text() };
+    if (this.plot.by === "file") return await this.scrapeFile();
+    try {
+      return { text: await this.verb("metrics") };
+    } catch (error) {
+      // The report of all instances has no line of one that is not installed.
+      if (this.plot.by === "host" && !fs.existsSync(this.pins)) return { text: "" };
+      throw error;
+    }
+  }
+
+  /** The file of an earlier run stays when a run fails. */
+  private async scrapeFile(): Promise<Scrape> {
+    const file = join(this.folder, "socket-bypass.prom");
+    await this.verb("metrics", "--textfile", this.folder).catch(() => undefined);
+    return { text: fs.readFileSync(file, "utf8"), written: fs.statSync(file).mtimeMs };
+  }
+
+  /**
+   * Loads a program with a sockmap of its own and attaches it before ours, as another product
+   * would.
+   */
+  attachOther(): void {
+    const [object, theirs] = [join(this.folder, "other.o"), `${this.pins}-other`];
+    const include = `/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
+    const flags = ["-target", "bpfel", "-mcpu=v2", "-O2", "-g", "-idirafter", include, "-c", "-o", object];
+    execFileSync("clang-19", [...flags, join(__dirname, "other.bpf.c")]);
+    const bpftool = (...words: string[]) => execFileSync("/usr/sbin/bpftool", words);
+    const hook = (act: string, pin: string) =>
+      bpftool("cgroup", act, this.cgroup, "sock_ops", "pinned", pin, ...(act === "attach" ? ["multi"] : []));
+    const ours = join(this.pins, generation, "track");
+    fs.mkdirSync(theirs);
+    this.ends.push(() => fs.rmSync(theirs, { recursive: true }));
+    bpftool("prog", "loadall", object, join(theirs, "progs"), "pinmaps", join(theirs, "maps"));
+    const map = join(theirs, "maps/theirs");
+    bpftool("prog", "attach", "pinned", join(theirs, "progs/pass"), "msg_verdict", "pinned", map);
+    hook("detach", ours);
+    hook("attach", join(theirs, "progs/take"));
+    this.ends.push(() => hook("detach", join(theirs, "progs/take")));
+    hook("attach", ours);
+  }
+
+  /** Removes a pin without which the counters cannot be read. */
+  breakCounters(): void {
+    fs.rmSync(join(this.pins, generation, "maps/counters"));
+  }
+
+  async end(): Promise<void> {
+    this.traffic?.kill("SIGKILL");
+    if (fs.existsSync(this.cgroup)) fs.writeFileSync(join(this.cgroup, "cgroup.kill"), "1");
+    for (const end of this.ends.splice(0).reverse()) end();
+    await this.verb("remove", "--drain-seconds", "0");
+    // The kernel takes a moment to bury the processes.
+    for (let tries = 0; fs.existsSync(this.cgroup); tries++) {
+      try {
+        fs.rmdirSync(this.cgroup);
+      } catch (error) {
+        if (tries > 50) throw error;
+        await new Promise((wake) => setTimeout(wake, 100));
+      }
+    }
+    fs.rmSync(this.folder, { recursive: true });
+  }
+}
