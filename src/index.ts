@@ -4,7 +4,13 @@ export type { BypassHostArgs } from "./args/bypass-host";
 export type { BypassNodePoolArgs } from "./args/bypass-node-pool";
 export type { ConnectionArgs, LoginArgs } from "./args/connection";
 export { type HostArgs, Machine } from "./args/host";
-export type { MetricsReaderArgs, PodResourceArgs, TolerationArgs } from "./args/kubernetes";
+export type {
+  MetricsReaderArgs,
+  MonitoringArgs,
+  PodMonitorArgs,
+  PodResourceArgs,
+  TolerationArgs,
+} from "./args/kubernetes";
 export type { LimitArgs } from "./args/limits";
 export type { NodePoolArgs } from "./args/node-pool";
 export { CompileAt, type ObjectArgs } from "./args/object";

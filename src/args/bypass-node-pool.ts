@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { z } from "zod";
 import { type BypassArgs, bypassProperties } from "./bypass";
-import { imageIsThere, type NodePoolArgs, poolProperties } from "./node-pool";
+import { imageIsThere, type NodePoolArgs, poolProperties, scraperGetsIn } from "./node-pool";
 import { isTraffic } from "./observe";
 import type { TrafficArgs } from "./traffic";
 import { isPending, shape, wrong } from "./validation/schema";
@@ -27,4 +27,5 @@ export const isCompiledBefore: z.core.CheckFn<Record<string, unknown>> = (contex
 export const bypassNodePoolSchema = shape({ ...bypassProperties, ...poolProperties })
   .check(isTraffic)
   .check(imageIsThere)
+  .check(scraperGetsIn)
   .check(isCompiledBefore);

@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { isNetwork } from "./traffic";
-import { hiddenText, isPending, leaf, shape, text, whole, wrong, wrongHidden } from "./validation/schema";
+import { flag, hiddenText, isPending, leaf, shape, text, whole, wrong, wrongHidden } from "./validation/schema";
 
 /** What a pod puts up with on a node, as Kubernetes has it. */
 export interface TolerationArgs {
@@ -59,6 +59,33 @@ export interface MetricsReaderArgs {
    * A network such as "10.1.0.0/16", and no labels beside it.
    */
   cidr?: pulumi.Input<string>;
+}
+
+/** How Prometheus finds the pods. */
+export interface MonitoringArgs {
+  /**
+   * Annotate the pods with prometheus.io/scrape, port and path, for a Prometheus that finds pods by
+   * them. Default false.
+   */
+  annotations?: pulumi.Input<boolean>;
+  /**
+   * Create a PodMonitor (monitoring.coreos.com/v1) for prometheus-operator, whose CRDs the cluster
+   * must have. Default: none; an empty object creates one with the defaults below.
+   */
+  podMonitor?: PodMonitorArgs;
+}
+
+/** A PodMonitor beside the pods. */
+export interface PodMonitorArgs {
+  /**
+   * Labels by which your Prometheus selects it (podMonitorSelector), such as "release". Default
+   * none.
+   */
+  labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /**
+   * Seconds between two scrapes, from 10 to 3600. Default 30.
+   */
+  intervalSeconds?: pulumi.Input<number>;
 }
 
 /** @internal */
@@ -158,3 +185,10 @@ export const labels = mapOf("labels", isLabel).check((context) => {
   for (const key of ownLabels)
     if (key in value) context.issues.push(wrong(key, [key], "a label that is not ours", "remove it"));
 });
+
+/** @internal */
+export const monitoring = shape({
+  annotations: flag(),
+  // The pods make no report sooner than ten seconds after the one before.
+  podMonitor: shape({ labels, intervalSeconds: whole(10, 3600, "seconds") }).optional(),
+}).optional();

@@ -10,7 +10,9 @@ import {
   listOf,
   longName,
   type MetricsReaderArgs,
+  type MonitoringArgs,
   mapOf,
+  monitoring,
   oneOf,
   type PodResourceArgs,
   reader,
@@ -92,6 +94,11 @@ export interface NodePoolArgs {
    */
   metricsFrom?: MetricsReaderArgs[];
   /**
+   * How Prometheus finds the pods. In a namespace of its own, metricsFrom must let it in. Default:
+   * by nothing of ours.
+   */
+  monitoring?: MonitoringArgs;
+  /**
    * Seconds that unread bytes may take to be read before a node is detached or handed over, from 0
    * to 600. Default 10.
    */
@@ -113,6 +120,7 @@ export const poolDefaults = {
   bpffs: "/sys/fs/bpf",
   cgroupRoot: "/sys/fs/cgroup",
   drainSeconds: 10,
+  scrapeSeconds: 30,
 };
 
 /** @internal */
@@ -145,6 +153,7 @@ export const poolProperties = {
     if (isPending(context.value))
       context.issues.push(wrong(context.value, [], "a list", "an Output is known too late"));
   }),
+  monitoring,
   drainSeconds: whole(0, 600, "seconds"),
   instance: instanceName,
 };
@@ -156,8 +165,19 @@ export const imageIsThere: z.core.CheckFn<Record<string, unknown>> = (context) =
   context.issues.push(wrong(undefined, ["image"], "an image with sh and bpftool", fix));
 };
 
+/** Otherwise every scrape would fail, and nothing would say why. @internal */
+export const scraperGetsIn: z.core.CheckFn<Record<string, unknown>> = (context) => {
+  const { namespace, metricsFrom, monitoring: wanted } = context.value;
+  if (namespace !== undefined || metricsFrom !== undefined || typeof wanted !== "object" || wanted === null) return;
+  const { annotations, podMonitor } = wanted as MonitoringArgs;
+  if (annotations !== true && podMonitor === undefined) return;
+  const fix =
+    'say where your Prometheus is, as in [{ namespaceLabels: { "kubernetes.io/metadata.name": "monitoring" } }]';
+  context.issues.push(wrong(undefined, ["metricsFrom"], "the readers that monitoring is for", fix));
+};
+
 /** @internal */
-export const nodePoolSchema = shape(poolProperties).check(imageIsThere);
+export const nodePoolSchema = shape(poolProperties).check(imageIsThere).check(scraperGetsIn);
 
 /**
  * The names of all Kubernetes objects of a pool begin with this name and add up to 18 characters.

@@ -7,7 +7,7 @@ import { podFiles } from "../bundle/config-map";
 import { applyFlags } from "../commands/verbs";
 import { extrasOf } from "../install/host-files";
 import { normalizeNodePool } from "../install/normalize";
-import { ownLabels } from "../targets/kubernetes/manifests";
+import { ownLabels, scrapeAnnotations } from "../targets/kubernetes/manifests";
 import { deployPool } from "../targets/kubernetes/pool";
 import type { Part } from "./child";
 import { childOptions } from "./child-options";
@@ -37,7 +37,7 @@ export function deployNodePool(part: Part, args: NodePoolArgs): DeployedPool {
   const { component, name, key, where, shared, opts } = part;
   checkPoolName(name, where);
   const { instance, owner } = identityOf(key, args.instance, where);
-  const { namespace, metricsFrom, right: itsRight, ...its } = normalizeNodePool(args, where);
+  const { namespace, metricsFrom, podMonitor, isAnnotated, right: itsRight, ...its } = normalizeNodePool(args, where);
   const right = allRight([shared.right, itsRight]);
   const { cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard } = shared;
   const origin = pulumi.all([shared.compile, adopt]);
@@ -49,6 +49,7 @@ export function deployNodePool(part: Part, args: NodePoolArgs): DeployedPool {
     .all([origin, size])
     .apply(([[compile, withAdopt], room]) => generationOf(podFiles(compile, extrasOf(withAdopt)), compile, room));
   const bound = selfTest.apply(({ timeoutSeconds }) => waitSeconds + timeoutSeconds);
+  const annotations = its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation }));
   const deployed = deployPool(
     name,
     {
@@ -59,10 +60,13 @@ export function deployNodePool(part: Part, args: NodePoolArgs): DeployedPool {
       // The pod may have to drain both the old and the new generation.
       stopSeconds: pulumi.all([bound, its.drainSeconds]).apply(([wait, drain]) => wait + 2 * (drain + 10)),
       labels: its.labels.apply((given) => ({ ...given, ...ownLabels(instance) })),
-      annotations: its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation })),
+      annotations,
+      podAnnotations: pulumi
+        .all([annotations, isAnnotated])
+        .apply(([given, isWanted]) => ({ ...(isWanted && scrapeAnnotations), ...given })),
     },
     files,
-    { namespace, metricsFrom, right },
+    { namespace, metricsFrom, podMonitor, right },
     childOptions(component, opts),
   );
   return { generation, ...deployed, right };

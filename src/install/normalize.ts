@@ -149,6 +149,7 @@ export function normalizeNodePool(args: NodePoolArgs, where: Where) {
   const checked = <K extends keyof NodePoolArgs & keyof typeof poolProperties>(name: K) =>
     check(poolProperties[name], args[name], name);
   const resources = checked("resources");
+  const monitoring = checked("monitoring");
   const all = {
     image: checked("image"),
     imagePullPolicy: checked("imagePullPolicy"),
@@ -168,6 +169,15 @@ export function normalizeNodePool(args: NodePoolArgs, where: Where) {
     cgroupRoot: checked("cgroupRoot").apply((given) => given ?? poolDefaults.cgroupRoot),
     drainSeconds: checked("drainSeconds").apply((given) => given ?? poolDefaults.drainSeconds),
     mountBpffs: args.mountBpffs ?? false,
+    isAnnotated: monitoring.apply((given) => given?.annotations ?? false),
+    ...(args.monitoring?.podMonitor === undefined
+      ? {}
+      : {
+          podMonitor: monitoring.apply((given) => ({
+            labels: given?.podMonitor?.labels ?? {},
+            intervalSeconds: given?.podMonitor?.intervalSeconds ?? poolDefaults.scrapeSeconds,
+          })),
+        }),
     ...(args.metricsFrom === undefined ? {} : { metricsFrom: checked("metricsFrom").apply((given) => given ?? []) }),
     ...(args.namespace === undefined ? {} : { namespace: checked("namespace") as pulumi.Output<string> }),
   };

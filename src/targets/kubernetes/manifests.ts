@@ -25,6 +25,7 @@ export interface Pool {
   readonly limits: pulumi.Input<Texts | undefined>;
   readonly labels: pulumi.Input<Texts>;
   readonly annotations: pulumi.Input<Texts>;
+  readonly podAnnotations: pulumi.Input<Texts>;
   readonly bpffs: pulumi.Input<string>;
   readonly cgroupRoot: pulumi.Input<string>;
   readonly mountBpffs: boolean;
@@ -33,6 +34,7 @@ export interface Pool {
 const files = "/opt/socket-bypass";
 const script = `${files}/pod.sh`;
 const port = 8080;
+const metricsPort = "metrics";
 /** The pods' folder in bpffs; the kubelet creates it if it is missing. */
 const ownFolder = "socket-bypass";
 /** The files take a tenth of this. */
@@ -67,13 +69,44 @@ function peerOf({ cidr, namespaceLabels: namespaces, podLabels: pods }: MetricsR
   };
 }
 
+/** What many scrapers look for; there is no standard for it. */
+export const scrapeAnnotations: Texts = {
+  "prometheus.io/scrape": "true",
+  "prometheus.io/port": `${port}`,
+  "prometheus.io/path": "/metrics",
+};
+
+/** What a PodMonitor of prometheus-operator says of these pods. */
+export interface Monitor {
+  readonly labels: Texts;
+  readonly intervalSeconds: number;
+}
+
+/** `instance` is the node, so that a node has one history, whichever pod serves it. */
+export function podMonitorSpec(instance: string, monitor: pulumi.Output<Monitor>): object {
+  return {
+    selector: { matchLabels: ownLabels(instance) },
+    podMetricsEndpoints: [
+      {
+        port: metricsPort,
+        path: "/metrics",
+        interval: monitor.apply(({ intervalSeconds }) => `${intervalSeconds}s`),
+        relabelings: ["node", "instance"].map((targetLabel) => ({
+          sourceLabels: ["__meta_kubernetes_pod_node_name"],
+          targetLabel,
+        })),
+      },
+    ],
+  };
+}
+
 export function daemonSetSpec(pool: Pool, account: pulumi.Input<string>, configMap: pulumi.Input<string>): object {
   return {
     selector: { matchLabels: ownLabels(pool.instance) },
     // The old pod of a node is removed only when the new one is ready beside it.
     updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: pool.maxSurge, maxUnavailable: 0 } },
     template: {
-      metadata: { labels: pool.labels, annotations: pool.annotations },
+      metadata: { labels: pool.labels, annotations: pool.podAnnotations },
       spec: podSpec(pool, account, configMap),
     },
   };
@@ -143,7 +176,7 @@ function loaderContainer(pool: Pool): object {
       // its successor took over.
       { name: "POD_UID", valueFrom: { fieldRef: { fieldPath: "metadata.uid" } } },
     ],
-    ports: [{ name: "metrics", containerPort: port }],
+    ports: [{ name: metricsPort, containerPort: port }],
     securityContext: {
       privileged: false,
       allowPrivilegeEscalation: false,

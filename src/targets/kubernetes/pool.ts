@@ -3,7 +3,15 @@ import * as pulumi from "@pulumi/pulumi";
 import type { MetricsReaderArgs } from "../../args/kubernetes";
 import { type Right, when } from "../../args/validation/right";
 import type { PodFiles } from "../../bundle/config-map";
-import { daemonSetSpec, namespaceLabels, networkPolicySpec, ownLabels, type Pool } from "./manifests";
+import {
+  daemonSetSpec,
+  type Monitor,
+  namespaceLabels,
+  networkPolicySpec,
+  ownLabels,
+  type Pool,
+  podMonitorSpec,
+} from "./manifests";
 import { loadKubernetes } from "./provider";
 
 export interface Surroundings {
@@ -11,6 +19,8 @@ export interface Surroundings {
   readonly namespace?: pulumi.Output<string> | undefined;
   /** In a namespace that exists, a network policy is created only if this says who may read. */
   readonly metricsFrom?: pulumi.Output<MetricsReaderArgs[]> | undefined;
+  /** Without it there is no PodMonitor. */
+  readonly podMonitor?: pulumi.Output<Monitor> | undefined;
   /** If this gives an error, nothing is sent to the cluster. */
   readonly right: Right;
 }
@@ -38,10 +48,10 @@ export function deployPool(
   name: string,
   pool: Pool,
   files: pulumi.Output<Omit<PodFiles, "identity">>,
-  { namespace, metricsFrom, right }: Surroundings,
+  { namespace, metricsFrom, podMonitor, right }: Surroundings,
   opts: pulumi.CustomResourceOptions,
 ): Deployed {
-  const { core, apps, networking } = loadKubernetes();
+  const { core, apps, networking, apiextensions } = loadKubernetes();
   const { labels: itsLabels, annotations } = pool;
   const labels = ownLabels(pool.instance);
   // The annotations stand first in all metadata: the SDK waits for one property after another, and
@@ -90,5 +100,19 @@ export function deployPool(
     },
     opts,
   );
+  if (podMonitor !== undefined)
+    new apiextensions.CustomResource(
+      `${name}-monitor`,
+      {
+        apiVersion: "monitoring.coreos.com/v1",
+        kind: "PodMonitor",
+        metadata: {
+          ...itsMetadata,
+          labels: podMonitor.apply(({ labels: given }) => ({ ...given, ...labels })),
+        },
+        spec: podMonitorSpec(pool.instance, podMonitor),
+      },
+      opts,
+    );
   return { namespace: daemonSet.metadata.apply(({ namespace: its }) => its), daemonSet: daemonSet.metadata.name };
 }

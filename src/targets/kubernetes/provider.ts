@@ -17,6 +17,7 @@ export interface Kubernetes {
   readonly core: { readonly v1: { readonly Namespace: Kind; readonly ServiceAccount: Kind; readonly ConfigMap: Kind } };
   readonly networking: { readonly v1: { readonly NetworkPolicy: Kind } };
   readonly apps: { readonly v1: { readonly DaemonSet: Kind } };
+  readonly apiextensions: { readonly CustomResource: Kind };
 }
 
 const name = "@pulumi/kubernetes";

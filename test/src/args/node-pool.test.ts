@@ -34,6 +34,11 @@ describe("a node pool", () => {
         metricsFrom: [{ namespaceLabels: {} }, { podLabels: { app: pulumi.output("a") } }, { cidr: "fd00::/8" }],
       },
     ],
+    [{ image, monitoring: {} }],
+    [{ image, monitoring: { annotations: false } }],
+    [{ image, monitoring: { annotations: true }, metricsFrom: [{ cidr: "fd00::/8" }] }],
+    [{ image, monitoring: { annotations: pulumi.output(true), podMonitor: {} }, namespace: "network" }],
+    [{ image, monitoring: { podMonitor: { labels: { release: "a" }, intervalSeconds: 10 } }, metricsFrom: [] }],
   ])("may be %j", (pool) => {
     expect(problems(pool)).toEqual([]);
   });
@@ -118,6 +123,38 @@ describe("a node pool", () => {
     [
       { image, metricsFrom: pulumi.output([]) },
       "metricsFrom: expected a list, found an Output; an Output is known too late",
+    ],
+    [
+      { image, monitoring: { annotations: true } },
+      'metricsFrom: expected the readers that monitoring is for, found nothing; say where your Prometheus is, as in [{ namespaceLabels: { "kubernetes.io/metadata.name": "monitoring" } }]',
+    ],
+    [
+      { image, monitoring: { podMonitor: {} } },
+      'metricsFrom: expected the readers that monitoring is for, found nothing; say where your Prometheus is, as in [{ namespaceLabels: { "kubernetes.io/metadata.name": "monitoring" } }]',
+    ],
+    [
+      { image, namespace: "a", monitoring: true },
+      "monitoring: expected an object, found true; use annotations, podMonitor",
+    ],
+    [
+      { image, namespace: "a", monitoring: pulumi.output({}) },
+      "monitoring: expected an object, found an Output; use annotations, podMonitor",
+    ],
+    [
+      { image, namespace: "a", monitoring: { annotations: "yes" } },
+      'monitoring.annotations: expected true or false, found "yes"; write it without quotes',
+    ],
+    [
+      { image, namespace: "a", monitoring: { podMonitor: true } },
+      "monitoring.podMonitor: expected an object, found true; use labels, intervalSeconds",
+    ],
+    [
+      { image, namespace: "a", monitoring: { podMonitor: { labels: { "app.kubernetes.io/name": "mine" } } } },
+      'monitoring.podMonitor.labels["app.kubernetes.io/name"]: expected a label that is not ours, found "app.kubernetes.io/name"; remove it',
+    ],
+    [
+      { image, namespace: "a", monitoring: { podMonitor: { intervalSeconds: 5 } } },
+      "monitoring.podMonitor.intervalSeconds: expected a whole number of seconds from 10 to 3600, found 5; give a number from 10 to 3600, without quotes",
     ],
     [
       { image, drainSeconds: 601 },

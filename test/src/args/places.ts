@@ -39,6 +39,7 @@ export const everything = {
       resources: { requests: { cpu: "1" }, limits: { cpu: "1" } },
       ...{ labels: { a: "b" }, annotations: { a: "b" }, bpffs: "/sys/fs/bpf", mountBpffs: false },
       metricsFrom: [{ namespaceLabels: { a: "b" }, podLabels: { a: "b" } }, { cidr: "10.0.0.0/8" }],
+      monitoring: { annotations: true, podMonitor: { labels: { a: "b" }, intervalSeconds: 30 } },
       ...{ cgroupRoot: "/sys/fs/cgroup", drainSeconds: 1, instance: "workers-1" },
     },
   },

@@ -206,6 +206,57 @@ test("in a given namespace, a NetworkPolicy is made only with metricsFrom", asyn
   expect(await kinds({ metricsFrom: [{ cidr: "10.1.0.0/16" }] })).toContain(policy);
 });
 
+test("monitoring adds scrape annotations to the pods, which the user's own override", async () => {
+  const metricsFrom = [{ namespaceLabels: { "kubernetes.io/metadata.name": "monitoring" } }];
+  const annotationsOf = async (more: Partial<BypassNodePoolArgs>) => {
+    const { metadata, spec } = daemonSetOf(await one({ metricsFrom, ...more }));
+    const its = Object.entries(spec?.template.metadata?.annotations ?? {});
+    expect(Object.keys(metadata?.annotations ?? {}).filter((key) => key.startsWith("prometheus.io/"))).toEqual([]);
+    return Object.fromEntries(its.filter(([key]) => key !== "socket-bypass/generation"));
+  };
+  expect(await annotationsOf({})).toEqual({});
+  expect(await annotationsOf({ monitoring: { annotations: false } })).toEqual({});
+  const usual = { "prometheus.io/scrape": "true", "prometheus.io/port": "8080", "prometheus.io/path": "/metrics" };
+  expect(await annotationsOf({ monitoring: { annotations: pulumi.output(true) } })).toEqual(usual);
+  const own = { "prometheus.io/path": "/other" };
+  expect(await annotationsOf({ monitoring: { annotations: true }, namespace: "network" })).toEqual(usual);
+  const both = await one({ metricsFrom, monitoring: { annotations: true }, annotations: own });
+  expect(daemonSetOf(both).spec?.template.metadata?.annotations).toMatchObject({ ...usual, ...own });
+  expect(podOf(both).loader.ports).toEqual([{ name: "metrics", containerPort: 8080 }]);
+});
+
+test("monitoring adds a PodMonitor that selects the pods by their labels, and the port by its name", async () => {
+  const metricsFrom = [{ cidr: "10.1.0.0/16" }];
+  const all = await one({ metricsFrom, monitoring: { podMonitor: { labels: { release: "prometheus" } } } });
+  const { type, inputs, parent } = named(all, "pool-monitor");
+  const own = daemonSetOf(all).spec?.selector.matchLabels;
+  expect({ type, parent }).toEqual({
+    type: "kubernetes:monitoring.coreos.com/v1:PodMonitor",
+    parent: named(all, "pool").urn,
+  });
+  expect(inputs).toMatchObject({
+    ...{ apiVersion: "monitoring.coreos.com/v1", kind: "PodMonitor" },
+    metadata: { labels: { ...own, release: "prometheus" } },
+    spec: {
+      selector: { matchLabels: own },
+      podMetricsEndpoints: [
+        {
+          ...{ port: podOf(all).loader.ports?.[0]?.name, path: "/metrics", interval: "30s" },
+          relabelings: [
+            { sourceLabels: ["__meta_kubernetes_pod_node_name"], targetLabel: "node" },
+            { sourceLabels: ["__meta_kubernetes_pod_node_name"], targetLabel: "instance" },
+          ],
+        },
+      ],
+    },
+  });
+  const slow = await one({ metricsFrom, monitoring: { podMonitor: { intervalSeconds: 60 } } });
+  expect(named(slow, "pool-monitor").inputs.spec).toMatchObject({ podMetricsEndpoints: [{ interval: "60s" }] });
+  expect((await one({ metricsFrom })).map(({ name }) => name)).not.toContain("pool-monitor");
+  // It is no part of the pods, so nothing else changes.
+  expect(named(all, "pool-loader")).toEqual(named(await one({ metricsFrom }), "pool-loader"));
+});
+
 test("the arguments become those of the host script", async () => {
   const all = await one({
     traffic: { ports: ["6379"], cidrs: ["10.0.0.0/8"] },
