@@ -8,21 +8,41 @@
 #include <sys/mman.h>
 
 /* How many connections of a process are compared at each side. */
-enum { MOST_COMPARED = 256 };
+enum { MOST_COMPARED = 256, MOST_ON_THEIR_WAY = 2 };
 
 static uint64_t distance(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : b - a;
 }
 
-/* One direction has the same count; in the other one some bytes may be on their way. */
+/*
+ * One direction has the same count at a look; in the other one, some bytes may be on their way.
+ */
+static bool is_same(const struct tcp_end *server, const struct tcp_end *client, bool is_first)
+{
+	uint64_t in = server->bytes[IN] - (is_first ? server->moved[IN] : 0);
+	uint64_t out = server->bytes[OUT] - (is_first ? server->moved[OUT] : 0);
+	uint64_t there = distance(in, client->bytes[OUT] - (is_first ? client->moved[OUT] : 0));
+	uint64_t back = distance(out, client->bytes[IN] - (is_first ? client->moved[IN] : 0));
+
+	return in + out >= 64 && (!there || !back) && there + back <= (in + out) / 32;
+}
+
+/* The kernel lists one socket some milliseconds before another, in which a busy relay goes on. */
+static bool is_alike(const struct tcp_end *server, const struct tcp_end *client,
+		     enum direction direction)
+{
+	uint64_t moved = server->moved[direction], segments = server->moved_segments[direction];
+
+	return segments >= MOST_ON_THEIR_WAY * 16 &&
+	       distance(moved, client->moved[!direction]) <=
+		       moved / 256 + MOST_ON_THEIR_WAY * moved / segments;
+}
+
 static bool is_passed_on(const struct tcp_end *server, const struct tcp_end *client)
 {
-	uint64_t there = distance(server->bytes[IN], client->bytes[OUT]);
-	uint64_t back = distance(server->bytes[OUT], client->bytes[IN]);
-	uint64_t all = server->bytes[IN] + server->bytes[OUT];
-
-	return all >= 64 && (!there || !back) && there + back <= all / 32;
+	return is_same(server, client, false) || is_same(server, client, true) ||
+	       (is_alike(server, client, IN) && is_alike(server, client, OUT));
 }
 
 static void compare(struct tcp_ends *ends, uint32_t first, const uint32_t *next)

@@ -79,8 +79,8 @@ static void add_connection(struct service *service, const struct tcp_end *end,
 	service->across += end->space != peer->space;
 	service->enrolled += ((end->traits | peer->traits) & IS_ENROLLED) != 0;
 	service->staying += stays_on_tcp(end) || stays_on_tcp(peer);
-	/* Who has come and gone is most likely one of those that are there. */
-	if (!is_short || peer->process != NOBODY)
+	/* Whose connection comes and goes is most likely one of those that are there. */
+	if (peer->process != NOBODY || !(peer->traits & (IS_NEW | IS_ENDED)))
 		add_client(service, name_process(peer->process));
 	find_dangers(service, peer);
 	add_traffic(service, end);
@@ -102,7 +102,7 @@ void find_services(const struct tcp_ends *ends)
 			add_connection(service, end, peer);
 	}
 	for (uint32_t i = 0; i < service_count; i++)
-		if (services[i].shorts_on_host && !services[i].client_count)
+		if (services[i].on_host + services[i].shorts_on_host && !services[i].client_count)
 			add_client(&services[i], name_process(NOBODY));
 	for (uint32_t i = 0; i < space_count; i++) {
 		uint64_t accepted = spaces[i].accepted[1] - spaces[i].accepted[0];
