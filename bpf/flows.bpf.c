@@ -4,7 +4,8 @@
  * (BPF_PROG_TEST_RUN) and gets back a line in two pieces, or 0 if that socket has gone. An iterator
  * would do, but some kernels refuse iterators over the elements of a map.
  *
- *	KEY VERDICT UNREAD MODE PEER INODE ACTIVE MESSAGES BYTES SENT LAG WHY LOCAL PORT REMOTE PORT TCP
+ *	KEY VERDICT UNREAD MODE PEER INODE ACTIVE MESSAGES BYTES SENT LAG WHY LOCAL PORT REMOTE PORT
+ *	TCP
  *
  * KEY and PEER are keys of the map, byte by byte in hexadecimal. VERDICT is idle if the socket may
  * be taken out of the map (once its generation drains and every program run that began before is

@@ -20,9 +20,9 @@ const logins = z.record(
 );
 
 /**
- * Reads the hosts of a stack from one of its outputs, through the user's own `pulumi`. Addresses are
- * secret in a stack. Only this output is decrypted for us: an export of the stack would also bring
- * keys and passwords into our memory.
+ * Reads the hosts of a stack from one of its outputs, through the user's own `pulumi`. Addresses
+ * are secret in a stack. Only this output is decrypted for us: an export of the stack would also
+ * bring keys and passwords into our memory.
  */
 export async function readLogins(stack: string, output: string, cwd?: string): Promise<Host[]> {
   const words = ["stack", "output", output, "--json", "--show-secrets", "--non-interactive", "--stack", stack];

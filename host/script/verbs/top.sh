@@ -68,7 +68,8 @@ show_top() {
 		(NF == 16 || NF == 17) && length($1) == 16 {
 			key = label " " $1
 			if (!is_now) { messages[key] = $8; bytes[key] = $9; sent[key] = $10; by_tcp[key] = $17; next }
-			if (!(key in flow)) { order[++n] = key; peer[key] = label " " $5 } # the kernel may list one twice
+			# The kernel may list one twice.
+			if (!(key in flow)) { order[++n] = key; peer[key] = label " " $5 }
 			if ($5 !~ /^0*$/) peer[label " " $5] = key
 			if ($4 == 3 && drained) $12 = "drained"
 			flow[key] = $0; wanted[$6]
@@ -93,7 +94,7 @@ show_top() {
 				t[key] = since(f[10] - f[8], sent[key] - messages[key])
 				u[key] = f[17] == "" ? "" : since(f[17], by_tcp[key])
 				if (!(port in seen)) { ports[++found] = port; seen[port] }
-				# A connection counts at its client, and at its server if that alone is listed.
+				# A connection counts at its client, or at its server if that alone is listed.
 				if (f[7] || other == "") { connections++; conns[port]++ }
 				M[port] += m[key]; B[port] += b[key]; T[port] += t[key]; U[port] += u[key]
 				if (f[17] != "") tcp_known[port]
@@ -173,7 +174,7 @@ look_at_rates() {
 	say "guard $(splice_way)"
 }
 
-read_ticks() { read -r up _ </proc/uptime && ticks=${up%.*}${up#*.}; } # -> $ticks, hundredths of a second
+read_ticks() { read -r up _ </proc/uptime && ticks=${up%.*}${up#*.}; } # -> $ticks, 0.01 s each
 
 enter_screen() {
 	screen=

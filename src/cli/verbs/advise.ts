@@ -13,7 +13,7 @@ import { short, table } from "../table";
 const largest = 16 * 1024 * 1024;
 const usualSeconds = 30;
 
-/** What would gain on each host. A host where nothing is installed is sent the files for the time. */
+/** What would gain on each host. One where nothing is installed is sent the files for the time. */
 export async function advise(context: Context): Promise<number> {
   const { seconds = usualSeconds } = context.given;
   const told = await context.askAll((host) => adviseOn(host, context.manner, seconds));

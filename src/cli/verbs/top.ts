@@ -88,7 +88,7 @@ function jsonOf([host, { frame, error }]: [Host, Heard]) {
   return { host: host.name, ...(error === undefined ? { answer: frame ?? null } : { error }) };
 }
 
-/** A table over the hosts, one over the busiest ports of all, and for a single host its directions. */
+/** Tables of the hosts, of the busiest ports of all, and for a single host of its directions. */
 export function frameOf(heard: ReadonlyMap<Host, Heard>, columns: number, rows: number, interval?: number): string {
   const hosts = [...heard].map(([{ name }, { frame, error }]) => {
     if (error !== undefined) return [name, "-", "-", "-", "-", "-", "-", "-", error];
