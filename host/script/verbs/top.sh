@@ -94,7 +94,7 @@ show_top() {
 				t[key] = since(f[10] - f[8], sent[key] - messages[key])
 				u[key] = f[17] == "" ? "" : since(f[17], by_tcp[key])
 				if (!(port in seen)) { ports[++found] = port; seen[port] }
-				# A connection counts at its client, or at its server if that alone is listed.
+				# A connection counts at its client, or at its server alone.
 				if (f[7] || other == "") { connections++; conns[port]++ }
 				M[port] += m[key]; B[port] += b[key]; T[port] += t[key]; U[port] += u[key]
 				if (f[17] != "") tcp_known[port]
