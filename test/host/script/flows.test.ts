@@ -10,6 +10,7 @@ interface End {
   readonly processes: { pid: number; command: string }[];
   readonly unread: number;
   readonly unreadByTcp: number;
+  readonly bytesByTcp: number;
 }
 interface Flow {
   readonly instance: string;
@@ -34,7 +35,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     }
 
     const [clientPort = 0, port = 0] = ports.used ?? [];
-    const usual = { sent: 4, unread: 0, unreadByTcp: 0, why: null, state: "bypass", messages: 4 };
+    const usual = { sent: 4, unread: 0, unreadByTcp: 0, bytesByTcp: 0, why: null, state: "bypass", messages: 4 };
     const used = {
       client: {
         ...{
@@ -67,6 +68,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     });
     expect(flow("full")).toMatchObject({ client: { state: "spill", why: "tcp-unread" } });
     expect(flow("full")?.client?.unreadByTcp).toBeGreaterThan(0);
+    expect(flow("full")?.client?.bytesByTcp).toBeGreaterThan(0);
     // A second message would be more than --queue-bytes.
     expect(flow("full")?.server?.unread).toBe(65536);
     // Nobody has accepted this connection, so no process has its server's end open.
