@@ -16,7 +16,6 @@ export const everything = {
     adopt: false,
   },
   ...{ spliceGuard: "auto", detectDrift: false, rollout: { canary: ["web"], batchSize: 1 } },
-  observe: { seconds: 60, rerun: "again" },
   hosts: {
     web: {
       connection: { ...login, proxy: login },

@@ -70,7 +70,7 @@ function shown(errors: readonly ArgsError[]): string {
 test("the tree of arguments has every property", () => {
   const inside = (properties: object, given: object) =>
     expect(Object.keys(given)).toEqual(expect.arrayContaining(Object.keys(properties)));
-  inside({ ...bypassProperties, observe: 0, hosts: 0, nodePools: 0, rollout: 0 }, everything);
+  inside({ ...bypassProperties, hosts: 0, nodePools: 0, rollout: 0 }, everything);
   inside(hostProperties, everything.hosts.web);
   inside(poolProperties, everything.nodePools.workers);
   const issues =
@@ -108,6 +108,20 @@ describe.each(objects.map((path) => [nameOf(path), path] as const))("at %s, whic
     }
   });
 });
+
+// It stands apart, because it is refused beside node pools.
+test.each([[["observe"]], [["observe", "seconds"]], [["observe", "rerun"]]])(
+  "at %j no error shows a secret",
+  async (path) => {
+    const observing = { hosts: { web: {} }, observe: { seconds: 60, rerun: "again" } };
+    expect(await errorsOf(observing)).toEqual([]);
+    for (const value of [`\n${password}`, { password }].map((one) => pulumi.secret(one))) {
+      const errors = await errorsOf(put(path, value, observing));
+      expect(errors.length).toBeGreaterThan(0);
+      expect(shown(errors)).not.toContain("battery");
+    }
+  },
+);
 
 test.each(["connection", "connection.proxy", "connection.privateKey", "connection.user", "id", "become"])(
   "%s of a host is not shown even if it is plain text",
