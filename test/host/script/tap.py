@@ -3,7 +3,7 @@
 
 talk FILE SIZE…    a new connection, on which each end sends a message of each size in turn; what they
                    sent goes into FILE.client and FILE.server; prints the client's port
-pile FILE          a new connection, on which the client sends 600,000 bytes before the server reads, and
+pile FILE          a new connection, on which the client sends 200,000 bytes before the server reads, and
                    then ten small messages; what it sent goes into FILE.client; prints its port
 flood SECONDS      a new connection, on which the client sends 1000 bytes and hears one byte again and
                    again; prints how many messages both ends sent
@@ -58,11 +58,11 @@ def pile(path):
     for end in client, server:
         end.sendall(b"x")  # the first message of each end finds the peer
     receive(server, 1), receive(client, 1)
-    messages = [random.randbytes(30_000) for _ in range(20)] + [random.randbytes(10) for _ in range(10)]
-    for message in messages[:20]:
+    messages = [random.randbytes(20_000) for _ in range(10)] + [random.randbytes(10) for _ in range(10)]
+    for message in messages[:10]:
         client.sendall(message)
-    receive(server, 600_000)
-    for message in messages[20:]:
+    receive(server, 200_000)
+    for message in messages[10:]:
         client.sendall(message)
         receive(server, len(message))
     with open(path + ".client", "wb") as sent:
