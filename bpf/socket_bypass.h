@@ -558,8 +558,10 @@ NOINLINE void flush_counts(struct socket_state *own)
 	if (its) {
 		__sync_fetch_and_add(&its->messages, messages);
 		__sync_fetch_and_add(&its->bytes, bytes);
-		__sync_fetch_and_add(&its->tcp_messages, own->tcp_messages);
-		__sync_fetch_and_add(&its->tcp_bytes, own->tcp_bytes);
+		if (own->tcp_messages) {
+			__sync_fetch_and_add(&its->tcp_messages, own->tcp_messages);
+			__sync_fetch_and_add(&its->tcp_bytes, own->tcp_bytes);
+		}
 	}
 	own->counted_messages = own->messages;
 	own->counted_bytes = own->bytes;

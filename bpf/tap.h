@@ -40,6 +40,7 @@ struct piece {
 
 struct sent { /* the message at hand */
 	struct piece head;
+	__u64 msg; /* address of the kernel's struct sk_msg */
 	__u32 most; /* bytes of it that the tap wants */
 	__u32 element; /* of the message's list, which holds the next byte */
 	__u32 taken; /* bytes of that element before it */
@@ -114,15 +115,27 @@ static __always_inline void number_bytes(const struct socket_state *own, struct 
 }
 
 /* The length of an element of a message's list, in which the kernel never goes round here. */
-static __always_inline __u32 get_length(const void *msg, __u32 element)
+static __always_inline __u32 get_length(__u64 msg, __u32 element)
 {
 	__u64 list = bpf_core_field_offset(struct sk_msg, sg.data);
 	__u64 size = bpf_core_type_size(struct scatterlist);
 	__u64 at = bpf_core_field_offset(struct scatterlist, length);
 	__u32 length = 0;
 
-	bpf_probe_read_kernel(&length, sizeof(length), msg + list + element * size + at);
+	bpf_probe_read_kernel(&length, sizeof(length), (void *)(msg + list + element * size + at));
 	return length;
+}
+
+/*
+ * The context of the program is the kernel's message. It is read as a number, because Linux 6.1
+ * adds nothing but constants to a pointer to a context.
+ */
+static __always_inline __u64 get_address(const struct sk_msg_md *msg)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &msg);
+	return address;
 }
 
 /* The ring takes only sizes that the verifier knows. */
@@ -157,7 +170,7 @@ VERIFIED_ONCE int put_piece(struct sk_msg_md *msg, struct sent *sent)
 		return false;
 	length = sent->most - sent->head.offset;
 	if (length) {
-		left = get_length(msg, sent->element) - sent->taken;
+		left = get_length(sent->msg, sent->element) - sent->taken;
 		if (length > left)
 			length = left;
 		if (length > TAP_LARGEST)
@@ -206,8 +219,9 @@ NOINLINE void show(struct sk_msg_md *msg, const struct socket_state *own, __u32 
 	number_bytes(own, &sent.head);
 	if (sent.most > wanted >> TAP_SHIFT)
 		sent.most = wanted >> TAP_SHIFT;
+	sent.msg = get_address(msg);
 	bpf_probe_read_kernel(&sent.element, sizeof(sent.element),
-			      (void *)msg + bpf_core_field_offset(struct sk_msg, sg.start));
+			      (void *)(sent.msg + bpf_core_field_offset(struct sk_msg, sg.start)));
 	for (int i = 0; i < TAP_PIECES; i++) {
 		if (!put_piece(msg, &sent))
 			break;

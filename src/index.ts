@@ -32,5 +32,5 @@ export {
 } from "./commands/advice";
 export { BypassHost } from "./components/bypass-host";
 export { BypassNodePool } from "./components/bypass-node-pool";
-export type { HostAddress, HostLogin, LoginAddress } from "./components/login";
+export type { HostAddress, HostLogin, LoginAddress } from "./components/host-login";
 export { type HostReport, type NodePoolReport, SocketBypass } from "./components/socket-bypass";

@@ -7,7 +7,7 @@ import type { Advice } from "../commands/advice";
 import { normalizeBypass } from "../install/normalize";
 import { hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
-import type { HostLogin } from "./login";
+import type { HostLogin } from "./host-login";
 import { sayNothingLoads } from "./nothing-loads";
 
 /**

@@ -9,8 +9,9 @@ import { type Observed, observeHost, tellAdvice } from "../install/observation";
 import { targetFor } from "../targets/target-for";
 import type { Part } from "./child";
 import { childOptions } from "./child-options";
+import type { HostLogin } from "./host-login";
 import { identityOf } from "./instance";
-import { type HostLogin, loginOf } from "./login";
+import { loginOf } from "./login";
 
 export const hostType = "socket-bypass:index:BypassHost";
 

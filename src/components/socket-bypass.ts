@@ -11,7 +11,7 @@ import { Child } from "./child";
 import { childOptions } from "./child-options";
 import { type Done, hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
-import type { HostLogin } from "./login";
+import type { HostLogin } from "./host-login";
 import { deployNodePool, outputsOfPool, poolType } from "./node-pool";
 import { sayNothingLoads } from "./nothing-loads";
 import { checkPoolName } from "./pool-name";

@@ -133,7 +133,7 @@ observe_generation() { # FOLDER
 observe_established() { # FOLDER
 	live_policy "$1"
 	if counted=$("$reader" established "$1/maps/policies" "$slot" "$v2${cgroup%/}" 2>&1); then
-		say "$numbered" | while read -r name number; do
+		say "$counted" | while read -r name number; do
 			case $name in
 			unseen) fact unseen "what=$number" ;;
 			*) fact established "ports=$name" "connections:=$number" ;;

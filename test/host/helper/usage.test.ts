@@ -9,7 +9,7 @@ describe("wrong usage exits with 2 and one line that says what was expected", ()
   const map = "expected count MAP, keys MAP, numbers MAP [KEY] or bytes MAP KEY";
   const advise = "expected SECONDS [json] [misses] [gains KIND SIZE FROM TO...]";
   const verbs =
-    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread, map, listeners, established or advise";
+    "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread, map, tap, tapped, listeners, established or advise";
   test.each([
     ["", `expected ${verbs}, found nothing`],
     ["serve", `expected ${verbs}, found serve`],
