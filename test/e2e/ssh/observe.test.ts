@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { connect } from "node:net";
 import { describe, expect, test, vi } from "vitest";
 import { type Advice, SocketBypass, type SocketBypassArgs } from "../../../src/index.js";
 import { freePort } from "../../support/port.js";
-import { Far, isSkipped, makeKeys } from "./far.js";
+import { atEnd, Far, isSkipped, makeFolder, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
 
 const isLacking = ["redis-server", "redis-benchmark"].some((tool) => spawnSync("which", [tool]).status !== 0);
@@ -15,11 +15,9 @@ describe.skipIf(isSkipped || (isLacking && !process.env.CI))("observe over SSH",
     const keys = makeKeys();
     const fars = { one: await new Far({ keys }).start(), two: await new Far({ keys }).start() };
     const port = await freePort();
-    const server = ["redis-server", "--port", `${port}`, "--protected-mode", "no", "--save", "", "--daemonize", "yes"];
-    fars.one.run(...server);
+    start(fars.one, "redis-server", "--port", `${port}`, "--protected-mode", "no", "--save", "");
     await vi.waitFor(() => dial(fars.one.address, port), { timeout: 20_000 });
-    const clients = 'exec redis-benchmark -q -p "$0" -c 4 -n 1000000000 -t get >/dev/null 2>&1 &';
-    fars.one.run("sh", "-c", clients, `${port}`);
+    start(fars.one, "redis-benchmark", "-q", "-p", `${port}`, "-c", "4", "-n", "1000000000", "-t", "get");
     const args: SocketBypassArgs = {
       hosts: { one: { connection: fars.one.connection() }, two: { connection: fars.two.connection() } },
       rollout: { canary: ["two"] },
@@ -72,6 +70,12 @@ describe.skipIf(isSkipped || (isLacking && !process.env.CI))("observe over SSH",
 interface Kept {
   readonly urn: string;
   readonly outputs?: { readonly stdout?: string };
+}
+
+/** Starts a program on the machine, which ends with the file's tests. */
+function start(far: Far, ...words: readonly string[]): void {
+  const child = spawn("nsenter", [...far.enter(), ...words], { stdio: "ignore", cwd: makeFolder() });
+  atEnd(() => child.kill("SIGKILL"));
 }
 
 function dial(host: string, port: number): Promise<void> {
