@@ -29,6 +29,7 @@ describe("the tests that a change can affect", () => {
     ["test/host/script/flows.py", ["host/script"]],
     ["test/support/host.ts", []], // vitest knows who imports it
     ["docs/limits.md", []],
+    ["monitoring/rules.yaml", ["monitoring"]],
     ["package-lock.json", "all"],
     ["vitest.config.ts", "all"],
     ["test/support/sweep.ts", "all"],

@@ -31,6 +31,8 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["examples/", ["e2e/local/example.test.ts", "e2e/ssh/example.test.ts", "e2e/kubernetes/example.test.ts"]],
   ["tools/setup/isolate.sh", ["host/script"]],
   ["tools/setup/", ["tools"]],
+  ["tools/monitoring/", ["monitoring"]],
+  ["monitoring/", ["monitoring"]],
   // Only lint, types, and the tests that import them check these.
   ["tools/bench/", []],
   ["tools/demo/", []],
