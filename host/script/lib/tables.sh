@@ -3,7 +3,7 @@
 # The tables of verbs and flags, by which the command line is parsed and help is printed.
 
 # Kind, name, help. The function of a verb is cmd_ and its words, joined by `_`. A `create` or
-# `delete` is a step of a stack; a `switch` changes what serves; a `report` changes nothing and
+# `delete` is a step of a stack; a `switch` changes what serves; a `report` changes nothing that serves and
 # takes no lock.
 verb_table() {
 	cat <<'END'
@@ -23,7 +23,7 @@ delete|program unload|track or redirect
 delete|map remove|
 report|preflight|says what is missing or in the way; with --ports or --cidrs also which listening programs may be harmed; mounts bpffs if need be
 report|status|shows what is declared, what is there, what differs
-report|metrics|prints the same and the counters as OpenMetrics text
+report|metrics|prints state and counters as OpenMetrics text
 report|flows|shows each enrolled connection: its ends, processes, state, counts, and why it is not redirected
 report|advise|watches all TCP connections of this host and tells which services would gain, which would be harmed, and which ports to list
 report|top|shows live, by port and by connection: what goes by bypass and by TCP, and why; q quits
