@@ -27,7 +27,7 @@ if (lacking !== undefined) console.warn(`tap.test.ts: expected ${lacking}, found
 const TAP = 6;
 const bytes = fs.readFileSync;
 
-// Not proven here: translated addresses; other kernels (test/kernels); big-endian readers.
+// test/bpf/tap.test.ts has translated addresses, and runs on other kernels. Not proven here: a pod.
 describe.skipIf(isSkipped)("tap", () => {
   test("writes a conversation with Redis that tshark reads", async () => {
     const host = await serve();
