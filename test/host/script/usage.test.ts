@@ -38,7 +38,7 @@ describe("the tables of the script", () => {
 
   test("number the knobs as the programs do", () => {
     const knobs = enumOf(header, "knob");
-    const pairs = [...text.matchAll(/\b(drain|policy|queue|refresh|unread|tap|tapped)_knob=(\d)/g)];
+    const pairs = [...text.matchAll(/\b(drain|policy|queue|refresh|unread)_knob=(\d)/g)];
     const numbers = Object.fromEntries(pairs.map(([, name, number]) => [name, Number(number)]));
     expect(numbers).toEqual({
       drain: knobs.indexOf("KNOB_DRAIN"),
@@ -46,8 +46,6 @@ describe("the tables of the script", () => {
       queue: knobs.indexOf("KNOB_QUEUE_BYTES"),
       refresh: knobs.indexOf("KNOB_REFRESH"),
       unread: knobs.indexOf("KNOB_UNREAD"),
-      tap: knobs.indexOf("KNOB_TAP"),
-      tapped: knobs.indexOf("KNOB_TAPPED"),
     });
   });
 
