@@ -754,7 +754,8 @@ static __always_inline bool is_redirected(struct sk_msg_md *msg, struct bpf_sock
 		leave_for(own, WHY_DRAIN);
 	}
 	if (drain && (drain != DRAIN_GENTLY || own->mode != MODE_BYPASS)) {
-		enter(own, MODE_LEAVE);
+		enter_for(own, MODE_LEAVE, WHY_DRAIN);
+		count_tcp_message(own, msg->size);
 		return false;
 	}
 	/* A thread that was inside a send when the socket was enrolled has sent bytes unseen. */
@@ -780,7 +781,8 @@ static __always_inline bool is_redirected(struct sk_msg_md *msg, struct bpf_sock
 	pause_before_redirect(msg);
 	if (bpf_msg_redirect_hash(msg, &sockets, &own->peer.cookie, BPF_F_INGRESS) != SK_PASS) {
 		count(COUNT_REDIRECT_FAILED);
-		enter(own, MODE_LEAVE);
+		enter_for(own, MODE_LEAVE, WHY_OTHER);
+		count_tcp_message(own, msg->size);
 		return false;
 	}
 	own->messages++;

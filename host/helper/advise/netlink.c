@@ -54,6 +54,16 @@ struct point point_of(uint8_t family, const uint32_t *address, uint16_t port)
 	return point;
 }
 
+/* A dump that failed ends like one that did not, but with an error code. */
+static int read_code(const uint8_t *message, size_t length)
+{
+	int code = 0;
+
+	if (length >= sizeof(struct nlmsghdr) + sizeof(code))
+		memcpy(&code, message + sizeof(struct nlmsghdr), sizeof(code));
+	return code < 0 ? -code : 0;
+}
+
 bool take_answer(int fd, bool (*take)(const uint8_t *message, size_t length, void *into),
 		 void *into)
 {
@@ -71,10 +81,11 @@ bool take_answer(int fd, bool (*take)(const uint8_t *message, size_t length, voi
 			memcpy(&head, at, sizeof(head));
 			if (head.nlmsg_len < sizeof(head) || head.nlmsg_len > left)
 				return false;
-			if (head.nlmsg_type == NLMSG_DONE)
-				return true;
-			if (head.nlmsg_type == NLMSG_ERROR ||
-			    !take(at + sizeof(head), head.nlmsg_len - sizeof(head), into))
+			if (head.nlmsg_type == NLMSG_DONE || head.nlmsg_type == NLMSG_ERROR) {
+				errno = read_code(at, head.nlmsg_len);
+				return !errno;
+			}
+			if (!take(at + sizeof(head), head.nlmsg_len - sizeof(head), into))
 				return false;
 			if (NLMSG_ALIGN(head.nlmsg_len) >= left)
 				break;

@@ -92,14 +92,19 @@ struct tap {
 	uint64_t start, until; /* ns of CLOCK_MONOTONIC */
 	uint64_t since_1970; /* what to add for CLOCK_REALTIME */
 	uint64_t received; /* messages */
+	uint64_t forgone; /* bytes that might have been written in time, and were not */
 };
 
-/* The bytes that may have been written by now, with a quarter of a second in reserve. */
-static uint64_t get_allowance(const struct tap *tap)
+/* The bytes that may have been written by now. A quarter of a second is kept in reserve. */
+static uint64_t get_allowance(struct tap *tap)
 {
 	uint64_t ms = (now_ns() - tap->start) / 1000000, rate = tap->numbers[MAX_RATE];
+	uint64_t all = rate / 4 + rate / 1000 * ms + rate % 1000 * ms / 1000;
+	uint64_t most = tap->capture.written + rate / 4;
 
-	return rate / 4 + rate / 1000 * ms + rate % 1000 * ms / 1000;
+	if (all > tap->forgone + most)
+		tap->forgone = all - most;
+	return all - tap->forgone;
 }
 
 static enum reason run(struct tap *tap)

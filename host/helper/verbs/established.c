@@ -298,8 +298,18 @@ static bool ask(int netlink, uint8_t family, uint32_t states)
 	return send(netlink, &question, sizeof(question), 0) == sizeof(question);
 }
 
-/* Reads one answer. A kernel without IPv6 says ENOENT. */
-static bool take(int netlink)
+/* A dump that failed ends like one that did not, but with an error code. */
+static int read_code(const struct nlmsghdr *header)
+{
+	int code = 0;
+
+	if (header->nlmsg_len >= NLMSG_LENGTH(sizeof(code)))
+		memcpy(&code, NLMSG_DATA(header), sizeof(code));
+	return code < 0 ? -code : 0;
+}
+
+/* Reads one answer. A kernel without IPv6 says ENOENT of that family. */
+static bool take(int netlink, uint8_t family)
 {
 	static uint8_t answer[32768] __attribute__((aligned(8)));
 
@@ -310,11 +320,10 @@ static bool take(int netlink)
 		if (got <= 0)
 			return refuse("sockets");
 		for (; NLMSG_OK(header, got); header = NLMSG_NEXT(header, got)) {
-			if (header->nlmsg_type == NLMSG_DONE)
-				return true;
-			if (header->nlmsg_type == NLMSG_ERROR) {
-				errno = -((const struct nlmsgerr *)NLMSG_DATA(header))->error;
-				return errno == ENOENT || refuse("sockets");
+			if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR) {
+				errno = read_code(header);
+				return !errno || (errno == ENOENT && family == AF_INET6) ||
+				       refuse("sockets");
 			}
 			if (!add_socket(header))
 				return false;
@@ -342,7 +351,7 @@ static bool visit(void *unused)
 	for (unsigned int i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
 		if (!ask(netlink, asked[i].family, asked[i].states))
 			return refuse("netlink");
-		if (!take(netlink))
+		if (!take(netlink, asked[i].family))
 			return false;
 	}
 	close(netlink);
@@ -374,7 +383,7 @@ static const struct seen *find_peer(const struct seen *own)
 static bool has_client(const struct seen *own)
 {
 	for (uint32_t at = *find_name(&own->remote); at; at = sockets[at - 1].next_name)
-		if (!sockets[at - 1].is_paired &&
+		if (!sockets[at - 1].is_paired && !sockets[at - 1].is_server &&
 		    is_named(&sockets[at - 1], &own->remote, own->space))
 			return true;
 	return false;

@@ -14,6 +14,10 @@ list_sockets() { # FOLDER -> $listed, by that generation's own probe and program
 	# A report may list the sockets at the same time as a drain, so each run pins its own
 	# program.
 	flows=$1/flows-$$
+	# A report that was killed while it looked has left its own. Its number says nothing here if
+	# it ran in a pod.
+	ignore rm -f "$flows"
+	find "$1" -name 'flows-*' -mmin +1 -exec rm -f {} + 2>/dev/null
 	object=$(find_file flows.bpf.o "$its") && load_flows "$1" && out=$("$probe" list "$flows" "$1/sockets" 2>&1)
 	code=$? listed=$out
 	ignore rm -f "$flows"

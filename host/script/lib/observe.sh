@@ -106,7 +106,8 @@ observe_generation() { # FOLDER
 	[ "$places" = "$expected" ] || problem "$g: expected to be attached to ${expected:-nothing}, found ${places:-nothing}"
 	[ -e "$1/maps/knobs" ] || return 0
 	get_knob "$1" "$drain_knob"
-	fact state "drain:=$(yes_no "$value")" "sockets:=$(count_keys "$1/sockets" || say null)"
+	enrolled=$(count_keys "$1/sockets" || say null)
+	fact state "drain:=$(yes_no "$value")" "sockets:=$enrolled"
 	observe_tap "$1"
 	if [ "$g" = "$serving" ] && [ -f "$home/policy" ]; then
 		faults=$(list_policy_faults "$1") || exit
@@ -119,7 +120,7 @@ observe_generation() { # FOLDER
 	fact counters $(say "$counts" | sed 's/ /:=/')
 	ranges=
 	[ "$g" != "$serving" ] || [ ! -f "$home/policy" ] || ranges=$(ranges_declared)
-	count_ports "$1" "$ranges"
+	count_ports "$1" "$ranges" "$enrolled"
 	say "$counts" | while read -r name redirected redirected_bytes by_tcp bytes_by_tcp open; do
 		[ -z "$name" ] || fact ports "ports=$name" "enrolled:=$open" "messages:=$redirected" "bytes:=$redirected_bytes" "tcpMessages:=$by_tcp" "tcpBytes:=$bytes_by_tcp"
 	done

@@ -18,12 +18,14 @@ reason_names='other peer-unknown first-message tcp-unread reader-busy reader-sha
 
 # A line for each range: its name, the messages and bytes redirected, those by TCP, and how many
 # connections are enrolled. A range of the policy in force is listed even if nothing has come yet;
-# `other`, for what found no room, only if something has.
-count_ports() { # FOLDER [RANGES] -> $counts; empty if an earlier version has made the maps
+# `other`, for what found no room, only if something has. An end that was taken out of the sockhash
+# from outside notices that only when it sends or closes, so there cannot be more connections than
+# the sockhash has room for.
+count_ports() { # FOLDER RANGES SOCKETS -> $counts; empty if an earlier version has made the maps
 	counts=
 	[ -e "$1/maps/port_counters" ] || return 0
 	read_map numbers "$1/maps/port_counters"
-	counts=$(say "$out" | ranges=${2:-} awk '
+	counts=$(say "$out" | ranges=$2 sockets=$3 awk '
 		function digit(at) { return index("123456789abcdef", substr($1, at, 1)) }
 		function port(at) { return digit(at) * 16 + digit(at + 1) + (digit(at + 2) * 16 + digit(at + 3)) * 256 }
 		NF {
@@ -32,10 +34,13 @@ count_ports() { # FOLDER [RANGES] -> $counts; empty if an earlier version has ma
 			else name = first == last ? first : first "-" last
 			# Not read at one moment: a connection may have ended in between.
 			open = $6 - $7 > 0 ? $6 - $7 : 0
-			if (name != "other" || $2 || $4 || $6) printf "%s %s %s %s %s %.0f\n", name, $2, $3, $4, $5, open
+			if (name != "other" || $2 || $4 || $6) { row[++rows] = name " " $2 " " $3 " " $4 " " $5; enrolled[rows] = open }
+			total += open
 			seen[name]
 		}
 		END {
+			most = ENVIRON["sockets"] ~ /^[0-9]+$/ ? int((ENVIRON["sockets"] + 1) / 2) : total
+			for (i = 1; i <= rows; i++) printf "%s %.0f\n", row[i], (total > most ? int(enrolled[i] * most / total) : enrolled[i])
 			n = split(ENVIRON["ranges"], range, ",")
 			for (i = 1; i <= n; i++) {
 				split(range[i] "-" range[i], p, "-")

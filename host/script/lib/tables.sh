@@ -3,8 +3,8 @@
 # The tables of verbs and flags, by which the command line is parsed and help is printed.
 
 # Kind, name, help. The function of a verb is cmd_ and its words, joined by `_`. A `create` or
-# `delete` is a step of a stack; a `switch` changes what serves; a `report` changes nothing that serves and
-# takes no lock.
+# `delete` is a step of a stack; a `switch` changes what serves; a `report` changes nothing that
+# serves and takes no lock.
 verb_table() {
 	cat <<'END'
 create|apply|runs all of these steps, in this order:

@@ -183,7 +183,7 @@ enter_screen() {
 	cleanup="leave_screen; $cleanup"
 	screen=1
 	# A read of the terminal answers after 0.2 s, or at a key.
-	stty -icanon -echo min 0 time 2 susp undef </dev/tty
+	stty -icanon -echo min 0 time 2 susp undef quit undef </dev/tty
 	printf '\033[?1049h\033[?25l'
 }
 
@@ -214,6 +214,7 @@ cmd_top() {
 	one=$instance before='' began='' shown=0 size='24 80'
 	# What main ignores would leave a closed terminal or a reader that has gone unnoticed.
 	trap 'exit 129' HUP
+	trap 'exit 131' QUIT
 	trap 'exit 141' PIPE
 	trap 'exit 143' TERM
 	enter_screen

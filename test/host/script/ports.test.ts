@@ -187,6 +187,21 @@ describe.skipIf(isSkipped).each(shells)("counters by port under %s", (shell) => 
     expect(await samples(host, "pairs_total")).toHaveLength(1);
   });
 
+  test("do not call a connection enrolled that a drain has taken out, although its ends are silent since", async () => {
+    const host = new Host(shell);
+    const traffic = new Traffic(host);
+    const [port = 0] = await traffic.ask("listen", 1);
+    expect(await host.verb("apply", "--off", "--ports", `${port}`)).toMatchObject({ code: 0 });
+    for (let i = 0; i < 3; i++) await traffic.ask("open", port);
+    const enrolled = async () => (await host.status()).generations[0]?.ports.map((one) => one.enrolled);
+    expect(await enrolled()).toEqual([3]);
+    expect(await host.verb("drain")).toMatchObject({ code: 0 });
+    expect(await host.verb("resume")).toMatchObject({ code: 0 });
+    expect(await enrolled()).toEqual([0]);
+    await traffic.ask("open", port);
+    expect(await enrolled()).toEqual([1]);
+  });
+
   test("tell how many connections are enrolled, of all that are established on this host", async () => {
     const host = new Host(shell);
     const [traffic, stranger] = [new Traffic(host), new Traffic(host)];
