@@ -3,8 +3,8 @@ import type { HostRecording, Recording } from "./recording";
 
 /** What recordings say of one service of one host. */
 export interface Side {
-  /** Messages a second, both ways. */
-  readonly rate: number;
+  /** Messages a second, both ways; undefined if other services are in the same counters. */
+  readonly rate: number | undefined;
   /** The part of them that was redirected; undefined if the host does not count by port. */
   readonly share: number | undefined;
   /** Microseconds of processor time for each message; undefined where too few were seen. */
@@ -46,36 +46,78 @@ function sidesOf(all: readonly Recording[]): Map<string, Side[]> {
   return sides;
 }
 
-function sideOf({ begin, end, advise }: HostRecording, service: HostRecording["advise"]["services"][number]): Side {
+type Service = HostRecording["advise"]["services"][number];
+
+function sideOf({ begin, end, advise }: HostRecording, service: Service): Side {
   const seconds = end.up - begin.up;
+  const label = labelFor(service.port, end.counters);
   const grown = (path: string) => {
-    const name = `socket_bypass_port_messages_total ${service.port} ${path}`;
-    const [last, first = 0] = [end.counters[name], begin.counters[name]];
+    const name = counterOf(label ?? "", path);
+    const [last, first = 0] = [valueAt(end.counters, name), valueAt(begin.counters, name)];
     // A new generation begins at 0.
     return last === undefined ? undefined : last >= first ? last - first : last;
   };
   const [bypass, tcp] = [grown("bypass"), grown("tcp")];
   const counted = bypass === undefined || tcp === undefined ? undefined : bypass + tcp;
+  const share = counted === undefined || counted === 0 || bypass === undefined ? undefined : bypass / counted;
+  const within = advise.services.filter((one) => isCounted(one) && isWithin(one.port, label));
+  if (counted !== undefined && within.some((one) => one !== service))
+    return { rate: undefined, share, server: undefined, clients: undefined };
   // Segments, by which `advise` counts, are all that tells of connections that are not enrolled.
-  const seen = (service.perSecond.in + service.perSecond.out) * advise.seconds;
-  const rate = Math.max((counted ?? 0) / seconds, seen / advise.seconds);
+  const rate = Math.max((counted ?? 0) / seconds, service.perSecond.in + service.perSecond.out);
   const used = (names: readonly string[]) => {
-    const all = [...new Set(names)].map((name) => (end.cpu[name] ?? 0) - (begin.cpu[name] ?? 0));
+    const all = [...new Set(names)].map((name) => (valueAt(end.cpu, name) ?? NaN) - (valueAt(begin.cpu, name) ?? 0));
     // A process that has ended took its time with it.
-    if (rate * seconds < fewestMessages || all.length === 0 || all.some((one) => one < 0)) return undefined;
+    if (rate * seconds < fewestMessages || all.length === 0 || !all.every((one) => one >= 0)) return undefined;
     return (all.reduce((sum, one) => sum + one, 0) * 1e6) / (rate * seconds);
   };
   return {
-    rate,
-    share: counted === undefined || counted === 0 || bypass === undefined ? undefined : bypass / counted,
-    server: used([service.program]),
+    ...{ rate, share, server: used([service.program]) },
     clients: used(service.clients.filter((name) => name !== service.program && name !== "?")),
   };
 }
 
+function counterOf(label: string, path: string): string {
+  return `socket_bypass_port_messages_total ${label} ${path}`;
+}
+
+/** The narrowest range of a policy that has this port, as its counters call it, or else "any". */
+function labelFor(port: number, counters: HostRecording["end"]["counters"]): string | undefined {
+  const labels = Object.keys(counters).flatMap((key) => {
+    const [, label = "", path] = key.split(" ");
+    return path === "bypass" && counterOf(label, path) === key && isWithin(port, label) ? [label] : [];
+  });
+  const width = (label: string) => {
+    const [first, last] = endsOf(label);
+    return last - first;
+  };
+  return labels.sort((a, b) => width(a) - width(b))[0];
+}
+
+function isWithin(port: number, label = ""): boolean {
+  const [first, last] = endsOf(label);
+  return first <= port && port <= last;
+}
+
+function endsOf(label: string): [number, number] {
+  if (label === "any") return [0, Infinity];
+  const [, first, last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(label) ?? [];
+  return [Number(first), Number(last)];
+}
+
+/** Connections that leave the host are in no counter. */
+function isCounted({ onHost, shortConnections }: Service): boolean {
+  return onHost > 0 || shortConnections !== 0;
+}
+
+/** A program may be called as a method of every object. */
+function valueAt(all: Readonly<Record<string, number>>, name: string): number | undefined {
+  return Object.hasOwn(all, name) ? all[name] : undefined;
+}
+
 function middle(sides: readonly Side[]): Side {
   return {
-    rate: median(sides.map(({ rate }) => rate)) ?? 0,
+    rate: median(known(sides.map(({ rate }) => rate))),
     share: median(known(sides.map(({ share }) => share))),
     server: median(known(sides.map(({ server }) => server))),
     clients: median(known(sides.map(({ clients }) => clients))),

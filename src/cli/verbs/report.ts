@@ -28,7 +28,7 @@ export function report({ before, after, output }: Arguments, print: (text: strin
 }
 
 export function page(all: readonly Compared[], before: readonly Recording[], after: readonly Recording[]): string {
-  const sorted = [...all].sort((a, b) => b.before.rate - a.before.rate);
+  const sorted = [...all].sort((a, b) => (b.before.rate ?? 0) - (a.before.rate ?? 0));
   const rows = sorted.map(({ host, port, program, before: was, after: is }) => {
     const [cost, now] = [costOf(was), costOf(is)];
     return [
@@ -62,6 +62,7 @@ export function page(all: readonly Compared[], before: readonly Recording[], aft
     "",
     "The time is that of all processes with the program's name on the host, in user and kernel mode.",
     "A program that serves several ports has the same time in each row.",
+    "The bypassed share of a service that shares a range of ports with others is that of the whole range.",
     "`?` is what the recordings do not tell.",
     ...(failed.length > 0 ? ["", "Hosts that did not answer:", "", ...failed] : []),
     "",

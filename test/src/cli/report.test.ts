@@ -71,6 +71,44 @@ test("too few messages, or a process that ended, give no processor time", async 
   expect(page).toContain("| web1 | redis:6379 | 2 | 2000 | 100.0 % | 100.0 % | ? | ? | ? | 25.00 | ? |");
 });
 
+/** Two recordings of services on ports, of which the policy has one range with 20,000 messages. */
+async function reportOf(label: string, services: readonly object[]): Promise<string[]> {
+  const counter = (path: string) => `socket_bypass_port_messages_total ${label} ${path}`;
+  const its = {
+    begin: { up: 100, cpu: { redis: 5, constructor: 5 }, counters: {} },
+    end: {
+      ...{ up: 110, cpu: { redis: 7, constructor: 7 } },
+      counters: { [counter("bypass")]: 15_000, [counter("tcp")]: 5_000, "socket_bypass_port_messages_total 1 tcp": 9 },
+    },
+    advise: { ...advice("redis", 1), services },
+  };
+  const file = save({ version: 1, time: "2026-11-30T10:00:00.000Z", hosts: { web1: its } });
+  const output = makeFolder();
+  expect(await cli(["report", "--before", file, "--after", file, "--output", output])).toMatchObject({ code: 0 });
+  const page = fs.readFileSync(join(output, "report.md"), "utf8");
+  return page.split("\n").filter((line) => line.startsWith("| web1"));
+}
+
+test.each(["6000-6999", "any", "6379"])("the counters of %s are those of the only service in them", async (label) => {
+  // What leaves the host is not in them.
+  const remote = { ...service("sshd", 1), port: 6400, clients: [], onHost: 0, shortConnections: 0 };
+  const [row] = await reportOf(label, [{ ...service("redis", 1), clients: [] }, remote]);
+  expect(row).toBe("| web1 | redis:6379 | 2000 | 2000 | 75.0 % | 75.0 % | 100.00 | 100.00 | ? | ? | 0 % |");
+});
+
+test.each(["6000-6999", "any"])("the counters of %s give services that share them nothing but a share", async (label) => {
+  const rows = await reportOf(label, [service("redis", 900), { ...service("other", 900), port: 6400 }]);
+  expect(rows).toEqual([
+    "| web1 | redis:6379 | ? | ? | 75.0 % | 75.0 % | ? | ? | ? | ? | ? |",
+    "| web1 | other:6400 | ? | ? | 75.0 % | 75.0 % | ? | ? | ? | ? | ? |",
+  ]);
+});
+
+test("a port outside of the policy's ranges has the rate that advise saw", async () => {
+  const rows = await reportOf("8000-8999", [{ ...service("constructor", 900), clients: ["toString"] }]);
+  expect(rows).toEqual(["| web1 | constructor:6379 | 1800 | 1800 | ? | ? | 111.11 | 111.11 | ? | ? | 0 % |"]);
+});
+
 test.each([
   ["a recording", {}, "expected a file that record wrote, found something else at version"],
   [
