@@ -13,15 +13,17 @@ export interface Family {
 }
 
 const mostLines = 100_000;
+const longestLine = 8192;
 
 /** Reads OpenMetrics text as `socket-bypass metrics` prints it: printable, with its end. */
 export function readMetrics(text: string): Map<string, Family> {
-  const lines = text.trimEnd().split("\n");
+  const lines = text.trimEnd().split("\n", mostLines + 2);
+  if (lines.length > mostLines + 1) throw new Problem(`answers with more than ${mostLines} lines of metrics`);
   if (lines.pop() !== "# EOF") throw new Problem("answers with no OpenMetrics text: its end is missing");
-  if (lines.length > mostLines) throw new Problem(`answers with more than ${mostLines} lines of metrics`);
   const families = new Map<string, { about: string[]; samples: Sample[] }>();
   let family: { about: string[]; samples: Sample[] } | undefined;
   for (const line of lines) {
+    if (line.length > longestLine) throw new Problem(`answers with a line of metrics of more than ${longestLine} bytes`);
     const [, name = ""] = /^# (?:TYPE|UNIT|HELP) (socket_bypass\w*) [ -~]*$/.exec(line) ?? [];
     if (name !== "") {
       family = families.get(name) ?? { about: [], samples: [] };
@@ -37,16 +39,29 @@ export function readMetrics(text: string): Map<string, Family> {
   return families;
 }
 
+/** Takes a line apart from its begin to its end, so that no line costs more than its length. */
 function readSample(line: string): Sample | undefined {
-  const [, name = "", body = "", value = ""] =
-    /^(socket_bypass\w*)(?:\{([ -~]*)\})? ([-+.\deE]{1,32})$/.exec(line) ?? [];
-  if (name === "" || !Number.isFinite(Number(value))) return undefined;
+  if (!/^[ -~]*$/.test(line)) return undefined;
+  let at = 0;
+  const take = (part: RegExp) => {
+    part.lastIndex = at;
+    const found = part.exec(line);
+    if (found !== null) at = part.lastIndex;
+    return found;
+  };
+  const name = take(/socket_bypass\w*/y)?.[0];
   const labels: [string, string][] = [];
-  const rest = body.replace(/(\w+)="((?:[^"\\]|\\.)*)"(?:,|$)/g, (_, label: string, text: string) => {
-    labels.push([label, text]);
-    return "";
-  });
-  return rest === "" ? { name, labels: Object.fromEntries(labels), value: Number(value) } : undefined;
+  if (take(/\{/y) && !take(/\}/y))
+    for (let isLast = false; !isLast; ) {
+      const [, label, text, end] = take(/(\w+)="((?:[^"\\]|\\.)*)"(,?\}|,)/y) ?? [];
+      if (label === undefined || text === undefined) return undefined;
+      labels.push([label, text]);
+      isLast = end !== ",";
+    }
+  const value = Number(take(/ ([-+.\deE]{1,32})$/y)?.[1] ?? NaN);
+  return name === undefined || !Number.isFinite(value)
+    ? undefined
+    : { name, labels: Object.fromEntries(labels), value };
 }
 
 /** One text of what several hosts said, with a label `host`. */

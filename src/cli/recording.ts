@@ -17,6 +17,9 @@ const moment = z.object({
 });
 export type Moment = z.infer<typeof moment>;
 
+export const hostRecording = z.object({ begin: moment, end: moment, advise: adviseAnswer });
+export type HostRecording = z.infer<typeof hostRecording>;
+
 export const recording = z.object({
   version: z.literal(1),
   /** When it began, in UTC. */
@@ -24,13 +27,12 @@ export const recording = z.object({
   hosts: z.record(
     z.string().max(300),
     z.union([
-      z.object({ begin: moment, end: moment, advise: adviseAnswer }),
+      hostRecording,
       z.object({ error: z.string().max(8192) }),
     ]),
   ),
 });
 export type Recording = z.infer<typeof recording>;
-export type HostRecording = Exclude<Recording["hosts"][string], { error: string }>;
 
 const largest = 64 * 1024 * 1024;
 

@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { readMetrics } from "../../../src/cli/open-metrics";
 import type { Recording } from "../../../src/cli/recording";
 import { readLooks } from "../../../src/cli/verbs/record";
 import { cli, makeFolder } from "./run";
@@ -138,19 +139,48 @@ test("a recording adds up the processes of a name and the counters of all genera
     `${pid} (${name}) S 1 1 1 0 -1 4194560 1 0 0 0 ${user} ${system} 0 0 20 0 1 0 5 1 1 18446744073709551615`;
   const clocks = (user: number) =>
     [
-      "# clocks",
+      "# clocks m4rk",
       "100",
       "1234.50 99.9",
       stat(7, "redis", user, 50),
       stat(8, "redis", 100, 0),
       stat(9, "a) S 1 (b", 1, 1),
+      stat(10, "constructor", 1, 1),
+      stat(11, "\n# advise\n", 1, 1),
     ].join("\n");
-  const said = `${metrics(3)}${clocks(100)}\n# advise\n${JSON.stringify(advice("redis", 1))}\n${clocks(200)}\n# metrics\n${metrics(4)}`;
-  const { begin, end } = readLooks(said);
+  const said = `${metrics(3)}${clocks(100)}\n# advise m4rk\n${JSON.stringify(advice("redis", 1))}\n${clocks(200)}\n# metrics m4rk\n${metrics(4)}`;
+  const { begin, end } = readLooks(said, "m4rk");
   expect(begin).toEqual({
-    ...{ up: 1234.5, cpu: { redis: 2.5, "a) S 1 (b": 0.02 } },
+    ...{ up: 1234.5, cpu: { redis: 2.5, "a) S 1 (b": 0.02, constructor: 0.02 } },
     counters: { socket_bypass_pairs_total: 4, "socket_bypass_port_messages_total 6379 bypass": 5 },
   });
   expect(end.cpu.redis).toBe(3.5);
-  expect(() => readLooks("hello")).toThrow("answers with something else than its counters and clocks");
+  expect(() => readLooks("hello", "m4rk")).toThrow("answers with something else than its counters and clocks");
+  // Such a counter would make a file that report refuses.
+  expect(() => readLooks(said.replace(/pairs_total(\S+) 3/, "pairs_total$1 -9"), "m4rk")).toThrow(
+    "answers with something else at begin.counters.socket_bypass_pairs_total",
+  );
+});
+
+test("a host that repeats the marks of a recording, or labels without end, is told in one look", () => {
+  const clocks = "\n# clocks m4rk\n".repeat(500_000);
+  const advise = "\n# advise m4rk\n".repeat(500_000);
+  const wrong = "answers with something else than its counters and clocks";
+  expect(() => readLooks(`${clocks}${advise}${clocks}`, "m4rk")).toThrow(wrong);
+  expect(() => readLooks(advise, "m4rk")).toThrow(wrong);
+  const sample = (body: string) => `# TYPE socket_bypass_pairs counter\nsocket_bypass_pairs_total{${body}} 1\n# EOF\n`;
+  expect(() => readMetrics(sample("a".repeat(4_000_000)))).toThrow("a line of metrics of more than 8192 bytes");
+  for (const body of ["a".repeat(8000), 'a="'.repeat(2600), 'a="b",'.repeat(1300).slice(0, -2), "\\".repeat(8000)])
+    expect(() => readMetrics(sample(body))).toThrow("answers with no OpenMetrics text");
+  expect(() => readMetrics("\n".repeat(16_000_000) + sample(""))).toThrow("more than 100000 lines of metrics");
+});
+
+test("labels are read as OpenMetrics has them", () => {
+  const text = (line: string) => `# TYPE socket_bypass_pairs counter\n${line}\n# EOF\n`;
+  const read = (line: string) => readMetrics(text(line)).get("socket_bypass_pairs")?.samples[0];
+  const name = "socket_bypass_pairs_total";
+  expect(read(`${name}{a="b\\"},",c="d"} 1e3`)).toEqual({ name, labels: { a: 'b\\"},', c: "d" }, value: 1000 });
+  expect(read(`${name} 7`)).toEqual({ name, labels: {}, value: 7 });
+  for (const line of [`${name}{a="b" 1`, `${name}{a="b"c="d"} 1`, `${name}{a="b"} x`, `${name}{a="\u0007"} 1`, "x 1"])
+    expect(() => read(line)).toThrow("answers with no OpenMetrics text");
 });
