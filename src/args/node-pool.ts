@@ -170,7 +170,8 @@ export const scraperGetsIn: z.core.CheckFn<Record<string, unknown>> = (context) 
   const { namespace, metricsFrom, monitoring: wanted } = context.value;
   if (namespace !== undefined || metricsFrom !== undefined || typeof wanted !== "object" || wanted === null) return;
   const { annotations, podMonitor } = wanted as MonitoringArgs;
-  if (annotations !== true && podMonitor === undefined) return;
+  // What is not known yet may be true.
+  if ((annotations === undefined || annotations === false) && podMonitor === undefined) return;
   const fix =
     'say where your Prometheus is, as in [{ namespaceLabels: { "kubernetes.io/metadata.name": "monitoring" } }]';
   context.issues.push(wrong(undefined, ["metricsFrom"], "the readers that monitoring is for", fix));

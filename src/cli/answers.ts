@@ -26,7 +26,7 @@ export const statusAnswer = z
             generation: text,
             drain: z.boolean().optional(),
             sockets: whole.nullish(),
-            counters: z.record(z.string().max(64), whole),
+            counters: z.record(z.string().regex(/^[a-z_]{1,64}$/), whole),
           }),
         )
         .max(1000),
@@ -75,7 +75,7 @@ export const topFrame = z.object({
         bypass: rates,
         tcp: rates,
         unread: number,
-        why: z.record(z.string().max(32), whole),
+        why: z.record(z.string().regex(/^[a-z-]{1,32}$/), whole),
       }),
     )
     .max(100),

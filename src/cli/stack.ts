@@ -6,14 +6,17 @@ import { type Host, place } from "./host";
 import { Problem } from "./problem";
 import { runProgram } from "./run";
 
-const address = z.string().regex(/^[A-Za-z0-9_.:%][A-Za-z0-9_.:%-]{0,254}$/);
-const user = z.string().regex(/^[\x21-\x2c\x2e-\x7e][\x21-\x7e]{0,254}$/);
-const end = { host: address, port: z.number().int().min(1).max(65535), user };
+// A program of the stack may take names from elsewhere. ssh expands a percent sign, and puts what
+// stands in -J into a command line of a shell: a comma there begins another bastion.
+const address = z.string().regex(/^[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,254}$/);
+const user = z.string().regex(/^[A-Za-z0-9_.][A-Za-z0-9_.@\\+-]{0,254}$/);
+const proxyUser = z.string().regex(/^[A-Za-z0-9_.][A-Za-z0-9_.+-]{0,254}$/);
+const end = { host: address, port: z.number().int().min(1).max(65535) };
 /** The output `logins` of a component: a HostLogin by the key of its host. */
 const logins = z.record(
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$/),
   z.object({
-    ssh: z.object({ ...end, proxy: z.object(end).optional() }).optional(),
+    ssh: z.object({ ...end, user, proxy: z.object({ ...end, user: proxyUser }).optional() }).optional(),
     ...place,
     instance: place.instance.unwrap(),
   }),

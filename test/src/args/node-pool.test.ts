@@ -129,6 +129,10 @@ describe("a node pool", () => {
       'metricsFrom: expected the readers that monitoring is for, found nothing; say where your Prometheus is, as in [{ namespaceLabels: { "kubernetes.io/metadata.name": "monitoring" } }]',
     ],
     [
+      { image, monitoring: { annotations: pulumi.output(true) } },
+      'metricsFrom: expected the readers that monitoring is for, found nothing; say where your Prometheus is, as in [{ namespaceLabels: { "kubernetes.io/metadata.name": "monitoring" } }]',
+    ],
+    [
       { image, monitoring: { podMonitor: {} } },
       'metricsFrom: expected the readers that monitoring is for, found nothing; say where your Prometheus is, as in [{ namespaceLabels: { "kubernetes.io/metadata.name": "monitoring" } }]',
     ],

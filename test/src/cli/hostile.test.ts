@@ -34,6 +34,24 @@ describe.skipIf(process.getuid?.() !== 0)("a hostile host", () => {
   });
 
   test.each([
+    [{ "\u001b[2J": 1 }, {}],
+    [{}, { "\u001b[2J": 1 }],
+  ])("moves no cursor by the keys of what it says", async (counters, why) => {
+    const rates = { messages: 1, bytes: 1 };
+    const status = { instance: "a", serving: "b", healthy: true, problems: [], generations: [{ generation: "b", counters }] };
+    const frame = {
+      ...{ version: 1, seconds: 1, lookSeconds: 0, spliceGuard: "none", generations: [], connections: 1 },
+      ...{ newConnections: 0, bypass: rates, tcp: rates, unread: 0, otherPorts: 0, directions: [], otherDirections: 0 },
+      ports: [{ port: 1, program: "x", connections: 1, bypass: rates, tcp: rates, unread: 0, why }],
+    };
+    const quoted = (value: object) => `printf '%s\\n' '${JSON.stringify(value)}'`;
+    const script = `case $1 in status) ${quoted([status])} ;; *) ${quoted(frame)}; sleep 4 ;; esac`;
+    const all = [await ask("status", script), await ask("top", script, "--interval", "1", "--count", "1")];
+    for (const { stdout } of all) expect(stdout).toMatch(/^[ -~\n]*$/);
+    expect(all.map(({ code }) => code).sort()).toEqual([0, 1]);
+  });
+
+  test.each([
     ["no JSON", "status", "echo hello", "answers with no JSON: hello"],
     ["nothing", "flows", ":", "answers with no JSON: nothing"],
     ["another shape", "status", 'echo "[{}]"', "answers with something else at 0.instance; is its version another?"],
