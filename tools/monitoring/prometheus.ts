@@ -14,6 +14,9 @@ export interface Result {
 
 /** A real Prometheus on this machine, whose storage holds a recording that ends now. */
 export class Prometheus {
+  /** What ended it; pending as long as it runs. */
+  private readonly ended: Promise<string>;
+
   private constructor(
     private readonly child: ChildProcess,
     private readonly folder: string,
@@ -21,7 +24,13 @@ export class Prometheus {
     /** When the recording begins and ends, in seconds. */
     readonly from: number,
     readonly to: number,
-  ) {}
+  ) {
+    this.ended = new Promise((done) => {
+      child.once("exit", (code, signal) => done(`ended with ${code ?? signal}`));
+      // There is no such program, or no process to be had.
+      child.once("error", (error) => done(`did not start: ${error.message}`));
+    });
+  }
 
   /** `more` are series beside the recorded ones; `pages` are console templates by their names. */
   static async start(
@@ -56,16 +65,25 @@ export class Prometheus {
       { stdio: ["ignore", "inherit", "inherit"] },
     );
     const its = new Prometheus(child, folder, `http://127.0.0.1:${port}`, from, to);
-    await its.isReady();
+    try {
+      await its.isReady();
+    } catch (error) {
+      await its.stop();
+      throw error;
+    }
     return its;
   }
 
   private async isReady(): Promise<void> {
-    for (const end = Date.now() + 60_000; ; await new Promise((wake) => setTimeout(wake, 100))) {
+    let end: string | undefined;
+    this.ended.then((how) => {
+      end = how;
+    });
+    for (const late = Date.now() + 60_000; ; await new Promise((wake) => setTimeout(wake, 100))) {
       const answer = await fetch(`${this.url}/-/ready`).catch(() => undefined);
+      if (end !== undefined) throw new Error(`prometheus: expected it to be ready, found that it ${end}`);
       if (answer?.ok) return;
-      if (this.child.exitCode !== null || Date.now() > end)
-        throw new Error(`prometheus: expected it to be ready, found exit code ${this.child.exitCode}`);
+      if (Date.now() > late) throw new Error("prometheus: expected it to be ready within 60 s");
     }
   }
 
@@ -83,9 +101,8 @@ export class Prometheus {
   }
 
   async stop(): Promise<void> {
-    const ended = new Promise((done) => this.child.once("exit", done));
     this.child.kill("SIGTERM");
-    await ended;
+    await this.ended;
     rmSync(this.folder, { recursive: true });
   }
 }
