@@ -84,7 +84,9 @@ export async function ask(
 }
 
 function sshWords({ isBatch }: Manner): string[] {
-  return ["-T", "-o", `ConnectTimeout=${loginSeconds - 10}`, ...(isBatch ? ["-o", "BatchMode=yes"] : [])];
+  // Otherwise a host that vanishes, or a firewall that forgets us, would look like one that is quiet.
+  const alive = ["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"];
+  return ["-T", "-o", `ConnectTimeout=${loginSeconds - 10}`, ...alive, ...(isBatch ? ["-o", "BatchMode=yes"] : [])];
 }
 
 /** The last line that is ours, or else the last line of all. */

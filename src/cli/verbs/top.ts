@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setMaxListeners } from "node:events";
 import { readAnswer, type TopFrame, topFrame } from "../answers";
-import { ask, scriptText } from "../ask";
+import { ask, askAll, type Manner, scriptText } from "../ask";
 import type { Context } from "../context";
 import type { Host } from "../host";
 import { Problem } from "../problem";
@@ -11,9 +11,14 @@ import { short, table } from "../table";
 /** A frame has at most twenty ports and directions. */
 const largestLine = 256 * 1024;
 
+/** Milliseconds in which a login succeeds or has failed. */
+const longestLogin = 30_000;
+
 /** What was last heard of a host. */
 interface Heard {
   frame?: TopFrame;
+  /** When the frame came, in milliseconds. */
+  at?: number;
   error?: string;
 }
 
@@ -27,14 +32,26 @@ export async function top(context: Context): Promise<number> {
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
   const screen = context.given.isJson ? undefined : Screen.open(() => stop.abort());
-  const followed = Promise.all(context.hosts.map((host) => follow(host, context, stop.signal, heard)));
+  // A raw terminal shows no question of ssh, and our keys would answer it.
+  const manner: Manner = screen === undefined ? context.manner : { isBatch: true };
+  const following: Promise<void>[] = [];
+  const logIn = (host: Host) =>
+    new Promise<void>((done) => {
+      if (stop.signal.aborted) return done();
+      // A host that keeps a login open without an answer holds up the others only so long.
+      setTimeout(done, longestLogin).unref();
+      following.push(follow(host, context, manner, stop.signal, heard, done).finally(done));
+    });
+  // So many log in at once; who is in stays.
+  const followed = askAll(context.hosts, context.given.parallel, logIn).then(() => Promise.all(following));
   let shown = 0;
   const draw = () => {
     const isFirst = shown === 0 && [...heard.values()].every(({ frame, error }) => !frame && !error);
     if (isFirst && screen === undefined) return;
-    if (context.given.isJson) context.print(JSON.stringify({ hosts: [...heard].map(jsonOf) }));
-    else if (screen !== undefined) screen.draw(frameOf(heard, screen.columns, screen.rows, interval).split("\n"));
-    else context.print(`${frameOf(heard, 1000, 60)}\n`);
+    const now = withoutSilent(heard, interval);
+    if (context.given.isJson) context.print(JSON.stringify({ hosts: [...now].map(jsonOf) }));
+    else if (screen !== undefined) screen.draw(frameOf(now, screen.columns, screen.rows, interval).split("\n"));
+    else context.print(`${frameOf(now, 1000, 60)}\n`);
     if (!isFirst && ++shown === count) stop.abort();
   };
   const timer = setInterval(draw, interval * 1000);
@@ -56,16 +73,25 @@ export async function top(context: Context): Promise<number> {
   return failed.length > 0 ? 1 : 0;
 }
 
-async function follow(host: Host, context: Context, signal: AbortSignal, heard: Map<Host, Heard>): Promise<void> {
+/** Hears what a host says until its end. `isIn` is called once its login has succeeded. */
+async function follow(
+  host: Host,
+  context: Context,
+  manner: Manner,
+  signal: AbortSignal,
+  heard: Map<Host, Heard>,
+  isIn: () => void,
+): Promise<void> {
   let rest = "";
   const stop = new AbortController();
   let broken: string | undefined;
   const take = (chunk: Buffer) => {
+    isIn();
     const lines = `${rest}${chunk}`.split("\n");
     rest = lines.pop() ?? "";
     try {
       if (rest.length > largestLine) throw new Problem(`prints a line of more than ${largestLine} bytes`);
-      for (const line of lines) heard.set(host, { frame: readAnswer(topFrame, line) });
+      for (const line of lines) heard.set(host, { frame: readAnswer(topFrame, line), at: performance.now() });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       broken ??= error.message;
@@ -76,12 +102,24 @@ async function follow(host: Host, context: Context, signal: AbortSignal, heard: 
     const text = scriptText(host, `bypass top --json --interval ${context.given.interval}`);
     signal.addEventListener("abort", () => stop.abort());
     const { signal: either } = stop;
-    await ask(host, context.manner, text, { seconds: 86_400, largest: 0, onData: take, signal: either });
+    await ask(host, manner, text, { seconds: 86_400, largest: 0, onData: take, signal: either });
     if (!signal.aborted) heard.set(host, { error: "ended its top" });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (broken !== undefined || !signal.aborted) heard.set(host, { error: broken ?? error.message });
   }
+}
+
+/** What was heard, without the frames of hosts from which three intervals and a look brought none. */
+function withoutSilent(heard: ReadonlyMap<Host, Heard>, interval: number): Map<Host, Heard> {
+  const now = performance.now();
+  return new Map(
+    [...heard].map(([host, one]) => {
+      const silent = (now - (one.at ?? now)) / 1000;
+      const isSilent = one.frame !== undefined && silent > 3 * interval + one.frame.lookSeconds;
+      return [host, isSilent ? { error: `no look for ${Math.floor(silent)} s` } : one];
+    }),
+  );
 }
 
 function jsonOf([host, { frame, error }]: [Host, Heard]) {
