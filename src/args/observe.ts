@@ -11,8 +11,8 @@ export interface ObserveArgs {
   seconds?: pulumi.Input<number>;
   /**
    * Any printable text of 1 to 200 characters, such as a date; another text looks again. Otherwise
-   * `up` looks again only for other seconds, another version of this package or another connection.
-   * Default none.
+   * `up` looks again only for other seconds, another version of this package or another connection,
+   * and when `adopt`, `become`, `machine` or `object.compile` of the host change. Default none.
    */
   rerun?: pulumi.Input<string>;
 }

@@ -97,40 +97,6 @@ export const topFrame = z.object({
 });
 export type TopFrame = z.infer<typeof topFrame>;
 
-const bothWays = z.object({ in: number, out: number });
-export const adviseAnswer = z.object({
-  version: z.literal(1),
-  seconds: number,
-  kernel: text,
-  machine: text,
-  gainFrom: z.enum(["bench", "table"]),
-  namespaces: whole,
-  sockets: whole,
-  services: z
-    .array(
-      z.object({
-        port: whole,
-        program: text,
-        clients: names,
-        connections: whole,
-        onHost: whole,
-        shortConnections: whole.nullable(),
-        perSecond: bothWays,
-        bytesPerMessage: bothWays,
-        bytesPerSecond: bothWays,
-        kind: z.enum(["request", "stream", "idle"]),
-        dangers: z.array(z.object({ kind: text, program: text, reason: text })).max(100),
-        gain: z.object({ from: number, to: number }).nullable(),
-        advice: z.enum(["include", "leave", "danger", "watch"]),
-        reason: text,
-      }),
-    )
-    .max(10_000),
-  traffic: z.object({ ports: names }),
-  unseen: text.nullable(),
-});
-export type AdviseAnswer = z.infer<typeof adviseAnswer>;
-
 /** Reads JSON of one shape; throws a problem that says what the host does. */
 export function readAnswer<T>(schema: z.ZodType<T>, said: string): T {
   let value: unknown;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fs from "node:fs";
 import { z } from "zod";
-import { adviseAnswer } from "./answers";
+import { adviceAnswer } from "../commands/advice";
 import { Problem } from "./problem";
 
 const seconds = z.number().min(0).max(1e12);
@@ -17,7 +17,7 @@ const moment = z.object({
 });
 export type Moment = z.infer<typeof moment>;
 
-export const hostRecording = z.object({ begin: moment, end: moment, advise: adviseAnswer });
+export const hostRecording = z.object({ begin: moment, end: moment, advise: adviceAnswer });
 export type HostRecording = z.infer<typeof hostRecording>;
 
 export const recording = z.object({

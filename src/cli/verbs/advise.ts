@@ -2,8 +2,9 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../bundle/package-root";
+import { type AdviceAnswer, adviceAnswer } from "../../commands/advice";
 import { printable } from "../../commands/printable";
-import { type AdviseAnswer, adviseAnswer, readAnswer } from "../answers";
+import { readAnswer } from "../answers";
 import { ask, type Manner, scriptText } from "../ask";
 import { type Context, failures } from "../context";
 import type { Host } from "../host";
@@ -27,14 +28,14 @@ export async function advise(context: Context): Promise<number> {
   );
 }
 
-async function adviseOn(host: Host, manner: Manner, seconds: number): Promise<AdviseAnswer> {
+async function adviseOn(host: Host, manner: Manner, seconds: number): Promise<AdviceAnswer> {
   const line = `advise --json --seconds ${seconds}`;
   const bounds = { seconds: seconds + 60, largest };
   const text = scriptText(host, `bypass ${line}`, 'echo "absent $(uname -m)"; exit 0');
   const said = await ask(host, manner, text, bounds);
   const machine = /^absent ([\w.-]{1,32})\s*$/.exec(said)?.[1];
-  if (machine === undefined) return readAnswer(adviseAnswer, said);
-  return readAnswer(adviseAnswer, await ask(host, manner, visiting(line), { ...bounds, input: filesFor(machine) }));
+  if (machine === undefined) return readAnswer(adviceAnswer, said);
+  return readAnswer(adviceAnswer, await ask(host, manner, visiting(line), { ...bounds, input: filesFor(machine) }));
 }
 
 /**
@@ -60,7 +61,7 @@ function filesFor(machine: string): Buffer {
   return fs.readFileSync(file);
 }
 
-function describe(name: string, answer: AdviseAnswer): string {
+function describe(name: string, answer: AdviceAnswer): string {
   const rows = answer.services.map((one) => [
     `${one.port}`,
     one.program,

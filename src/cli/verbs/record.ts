@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
+import { adviceAnswer } from "../../commands/advice";
 import { printable } from "../../commands/printable";
-import { adviseAnswer, readAnswer } from "../answers";
+import { readAnswer } from "../answers";
 import { ask, scriptText } from "../ask";
 import { type Context, failures } from "../context";
 import { readMetrics } from "../open-metrics";
@@ -67,7 +68,7 @@ export function readLooks(said: string, mark: string): HostRecording {
   const { data, error } = hostRecording.safeParse({
     begin: { ...readClocks(begin), counters: sums(before) },
     end: { ...readClocks(end), counters: sums(said.slice(from)) },
-    advise: readAnswer(adviseAnswer, advise),
+    advise: readAnswer(adviceAnswer, advise),
   });
   if (data === undefined) throw new Problem(`answers with something else at ${pathOf(error)}`);
   return data;

@@ -9,12 +9,15 @@ test("a command line becomes what was typed, and defaults", () => {
     ...{ become: "sudo -n", instance: undefined, stateDir: undefined, parallel: 16, isJson: false },
     ...{ seconds: undefined, interval: 2, count: 3, file: undefined, before: [], after: [], output: "." },
   });
+  expect(readArguments(["advise", "--ssh", "a", "--seconds", "1"])).toMatchObject({ seconds: 1 });
+  expect(readArguments(["record", "--ssh", "a", "-o", "b", "--seconds", "3600"])).toMatchObject({ seconds: 3600 });
   expect(readArguments(["help"])).toBeUndefined();
   expect(readArguments(["status", "--help"])).toBeUndefined();
 });
 
 test("help names every verb, in lines that fit a terminal of 110 columns", () => {
   for (const verb of Object.keys(verbs)) expect(helpText()).toContain(`\n  ${verb} `);
+  expect(helpText()).toContain("advise (30), record (60): how long they look");
   for (const line of helpText().split("\n")) expect(line.length).toBeLessThanOrEqual(110);
 });
 
@@ -26,7 +29,8 @@ test.each([
   [["status", "web1"], "Unexpected argument 'web1'"],
   [["status", "--ssh", "a", "--interval", "2"], "status: expected no --interval"],
   [["top", "--ssh", "a", "--interval", "0"], '--interval: expected 1 to 86400, found "0"'],
-  [["advise", "--ssh", "a", "--seconds", "2"], '--seconds: expected 6 to 86400, found "2"'],
+  [["advise", "--ssh", "a", "--seconds", "0"], '--seconds: expected 1 to 3600, found "0"'],
+  [["record", "--ssh", "a", "-o", "b", "--seconds", "3601"], '--seconds: expected 1 to 3600, found "3601"'],
   [["record", "--ssh", "a"], "record: expected -o FILE"],
   [["report", "--before", "a"], "report: expected --before and --after"],
   [["report", "--ssh", "a", "--before", "a", "--after", "b"], "report: expected no --ssh"],
