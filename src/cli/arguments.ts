@@ -24,7 +24,11 @@ const flags = {
   "state-dir": { type: "string", value: "DIR", help: "with --ssh (/var/lib/socket-bypass)" },
   parallel: { type: "string", value: "N", help: "how many hosts are asked at once (16)" },
   json: { type: "boolean", help: "prints JSON" },
-  seconds: { type: "string", value: "N", help: "advise (30), record (60): how long they look; top: ends after so long" },
+  seconds: {
+    type: "string",
+    value: "N",
+    help: "advise (30), record (60): how long they look; top: ends after so long",
+  },
   interval: { type: "string", value: "N", help: "top: seconds between two looks (2)" },
   count: { type: "string", value: "N", help: "top: ends after so many intervals" },
   file: { type: "string", short: "o", value: "FILE", help: "record: where it writes" },

@@ -23,7 +23,8 @@ export function readMetrics(text: string): Map<string, Family> {
   const families = new Map<string, { about: string[]; samples: Sample[] }>();
   let family: { about: string[]; samples: Sample[] } | undefined;
   for (const line of lines) {
-    if (line.length > longestLine) throw new Problem(`answers with a line of metrics of more than ${longestLine} bytes`);
+    if (line.length > longestLine)
+      throw new Problem(`answers with a line of metrics of more than ${longestLine} bytes`);
     const [, name = ""] = /^# (?:TYPE|UNIT|HELP) (socket_bypass\w*) [ -~]*$/.exec(line) ?? [];
     if (name !== "") {
       family = families.get(name) ?? { about: [], samples: [] };

@@ -24,13 +24,7 @@ export const recording = z.object({
   version: z.literal(1),
   /** When it began, in UTC. */
   time: z.iso.datetime(),
-  hosts: z.record(
-    z.string().max(300),
-    z.union([
-      hostRecording,
-      z.object({ error: z.string().max(8192) }),
-    ]),
-  ),
+  hosts: z.record(z.string().max(300), z.union([hostRecording, z.object({ error: z.string().max(8192) })])),
 });
 export type Recording = z.infer<typeof recording>;
 

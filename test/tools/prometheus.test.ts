@@ -27,6 +27,8 @@ test.each([
 ])("a Prometheus that does %s fails the start, which leaves nothing", async (line, message) => {
   provide("promtool", ":");
   if (line !== undefined) provide("prometheus", line);
-  await expect(Prometheus.start({ command: "", kernel: "", scrapes: 1, hosts: {} })).rejects.toThrow(`prometheus: ${message}`);
+  await expect(Prometheus.start({ command: "", kernel: "", scrapes: 1, hosts: {} })).rejects.toThrow(
+    `prometheus: ${message}`,
+  );
   expect(fs.readdirSync(join(folder, "tmp"))).toEqual([]);
 });

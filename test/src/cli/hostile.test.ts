@@ -38,7 +38,13 @@ describe.skipIf(process.getuid?.() !== 0)("a hostile host", () => {
     [{}, { "\u001b[2J": 1 }],
   ])("moves no cursor by the keys of what it says", async (counters, why) => {
     const rates = { messages: 1, bytes: 1 };
-    const status = { instance: "a", serving: "b", healthy: true, problems: [], generations: [{ generation: "b", counters }] };
+    const status = {
+      instance: "a",
+      serving: "b",
+      healthy: true,
+      problems: [],
+      generations: [{ generation: "b", counters }],
+    };
     const frame = {
       ...{ version: 1, seconds: 1, lookSeconds: 0, spliceGuard: "none", generations: [], connections: 1 },
       ...{ newConnections: 0, bypass: rates, tcp: rates, unread: 0, otherPorts: 0, directions: [], otherDirections: 0 },

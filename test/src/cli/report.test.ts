@@ -97,13 +97,16 @@ test.each(["6000-6999", "any", "6379"])("the counters of %s are those of the onl
   expect(row).toBe("| web1 | redis:6379 | 2000 | 2000 | 75.0 % | 75.0 % | 100.00 | 100.00 | ? | ? | 0 % |");
 });
 
-test.each(["6000-6999", "any"])("the counters of %s give services that share them nothing but a share", async (label) => {
-  const rows = await reportOf(label, [service("redis", 900), { ...service("other", 900), port: 6400 }]);
-  expect(rows).toEqual([
-    "| web1 | redis:6379 | ? | ? | 75.0 % | 75.0 % | ? | ? | ? | ? | ? |",
-    "| web1 | other:6400 | ? | ? | 75.0 % | 75.0 % | ? | ? | ? | ? | ? |",
-  ]);
-});
+test.each(["6000-6999", "any"])(
+  "the counters of %s give services that share them nothing but a share",
+  async (label) => {
+    const rows = await reportOf(label, [service("redis", 900), { ...service("other", 900), port: 6400 }]);
+    expect(rows).toEqual([
+      "| web1 | redis:6379 | ? | ? | 75.0 % | 75.0 % | ? | ? | ? | ? | ? |",
+      "| web1 | other:6400 | ? | ? | 75.0 % | 75.0 % | ? | ? | ? | ? | ? |",
+    ]);
+  },
+);
 
 test("a port outside of the policy's ranges has the rate that advise saw", async () => {
   const rows = await reportOf("8000-8999", [{ ...service("constructor", 900), clients: ["toString"] }]);

@@ -13,7 +13,11 @@ const bastion = { host: "192.0.2.1", port: 22, user: "jump" };
 const web = { host: "web1", port: 22, user: "root" };
 
 test("the logins of a stack become words of ssh", async () => {
-  const { stdout } = await status({ ...web, user: "CORP\\ops@corp.example", proxy: { ...bastion, host: "2001:db8::1" } });
+  const { stdout } = await status({
+    ...web,
+    user: "CORP\\ops@corp.example",
+    proxy: { ...bastion, host: "2001:db8::1" },
+  });
   expect(stdout).toContain("-J jump@[2001:db8::1]:22 -p 22 -l CORP\\ops@corp.example web1");
 });
 
