@@ -84,7 +84,7 @@ export async function ask(
 }
 
 function sshWords({ isBatch }: Manner): string[] {
-  // Otherwise a host that vanishes, or a firewall that forgets us, would look like one that is quiet.
+  // Otherwise a host that vanishes, or a firewall that forgets us, would look like a quiet one.
   const alive = ["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"];
   return ["-T", "-o", `ConnectTimeout=${loginSeconds - 10}`, ...alive, ...(isBatch ? ["-o", "BatchMode=yes"] : [])];
 }

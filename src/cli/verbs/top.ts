@@ -110,7 +110,7 @@ async function follow(
   }
 }
 
-/** What was heard, without the frames of hosts from which three intervals and a look brought none. */
+/** What was heard, without the frames of hosts that sent none for three intervals and a look. */
 function withoutSilent(heard: ReadonlyMap<Host, Heard>, interval: number): Map<Host, Heard> {
   const now = performance.now();
   return new Map(

@@ -170,6 +170,40 @@ describe.skipIf(isSkipped)("the command on the operator's machine", () => {
     expect(gone.stderr.trim().split("\n")).toHaveLength(1);
   });
 
+  test("advises on a host without an installation, and leaves nothing there", async () => {
+    const port = await talk(bastion);
+    const left = () => bastion.run("sh", "-c", "find /var/lib /run -xdev | sort; ls /sys/fs/bpf");
+    const before = left();
+    const flags = ["--ssh", `root@${bastion.address}`, "--seconds", "2", "--json"];
+    const { stdout, stderr, code } = await cli(["advise", ...flags], env, cwd);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const { services } = JSON.parse(stdout).hosts[0].answer;
+    const its = services.find((one: { port: number }) => one.port === port);
+    expect(its).toMatchObject({ program: "a?b", connections: 2, onHost: 2, kind: "request" });
+    expect(its.perSecond.in).toBeGreaterThan(20);
+    expect(left()).toBe(before);
+  });
+
+  test("records traffic, and reports it", async () => {
+    const port = await talk(ops);
+    const folder = makeFolder();
+    const file = join(folder, "recording.json");
+    expect(await ask("record", "--seconds", "6", "-o", file)).toEqual({ code: 0, stdout: `${file}\n`, stderr: "" });
+    const { begin, end } = JSON.parse(fs.readFileSync(file, "utf8")).hosts.ops;
+    const grown = (all: "counters" | "cpu", name: string) => end[all][name] - begin[all][name];
+    expect(grown("counters", "socket_bypass_port_messages_total any bypass")).toBeGreaterThan(100);
+    expect(grown("cpu", "a?b")).toBeGreaterThan(0);
+    expect(end.up - begin.up).toBeGreaterThanOrEqual(6);
+
+    const told = await cli(["report", "--before", file, "--after", file, "--output", folder]);
+    expect(told).toMatchObject({ code: 0, stderr: "" });
+    // These machines share their processes, so advise sees the services of all, and any has more
+    // than one: nothing but the share is known.
+    const row = new RegExp(`^\\| ops \\| a\\?b:${port} \\| \\? \\| \\? \\| (\\d+\\.\\d) % \\| \\1 % \\| \\? `, "m");
+    const [, share] = row.exec(fs.readFileSync(join(folder, "report.md"), "utf8")) ?? [];
+    expect(Number(share)).toBeGreaterThan(50);
+  });
+
   test("shows a host that has gone beside those that answer", async () => {
     await ops.stop();
     const { stdout, code } = await ask("status");
