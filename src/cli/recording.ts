@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fs from "node:fs";
 import { z } from "zod";
-import { adviceAnswer } from "../commands/advice";
+import { adviceAnswer } from "../commands/advice-answer";
 import { Problem } from "./problem";
 
 const seconds = z.number().min(0).max(1e12);

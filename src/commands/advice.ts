@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { z } from "zod";
-import { printable } from "./printable";
+
+// Apart from the schema: whoever compiles against our declarations reads all that they import.
 
 /** What was seen on a host, and what to make of it: the answer of `socket-bypass advise --json`. */
 export interface Advice {
@@ -184,54 +184,4 @@ export interface AdvisedGain {
    * The upper end.
    */
   to: number;
-}
-
-// The host and the names of its programs decide what is printed, so everything has a bound, and no
-// text reaches a terminal as it is.
-const mostBytes = 1 << 20;
-const number = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
-const whole = number.int();
-const text = z.string().max(8192).transform(printable);
-const list = <T extends z.ZodType>(entry: T) => z.array(entry).max(4096);
-const rates = z.object({ in: number, out: number });
-/** null is what the host does not know. */
-const known = <T extends z.ZodType>(type: T) => type.nullish().transform((value) => value ?? null);
-
-const service = z.object({
-  ...{ port: z.number().int().min(1).max(65535), program: text, clients: list(text) },
-  ...{ connections: whole, onHost: whole, shortConnections: known(whole) },
-  ...{ perSecond: rates, bytesPerMessage: rates, bytesPerSecond: rates },
-  ...{ kind: z.enum(ServiceKind), dangers: list(z.object({ kind: text, program: text, reason: text })) },
-  ...{ gain: known(z.object({ from: number, to: number })), advice: z.enum(ServiceAdvice), reason: text },
-});
-/** The answer as the host prints it. */
-export const adviceAnswer = z.object({
-  ...{ version: z.literal(1), seconds: number, kernel: text, machine: text, gainFrom: z.enum(GainSource) },
-  ...{ namespaces: whole, sockets: whole, services: list(service) },
-  ...{ traffic: z.object({ ports: list(z.string().regex(/^\d{1,5}(-\d{1,5})?$/)) }), unseen: known(text) },
-});
-export type AdviceAnswer = z.infer<typeof adviceAnswer>;
-
-/** Reads what `advise --json` printed; undefined if it cannot have printed that. */
-export function readAdvice(printed: string): Advice | undefined {
-  if (printed.length > mostBytes) return undefined;
-  // Some login shells print something of their own first.
-  const start = printed.search(/^\{/m);
-  const told = adviceAnswer.safeParse(asJson(printed.slice(Math.max(start, 0)))).data;
-  if (told === undefined) return undefined;
-  const { version: _, ...advice } = withoutNull(told);
-  return advice;
-}
-
-/** What the host does not know is absent for a program. */
-function withoutNull(told: AdviceAnswer): Advice & { version: number } {
-  return JSON.parse(JSON.stringify(told), (_, value) => value ?? undefined);
-}
-
-function asJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../bundle/package-root";
-import { type AdviceAnswer, adviceAnswer } from "../../commands/advice";
+import { type AdviceAnswer, adviceAnswer } from "../../commands/advice-answer";
 import { printable } from "../../commands/printable";
 import { readAnswer } from "../answers";
 import { ask, type Manner, scriptText } from "../ask";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { adviceAnswer } from "../../commands/advice";
+import { adviceAnswer } from "../../commands/advice-answer";
 import { printable } from "../../commands/printable";
 import { readAnswer } from "../answers";
 import { ask, scriptText } from "../ask";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { type AdvisedService, readAdvice } from "../../../src/commands/advice";
+import type { AdvisedService } from "../../../src/commands/advice";
+import { readAdvice } from "../../../src/commands/advice-answer";
 import { differences, gainsIn } from "../../../src/commands/advice-findings";
 import type { Policy } from "../../../src/commands/verbs";
 import { advice, service } from "./advice";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readAdvice } from "../../../src/commands/advice";
+import { readAdvice } from "../../../src/commands/advice-answer";
 import { advice, service } from "./advice";
 
 const read = (told: object) => readAdvice(JSON.stringify(told));
