@@ -120,7 +120,7 @@ show_top() {
 				printf "],\"otherPorts\":%d,\"directions\":[", found - held["ports"]
 			} else {
 				if (screen != "") printf "\033[H"
-				put(sprintf("socket-bypass top  %s  %s", clock, names == "" ? "nothing serves" : names) (screen != "" ? sprintf("  every %d s, q quits", interval) : "") (took > interval * 100 ? sprintf("  a look takes %.1f s", took / 100) : ""))
+				put(sprintf("socket-bypass top  %s", clock) (screen != "" ? sprintf("  every %d s, q quits", interval) : "") (took > interval * 100 ? sprintf("  a look takes %.1f s", took / 100) : "") "  " (names == "" ? "nothing serves" : names))
 				put(sprintf("%d connections, %s new/s  bypass %s msg/s %s B/s  TCP %s msg/s  unread %s B  splice guard %s", connections, short(fresh), short(all_m), short(all_b), short(all_t), short(all_unread), guard))
 				if (!n) put("no connection is enrolled")
 				else {
