@@ -90,7 +90,9 @@ function sums(text: string): Moment["counters"] {
 
 /** The clock ticks a second, the uptime, and lines of /proc/PID/stat: "PID (NAME) STATE ...". */
 function readClocks(text: string): Omit<Moment, "counters"> {
-  const [ticks = "", uptime = "", ...lines] = text.split("\n");
+  // A name may also hold line ends.
+  const [head = "", ...lines] = text.trimEnd().split(/\n(?=\d+ \()/);
+  const [ticks = "", uptime = ""] = head.split("\n");
   const [up, rate] = [Number(uptime.split(" ")[0]), Number(ticks)];
   if (!(up > 0) || !(rate > 0)) throw new Problem("answers with no clock");
   const cpu = new Map<string, number>();

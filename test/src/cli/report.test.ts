@@ -154,7 +154,7 @@ test("a recording adds up the processes of a name and the counters of all genera
   const said = `${metrics(3)}${clocks(100)}\n# advise m4rk\n${JSON.stringify(advice("redis", 1))}\n${clocks(200)}\n# metrics m4rk\n${metrics(4)}`;
   const { begin, end } = readLooks(said, "m4rk");
   expect(begin).toEqual({
-    ...{ up: 1234.5, cpu: { redis: 2.5, "a) S 1 (b": 0.02, constructor: 0.02 } },
+    ...{ up: 1234.5, cpu: { redis: 2.5, "a) S 1 (b": 0.02, constructor: 0.02, "?# advise?": 0.02 } },
     counters: { socket_bypass_pairs_total: 4, "socket_bypass_port_messages_total 6379 bypass": 5 },
   });
   expect(end.cpu.redis).toBe(3.5);
