@@ -4,7 +4,7 @@
 #ifndef ADVISE_H
 #define ADVISE_H
 
-#include "probe.h"
+#include "netlink.h"
 
 enum {
 	LISTENS = 10, /* TCP_LISTEN */
@@ -16,12 +16,6 @@ enum {
 	MOST_ENDED = 100000,
 	/* How many sockets are borrowed from their processes and asked for their options. */
 	MOST_ASKED = 20000,
-};
-
-/* IPv4 as ::ffff:a.b.c.d; the port in the order of the host. It has no padding. */
-struct point {
-	uint8_t address[16];
-	uint16_t port;
 };
 
 /* As the end, or the service, sees it. */
@@ -90,18 +84,8 @@ void drop_index(struct index *index);
 void put_place(struct index *index, uint64_t hash, uint32_t place);
 /* Gives one place after another that may have this hash. `at` begins as the hash. */
 bool next_place(const struct index *index, uint64_t *at, uint32_t *place);
-uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count);
-bool is_same_point(const struct point *a, const struct point *b);
 
-/* netlink.c */
-/* A socket with its own address, or -1. `groups` are bits. */
-int open_netlink(int protocol, uint32_t groups);
-/* Finds an attribute in `length` bytes; NULL if it is missing or does not fit. */
-const uint8_t *find_attribute(const uint8_t *bytes, size_t length, unsigned int type, size_t *size);
-/* Hands on each message of an answer; true at its end. */
-bool take_answer(int fd, bool (*take)(const uint8_t *message, size_t length, void *into),
-		 void *into);
-struct point point_of(uint8_t family, const uint32_t *address, uint16_t port);
+/* addresses.c */
 /* Calls `add` with each address of the namespace's interfaces. */
 void list_addresses(void (*add)(const uint8_t *address));
 
@@ -156,7 +140,6 @@ bool visit_spaces(unsigned int look, struct tcp_ends *ends);
 uint64_t hear_ended(uint64_t until_ns, struct tcp_ends *ended);
 /* Whether it belongs to an interface of any of the namespaces. */
 bool is_host_address(const uint8_t *address);
-bool is_loopback(const uint8_t *address);
 
 /* processes.c */
 struct process {

@@ -99,25 +99,9 @@ bool list_ends(uint16_t space, struct tcp_ends *ends)
 	int fd = open_netlink(NETLINK_SOCK_DIAG, 0);
 	bool is_done = fd >= 0;
 
-	for (unsigned int i = 0; i < 2 && is_done; i++) {
-		struct {
-			struct nlmsghdr head;
-			struct inet_diag_req_v2 ask;
-		} request = {
-			.head = { .nlmsg_len = sizeof(request),
-				  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-				  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-			.ask = { .sdiag_family = families[i],
-				 .sdiag_protocol = IPPROTO_TCP,
-				 .idiag_ext = 1 << (INET_DIAG_INFO - 1),
-				 .idiag_states = STATES },
-		};
-
-		is_done = send(fd, &request, sizeof(request), 0) == sizeof(request) &&
-			  (take_answer(fd, take_end, &target) ||
-			   /* of a kernel without IPv6 */
-			   (errno == ENOENT && families[i] == AF_INET6));
-	}
+	for (unsigned int i = 0; i < 2 && is_done; i++)
+		is_done = list_sockets(fd, families[i], 1 << (INET_DIAG_INFO - 1), STATES, take_end,
+				       &target);
 	if (fd >= 0)
 		close(fd);
 	return is_done;

@@ -47,14 +47,6 @@ bool is_host_address(const uint8_t *address)
 	return is_known_address(address, hash_bytes(0, address, 16));
 }
 
-bool is_loopback(const uint8_t *address)
-{
-	static const uint8_t v6[16] = { [15] = 1 };
-	static const uint8_t v4[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
-
-	return memcmp(address, v6, sizeof(v6)) == 0 || memcmp(address, v4, sizeof(v4)) == 0;
-}
-
 /* How many connections the namespace of this process has accepted. */
 static uint64_t count_accepted(void)
 {

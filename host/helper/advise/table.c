@@ -80,19 +80,3 @@ bool next_place(const struct index *index, uint64_t *at, uint32_t *place)
 	*place = slot - 1;
 	return slot;
 }
-
-/* FNV-1a, whose upper bits are mixed into the lower ones. */
-uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count)
-{
-	const uint8_t *byte = bytes;
-
-	hash ^= 0xcbf29ce484222325;
-	for (size_t i = 0; i < count; i++)
-		hash = (hash ^ byte[i]) * 0x100000001b3;
-	return hash ^ hash >> 32;
-}
-
-bool is_same_point(const struct point *a, const struct point *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}

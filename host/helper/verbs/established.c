@@ -9,13 +9,12 @@
  * The server's end names its client by the client's own address and port, also where the client
  * has called another address (DNAT). A connection whose client's address is translated is not seen.
  */
-#include "probe.h"
+#include "netlink.h"
 
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,13 +41,8 @@ static struct { /* as in bpf/socket_bypass.h */
 	} cidr[CIDRS];
 } policy;
 
-struct name {
-	uint32_t address[4]; /* network order; IPv4 as ::ffff:a.b.c.d */
-	uint16_t port;
-};
-
 static struct seen {
-	struct name local, remote;
+	struct point local, remote;
 	uint32_t space; /* the network namespace, by its number on this walk */
 	/* in the same slot, by both names and by the local one: number of the socket plus one */
 	uint32_t next_pair, next_name;
@@ -58,6 +52,7 @@ static struct seen {
 
 static uint32_t pairs[SLOTS], names[SLOTS];
 static uint32_t socket_count, space;
+static bool is_full; /* more sockets of the policy than there is room for */
 static uint8_t is_listening[PORTS / 8]; /* in the namespace that is looked at */
 static uint64_t cgroups[2 * MOST_CGROUPS]; /* a hash; empty if every cgroup counts */
 static uint32_t cgroup_count;
@@ -105,21 +100,24 @@ static int find_ranges(uint16_t service, uint16_t client)
 	return range == NO_RANGE ? find_range(client) : range;
 }
 
-static bool is_address_in(const struct name *name)
+static bool is_address_in(const struct point *point)
 {
+	uint32_t address[4];
+
+	memcpy(address, point->address, sizeof(address));
 	for (uint32_t i = 0; i < policy.cidrs && i < CIDRS; i++) {
 		uint32_t differs = 0;
 
 		for (unsigned int j = 0; j < 4; j++)
-			differs |= (name->address[j] ^ policy.cidr[i].address[j]) &
-				   policy.cidr[i].mask[j];
+			differs |=
+				(address[j] ^ policy.cidr[i].address[j]) & policy.cidr[i].mask[j];
 		if (!differs)
 			return true;
 	}
 	return false;
 }
 
-static bool is_allowed(const struct name *local, const struct name *remote)
+static bool is_allowed(const struct point *local, const struct point *remote)
 {
 	if (find_ranges(local->port, remote->port) == NO_RANGE)
 		return false;
@@ -179,98 +177,58 @@ static bool choose_cgroups(const char *path)
 
 /* --- the sockets of one network namespace --- */
 
-static uint32_t hash_name(uint32_t hash, const struct name *name)
+static uint32_t *find_pair(const struct point *local, const struct point *remote)
 {
-	hash ^= name->port;
-	for (unsigned int i = 0; i < 4; i++) {
-		hash = (hash ^ name->address[i]) * 0x9e3779b1U;
-		hash ^= hash >> 15;
-	}
-	return hash;
+	uint64_t hash = hash_bytes(0, local, sizeof(*local));
+
+	return &pairs[hash_bytes(hash, remote, sizeof(*remote)) % SLOTS];
 }
 
-static uint32_t *find_pair(const struct name *local, const struct name *remote)
+static uint32_t *find_name(const struct point *local)
 {
-	return &pairs[hash_name(hash_name(0, local), remote) % SLOTS];
-}
-
-static uint32_t *find_name(const struct name *local)
-{
-	return &names[hash_name(0, local) % SLOTS];
-}
-
-static bool is_same_name(const struct name *a, const struct name *b)
-{
-	return a->port == b->port && memcmp(a->address, b->address, sizeof(a->address)) == 0;
-}
-
-/* Every namespace has loopback addresses of its own. */
-static bool is_loopback(const struct name *name)
-{
-	const uint8_t *bytes = (const uint8_t *)name->address;
-
-	if (!name->address[0] && !name->address[1] && name->address[2] == htonl(0xffff))
-		return bytes[12] == 127;
-	return !name->address[0] && !name->address[1] && !name->address[2] &&
-	       name->address[3] == htonl(1);
-}
-
-static struct name read_name(uint8_t family, const uint32_t *address, uint16_t port)
-{
-	struct name name = { .port = ntohs(port) };
-
-	if (family == AF_INET) {
-		name.address[2] = htonl(0xffff);
-		name.address[3] = address[0];
-	} else {
-		memcpy(name.address, address, sizeof(name.address));
-	}
-	return name;
+	return &names[hash_bytes(0, local, sizeof(*local)) % SLOTS];
 }
 
 /* A kernel before 5.8 does not tell the cgroup. */
-static bool is_in_cgroups(const struct nlmsghdr *header)
+static bool is_in_cgroups(const uint8_t *attributes, size_t length)
 {
-	const struct inet_diag_msg *message = NLMSG_DATA(header);
-	const struct rtattr *attribute = (const void *)(message + 1);
-	int length = (int)(header->nlmsg_len - NLMSG_LENGTH(sizeof(*message)));
+	const uint8_t *bytes;
 	uint64_t id;
+	size_t size;
 
 	if (!cgroup_count)
 		return true;
-	for (; RTA_OK(attribute, length); attribute = RTA_NEXT(attribute, length))
-		if (attribute->rta_type == INET_DIAG_CGROUP_ID &&
-		    RTA_PAYLOAD(attribute) >= sizeof(id)) {
-			memcpy(&id, RTA_DATA(attribute), sizeof(id));
-			return *find_cgroup(id) == id;
-		}
-	return true;
+	bytes = find_attribute(attributes, length, INET_DIAG_CGROUP_ID, &size);
+	if (!bytes || size < sizeof(id))
+		return true;
+	memcpy(&id, bytes, sizeof(id));
+	return *find_cgroup(id) == id;
 }
 
-static bool add_socket(const struct nlmsghdr *header)
+static bool add_socket(const uint8_t *message, size_t length, void *unused)
 {
-	const struct inet_diag_msg *message = NLMSG_DATA(header);
+	struct inet_diag_msg head;
 	struct seen seen = { .space = space };
 	uint32_t *pair, *name;
 	uint16_t port;
 
-	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*message)))
+	(void)unused;
+	if (length < sizeof(head))
 		return true;
-	port = ntohs(message->id.idiag_sport);
-	if (message->idiag_state == LISTEN) {
+	memcpy(&head, message, sizeof(head));
+	port = ntohs(head.id.idiag_sport);
+	if (head.idiag_state == LISTEN) {
 		is_listening[port / 8] |= (uint8_t)(1 << port % 8);
 		return true;
 	}
-	seen.local =
-		read_name(message->idiag_family, message->id.idiag_src, message->id.idiag_sport);
-	seen.remote =
-		read_name(message->idiag_family, message->id.idiag_dst, message->id.idiag_dport);
-	if (!is_allowed(&seen.local, &seen.remote) || !is_in_cgroups(header))
+	seen.local = point_of(head.idiag_family, head.id.idiag_src, head.id.idiag_sport);
+	seen.remote = point_of(head.idiag_family, head.id.idiag_dst, head.id.idiag_dport);
+	if (!is_allowed(&seen.local, &seen.remote) ||
+	    !is_in_cgroups(message + sizeof(head), length - sizeof(head)))
 		return true;
-	if (socket_count == MOST_SOCKETS) {
-		say("established: expected at most 262144 sockets of the policy, found more");
+	is_full = socket_count == MOST_SOCKETS;
+	if (is_full)
 		return false;
-	}
 	seen.is_server = is_listening[port / 8] & 1 << port % 8;
 	pair = find_pair(&seen.local, &seen.remote);
 	name = find_name(&seen.local);
@@ -281,54 +239,12 @@ static bool add_socket(const struct nlmsghdr *header)
 	return true;
 }
 
-static bool ask(int netlink, uint8_t family, uint32_t states)
+static bool refuse_sockets(void)
 {
-	struct {
-		struct nlmsghdr header;
-		struct inet_diag_req_v2 request;
-	} question;
-
-	memset(&question, 0, sizeof(question));
-	question.header.nlmsg_len = sizeof(question);
-	question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	question.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	question.request.sdiag_family = family;
-	question.request.sdiag_protocol = IPPROTO_TCP;
-	question.request.idiag_states = states;
-	return send(netlink, &question, sizeof(question), 0) == sizeof(question);
-}
-
-/* A dump that failed ends like one that did not, but with an error code. */
-static int read_code(const struct nlmsghdr *header)
-{
-	int code = 0;
-
-	if (header->nlmsg_len >= NLMSG_LENGTH(sizeof(code)))
-		memcpy(&code, NLMSG_DATA(header), sizeof(code));
-	return code < 0 ? -code : 0;
-}
-
-/* Reads one answer. A kernel without IPv6 says ENOENT of that family. */
-static bool take(int netlink, uint8_t family)
-{
-	static uint8_t answer[32768] __attribute__((aligned(8)));
-
-	for (;;) {
-		ssize_t got = recv(netlink, answer, sizeof(answer), 0);
-		const struct nlmsghdr *header = (const void *)answer;
-
-		if (got <= 0)
-			return refuse("sockets");
-		for (; NLMSG_OK(header, got); header = NLMSG_NEXT(header, got)) {
-			if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR) {
-				errno = read_code(header);
-				return !errno || (errno == ENOENT && family == AF_INET6) ||
-				       refuse("sockets");
-			}
-			if (!add_socket(header))
-				return false;
-		}
-	}
+	if (!is_full)
+		return refuse("sockets");
+	say("established: expected at most 262144 sockets of the policy, found more");
+	return false;
 }
 
 /* All listeners first, because they tell which end of a connection is the server. */
@@ -341,28 +257,26 @@ static bool visit(void *unused)
 		      { AF_INET6, 1U << LISTEN },
 		      { AF_INET, 1U << ESTABLISHED },
 		      { AF_INET6, 1U << ESTABLISHED } };
-	int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	int netlink = open_netlink(NETLINK_SOCK_DIAG, 0);
 
 	(void)unused;
 	if (netlink < 0)
 		return refuse("netlink");
 	memset(is_listening, 0, sizeof(is_listening));
 	space++;
-	for (unsigned int i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
-		if (!ask(netlink, asked[i].family, asked[i].states))
-			return refuse("netlink");
-		if (!take(netlink, asked[i].family))
-			return false;
-	}
+	for (unsigned int i = 0; i < sizeof(asked) / sizeof(*asked); i++)
+		if (!list_sockets(netlink, asked[i].family, 0, asked[i].states, add_socket, NULL))
+			return refuse_sockets();
 	close(netlink);
 	return true;
 }
 
 /* --- connections --- */
 
-static bool is_named(const struct seen *seen, const struct name *name, uint32_t its_space)
+static bool is_named(const struct seen *seen, const struct point *name, uint32_t its_space)
 {
-	return is_same_name(&seen->local, name) && (seen->space == its_space || !is_loopback(name));
+	return is_same_point(&seen->local, name) &&
+	       (seen->space == its_space || !is_loopback(name->address));
 }
 
 /* The other end, where no address is translated. */
@@ -373,7 +287,7 @@ static const struct seen *find_peer(const struct seen *own)
 		const struct seen *seen = &sockets[at - 1];
 
 		if (is_named(seen, &own->remote, own->space) &&
-		    is_same_name(&seen->remote, &own->local))
+		    is_same_point(&seen->remote, &own->local))
 			return seen;
 	}
 	return NULL;

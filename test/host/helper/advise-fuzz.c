@@ -4,9 +4,11 @@
  * in memory of its exact size, built with sanitizers. Prints how many messages were still read as
  * a socket. At a fault it says what was wrong and exits with 1.
  */
+#include "../../../host/helper/advise/addresses.c"
 #include "../../../host/helper/advise/diag.c"
-#include "../../../host/helper/advise/netlink.c"
 #include "../../../host/helper/advise/table.c"
+#include "../../../host/helper/base/netlink.c"
+#include "../../../host/helper/base/points.c"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What netlink asks and answers, and the addresses of a network namespace. */
-#include "advise.h"
+/* What netlink asks and answers, and the TCP sockets of a network namespace. */
+#include "netlink.h"
 
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <string.h>
 
 enum { BUFFER = 256 * 1024 };
@@ -39,19 +41,6 @@ const uint8_t *find_attribute(const uint8_t *bytes, size_t length, unsigned int 
 		length -= RTA_ALIGN(head.rta_len);
 	}
 	return NULL;
-}
-
-struct point point_of(uint8_t family, const uint32_t *address, uint16_t port)
-{
-	struct point point = { .port = ntohs(port) };
-
-	if (family == AF_INET6) {
-		memcpy(point.address, address, 16);
-	} else {
-		memset(point.address + 10, 0xff, 2);
-		memcpy(point.address + 12, address, 4);
-	}
-	return point;
 }
 
 /* A dump that failed ends like one that did not, but with an error code. */
@@ -95,44 +84,24 @@ bool take_answer(int fd, bool (*take)(const uint8_t *message, size_t length, voi
 	}
 }
 
-static bool take_address(const uint8_t *message, size_t length, void *into)
-{
-	void (*add)(const uint8_t *address) = into;
-	struct ifaddrmsg head;
-	const uint8_t *bytes;
-	size_t size = 0;
-	struct point point;
-	uint32_t address[4];
-
-	if (length < sizeof(head))
-		return true;
-	memcpy(&head, message, sizeof(head));
-	bytes = find_attribute(message + sizeof(head), length - sizeof(head), IFA_LOCAL, &size);
-	if (!bytes)
-		bytes = find_attribute(message + sizeof(head), length - sizeof(head), IFA_ADDRESS,
-				       &size);
-	if (!bytes || size != (head.ifa_family == AF_INET6 ? 16 : 4))
-		return true;
-	memcpy(address, bytes, size);
-	point = point_of(head.ifa_family, address, 0);
-	add(point.address);
-	return true;
-}
-
-void list_addresses(void (*add)(const uint8_t *address))
+bool list_sockets(int fd, uint8_t family, uint8_t wanted, uint32_t states,
+		  bool (*take)(const uint8_t *message, size_t length, void *into), void *into)
 {
 	struct {
 		struct nlmsghdr head;
-		struct ifaddrmsg ask;
+		struct inet_diag_req_v2 ask;
 	} request = {
 		.head = { .nlmsg_len = sizeof(request),
-			  .nlmsg_type = RTM_GETADDR,
+			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.ask = { .sdiag_family = family,
+			 .sdiag_protocol = IPPROTO_TCP,
+			 .idiag_ext = wanted,
+			 .idiag_states = states },
 	};
-	int fd = open_netlink(NETLINK_ROUTE, 0);
 
-	if (fd >= 0 && send(fd, &request, sizeof(request), 0) == sizeof(request))
-		take_answer(fd, take_address, add);
-	if (fd >= 0)
-		close(fd);
+	if (send(fd, &request, sizeof(request), 0) != sizeof(request))
+		return false;
+	/* A kernel without IPv6 says ENOENT of it. */
+	return take_answer(fd, take, into) || (errno == ENOENT && family == AF_INET6);
 }
