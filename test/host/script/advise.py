@@ -128,7 +128,7 @@ def traffic():
             client.sendall(b"q")
             receive(client, 100)
             client.close()
-            time.sleep(0.002)
+            time.sleep(1 / 300)  # at most so many a second
 
     for function, *words in (
         (drink, listeners["stream"]), (pour, ports["stream"]), (relay,), (come_and_go,),
