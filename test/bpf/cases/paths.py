@@ -93,8 +93,11 @@ DNAT = "type nat hook prerouting priority -100; ip daddr 10.96.0.10 tcp dport 80
 SNAT = "type nat hook postrouting priority 100; ip saddr 10.77.0.1 snat to 10.78.0.1;"
 
 
-def routed(rules, address, port, talk, serve=None, objects=""):
-    """A client, a node that rewrites addresses, and a backend, each in a namespace."""
+def route(rules, serve, talk, objects="", prepare=None):
+    """
+    A client, a node that rewrites addresses by rules of nft, and a server on 10.78.0.2:7000, each in
+    a namespace. `talk` begins once the others are ready. Gives their PIDs.
+    """
     listening, routing = Mailbox(), Mailbox()
 
     def router():
@@ -102,8 +105,8 @@ def routed(rules, address, port, talk, serve=None, objects=""):
             file.write("1")
         chains = "".join(f"chain c{i} {{ {rule} }}\n" for i, rule in enumerate(rules))
         subprocess.run(["nft", "-f", "-"], input=f"table ip t {{\n{objects}{chains}}}\n", text=True, check=True)
-        if talk is talk_for_long:
-            forget_soon()
+        if prepare:
+            prepare()
         routing.put()
         Mailbox().get()
 
@@ -111,13 +114,11 @@ def routed(rules, address, port, talk, serve=None, objects=""):
         call("ip route add default via 10.78.0.1")
         listener = listen(address="10.78.0.2", port=7000)
         listening.put()
-        (serve or echo_once)(listener)
+        serve(listener)
 
     def client():
         call("ip route add default via 10.77.0.2")
-        connection = connect(port, address=address)
-        equal(connection.getpeername(), (address, port), "the address of the service")
-        talk(connection)
+        talk()
 
     near, go_near = place(client)
     middle, go_middle = place(router)
@@ -129,6 +130,17 @@ def routed(rules, address, port, talk, serve=None, objects=""):
     go_far.put()
     listening.get()
     go_near.put()
+    return near, middle, far
+
+
+def routed(rules, address, port, talk, serve=None, objects=""):
+    def call_service():
+        connection = connect(port, address=address)
+        equal(connection.getpeername(), (address, port), "the address of the service")
+        talk(connection)
+
+    prepare = forget_soon if talk is talk_for_long else None
+    near, middle, far = route(rules, serve or echo_once, call_service, objects, prepare)
     join(near, far)
     os.kill(middle, 9)
     os.waitpid(middle, 0)

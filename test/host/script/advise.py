@@ -15,7 +15,7 @@ import threading
 import time
 
 from common import Mailbox, call, connect, fork, listen, new_namespace, receive
-from paths import place, wire
+from paths import DNAT, place, route, wire
 
 SO_ZEROCOPY, TCP_DEFER_ACCEPT, TCP_ULP, IPPROTO_MPTCP = 60, 9, 31, 262
 
@@ -110,9 +110,9 @@ def traffic():
     ports = {kind: listener.getsockname()[1] for kind, listener in listeners.items()}
     quiet = connect(ports["quiet"]), listeners["quiet"].accept()[0]
 
-    def relay():
+    def relay(listener):
         name("relay")
-        near, far = listeners["relay"].accept()[0], connect(ports["back"])
+        near, far = listener.accept()[0], connect(ports["back"])
 
         def pass_on(one, other):
             while True:
@@ -130,15 +130,26 @@ def traffic():
             client.close()
             time.sleep(1 / 300)  # at most so many a second
 
+    def close_others(kept):
+        for listener in listeners.values():
+            if listener not in kept:
+                listener.close()
+
+    def alone(function, *words):
+        """Whoever holds a listener may be told as its program."""
+        close_others(words)
+        function(*words)
+
     for function, *words in (
-        (drink, listeners["stream"]), (pour, ports["stream"]), (relay,), (come_and_go,),
+        (drink, listeners["stream"]), (pour, ports["stream"]), (relay, listeners["relay"]), (come_and_go,),
         (serve, listeners["short"], 100, "short"),
         (serve, listeners["back"]),
         (talk, ports["relay"]),
         (serve, listeners["large"], 512 << 10, "large"),
         (talk, ports["large"], 50, 512 << 10),
     ):
-        fork(function, *words)
+        fork(alone, function, *words)
+    close_others([listeners["quiet"]])
     ready(**ports, quiet_ends=len(quiet))
 
 
@@ -155,40 +166,17 @@ def mptcp():
 
 def cluster(kind):
     """A client, a node that rewrites addresses (`dnat`, or `snat` too), and a server, as kube-proxy has them."""
-    rules = ["type nat hook prerouting priority -100; ip daddr 10.96.0.10 tcp dport 80 dnat to 10.78.0.2:7000;"]
-    if kind == "snat":
-        rules.append("type nat hook postrouting priority 100; ip saddr 10.77.0.1 masquerade;")
-    listening, routing, talking = Mailbox(), Mailbox(), Mailbox()
+    masquerade = "type nat hook postrouting priority 100; ip saddr 10.77.0.1 masquerade;"
+    talking = Mailbox()
 
-    def router():
-        with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
-            file.write("1")
-        chains = "".join(f"chain c{i} {{ {rule} }}\n" for i, rule in enumerate(rules))
-        subprocess.run(["nft", "-f", "-"], input=f"table ip t {{\n{chains}}}\n", text=True, check=True)
-        routing.put()
-        Mailbox().get()
-
-    def backend():
-        call("ip route add default via 10.78.0.1")
-        listener = listen(address="10.78.0.2", port=7000)
-        listening.put()
-        serve(listener)
-
-    def client():
-        call("ip route add default via 10.77.0.2")
+    def frontend():
         name("frontend")
         connection = connect(80, address="10.96.0.10")
         talking.put()
         ask(connection)
 
-    near, go_near = place(client)
-    middle, go_middle = place(router)
-    far, go_far = place(backend)
-    wire(near, "10.77.0.1/24", middle, "10.77.0.2/24", 1)
-    wire(middle, "10.78.0.1/24", far, "10.78.0.2/24", 2)
-    for go, box in ((go_middle, routing), (go_far, listening), (go_near, talking)):
-        go.put()
-        box.get()
+    route([DNAT, masquerade] if kind == "snat" else [DNAT], serve, frontend)
+    talking.get()
     ready(port=7000)
 
 
