@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { median } from "./median";
 import type { HostRecording, Recording } from "./recording";
 
 /** What recordings say of one service of one host. */
@@ -126,12 +127,6 @@ function middle(sides: readonly Side[]): Side {
 
 function known(values: readonly (number | undefined)[]): number[] {
   return values.filter((value) => value !== undefined);
-}
-
-function median(values: readonly number[]): number | undefined {
-  const sorted = [...values].sort((a, b) => a - b);
-  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
-  return low === undefined || high === undefined ? undefined : (low + high) / 2;
 }
 
 /** Microseconds of both ends together; undefined if none of them is known. */

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import { median as medianOf } from "../../../src/cli/median";
 
 export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
-  if (low === undefined || high === undefined) throw new Error("median: expected a value, found none");
-  return (low + high) / 2;
+  const found = medianOf(values);
+  if (found === undefined) throw new Error("median: expected a value, found none");
+  return found;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { median as medianOf } from "../../../src/cli/median";
 import type { Way } from "../loopback/ways";
 
 /** One measurement, which is taken once for each way and round. */
@@ -56,9 +57,7 @@ export async function measure(cell: Cell, rounds: number): Promise<Result> {
 }
 
 export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
+  return medianOf(values) ?? Number.NaN;
 }
 
 function rounded(value: number): number {
