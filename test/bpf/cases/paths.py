@@ -89,13 +89,17 @@ def veth(outside=""):
     join(near, far)
 
 
-DNAT = "type nat hook prerouting priority -100; ip daddr 10.96.0.10 tcp dport 80 dnat to 10.78.0.2:7000;"
+def dnat_to(port):
+    return f"type nat hook prerouting priority -100; ip daddr 10.96.0.10 tcp dport 80 dnat to 10.78.0.2:{port};"
+
+
+DNAT = dnat_to(7000)
 SNAT = "type nat hook postrouting priority 100; ip saddr 10.77.0.1 snat to 10.78.0.1;"
 
 
-def route(rules, serve, talk, objects="", prepare=None):
+def route(rules, serve, talk, objects="", prepare=None, port=7000):
     """
-    A client, a node that rewrites addresses by rules of nft, and a server on 10.78.0.2:7000, each in
+    A client, a node that rewrites addresses by rules of nft, and a server on 10.78.0.2:`port`, each in
     a namespace. `talk` begins once the others are ready. Gives their PIDs.
     """
     listening, routing = Mailbox(), Mailbox()
@@ -112,7 +116,7 @@ def route(rules, serve, talk, objects="", prepare=None):
 
     def backend():
         call("ip route add default via 10.78.0.1")
-        listener = listen(address="10.78.0.2", port=7000)
+        listener = listen(address="10.78.0.2", port=port)
         listening.put()
         serve(listener)
 

@@ -15,7 +15,10 @@ import threading
 import time
 
 from common import Mailbox, call, connect, fork, listen, new_namespace, receive
-from paths import DNAT, place, route, wire
+from paths import dnat_to, place, route, wire
+
+# `advise` looks at all of the machine, where other tests use 7000 in namespaces of their own.
+OWN_PORT = 7391
 
 SO_ZEROCOPY, TCP_DEFER_ACCEPT, TCP_ULP, IPPROTO_MPTCP = 60, 9, 31, 262
 
@@ -175,9 +178,10 @@ def cluster(kind):
         talking.put()
         ask(connection)
 
-    route([DNAT, masquerade] if kind == "snat" else [DNAT], serve, frontend)
+    rules = [dnat_to(OWN_PORT), masquerade] if kind == "snat" else [dnat_to(OWN_PORT)]
+    route(rules, serve, frontend, port=OWN_PORT)
     talking.get()
-    ready(port=7000)
+    ready(port=OWN_PORT)
 
 
 def elsewhere(*command):
@@ -188,17 +192,17 @@ def elsewhere(*command):
     listening = Mailbox()
 
     def host():
-        listener = listen(address="10.77.0.2", port=7000)
+        listener = listen(address="10.77.0.2", port=OWN_PORT)
         listening.put()
         inside = 'mount -t proc proc /proc; "$1" -B "$2" server "$3" & shift 3; sleep 1; "$@"; code=$?; kill $!; exit $code'
         words = ["sh", "-c", inside, "sh", sys.executable, __file__, str(listener.fileno()), *command]
         run = subprocess.run(["unshare", "--mount", "--pid", "--fork", *words], pass_fds=[listener.fileno()],
                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        ready(port=7000, code=run.returncode, stdout=run.stdout, stderr=run.stderr)
+        ready(port=OWN_PORT, code=run.returncode, stdout=run.stdout, stderr=run.stderr)
 
     def client():
         name("frontend")
-        connection = connect(7000, address="10.77.0.2")
+        connection = connect(OWN_PORT, address="10.77.0.2")
         try:
             ask(connection)
         except (OSError, AssertionError):

@@ -63,6 +63,10 @@ function find({ services }: Advice, port: number | undefined): Service {
   return found[0] as Service;
 }
 
+/** An answer of many segments may be on its way when advise looks. */
+const nearly = (number: number) =>
+  expect.toSatisfy((found: number) => Math.abs(found / number - 1) < 0.05, `nearly ${number}`);
+
 const about = (number: number) =>
   expect.toSatisfy((found: number) => found > number / 4 && found <= number * 1.5, `about ${number}`);
 
@@ -92,7 +96,7 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
       ...{ perSecond: { out: 0 }, bytesPerSecond: { in: about(50_000_000), out: 0 } },
     });
     expect(find(advice, ports.large)).toMatchObject({
-      ...{ program: "large", kind: "request", bytesPerMessage: { in: 50, out: 512 << 10 }, advice: "leave" },
+      ...{ program: "large", kind: "request", bytesPerMessage: { in: 50, out: nearly(512 << 10) }, advice: "leave" },
       reason: expect.stringContaining("as large as these"),
     });
     expect(find(advice, ports.quiet)).toMatchObject({ kind: "idle", advice: "watch", gain: null });
