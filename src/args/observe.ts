@@ -56,6 +56,6 @@ export const isTraffic: z.core.CheckFn<Record<string, unknown>> = ({ value, issu
 /** @internal */
 export function isForHosts(observe: unknown, nodePools: object, issues: z.core.$ZodRawIssue[]): void {
   if (observe === undefined) return;
-  const fix = "leave out observe or nodePools; docs/advise.md says how to look at the connections of a node";
+  const fix = "leave out observe or nodePools; docs/reference/advise.md says how to look at the connections of a node";
   issues.push(wrong(Object.keys(nodePools).join(", "), ["observe"], "hosts only, and no node pool", fix));
 }

@@ -48,9 +48,9 @@ describe.skipIf(isSkipped)("a reader that lags", () => {
     await expectEmpty(path);
   });
 
-  // Not proven here: readers by edge-triggered epoll, for which more may wait (docs/limits.md);
-  // streams of small messages, some of which TCP may drop because of their overhead in memory,
-  // and then retransmits at once.
+  // Not proven here: readers by edge-triggered epoll, for which more may wait
+  // (docs/explanation/limits.md); streams of small messages, some of which TCP may drop because of
+  // their overhead in memory, and then retransmits at once.
   test.each([
     ["plain TCP", "plain", 0, 8_000],
     ["a receive buffer of 64 KiB and messages of 50 KB", "enrolled", 65536, 50_000],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Calls other than send() and recv(), with the limits of docs/limits.md as Linux 6.18 has them. If
- * a kernel does better, a test here fails and the page needs a change.
+ * Calls other than send() and recv(), with the limits of docs/explanation/limits.md as Linux 6.18
+ * has them. If a kernel does better, a test here fails and the page needs a change.
  */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";

@@ -3,9 +3,9 @@
  * Real connections (soak/*.c) under everything that can happen to a generation. `npm run soak` runs
  * the same for longer.
  *
- * Not proven here: what docs/testing.md lists. A leak shows in our programs and maps that the
- * kernel still has: a leaked psock keeps its program, and a leaked socket keeps the map of its
- * storage.
+ * Not proven here: what docs/contributing/testing.md lists. A leak shows in our programs and maps
+ * that the kernel still has: a leaked psock keeps its program, and a leaked socket keeps the map of
+ * its storage.
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";

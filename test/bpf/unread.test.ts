@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Programs that trust FIONREAD, on kernels where it leaves out what came over TCP to an enrolled
- * socket (docs/limits.md). The tests overwrite what the host script found out about the kernel, so
- * that every kernel takes the same path.
+ * socket (docs/explanation/limits.md). The tests overwrite what the host script found out about the
+ * kernel, so that every kernel takes the same path.
  *
  * Not proven here: nginx itself (test/e2e/apps); what goes over TCP to a reader that is far behind.
  */

@@ -6,7 +6,7 @@ import { Datapath, expectCounters, isSkipped } from "./datapath.js";
 
 declare module "vitest" {
   interface TaskMeta {
-    /** What the self-test measured, for docs/kernels.md. */
+    /** What the self-test measured, for docs/reference/kernels.md. */
     facts?: Record<string, string | number>;
   }
 }

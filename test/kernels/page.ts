@@ -14,7 +14,7 @@ export interface Outcome {
   readonly facts: Record<string, string | number>;
 }
 
-/** Writes docs/kernels.md. */
+/** Writes docs/reference/kernels.md. */
 export function writePage(path: string, outcomes: readonly Outcome[]): void {
   const names = [...new Set(outcomes.flatMap(({ facts }) => Object.keys(facts)))].filter((name) =>
     outcomes.some(({ facts }) => typeof facts[name] === "string"),
@@ -30,7 +30,7 @@ export function writePage(path: string, outcomes: readonly Outcome[]): void {
 
 \`npm run test:kernels\` wrote this page.
 It boots each kernel in a virtual machine with an emulated processor and runs the cases of \`test/bpf\` there
-([testing.md](testing.md)) with the distribution's own bpftool: preflight, apply, the self-test, status,
+([testing.md](../contributing/testing.md)) with the distribution's own bpftool: preflight, apply, the self-test, status,
 drain under load, remove, nothing left behind, a kernel log without complaints, and the datapath.
 With \`-- --few\` it runs only a few of them.
 
@@ -47,7 +47,7 @@ ${table(
   ]),
 )}
 
-The self-test found these facts ([limits.md](limits.md) says who notices):
+The self-test found these facts ([limits.md](../explanation/limits.md) says who notices):
 
 ${table(
   ["fact", ...outcomes.map(({ release }) => release)],

@@ -2,9 +2,9 @@
 // The cases of test/bpf on other kernels, each in a virtual machine: `npm run test:kernels --
 // [--only KERNEL] [--few | --name TEXT | --quick]`.
 //
-// docs/kernels.md is written from the last run of each kernel, and says how many of the cases ran.
-// Nothing is written with --name or --quick. --quick runs a few cases on the kernel that differs
-// most, from any disk that exists.
+// docs/reference/kernels.md is written from the last run of each kernel, and says how many of the
+// cases ran. Nothing is written with --name or --quick. --quick runs a few cases on the kernel that
+// differs most, from any disk that exists.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   const failed = outcomes.filter((outcome) => !outcome.isOk);
   if (isKept && kernels.every((kernel) => fs.existsSync(kept(kernel)))) {
     writePage(
-      join(root, "docs/kernels.md"),
+      join(root, "docs/reference/kernels.md"),
       kernels.map((kernel) => JSON.parse(fs.readFileSync(kept(kernel), "utf8"))),
     );
   }

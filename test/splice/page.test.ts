@@ -129,9 +129,12 @@ test("nothing stays of another kernel, nor of another version of a program", () 
 
 test("the page of the package is what its results say", () => {
   const root = join(__dirname, "../..");
-  const page = join(root, "docs/limits.md");
+  const page = join(root, "docs/explanation/limits.md");
   const copy = join(temporaryFolder(), "limits.md");
   writeFileSync(copy, readFileSync(page));
-  writeSection(copy, Object.values(JSON.parse(readFileSync(join(root, "docs/bench/splicers.json"), "utf8"))));
+  writeSection(
+    copy,
+    Object.values(JSON.parse(readFileSync(join(root, "docs/explanation/benchmarks/splicers.json"), "utf8"))),
+  );
   expect(readFileSync(copy, "utf8")).toBe(readFileSync(page, "utf8"));
 });

@@ -41,7 +41,7 @@ export interface Finding {
   readonly time: string;
 }
 
-/** What docs/bench/splicers.json keeps of a kernel. */
+/** What docs/explanation/benchmarks/splicers.json keeps of a kernel. */
 export interface Report {
   readonly date: string;
   readonly release: string;

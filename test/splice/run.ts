@@ -12,9 +12,9 @@
 //
 // Each relay stands between a client and a server once with every port bypassed and once without,
 // by turns; every byte is compared. Each way of the splice guard is forced in its turn, and none of
-// them. docs/bench/splicers.json keeps the last run of each program by each way, which may have had
-// numbers of its own, and docs/limits.md is written from it; nothing is kept of a run with
-// --program.
+// them. docs/explanation/benchmarks/splicers.json keeps the last run of each program by each way,
+// which may have had numbers of its own, and docs/explanation/limits.md is written from it; nothing
+// is kept of a run with --program.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -102,7 +102,7 @@ async function main(): Promise<void> {
   if (bad.length > 0) throw new Error(`expected every protected program to be whole, found\n${bad.join("\n")}`);
 }
 
-const kept = join(root, "docs/bench/splicers.json");
+const kept = join(root, "docs/explanation/benchmarks/splicers.json");
 
 /** By the names of kernels. */
 function readKept(): Readonly<Record<string, Report>> {
@@ -112,7 +112,7 @@ function readKept(): Readonly<Record<string, Report>> {
 function keep(kernel: string, report: Report): void {
   const reports = { ...readKept(), [kernel]: report };
   fs.writeFileSync(kept, `${JSON.stringify(reports, null, 2)}\n`);
-  writeSection(join(root, "docs/limits.md"), Object.values(reports));
+  writeSection(join(root, "docs/explanation/limits.md"), Object.values(reports));
 }
 
 type Architecture = Image["architecture"];

@@ -28,7 +28,7 @@ describe("the tests that a change can affect", () => {
     ["test/e2e/ssh/far.sh", ["e2e/ssh"]],
     ["test/host/script/flows.py", ["host/script"]],
     ["test/support/host.ts", []], // vitest knows who imports it
-    ["docs/limits.md", []],
+    ["docs/explanation/limits.md", []],
     ["monitoring/rules.yaml", ["monitoring"]],
     ["package-lock.json", "all"],
     ["vitest.config.ts", "all"],
@@ -39,7 +39,7 @@ describe("the tests that a change can affect", () => {
   });
 
   test("several paths affect what any of them affects", () => {
-    expect(findTouched(["docs/limits.md", "test/e2e/ssh/far.sh", "image/Dockerfile"])).toEqual([
+    expect(findTouched(["docs/explanation/limits.md", "test/e2e/ssh/far.sh", "image/Dockerfile"])).toEqual([
       "e2e/kubernetes",
       "e2e/ssh",
     ]);

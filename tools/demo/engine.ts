@@ -30,8 +30,8 @@ export class Engine {
   private constructor(private readonly env: NodeJS.ProcessEnv) {}
 
   /**
-   * Finds, installs or builds the CLI (see docs/engine.md), and opens the stack in the state
-   * folder.
+   * Finds, installs or builds the CLI (see docs/contributing/engine.md), and opens the stack in the
+   * state folder.
    */
   static async open(): Promise<Engine> {
     const answer = (await run(process.execPath, ["tools/pulumi/ensure.mjs", "--json"])).trim().split("\n").pop() ?? "";

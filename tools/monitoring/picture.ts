@@ -14,7 +14,7 @@ import { readRecording } from "./recording";
 
 const width = 1200;
 const largest = 150_000;
-const pictures = resolve(__dirname, "../../docs/monitoring");
+const pictures = resolve(__dirname, "../../docs/how-to/monitoring");
 
 /** The expression with all hosts chosen. */
 const filled = (expr: string) =>
@@ -111,7 +111,7 @@ async function main(): Promise<void> {
       const { size } = statSync(file);
       if (size > largest) throw new Error(`${name}.png: expected at most ${largest} bytes, found ${size}`);
       copyFileSync(file, join(pictures, `${name}.png`));
-      process.stderr.write(`picture: docs/monitoring/${name}.png, ${size} bytes\n`);
+      process.stderr.write(`picture: docs/how-to/monitoring/${name}.png, ${size} bytes\n`);
     }
   } finally {
     await prometheus.stop();

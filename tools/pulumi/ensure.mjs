@@ -57,7 +57,9 @@ function tell({ origin, pulumi }, { commandProvider }) {
   const from = { path: "found on PATH", release: "of the official release", build: "built from Go modules" };
   say(`pulumi ${from[origin]}: ${pulumi}`);
   if (commandProvider === "official") return;
-  say(`command provider: a stand-in for ${COMMAND_VERSION}, in a private PULUMI_HOME; it refuses SSH (docs/engine.md)`);
+  say(
+    `command provider: a stand-in for ${COMMAND_VERSION}, in a private PULUMI_HOME; it refuses SSH (docs/contributing/engine.md)`,
+  );
 }
 
 /**

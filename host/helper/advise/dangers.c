@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Tells which ends of a service the bypass would harm or leave on TCP; docs/limits.md says why. */
+/*
+ * Tells which ends of a service the bypass would harm or leave on TCP; docs/explanation/limits.md
+ * says why.
+ */
 #include "advise.h"
 
 bool misses_redirected;

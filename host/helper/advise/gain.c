@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Expects how much a service gains, from this host's own bench or from the page of benchmarks
- * (docs/bench), against whose results.json test/host/script/advise-gain.test.ts checks the table.
+ * (docs/explanation/benchmarks), against whose results.json test/host/script/advise-gain.test.ts
+ * checks the table.
  */
 #include "advise.h"
 

@@ -34,7 +34,7 @@ list_enrolled() { # -> $enrolled: the inodes of sockets that take the bypass alr
 }
 
 cmd_advise() {
-	[ -z "${SOCKET_BYPASS_PLACE:-}" ] || err "advise: expected a host's own processes and network namespaces, found those of a pod, which sees no others; run it on the node itself (docs/advise.md)"
+	[ -z "${SOCKET_BYPASS_PLACE:-}" ] || err "advise: expected a host's own processes and network namespaces, found those of a pod, which sees no others; run it on the node itself (docs/reference/advise.md)"
 	# It looks at what every instance bypasses. A stack names one for the folder of the files
 	# that it sent for this run, and that instance may not be installed.
 	instance=

@@ -31,7 +31,8 @@ function connections(...words: (string | number)[]): (string | number)[] {
   return ["env", path, "python3", "-B", join(root, "test/host/script/advise.py"), ...words];
 }
 
-// Not proven here: that what is expected of these programs is what the bypass brings (docs/bench).
+// Not proven here: that what is expected of these programs is what the bypass brings
+// (docs/explanation/benchmarks).
 describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs", () => {
   let [proxy, data] = ["", ""];
   beforeAll(() => {

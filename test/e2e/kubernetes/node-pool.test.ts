@@ -11,8 +11,8 @@ import { Place, port, sleeper } from "./traffic.js";
 
 /*
  * Follows one node pool through its life: each test continues where the previous one ended. Traffic
- * runs in the network namespaces of pods and in the cgroup of their node. docs/testing.md says what
- * is not proven here.
+ * runs in the network namespaces of pods and in the cgroup of their node.
+ * docs/contributing/testing.md says what is not proven here.
  */
 vi.setConfig({ testTimeout: 400_000 });
 const isSkipped = lacking !== undefined && !process.env.CI;
@@ -296,7 +296,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     const strict = new Pool(cluster);
     strict.pool = { namespace: "strict" };
     // A DaemonSet without pods is gone so quickly that the provider may miss it
-    // (docs/kubernetes.md).
+    // (docs/how-to/run-a-pool.md).
     strict.options = () => ({ customTimeouts: { create: "10s", delete: "10s" } });
     try {
       const said = await strict.failure(strict.up());

@@ -8,7 +8,7 @@ interface Results {
   readonly results: Record<string, { readonly ratios: { readonly bypass: number } }>;
 }
 
-const { results }: Results = JSON.parse(readFileSync(join(root, "docs/bench/results.json"), "utf8"));
+const { results }: Results = JSON.parse(readFileSync(join(root, "docs/explanation/benchmarks/results.json"), "utf8"));
 const source = readFileSync(join(root, "host/helper/advise/gain.c"), "utf8");
 
 const sizes: Record<number, string> = {

@@ -72,7 +72,7 @@ const about = (number: number) =>
 
 // Other programs of this machine are advised upon too: the tests look at their own ports. Not
 // proven here: other kernels; kTLS where the kernel has none; that what is expected is measured
-// (docs/advise.md).
+// (docs/reference/advise.md).
 describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
   test("tells requests, streams, relays, quiet services and short connections apart", async () => {
     const host = new Host(shell);

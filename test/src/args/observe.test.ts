@@ -58,7 +58,7 @@ describe("observe", () => {
   test("is refused beside a node pool", () => {
     const nodePools = { workers: { image: "registry.example/pod:1" } };
     const problem =
-      'observe: expected hosts only, and no node pool, found "workers"; leave out observe or nodePools; docs/advise.md says how to look at the connections of a node';
+      'observe: expected hosts only, and no node pool, found "workers"; leave out observe or nodePools; docs/reference/advise.md says how to look at the connections of a node';
     expect(problemsOfMany({ nodePools, observe: {} }).slice(1)).toEqual([problem]);
     expect(problemsOfMany({ hosts, nodePools, observe: {}, traffic }).slice(1)).toEqual([problem]);
     expect(problemsOfMany({ nodePools }).slice(1)).toEqual([expect.stringMatching(/^traffic: expected a choice/)]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: what is declared for one host, rule by rule.
 /*
- * Lists where each rule of the steps (docs/architecture.md) is tested. Mocks show what is declared,
- * never what the engine or a host makes of it.
+ * Lists where each rule of the steps (docs/explanation/architecture.md) is tested. Mocks show what
+ * is declared, never what the engine or a host makes of it.
  *
  *  1 content is an update     here (no update line of its own, no trigger changes),
  *                             test/src/bundle/bundle; test/e2e/local: really no replacement

@@ -6,16 +6,16 @@
 //   --rounds N    rounds, each with fresh stacks (3; for more than 20 hosts 1, as it takes minutes)
 //   --large N     instead, examples/large-fleet once for so many machines (at most 1200) in ten
 //                 stacks; five of the machines are one sshd
-//   --write       keep the result and draw it in docs/bench/
+//   --write       keep the result and draw it in docs/explanation/benchmarks/
 //
 // A round runs a loop and two stacks: one as the engine runs by default, and one for which the
 // engine writes its state once at the end and not after each step (PULUMI_SKIP_CHECKPOINTS).
 // The engine, its provider and SSH are real. Behind each sshd a recorder answers in place of the
 // host script, so that this machine's processors do not do the work that a hundred hosts would do
 // on their own. The other side of the ratio is a loop of `ssh`, as parallel as the engine, that
-// sends the five bpftool commands of docs/bench/README.md's article to the same recorders.
-// The last line of stdout is one JSON object; with several numbers of hosts, it has one object for
-// each of them.
+// sends the five bpftool commands of docs/explanation/benchmarks/README.md's article to the same
+// recorders. The last line of stdout is one JSON object; with several numbers of hosts, it has one
+// object for each of them.
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -134,7 +134,7 @@ async function runLarge(machines: number): Promise<void> {
   console.log(JSON.stringify(large));
 }
 
-const folder = join(__dirname, "../../..", "docs", "bench");
+const folder = join(__dirname, "../../..", "docs", "explanation", "benchmarks");
 
 function write(results: readonly FleetResult[]): void {
   keep({ machine: machine(), results });
@@ -146,7 +146,7 @@ function machine() {
   return rest;
 }
 
-/** Replaces a part of what docs/bench has, with the machine that measured it. */
+/** Replaces a part of what docs/explanation/benchmarks has, with the machine that measured it. */
 function keep(part: object): void {
   const file = join(folder, "fleet.json");
   fs.writeFileSync(file, `${JSON.stringify({ ...JSON.parse(fs.readFileSync(file, "utf8")), ...part }, null, 2)}\n`);

@@ -5,11 +5,12 @@
 //   --quick               fewer and shorter rounds, within 5 minutes
 //   --rounds N, --ms N    rounds (7), and length of a run (400)
 //   --only TEXT           only cells whose name contains the text
-//   --write               keep the result and draw it in docs/bench/; with --only, replace only
-//                         those cells
+//   --write               keep the result and draw it in docs/explanation/benchmarks/; with
+//                         --only, replace only those cells
 //
 // The last line of stdout is one JSON object from cell name to {tcp, tcpAgain, article, bypass,
-// unix, ratio}, where ratio is bypass to tcp. docs/bench/README.md tells how it is measured.
+// unix, ratio}, where ratio is bypass to tcp. docs/explanation/benchmarks/README.md tells how it is
+// measured.
 import * as os from "node:os";
 import { parseArgs } from "node:util";
 import { type Cell, measure, type Result, type Suite } from "../report/cell";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes results.json in docs/bench, and the drawings and tables made from it. Run alone, `npx tsx
-// tools/bench/loopback/page.ts` draws the same results again.
+// Writes results.json in docs/explanation/benchmarks, and the drawings and tables made from it. Run
+// alone, `npx tsx tools/bench/loopback/page.ts` draws the same results again.
 import type { Result } from "../report/cell";
 import { cellText, lossesText, machineText, plainText, type Run, read, write, writeSection } from "../report/figures";
 import { drawSizes, drawWorkloads } from "../report/plot";

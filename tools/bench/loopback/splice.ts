@@ -5,10 +5,11 @@
 //   --only KERNELS       virtual machines of test/kernels; default: debian13, which has all methods
 //                        except the one by system calls
 //   --rounds N, --ms N   rounds (3), and length of a cell in millions of instructions (10)
-//   --write              keep the result in docs/bench/
+//   --write              keep the result in docs/explanation/benchmarks/
 //
 // The last line of stdout is one JSON object from kernel to {release, ways}, where ways maps each
-// method and cell to {off, added, ratio, low, high}. docs/bench/README.md tells how it is measured.
+// method and cell to {off, added, ratio, low, high}. docs/explanation/benchmarks/README.md tells
+// how it is measured.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// How docs/bench shows figures.
+// How docs/explanation/benchmarks shows figures.
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Way } from "../loopback/ways";
 import type { Result } from "./cell";
 import type { Machine } from "./machine";
 
-const folder = path.join(__dirname, "../../..", "docs", "bench");
+const folder = path.join(__dirname, "../../..", "docs", "explanation", "benchmarks");
 
 export function read(name: string): string {
   return fs.readFileSync(path.join(folder, name), "utf8");
