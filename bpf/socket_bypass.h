@@ -2,7 +2,7 @@
 /* Long: it holds what programs, helper and script must agree on. */
 /*
  * What the programs share: constants, maps and the state of a socket.
- * docs/explanation/architecture.md tells the whole story. One rule is behind it all: a reader takes
+ * docs/explanation/datapath.md tells the whole story. One rule is behind it all: a reader takes
  * redirected bytes before TCP bytes, so after a byte was sent by TCP nothing may be redirected in
  * that direction until the reader has taken every TCP byte (look_whether_drained() in drained.h).
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shows what enrolled sockets send to a tap (docs/how-to/tap.md): each message of a port, with the
- * addresses and the sequence numbers that it would have if all had gone by TCP. Those are true:
+ * Shows what enrolled sockets send to a tap (docs/reference/tap.md): each message of a port, with
+ * the addresses and the sequence numbers that it would have if all had gone by TCP. Those are true:
  * what went by TCP counts in the kernel's own numbers, and what was redirected in the socket's
  * state.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Plays random sequences of socket calls, each on a plain connection and on an enrolled one
- * (fuzz/*.c). A difference is either a limit that docs/explanation/limits.md lists, or a fault; at
+ * (fuzz/*.c). A difference is either a limit that docs/reference/behaviour.md lists, or a fault; at
  * a fault the program prints a shortened sequence and how to run it again. With
  * SOCKET_BYPASS_FUZZ_SECONDS it runs that long, with other sequences each time;
  * SOCKET_BYPASS_FUZZ_SEED repeats those of an earlier run.
@@ -23,7 +23,8 @@ const seconds = Number(long ?? 60);
 const seed = process.env.SOCKET_BYPASS_FUZZ_SEED ?? (long === undefined ? "1" : `${Date.now()}`);
 const over = (least: number) => expect.toSatisfy((count: number) => count > least, `more than ${least}`);
 
-/** The program's name for each limit, and words of its row in docs/explanation/limits.md. */
+/** The program's name for each limit, and words of its row in docs/reference/behaviour.md, or in
+ * docs/explanation/limits.md. */
 const rows: Record<string, string> = {
   splice: "`splice`: `hangs`",
   fionread_tcp: "`fionread_tcp`: `zero`",
@@ -56,7 +57,7 @@ async function fuzz(path: Datapath, ...flags: string[]): Promise<Record<string, 
 describe.skipIf(isSkipped)("the same calls on a plain and on an enrolled connection", () => {
   const builds = { "as installed": patient, "with a switch every few messages": [...switching, ...patient] };
   test.each(Object.entries(builds))(
-    "%s, with drains in between, the two differ only in the limits of docs/explanation/limits.md",
+    "%s, with drains in between, the two differ only in the limits of docs/reference/behaviour.md",
     async (_, thresholds) => {
       const path = await Datapath.make(thresholds);
       const knobs = join(path.host.pins, path.host.generation, "maps/knobs");
@@ -78,8 +79,9 @@ describe.skipIf(isSkipped)("the same calls on a plain and on an enrolled connect
     await expect(fuzz(path, "--seconds", "60", "--strict", "--fast")).rejects.toThrow(/^fault: /m);
   }, 300_000);
 
-  test("docs/explanation/limits.md lists each limit that the comparison knows", () => {
-    const page = fs.readFileSync(join(root, "docs/explanation/limits.md"), "utf8");
-    expect(Object.values(rows).filter((words) => !page.includes(words))).toEqual([]);
+  test("docs/reference/behaviour.md or the page of limits lists each limit that the comparison knows", () => {
+    const pages = ["docs/reference/behaviour.md", "docs/explanation/limits.md"];
+    const text = pages.map((page) => fs.readFileSync(join(root, page), "utf8")).join("\n");
+    expect(Object.values(rows).filter((words) => !text.includes(words))).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Calls other than send() and recv(), with the limits of docs/explanation/limits.md as Linux 6.18
+ * Calls other than send() and recv(), with the limits of docs/reference/behaviour.md as Linux 6.18
  * has them. If a kernel does better, a test here fails and the page needs a change.
  */
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Socket options that only TCP obeys and that the socket's own fields show
- * (docs/explanation/limits.md, "Options and flags that need TCP").
+ * (docs/reference/behaviour.md, "Options and flags that need TCP").
  *
  * Not proven here: that a pacing rate is kept (only timing would show it); flags of a single call
  * (MSG_WAITALL, MSG_TRUNC), which no field shows; messages between the moment an option is set and

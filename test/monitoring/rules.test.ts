@@ -109,11 +109,11 @@ describe.skipIf(isSkipped)("the alerts", () => {
   test("are rules that promtool accepts, each with its page", () => {
     expect(execFileSync("promtool", ["check", "rules", rules], { encoding: "utf8" })).toContain("SUCCESS");
     expect(alerts.length).toBeGreaterThan(10);
-    const page = readFileSync(join(root, "docs/how-to/monitor.md"), "utf8");
-    const headings = [...page.matchAll(/^### (SocketBypass\w+)$/gm)].map(([, name]) => name);
+    const page = readFileSync(join(root, "docs/reference/alerts.md"), "utf8");
+    const headings = [...page.matchAll(/^## (SocketBypass\w+)$/gm)].map(([, name]) => name);
     expect(headings).toEqual(alerts);
     const links = [...text.matchAll(/runbook_url: (.*)$/gm)].map(([, link]) => link);
-    expect(links).toEqual(alerts.map((name) => `docs/how-to/monitor.md#${name.toLowerCase()}`));
+    expect(links).toEqual(alerts.map((name) => `docs/reference/alerts.md#${name.toLowerCase()}`));
   });
 
   test("before anything is changed on the hosts, fire only for what was wrong from the start", () => {

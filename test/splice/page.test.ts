@@ -73,7 +73,7 @@ const report: Report = {
 };
 
 test("the table stands between its marks, and what is around it stays", () => {
-  const path = join(temporaryFolder(), "limits.md");
+  const path = join(temporaryFolder(), "software.md");
   writeFileSync(path, "before\n<!-- splicers -->\nold\n<!-- end of splicers -->\nafter\n");
   writeSection(path, [report]);
   const text = readFileSync(path, "utf8");
@@ -84,7 +84,7 @@ test("the table stands between its marks, and what is around it stays", () => {
 });
 
 test("the head of a column tells how many runs of how many megabytes there were, and a cell where its own are others", () => {
-  const path = join(temporaryFolder(), "limits.md");
+  const path = join(temporaryFolder(), "software.md");
   writeFileSync(path, "<!-- splicers --><!-- end of splicers -->");
   writeSection(path, [report]);
   const lines = readFileSync(path, "utf8").split("\n");
@@ -129,8 +129,8 @@ test("nothing stays of another kernel, nor of another version of a program", () 
 
 test("the page of the package is what its results say", () => {
   const root = join(__dirname, "../..");
-  const page = join(root, "docs/explanation/limits.md");
-  const copy = join(temporaryFolder(), "limits.md");
+  const page = join(root, "docs/reference/software.md");
+  const copy = join(temporaryFolder(), "software.md");
   writeFileSync(copy, readFileSync(page));
   writeSection(
     copy,

@@ -25,7 +25,7 @@ export interface Program {
    * run of three on a busy processor.
    */
   readonly mayEndEarly?: boolean;
-  /** Whether what becomes of it on that kernel is a limit that limits.md has. */
+  /** Whether what becomes of it on that kernel is a limit that docs/reference/software.md has. */
   readonly isLimit?: (release: string) => boolean;
   /** A way of the splice guard that does not see how it splices. */
   readonly unseenBy?: string;

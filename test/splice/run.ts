@@ -13,7 +13,7 @@
 // Each relay stands between a client and a server once with every port bypassed and once without,
 // by turns; every byte is compared. Each way of the splice guard is forced in its turn, and none of
 // them. docs/explanation/benchmarks/splicers.json keeps the last run of each program by each way,
-// which may have had numbers of its own, and docs/explanation/limits.md is written from it; nothing
+// which may have had numbers of its own, and docs/reference/software.md is written from it; nothing
 // is kept of a run with --program.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -112,7 +112,7 @@ function readKept(): Readonly<Record<string, Report>> {
 function keep(kernel: string, report: Report): void {
   const reports = { ...readKept(), [kernel]: report };
   fs.writeFileSync(kept, `${JSON.stringify(reports, null, 2)}\n`);
-  writeSection(join(root, "docs/explanation/limits.md"), Object.values(reports));
+  writeSection(join(root, "docs/reference/software.md"), Object.values(reports));
 }
 
 type Architecture = Image["architecture"];

@@ -147,7 +147,7 @@ export const rows: readonly Row[] = [
     panels: [
       {
         ...{ kind: "graph", title: "Messages over TCP per second, by reason", unit: "ops", width: 12 },
-        description: "Of enrolled connections. docs/reference/observability.md explains each reason.",
+        description: "Of enrolled connections. docs/reference/metrics.md explains each reason.",
         queries: [{ expr: `sum by (reason) (${rate("not_redirected")})`, legend: "{{reason}}" }],
       },
       {
@@ -157,7 +157,7 @@ export const rows: readonly Row[] = [
       },
       {
         ...{ kind: "graph", title: "Connections and ends not enrolled, per second", unit: "ops", width: 12 },
-        description: "docs/reference/observability.md names the counters.",
+        description: "docs/reference/metrics.md names the counters.",
         queries: counters({
           remote_skipped: "peer on another host, or refused",
           policy_skipped: "not in the policy",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Tells which ends of a service the bypass would harm or leave on TCP; docs/explanation/limits.md
- * says why.
+ * Tells which ends of a service the bypass would harm or leave on TCP;
+ * docs/how-to/choose-ports.md says why.
  */
 #include "advise.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the tap share (docs/how-to/tap.md). */
+/* What the files of the tap share (docs/reference/tap.md). */
 #ifndef TAP_H
 #define TAP_H
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Finds the way in which this kernel can have the splice guard; docs/explanation/architecture.md
-# says how it works. The records of the guard use link names that existed before it, because a
+# Finds the way in which this kernel can have the splice guard; docs/explanation/datapath.md says
+# how it works. The records of the guard use link names that existed before it, because a
 # report of an earlier version checks everything that is pinned:
 #	$S/serving           the way, and the folder of its programs and links
 #	$S/for-I/serving     what instance I has declared

@@ -33,7 +33,7 @@ enum {
 	LOWAT = 131071
 };
 
-/* Known differences; docs/explanation/limits.md describes them. */
+/* Known differences; docs/reference/behaviour.md describes them. */
 enum allowance {
 	SPLICE,
 	FIONREAD_TCP,

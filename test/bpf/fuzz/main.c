@@ -3,7 +3,7 @@
 /*
  * differential [--seed N] [--seconds N] ...: plays random sequences of socket calls, each on a
  * plain connection and on an enrolled one. A difference is either a limit that judge.c knows by
- * name (docs/explanation/limits.md lists them all), or a fault.
+ * name (docs/reference/behaviour.md lists them all), or a fault.
  *
  *	--seed N        number of the first sequence; each next one is 1 more; default: the clock
  *	--seconds N     stops after N seconds

@@ -8,7 +8,7 @@ const ENOSYS = 38;
 
 describe.skipIf(isSkippedWithout("haproxy", "python3"))("HAProxy in TCP mode", () => {
   // `option splice-auto` is not tested: it splices now and then, so its results differ from run to
-  // run (docs/explanation/limits.md).
+  // run (docs/reference/software.md).
   test("without splice, requests and a stream in both directions come back whole", async () => {
     const { path, answer } = await play("", true);
     expect(answer).toEqual({ replies: 200, stuck: false });

@@ -46,7 +46,7 @@ describe.skipIf(isSkipped)("on a node with iptables, cgroup v2 alone and no bpff
   test("up fails and says that the folder in bpffs cannot be created", async () => {
     pool.options = () => ({ customTimeouts: { create: "20s" } });
     const said = await pool.failure(pool.up());
-    // docs/how-to/run-a-pool.md quotes these words and says what to do.
+    // docs/how-to/troubleshoot-pool.md quotes these words and says what to do.
     expect(said).toContain('failed to create subPath directory for volumeMount "bpffs" of container "loader"');
     expect(await mounts()).toEqual([]);
   });

@@ -58,7 +58,7 @@ describe.skipIf(isSkipped)("monitoring of a pool", () => {
   });
 
   test("in a cluster that does not know PodMonitors, up names the missing kind", async () => {
-    // docs/how-to/run-a-pool.md quotes these words and says what to do.
+    // docs/how-to/troubleshoot-pool.md quotes these words and says what to do.
     expect(await pool.failure(pool.up())).toContain(
       'no matches for kind "PodMonitor" in version "monitoring.coreos.com/v1"',
     );

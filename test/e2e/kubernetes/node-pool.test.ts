@@ -296,7 +296,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     const strict = new Pool(cluster);
     strict.pool = { namespace: "strict" };
     // A DaemonSet without pods is gone so quickly that the provider may miss it
-    // (docs/how-to/run-a-pool.md).
+    // (docs/how-to/troubleshoot-pool.md).
     strict.options = () => ({ customTimeouts: { create: "10s", delete: "10s" } });
     try {
       const said = await strict.failure(strict.up());

@@ -20,7 +20,7 @@ function folderOf(shell: (typeof shells)[number] | "bash"): string {
 const pins = "/sys/fs/bpf/socket-bypass";
 
 // Not proven here: what stays if the whole process group is killed, after which nothing can clean
-// up; see docs/how-to/roll-out.md.
+// up; see docs/how-to/troubleshoot-fleet.md.
 describe.skipIf(isSkipped).each([...shells, "bash"] as const)("a first step, with %s as sh,", (shell) => {
   const cases = ["before the lock", "in the wait for the lock", "in its work"] as const;
 

@@ -31,7 +31,7 @@ def receive(end, count):
     while count:
         try:
             count -= len(end.recv(min(count, 1 << 20)))
-        except BlockingIOError:  # a limit of the kernel: docs/explanation/limits.md
+        except BlockingIOError:  # a limit of the kernel: docs/reference/behaviour.md
             pass
 
 
