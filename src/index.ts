@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
+
+export { type Bpf, CompileAt } from "./args/bpf";
 export type { BypassArgs } from "./args/bypass";
 export type { BypassHostArgs } from "./args/bypass-host";
 export type { BypassNodePoolArgs } from "./args/bypass-node-pool";
-export type { ConnectionArgs, LoginArgs } from "./args/connection";
-export { type HostArgs, Machine } from "./args/host";
+export type { Connection, Login } from "./args/connection";
+export { type Host, Machine } from "./args/host";
 export type {
-  MetricsReaderArgs,
-  MonitoringArgs,
-  PodMonitorArgs,
-  PodResourceArgs,
-  TolerationArgs,
+  MetricsReader,
+  Monitoring,
+  PodMonitor,
+  PodResources,
+  Toleration,
 } from "./args/kubernetes";
-export type { LimitArgs } from "./args/limits";
-export type { NodePoolArgs } from "./args/node-pool";
-export { CompileAt, type ObjectArgs } from "./args/object";
-export type { ObserveArgs } from "./args/observe";
-export type { RolloutArgs } from "./args/rollout";
-export type { SelfTestArgs } from "./args/self-test";
+export type { Limits } from "./args/limits";
+export type { NodePool } from "./args/node-pool";
+export type { Observe } from "./args/observe";
+export type { Rollout } from "./args/rollout";
+export type { SelfTest } from "./args/self-test";
 export type { SocketBypassArgs } from "./args/socket-bypass";
-export type { TrafficArgs } from "./args/traffic";
+export type { Traffic } from "./args/traffic";
 export {
   type Advice,
   type AdvisedDanger,
@@ -30,6 +31,7 @@ export {
   ServiceAdvice,
   ServiceKind,
 } from "./commands/advice";
+export { type SelfTestFacts, SelfTestOutcome, type SelfTestResult } from "./commands/self-test";
 export { BypassHost } from "./components/bypass-host";
 export { BypassNodePool } from "./components/bypass-node-pool";
 export type { HostAddress, HostLogin, LoginAddress } from "./components/host-login";

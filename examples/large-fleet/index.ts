@@ -12,7 +12,7 @@ import * as fs from "node:fs";
 import { parseArgs } from "node:util";
 import * as pulumi from "@pulumi/pulumi";
 import { LocalWorkspace, type Stack } from "@pulumi/pulumi/automation/index.js";
-import { type HostArgs, SocketBypass } from "socket-bypass";
+import { type Host, SocketBypass } from "socket-bypass";
 
 interface Machine {
   readonly address: string;
@@ -48,7 +48,7 @@ function stackOf(name: string, count: number): number {
 function programFor(machines: Machines) {
   return async () => {
     const privateKey = pulumi.secret(fs.readFileSync(values.key, "utf8"));
-    const hosts: Record<string, HostArgs> = {};
+    const hosts: Record<string, Host> = {};
     for (const [name, { address, hostKey, port = 22 }] of Object.entries(machines)) {
       hosts[name] = {
         connection: { host: address, port, user: values.user, privateKey, hostKey },

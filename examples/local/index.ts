@@ -9,7 +9,7 @@ const config = new pulumi.Config();
 const ports = (config.getObject<(string | number)[]>("ports") ?? ["6379"]).map(String);
 
 const bypass = new SocketBypass("edge", {
-  hosts: { local: {} },
+  hosts: { here: { local: true } },
   cgroup: config.get("cgroup") ?? "/",
   traffic: { ports },
 });

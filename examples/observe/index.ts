@@ -10,7 +10,7 @@ const ports = config.getObject<(string | number)[]>("ports")?.map(String);
 const rerun = config.get("rerun");
 
 const bypass = new SocketBypass("edge", {
-  hosts: { local: {} },
+  hosts: { here: { local: true } },
   observe: { seconds: config.getNumber("seconds") ?? 30, ...(rerun && { rerun }) },
   ...(ports && { traffic: { ports } }),
 });

@@ -2,7 +2,7 @@
 // Installs the bypass on the machines in the configuration over SSH: one first, then the others in
 // batches.
 import * as pulumi from "@pulumi/pulumi";
-import { type HostArgs, SocketBypass } from "socket-bypass";
+import { type Host, SocketBypass } from "socket-bypass";
 
 interface Machine {
   readonly address: string;
@@ -17,7 +17,7 @@ const privateKey = config.requireSecret("privateKey");
 const bastion = config.getObject<Machine>("bastion");
 
 const login = ({ address, hostKey, port = 22 }: Machine) => ({ host: address, port, user, privateKey, hostKey });
-const hosts: Record<string, HostArgs> = {};
+const hosts: Record<string, Host> = {};
 for (const [name, machine] of Object.entries(machines)) {
   hosts[name] = {
     connection: { ...login(machine), ...(bastion && { proxy: login(bastion) }) },

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type BypassArgs, bypassProperties } from "./bypass";
-import { connectionIsWhole, type HostArgs, hostProperties } from "./host";
+import { type Host, hostProperties, isInOnePlace } from "./host";
 import { isTrafficOrObserve, type ObservedArgs, observeSchema } from "./observe";
 import { shape } from "./validation/schema";
 
 /** One host with all that is said about it. */
-export interface BypassHostArgs extends BypassArgs, HostArgs, ObservedArgs {}
+export interface BypassHostArgs extends BypassArgs, Host, ObservedArgs {}
 
 /** @internal */
 export const bypassHostSchema = shape({ ...bypassProperties, observe: observeSchema.optional(), ...hostProperties })
   .check(isTrafficOrObserve)
-  .check(connectionIsWhole);
+  .check(isInOnePlace);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
-import { type LimitArgs, limitSchema } from "./limits";
-import { type ObjectArgs, objectSchema } from "./object";
-import { type SelfTestArgs, selfTestSchema } from "./self-test";
-import { type TrafficArgs, trafficSchema } from "./traffic";
+import { type Bpf, bpfSchema } from "./bpf";
+import { type Limits, limitSchema } from "./limits";
+import { type SelfTest, selfTestSchema } from "./self-test";
+import { type Traffic, trafficSchema } from "./traffic";
 import { flag, oneOfThree, plainFlag, text } from "./validation/schema";
 
 /** Whether programs that splice are protected. */
@@ -24,7 +24,7 @@ export interface BypassArgs {
    * Which connections may skip the TCP/IP stack. An explicit choice: ports, cidrs, or everything.
    * Required, except on hosts that `observe` only looks at.
    */
-  traffic?: TrafficArgs;
+  traffic?: Traffic;
   /**
    * Whether new data takes the bypass. False keeps everything installed but drained: connections
    * stay up and go on by TCP. Default true.
@@ -38,15 +38,15 @@ export interface BypassArgs {
   /**
    * Where the BPF objects come from. Default: the package brings them.
    */
-  object?: ObjectArgs;
+  bpf?: Bpf;
   /**
    * The proof, on each host, that its kernel behaves. On by default.
    */
-  selfTest?: SelfTestArgs;
+  selfTest?: SelfTest;
   /**
    * Bounds on what the bypass may hold.
    */
-  limits?: LimitArgs;
+  limits?: Limits;
   /**
    * Take the host over from another owner, such as another stack, instead of refusing. Default
    * false.
@@ -92,7 +92,7 @@ export const bypassProperties = {
     'begin with "/"; no "..", no double or closing "/", no blank; use the slice above a service',
     isCgroup,
   ),
-  object: objectSchema.optional(),
+  bpf: bpfSchema.optional(),
   selfTest: selfTestSchema.optional(),
   limits: limitSchema.optional(),
   takeOver: flag(),

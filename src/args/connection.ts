@@ -5,7 +5,7 @@ import { hiddenLeaf, isPending, shape, wrongHidden } from "./validation/schema";
 import { hostKeyProblem, isEncrypted, privateKeyProblem } from "./validation/ssh-keys";
 
 /** How to log in to one machine by SSH. */
-export interface LoginArgs {
+export interface Login {
   /**
    * Name or address of the machine.
    */
@@ -52,11 +52,11 @@ export interface LoginArgs {
 }
 
 /** How a host is reached by SSH. */
-export interface ConnectionArgs extends LoginArgs {
+export interface Connection extends Login {
   /**
    * Bastion: a machine to log in to first, from which the host is reached.
    */
-  proxy?: pulumi.Input<LoginArgs>;
+  proxy?: pulumi.Input<Login>;
 }
 
 /**
@@ -109,8 +109,12 @@ function end(properties: z.core.$ZodLooseShape, isUnknownAllowed: boolean) {
   const strict = shape(properties);
   return z.unknown().check((context) => {
     const { value } = context;
-    if (isPending(value) || value === undefined) return;
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    if (isPending(value)) return;
+    if (value === undefined || value === null) {
+      context.issues.push(wrongHidden(value, [], "a connection", "give one, or local: true without a connection"));
+      return;
+    }
+    if (typeof value !== "object" || Array.isArray(value)) {
       context.issues.push(wrongHidden(value, [], "an object", `use ${Object.keys(properties).join(", ")}`));
       return;
     }

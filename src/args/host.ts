@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
-import { type ConnectionArgs, connectionSchema } from "./connection";
+import { type Connection, connectionSchema } from "./connection";
 import { instanceName } from "./instance";
-import { flag, hiddenText, leaf, plainFlag, shape, text } from "./validation/schema";
+import { flag, hiddenText, leaf, plainFlag, shape, text, wrong } from "./validation/schema";
 
 /** Types of machines, as `uname -m` says them. */
 export const Machine = {
@@ -14,14 +14,19 @@ export const Machine = {
 export type Machine = (typeof Machine)[keyof typeof Machine];
 
 /**
- * One host: with a connection the machine at its other end, without one the machine that runs
- * Pulumi.
+ * One host: either the machine at the other end of a connection, or with `local: true` the machine
+ * that runs Pulumi.
  */
-export interface HostArgs {
+export interface Host {
   /**
-   * How to reach the host by SSH. Default: none, the host is the machine that runs Pulumi.
+   * True: the host is the machine that runs Pulumi. Required unless there is a connection. Default:
+   * none.
    */
-  connection?: pulumi.Input<ConnectionArgs>;
+  local?: boolean;
+  /**
+   * How to reach the host by SSH. Required unless local is true. Default: none.
+   */
+  connection?: pulumi.Input<Connection>;
   /**
    * Take whatever host key the machine shows, also of the bastion, where none is given: then
    * nothing proves which machine gets root commands and passwords. Default false.
@@ -29,15 +34,15 @@ export interface HostArgs {
   allowUnknownHostKey?: boolean;
   /**
    * Type of the machine as `uname -m` says it there, "x86_64" or "aarch64": it decides which
-   * program is sent. Default "x86_64" with a connection, that of the machine itself without.
+   * program is sent. Default: "x86_64", and for a local host what the machine itself says.
    */
   machine?: pulumi.Input<Machine>;
   /**
-   * Tells this machine from another one, such as the id of a VM: another id removes everything from
-   * the old machine and installs anew. Default: address and port of the connection, "local" without
-   * one.
+   * Tells this machine from another one, such as the ID of a VM: another one removes everything
+   * from the old machine and installs anew. Default: address and port of the connection, or "local"
+   * for a local host.
    */
-  id?: pulumi.Input<string>;
+  machineId?: pulumi.Input<string>;
   /**
    * Command in front of every command, to become root without being asked, such as "sudo -n".
    * Default: none, Pulumi runs as root. This gives full root rights to Pulumi.
@@ -64,16 +69,17 @@ export interface HostArgs {
 }
 
 /** @internal */
-export const hostDefaults = { id: "local", become: "", stateDir: "/var/lib/socket-bypass", boot: true };
+export const hostDefaults = { machineId: "local", become: "", stateDir: "/var/lib/socket-bypass", boot: true };
 
 const machines: readonly unknown[] = Object.values(Machine);
 
 /** @internal */
 export const hostProperties = {
+  local: plainFlag(),
   connection: leaf("a connection", "", () => true),
   allowUnknownHostKey: plainFlag(),
   machine: leaf('"x86_64" or "aarch64"', "give what `uname -m` says on the host", (value) => machines.includes(value)),
-  id: hiddenText("a printable text of 1 to 200 characters", "use the id of the machine", (value) =>
+  machineId: hiddenText("a printable text of 1 to 200 characters", "use the ID of the machine", (value) =>
     /^[\x20-\x7e]{1,200}$/.test(value),
   ),
   become: hiddenText(
@@ -98,11 +104,21 @@ export const hostProperties = {
 };
 
 /**
- * Checks the connection together with allowUnknownHostKey, which decides whether a host key may be
- * missing. @internal
+ * Checks that the host is in one place, and checks the connection together with
+ * allowUnknownHostKey, which decides whether a host key may be missing. @internal
  */
-export const connectionIsWhole: z.core.CheckFn<Record<string, unknown>> = (context) => {
-  const { connection, allowUnknownHostKey } = context.value;
+export const isInOnePlace: z.core.CheckFn<Record<string, unknown>> = (context) => {
+  const { local, connection, allowUnknownHostKey } = context.value;
+  if (connection === undefined) {
+    const fix = "give a connection, or local: true if this is the machine that runs Pulumi";
+    if (local === undefined) context.issues.push(wrong(undefined, ["connection"], "a way to reach the host", fix));
+    else if (local === false) context.issues.push(wrong(false, ["local"], "true, or a connection beside it", fix));
+    return;
+  }
+  if (local !== undefined) {
+    const fix = "leave out local for a host over SSH, or the connection for the machine that runs Pulumi";
+    context.issues.push(wrong(local, ["local"], "either local: true or a connection", fix));
+  }
   const schema = connectionSchema(allowUnknownHostKey === true);
   const issues = schema.safeParse(connection, { reportInput: true }).error?.issues ?? [];
   for (const issue of issues)
@@ -110,4 +126,4 @@ export const connectionIsWhole: z.core.CheckFn<Record<string, unknown>> = (conte
 };
 
 /** @internal */
-export const hostSchema = shape(hostProperties).check(connectionIsWhole);
+export const hostSchema = shape(hostProperties).check(isInOnePlace);

@@ -5,7 +5,7 @@ import { isNetwork } from "./traffic";
 import { flag, hiddenText, isPending, leaf, shape, text, whole, wrong, wrongHidden } from "./validation/schema";
 
 /** What a pod puts up with on a node, as Kubernetes has it. */
-export interface TolerationArgs {
+export interface Toleration {
   /**
    * Key of the taint. Default: any.
    */
@@ -29,7 +29,7 @@ export interface TolerationArgs {
 }
 
 /** What a pod asks for, as Kubernetes has it. */
-export interface PodResourceArgs {
+export interface PodResources {
   /**
    * What the scheduler keeps free. Default 10m of "cpu" and 32Mi of "memory".
    */
@@ -45,7 +45,7 @@ export interface PodResourceArgs {
  * Who may read the metrics of the pods: pods by the labels of their namespace and their own, or a
  * network.
  */
-export interface MetricsReaderArgs {
+export interface MetricsReader {
   /**
    * Labels of the namespaces of the readers; an empty map means all. Default: the namespace of the
    * loader's pods.
@@ -62,7 +62,7 @@ export interface MetricsReaderArgs {
 }
 
 /** How Prometheus finds the pods. */
-export interface MonitoringArgs {
+export interface Monitoring {
   /**
    * Annotate the pods with prometheus.io/scrape, port and path, for a Prometheus that finds pods by
    * them. Default false.
@@ -72,11 +72,11 @@ export interface MonitoringArgs {
    * Create a PodMonitor (monitoring.coreos.com/v1) for prometheus-operator, whose CRDs the cluster
    * must have. Default: none; an empty object creates one with the defaults below.
    */
-  podMonitor?: PodMonitorArgs;
+  podMonitor?: PodMonitor;
 }
 
 /** A PodMonitor beside the pods. */
-export interface PodMonitorArgs {
+export interface PodMonitor {
   /**
    * Labels by which your Prometheus selects it (podMonitorSelector), such as "release". Default
    * none.
@@ -172,7 +172,7 @@ export const reader = shape({
   podLabels: mapOf("labels of pods", isLabel),
   cidr: text('a network such as "10.1.0.0/16"', "set the bits behind the mask to zero", isNetwork),
 }).check((context) => {
-  const { namespaceLabels, podLabels, cidr } = context.value as MetricsReaderArgs;
+  const { namespaceLabels, podLabels, cidr } = context.value as MetricsReader;
   if ((cidr === undefined) === (namespaceLabels === undefined && podLabels === undefined))
     context.issues.push(wrongHidden(context.value, [], "either cidr or labels", "say who the reader is, in one way"));
 });

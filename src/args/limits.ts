@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { shape, whole } from "./validation/schema";
 
 /** Bounds on what the bypass may hold. */
-export interface LimitArgs {
+export interface Limits {
   /**
    * Bytes that may wait on one receiving socket before its sender goes on by TCP, 1024 for each
    * message with them, from 65536 to 1073741824. Default 4194304 (4 MiB); less where that socket

@@ -9,21 +9,21 @@ import {
   labels,
   listOf,
   longName,
-  type MetricsReaderArgs,
-  type MonitoringArgs,
+  type MetricsReader,
+  type Monitoring,
   mapOf,
   monitoring,
   oneOf,
-  type PodResourceArgs,
+  type PodResources,
   reader,
   shortName,
-  type TolerationArgs,
+  type Toleration,
   toleration,
 } from "./kubernetes";
 import { hiddenText, isPending, plainFlag, shape, text, whole, wrong } from "./validation/schema";
 
 /** The nodes of a Kubernetes cluster that take part, and the pod that looks after each of them. */
-export interface NodePoolArgs {
+export interface NodePool {
   /**
    * Container image with a POSIX sh, the usual small tools (busybox has them) and bpftool 5.8 or
    * newer; image/Dockerfile builds one. The programs and scripts are not in it: a ConfigMap brings
@@ -53,7 +53,7 @@ export interface NodePoolArgs {
   /**
    * Taints that the pods put up with. Default: all, so that no node of the selector is left out.
    */
-  tolerations?: pulumi.Input<pulumi.Input<TolerationArgs>[]>;
+  tolerations?: pulumi.Input<pulumi.Input<Toleration>[]>;
   /**
    * How many nodes are changed at a time: a number or a share such as "25%". Each gets its new pod
    * beside the old one. Default "1".
@@ -66,7 +66,7 @@ export interface NodePoolArgs {
   /**
    * CPU and memory of each pod.
    */
-  resources?: PodResourceArgs;
+  resources?: PodResources;
   /**
    * Labels of the DaemonSet and its pods, beside our own.
    */
@@ -92,12 +92,12 @@ export interface NodePoolArgs {
    * Who may read the metrics at port 8080 of the pods, written down as a NetworkPolicy. Default: in
    * a namespace of its own nobody but the node; in a given namespace no policy is made.
    */
-  metricsFrom?: MetricsReaderArgs[];
+  metricsFrom?: MetricsReader[];
   /**
    * How Prometheus finds the pods. In a namespace of its own, metricsFrom must let it in. Default:
    * by nothing of ours.
    */
-  monitoring?: MonitoringArgs;
+  monitoring?: Monitoring;
   /**
    * Seconds that unread bytes may take to be read before a node is detached or handed over, from 0
    * to 600. Default 10.
@@ -114,7 +114,7 @@ export interface NodePoolArgs {
 
 /** @internal */
 export const poolDefaults = {
-  tolerations: [{ operator: "Exists" }] as TolerationArgs[],
+  tolerations: [{ operator: "Exists" }] as Toleration[],
   maxSurge: "1",
   requests: { cpu: "10m", memory: "32Mi" } as Record<string, pulumi.Input<string>>,
   bpffs: "/sys/fs/bpf",
@@ -169,7 +169,7 @@ export const imageIsThere: z.core.CheckFn<Record<string, unknown>> = (context) =
 export const scraperGetsIn: z.core.CheckFn<Record<string, unknown>> = (context) => {
   const { namespace, metricsFrom, monitoring: wanted } = context.value;
   if (namespace !== undefined || metricsFrom !== undefined || typeof wanted !== "object" || wanted === null) return;
-  const { annotations, podMonitor } = wanted as MonitoringArgs;
+  const { annotations, podMonitor } = wanted as Monitoring;
   // What is not known yet may be true.
   if ((annotations === undefined || annotations === false) && podMonitor === undefined) return;
   const fix =

@@ -4,7 +4,7 @@ import type { z } from "zod";
 import { shape, text, whole, wrong } from "./validation/schema";
 
 /** Two looks at the connections of a host, which load nothing. */
-export interface ObserveArgs {
+export interface Observe {
   /**
    * Seconds between the two looks, from 1 to 600. Choose a time with the usual traffic. Default 30.
    */
@@ -12,7 +12,7 @@ export interface ObserveArgs {
   /**
    * Any printable text of 1 to 200 characters, such as a date; another text looks again. Otherwise
    * `up` looks again only for other seconds, another version of this package or another connection,
-   * and when `adopt`, `become`, `machine` or `object.compile` of the host change. Default none.
+   * and when `adopt`, `become`, `machine` or `bpf.compile` of the host change. Default none.
    */
   rerun?: pulumi.Input<string>;
 }
@@ -25,7 +25,7 @@ export interface ObservedArgs {
    * and nothing stays on the host. With `traffic`, a warning names the listed ports that do not
    * gain and the unlisted ones that would. For hosts only. Default none.
    */
-  observe?: ObserveArgs;
+  observe?: Observe;
 }
 
 /** @internal */

@@ -6,7 +6,7 @@ import { shape, wrong } from "./validation/schema";
  * The order in which hosts are changed. It decides what the program declares, so all of it must be
  * known when the program runs.
  */
-export interface RolloutArgs {
+export interface Rollout {
   /**
    * Hosts that come first, by their names; the others wait until every step of them has ended well.
    * Default: none.

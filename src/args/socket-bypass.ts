@@ -2,10 +2,10 @@
 import { z } from "zod";
 import { type BypassArgs, bypassProperties } from "./bypass";
 import { isCompiledBefore } from "./bypass-node-pool";
-import { type HostArgs, hostSchema } from "./host";
-import { type NodePoolArgs, nodePoolSchema } from "./node-pool";
+import { type Host, hostSchema } from "./host";
+import { type NodePool, nodePoolSchema } from "./node-pool";
 import { isForHosts, isTrafficOrObserve, type ObservedArgs, observeSchema } from "./observe";
-import { type RolloutArgs, rolloutSchema, strangers } from "./rollout";
+import { type Rollout, rolloutSchema, strangers } from "./rollout";
 import { isPending, shape, wrong, wrongHidden } from "./validation/schema";
 
 /** Hosts and node pools, and what is the same on all of them. */
@@ -14,24 +14,24 @@ export interface SocketBypassArgs extends BypassArgs, ObservedArgs {
    * The hosts by a name that stays: it stands in the name of every resource of the host. Letters,
    * digits and . _ - are allowed, at most 63. Default none.
    */
-  hosts?: Record<string, HostArgs>;
+  hosts?: Record<string, Host>;
   /**
    * Node pools of Kubernetes clusters by a name that stays: it stands in the name of every resource
    * of the pool. Lower-case letters, digits and dashes are allowed. Needs the package of the
    * Kubernetes provider of Pulumi. Default none.
    */
-  nodePools?: Record<string, NodePoolArgs>;
+  nodePools?: Record<string, NodePool>;
   /**
    * Change the hosts one batch after another: the first host that fails stops those behind it.
    * Default: all at once.
    */
-  rollout?: RolloutArgs;
+  rollout?: Rollout;
 }
 
 const hosts = places(
   hostSchema,
   "a map of at least one host",
-  "name a host, as in { web1: {} }",
+  "name a host, as in { web1: { connection } }",
   /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
   "a host name of 1 to 63 letters, digits and . _ -, the first a letter or digit",
   "rename the host in this map",
@@ -78,15 +78,27 @@ export const socketBypassSchema = shape({
   const { rollout, observe, hosts: declared, nodePools: pools } = context.value;
   isTrafficOrObserve(context as never);
   if (declared === undefined && pools === undefined) {
-    const fix = "name a host, as in { web1: {} }, or a pool in nodePools";
+    const fix = "name a host, as in { web1: { connection } }, or a pool in nodePools";
     context.issues.push(wrong(undefined, ["hosts"], "a map of at least one host", fix));
   }
   if (pools !== undefined) {
     isCompiledBefore(context as never);
     if (typeof pools === "object" && pools !== null) isForHosts(observe, pools, context.issues);
   }
+  const locals = localHosts(declared);
+  if (locals.length > 1) {
+    const fix = "each of them would be the machine that runs Pulumi; leave out all but one, or give them connections";
+    context.issues.push(wrong(locals.join(", "), ["hosts"], "at most one host with local: true", fix));
+  }
   for (const [at, name] of strangers(rollout, declared ?? {})) {
     const fix = "use a name of the map hosts, or remove it";
     context.issues.push(wrong(name, ["rollout", "canary", at], "a host that is declared", fix));
   }
 });
+
+/** The names of the hosts that say that they are the machine that runs Pulumi. */
+function localHosts(hosts: unknown): string[] {
+  if (typeof hosts !== "object" || hosts === null || isPending(hosts)) return [];
+  const isLocal = (one: unknown) => typeof one === "object" && one !== null && "local" in one && one.local === true;
+  return Object.entries(hosts).flatMap(([name, one]) => (isLocal(one) ? [name] : []));
+}

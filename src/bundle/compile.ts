@@ -19,7 +19,7 @@ export function compileObjects(): Map<string, Buffer> {
   } catch (error) {
     const said = error instanceof Error && "stderr" in error ? `${error.stderr}`.trim() : `${error}`;
     throw new pulumi.RunError(
-      `socket-bypass: object.compile: expected clang to compile bpf/ on this machine, found:\n${said}\n` +
+      `socket-bypass: bpf.compile: expected clang to compile bpf/ on this machine, found:\n${said}\n` +
         `install clang and llvm, or use "prebuilt"`,
     );
   } finally {

@@ -65,7 +65,7 @@ function sideOf({ begin, end, advise }: HostRecording, service: Service): Side {
   if (counted !== undefined && within.some((one) => one !== service))
     return { rate: undefined, share, server: undefined, clients: undefined };
   // Segments, by which `advise` counts, are all that tells of connections that are not enrolled.
-  const rate = Math.max((counted ?? 0) / seconds, service.perSecond.in + service.perSecond.out);
+  const rate = Math.max((counted ?? 0) / seconds, service.perSecond.inbound + service.perSecond.outbound);
   const used = (names: readonly string[]) => {
     const all = [...new Set(names)].map((name) => (valueAt(end.cpu, name) ?? NaN) - (valueAt(begin.cpu, name) ?? 0));
     // A process that has ended took its time with it.

@@ -10,7 +10,7 @@ const number = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 const whole = number.int();
 const text = z.string().max(8192).transform(printable);
 const list = <T extends z.ZodType>(entry: T) => z.array(entry).max(4096);
-const rates = z.object({ in: number, out: number });
+const rates = z.object({ inbound: number, outbound: number });
 /** null is what the host does not know. */
 const known = <T extends z.ZodType>(type: T) => type.nullish().transform((value) => value ?? null);
 
@@ -19,7 +19,7 @@ const service = z.object({
   ...{ connections: whole, onHost: whole, shortConnections: known(whole) },
   ...{ perSecond: rates, bytesPerMessage: rates, bytesPerSecond: rates },
   ...{ kind: z.enum(ServiceKind), dangers: list(z.object({ kind: text, program: text, reason: text })) },
-  ...{ gain: known(z.object({ from: number, to: number })), advice: z.enum(ServiceAdvice), reason: text },
+  ...{ gain: known(z.object({ low: number, high: number })), advice: z.enum(ServiceAdvice), reason: text },
 });
 /** The answer as the host prints it. */
 export const adviceAnswer = z.object({

@@ -42,7 +42,7 @@ function nameOf({ port, program }: AdvisedService): string {
 }
 
 function gainOf({ gain }: AdvisedService): string {
-  return gain === undefined ? "" : ` (${gain.from} to ${gain.to} times plain TCP)`;
+  return gain === undefined ? "" : ` (${gain.low} to ${gain.high} times plain TCP)`;
 }
 
 function isIn(port: number, range: string): boolean {

@@ -151,11 +151,11 @@ export interface AdvisedRates {
   /**
    * Towards the service.
    */
-  in: number;
+  inbound: number;
   /**
    * From the service.
    */
-  out: number;
+  outbound: number;
 }
 
 /** Something that a program does and the bypass would break. */
@@ -179,9 +179,9 @@ export interface AdvisedGain {
   /**
    * The lower end.
    */
-  from: number;
+  low: number;
   /**
    * The upper end.
    */
-  to: number;
+  high: number;
 }

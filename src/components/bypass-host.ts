@@ -4,6 +4,7 @@ import { type BypassHostArgs, bypassHostSchema } from "../args/bypass-host";
 import { checkNow, type Where } from "../args/validation/check";
 import { when } from "../args/validation/right";
 import type { Advice } from "../commands/advice";
+import type { SelfTestResult } from "../commands/self-test";
 import { normalizeBypass } from "../install/normalize";
 import { hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
@@ -21,10 +22,10 @@ export class BypassHost extends pulumi.ComponentResource {
    */
   public readonly generation: pulumi.Output<string>;
   /**
-   * What the self-test found, as one line of JSON: kernel, messages redirected, and how this kernel
-   * behaves. Empty if it is only observed.
+   * What the self-test found: kernel, messages redirected, and how this kernel behaves. Absent if
+   * it is only observed.
    */
-  public readonly selfTest: pulumi.Output<string>;
+  public readonly selfTest?: pulumi.Output<SelfTestResult>;
   /**
    * How to reach the host: address, port and user, but no key or password. A secret, as connections
    * are. A program that exports `socketBypass = { web: host.login }` lets `npx socket-bypass status
@@ -48,9 +49,11 @@ export class BypassHost extends pulumi.ComponentResource {
     const done = installHost({ component: this, name, key: [name], where, shared, opts }, args);
     const outputs = outputsOfHost(done);
     this.generation = outputs.generation;
-    this.selfTest = outputs.selfTest;
-    // Not registered: the state need not hold what only a program that exports it asks for.
+    // Not registered: the state need not hold what only a program that exports it asks for, nor
+    // what its step holds.
     this.login = done.login;
+    if (done.installed !== undefined)
+      this.selfTest = when(done.shown, done.installed.selfTest) as pulumi.Output<SelfTestResult>;
     if (done.observed !== undefined) this.advice = when(done.shown, done.observed.advice) as pulumi.Output<Advice>;
     this.registerOutputs(outputs);
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { HostArgs } from "../args/host";
+import type { Host } from "../args/host";
 
 /** Gives one warning for all hosts whose key is not checked, with their names. */
-export function warnOfUnknownKeys(hosts: Readonly<Record<string, HostArgs>>, resource: pulumi.Resource): void {
+export function warnOfUnknownKeys(hosts: Readonly<Record<string, Host>>, resource: pulumi.Resource): void {
   const names = Object.entries(hosts).flatMap(([name, host]) => (isOpen(host) ? [name] : []));
   if (names.length === 0) return;
   const text = `${names.join(", ")}: no host key is checked (allowUnknownHostKey), so whoever answers at that address gets the password and runs as root; give hostKey`;
@@ -11,7 +11,7 @@ export function warnOfUnknownKeys(hosts: Readonly<Record<string, HostArgs>>, res
   pulumi.log.warn(text, resource).catch(() => undefined);
 }
 
-function isOpen({ connection, allowUnknownHostKey }: HostArgs): boolean {
+function isOpen({ connection, allowUnknownHostKey }: Host): boolean {
   if (connection === undefined || allowUnknownHostKey !== true) return false;
   return !hasKey(connection);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { HostArgs } from "../args/host";
+import type { Host } from "../args/host";
 import { allRight, when } from "../args/validation/right";
 import { filesOf } from "../install/host-files";
 import { type Ended, type Installed, installSteps } from "../install/host-steps";
@@ -26,7 +26,7 @@ export interface Done extends Ended {
 /**
  * `after` lists steps of other hosts that must succeed before the first step of this one begins.
  */
-export function installHost(part: Part, args: HostArgs, after: readonly Ended[] = []): Done {
+export function installHost(part: Part, args: Host, after: readonly Ended[] = []): Done {
   const { component, name, key, where, shared } = part;
   const identity = identityOf(key, args.instance, where);
   const host = normalizeHost(args, where, identity.instance);
@@ -50,10 +50,10 @@ export function installHost(part: Part, args: HostArgs, after: readonly Ended[] 
 /** What is known of the installation of a host that is only observed. */
 const nothing = pulumi.output("");
 
-/** The advice stays with its step alone, because the state would hold it twice more. */
+/**
+ * What a component registers. The answers of the self-test and of the advice stay with their steps
+ * alone, because the state would hold each of them twice more.
+ */
 export function outputsOfHost({ shown, installed }: Done) {
-  return {
-    generation: when(shown, installed?.generation ?? nothing),
-    selfTest: when(shown, installed?.selfTest ?? nothing),
-  };
+  return { generation: when(shown, installed?.generation ?? nothing) };
 }

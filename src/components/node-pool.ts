@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { NodePoolArgs } from "../args/node-pool";
+import type { NodePool } from "../args/node-pool";
 import { allRight, type Right, when } from "../args/validation/right";
 import { generationOf } from "../bundle/bundle";
 import { podFiles } from "../bundle/config-map";
@@ -33,7 +33,7 @@ export interface DeployedPool {
   readonly right: Right;
 }
 
-export function deployNodePool(part: Part, args: NodePoolArgs): DeployedPool {
+export function deployNodePool(part: Part, args: NodePool): DeployedPool {
   const { component, name, key, where, shared, opts } = part;
   checkPoolName(name, where);
   const { instance, owner } = identityOf(key, args.instance, where);

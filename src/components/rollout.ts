@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { RolloutArgs } from "../args/rollout";
+import type { Rollout } from "../args/rollout";
 
 /**
  * Sorts hosts into batches that are changed one after another. The names decide, never the order in
  * the map.
  */
-export function batchesOf(hosts: readonly string[], rollout: RolloutArgs = {}): string[][] {
+export function batchesOf(hosts: readonly string[], rollout: Rollout = {}): string[][] {
   const { canary = [], batchSize = hosts.length } = rollout;
   const others = hosts.filter((name) => !canary.includes(name)).sort();
   const batches = Array.from({ length: Math.ceil(others.length / batchSize) }, (_, at) =>

@@ -4,6 +4,7 @@ import { type SocketBypassArgs, socketBypassSchema } from "../args/socket-bypass
 import { checkNow, type Where } from "../args/validation/check";
 import { allRight, type Right, when } from "../args/validation/right";
 import type { Advice } from "../commands/advice";
+import type { SelfTestResult } from "../commands/self-test";
 import type { Ended } from "../install/host-steps";
 import { normalizeBypass } from "../install/normalize";
 import { withShortTrace } from "../targets/short-trace";
@@ -24,9 +25,10 @@ export interface HostReport {
    */
   generation: string;
   /**
-   * What the self-test found, as one line of JSON.
+   * What the self-test found. Absent if it has not run yet, because --target or --exclude leaves it
+   * out.
    */
-  selfTest: string;
+  selfTest?: SelfTestResult;
 }
 
 /** What is known of a node pool once its pods are ready. */
@@ -118,7 +120,9 @@ export class SocketBypass extends pulumi.ComponentResource {
       if (its.installed === undefined) continue;
       const { generation, selfTest } = its.installed;
       generations.push(generation);
-      reports[key] = pulumi.all([generation, selfTest]).apply(([id, found]) => ({ generation: id, selfTest: found }));
+      reports[key] = pulumi
+        .all([generation, selfTest])
+        .apply(([id, found]) => ({ generation: id, ...(found && { selfTest: found }) }));
     }
     const poolReports: Record<string, pulumi.Output<NodePoolReport>> = {};
     for (const [key, pool] of Object.entries(nodePools)) {
@@ -145,8 +149,8 @@ export class SocketBypass extends pulumi.ComponentResource {
     );
     // Not registered: the state need not hold what only a program that exports it asks for.
     this.logins = pulumi.secret(when(right, pulumi.all(logins)));
-    // The advice stays with its steps, because the state would hold it once more.
-    this.registerOutputs({ hosts: this.hosts, nodePools: this.nodePools, generation: this.generation });
+    // What hosts answer stays with their steps, because the state would hold it once more.
+    this.registerOutputs({ nodePools: this.nodePools, generation: this.generation });
   }
 }
 

@@ -4,6 +4,7 @@ import { allRight, type Right } from "../args/validation/right";
 import { deleteLine, deleteStepLine } from "../commands/delete";
 import { serialTextIn } from "../commands/drift-report";
 import type { Identity } from "../commands/identity";
+import type { SelfTestResult } from "../commands/self-test";
 import { running } from "../commands/staged";
 import { suffixes } from "../commands/step-names";
 import {
@@ -23,6 +24,7 @@ import type { HostFiles } from "./host-files";
 import { isNotRefused, refusal, whatIsLeftOut } from "./left-out";
 import type { Normalized } from "./normalize";
 import { type LastSteps, readLastSteps, readRight } from "./previous-state";
+import { isSelfTest, selfTestOf } from "./self-test";
 
 /**
  * Allows two minutes of waiting for another run on the host, and three minutes for the step itself,
@@ -49,7 +51,8 @@ export interface Ended {
  */
 export interface Installed extends Ended {
   readonly generation: pulumi.Output<string>;
-  readonly selfTest: pulumi.Output<string>;
+  /** Undefined where it has not run yet, because --target or --exclude leaves it out. */
+  readonly selfTest: pulumi.Output<SelfTestResult | undefined>;
 }
 
 type Words = (on: Installation) => readonly string[];
@@ -83,7 +86,7 @@ export function installSteps({ name, target, identity, args, files, opts, after 
   }));
   const removal = (make: typeof deleteLine, ...words: string[]) =>
     args.stateDir.apply((stateDir) => make({ stateDir, instance, owner }, ...words));
-  const place = [args.id, pulumi.output(instance)];
+  const place = [args.machineId, pulumi.output(instance)];
   const last = readLastSteps(name, instance);
 
   const shown: Right[] = [];
@@ -177,6 +180,7 @@ export function installSteps({ name, target, identity, args, files, opts, after 
     undefined,
     { limit: args.selfTest.apply(({ timeoutSeconds }) => stepSeconds + timeoutSeconds) },
   );
+  shown.push(isSelfTest(selfTest, target.answerOf(selfTest)));
   const policy = link(
     "policy",
     selfTest,
@@ -197,7 +201,7 @@ export function installSteps({ name, target, identity, args, files, opts, after 
   );
   return {
     generation,
-    selfTest: target.answerOf(selfTest),
+    selfTest: selfTestOf(target.answerOf(selfTest)),
     last: attachment,
     right,
     // Asked only if the arguments are right: a step with wrong ones is never registered, and never

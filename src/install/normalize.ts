@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { type BypassArgs, bypassDefaults, bypassProperties } from "../args/bypass";
-import { type ConnectionArgs, connectionSchema, type LoginArgs, loginDefaults } from "../args/connection";
-import { type HostArgs, hostDefaults, hostProperties } from "../args/host";
+import { type Connection, connectionSchema, type Login, loginDefaults } from "../args/connection";
+import { type Host, hostDefaults, hostProperties } from "../args/host";
 import { mapDefaults } from "../args/limits";
-import { type NodePoolArgs, poolDefaults, poolProperties } from "../args/node-pool";
+import { type NodePool, poolDefaults, poolProperties } from "../args/node-pool";
 import { type ObservedArgs, observeDefaults, observeSchema } from "../args/observe";
 import { selfTestDefaults } from "../args/self-test";
 import type { Where } from "../args/validation/check";
@@ -38,7 +38,7 @@ export function normalizeBypass(args: BypassArgs & ObservedArgs, where: Where) {
     takeOver: checked("takeOver").apply((isWanted) => isWanted ?? bypassDefaults.takeOver),
     adopt: checked("adopt").apply((isWanted) => isWanted ?? bypassDefaults.adopt),
     spliceGuard: checked("spliceGuard").apply((isWanted) => isWanted ?? bypassDefaults.spliceGuard),
-    compile: checked("object").apply((object) => object?.compile ?? ("prebuilt" as const)),
+    compile: checked("bpf").apply((bpf) => bpf?.compile ?? ("prebuilt" as const)),
     selfTest: checked("selfTest").apply((selfTest) => ({
       enabled: selfTest?.enabled ?? selfTestDefaults.enabled,
       timeoutSeconds: selfTest?.timeoutSeconds ?? selfTestDefaults.timeoutSeconds,
@@ -69,9 +69,9 @@ export function normalizeBypass(args: BypassArgs & ObservedArgs, where: Where) {
  * Checks the arguments of one host and fills in defaults. Without a connection the host is this
  * machine.
  */
-export function normalizeHost(args: HostArgs, where: Where, instance: string) {
+export function normalizeHost(args: Host, where: Where, instance: string) {
   const { check, right } = checker(where);
-  const checked = <K extends keyof HostArgs & keyof typeof hostProperties>(name: K) =>
+  const checked = <K extends keyof Host & keyof typeof hostProperties>(name: K) =>
     check(hostProperties[name], args[name], name);
   const { connection, allowUnknownHostKey } = args;
   const schema = connectionSchema(allowUnknownHostKey === true);
@@ -80,7 +80,7 @@ export function normalizeHost(args: HostArgs, where: Where, instance: string) {
     stateDir: checked("stateDir").apply((value) => value ?? hostDefaults.stateDir),
     boot: checked("boot").apply((isWanted) => isWanted ?? hostDefaults.boot),
     machine: checked("machine"),
-    id: normalizeId(args, checked("id"), instance),
+    machineId: normalizeMachineId(args, checked("machineId"), instance),
     ...(connection === undefined
       ? {}
       : { connection: check(schema, connection, "connection").apply(withLoginDefaults) }),
@@ -89,12 +89,12 @@ export function normalizeHost(args: HostArgs, where: Where, instance: string) {
 }
 
 function withLoginDefaults(given: unknown) {
-  const { proxy, ...login } = given as pulumi.UnwrappedObject<ConnectionArgs>;
+  const { proxy, ...login } = given as pulumi.UnwrappedObject<Connection>;
   return { ...asKept(login), ...(proxy && { proxy: asKept(proxy) }) };
 }
 
 /** Writes a login in few bytes, because the state holds it sixteen times for each host. */
-function asKept(login: pulumi.UnwrappedObject<LoginArgs>) {
+function asKept(login: pulumi.UnwrappedObject<Login>) {
   const { privateKey, hostKey } = login;
   return {
     ...{ ...loginDefaults, ...login },
@@ -105,15 +105,19 @@ function asKept(login: pulumi.UnwrappedObject<LoginArgs>) {
 }
 
 /**
- * Names the machine of a host. Without an id it hashes only address and port, so a rotated key does
+ * Names the machine of a host. Without a machineId it hashes only address and port, so a rotated key does
  * not replace the host. The first versions kept that hash in the state in plain text. Whoever reads
  * it finds the address in seconds by hashing those of a network, and a salt would not help, because
  * the state would hold that too. So the value is now a secret and another hash; a stack that has
  * the first one keeps it, because another value would remove everything and install it again.
  */
-function normalizeId(args: HostArgs, id: pulumi.Output<string | undefined>, instance: string): pulumi.Output<string> {
-  if (args.connection === undefined) return id.apply((given) => given ?? hostDefaults.id);
-  const known = pulumi.all([id, addressOf(args.connection)]).apply(async ([given, address]) => {
+function normalizeMachineId(
+  args: Host,
+  machineId: pulumi.Output<string | undefined>,
+  instance: string,
+): pulumi.Output<string> {
+  if (args.connection === undefined) return machineId.apply((given) => given ?? hostDefaults.machineId);
+  const known = pulumi.all([machineId, addressOf(args.connection)]).apply(async ([given, address]) => {
     const first = digestOf(address);
     return { given, address, first, isKept: given === undefined && (await hasTrigger(instance, first)) };
   });
@@ -135,7 +139,7 @@ function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 12);
 }
 
-function addressOf(connection: HostArgs["connection"]): pulumi.Output<string> {
+function addressOf(connection: Host["connection"]): pulumi.Output<string> {
   const isObject = typeof connection === "object" && !pulumi.Output.isInstance(connection) && "host" in connection;
   const parts: pulumi.Output<{ host?: string | undefined; port?: number | undefined }> = isObject
     ? pulumi.output({ host: connection.host, port: connection.port })
@@ -144,9 +148,9 @@ function addressOf(connection: HostArgs["connection"]): pulumi.Output<string> {
 }
 
 /** Checks the arguments of one node pool and fills in defaults. */
-export function normalizeNodePool(args: NodePoolArgs, where: Where) {
+export function normalizeNodePool(args: NodePool, where: Where) {
   const { check, right } = checker(where);
-  const checked = <K extends keyof NodePoolArgs & keyof typeof poolProperties>(name: K) =>
+  const checked = <K extends keyof NodePool & keyof typeof poolProperties>(name: K) =>
     check(poolProperties[name], args[name], name);
   const resources = checked("resources");
   const monitoring = checked("monitoring");

@@ -42,7 +42,7 @@ export function observeHost({ name, target, identity, args, files, opts, after }
       stdin: pulumi
         .all([args.stateDir, bundle, how.rerun])
         .apply(([stateDir, { digest }, rerun]) => running({ stateDir, instance }, digest, rerun)),
-      triggers: [args.id, instance, args.stateDir],
+      triggers: [args.machineId, instance, args.stateDir],
       hides: ["stdin"],
       seconds: how.seconds.apply((seconds) => stepSeconds + seconds),
     },

@@ -27,8 +27,8 @@ static void put_quoted(const char *text)
 static void put_rate(const char *name, const uint64_t *counts, uint64_t ms)
 {
 	open_object(name);
-	put_tenths_member("in", counts[IN] * 10000 / ms);
-	put_tenths_member("out", counts[OUT] * 10000 / ms);
+	put_tenths_member("inbound", counts[IN] * 10000 / ms);
+	put_tenths_member("outbound", counts[OUT] * 10000 / ms);
 	close_object();
 }
 
@@ -101,17 +101,17 @@ static void put_service(const struct service *service, uint64_t ms)
 		put_number(service->shorts);
 	put_rate("perSecond", service->messages, ms);
 	open_object("bytesPerMessage");
-	put_tenths_member("in", find_size(service, IN));
-	put_tenths_member("out", find_size(service, OUT));
+	put_tenths_member("inbound", find_size(service, IN));
+	put_tenths_member("outbound", find_size(service, OUT));
 	close_object();
 	put_rate("bytesPerSecond", service->bytes, ms);
 	put_string_member("kind", kind_words[service->kind]);
 	put_dangers(service);
 	if (service->gain_to) {
 		open_object("gain");
-		put_name("from");
+		put_name("low");
 		put_hundredths(service->gain_from);
-		put_name("to");
+		put_name("high");
 		put_hundredths(service->gain_to);
 		close_object();
 	} else {

@@ -67,10 +67,10 @@ function describe(name: string, answer: AdviceAnswer): string {
     one.program,
     one.clients.join(", ") || "remote",
     `${one.onHost}/${one.connections}`,
-    short(one.perSecond.in + one.perSecond.out),
-    `${short(one.bytesPerMessage.in)}/${short(one.bytesPerMessage.out)}`,
+    short(one.perSecond.inbound + one.perSecond.outbound),
+    `${short(one.bytesPerMessage.inbound)}/${short(one.bytesPerMessage.outbound)}`,
     one.kind,
-    one.gain === null ? "-" : `${one.gain.from.toFixed(1)}-${one.gain.to.toFixed(1)}`,
+    one.gain === null ? "-" : `${one.gain.low.toFixed(1)}-${one.gain.high.toFixed(1)}`,
     one.advice,
     one.reason,
   ]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { MetricsReaderArgs, TolerationArgs } from "../../args/kubernetes";
+import type { MetricsReader, Toleration } from "../../args/kubernetes";
 
 type Texts = Record<string, pulumi.Input<string>>;
 
@@ -18,7 +18,7 @@ export interface Pool {
   readonly imagePullPolicy: pulumi.Input<string | undefined>;
   readonly imagePullSecrets: pulumi.Input<{ name: string }[] | undefined>;
   readonly nodeSelector: pulumi.Input<Texts | undefined>;
-  readonly tolerations: pulumi.Input<TolerationArgs[]>;
+  readonly tolerations: pulumi.Input<Toleration[]>;
   readonly maxSurge: pulumi.Input<string | number>;
   readonly priorityClassName: pulumi.Input<string | undefined>;
   readonly requests: pulumi.Input<Texts>;
@@ -49,7 +49,7 @@ export function ownLabels(instance: string): Record<string, string> {
 }
 
 /** The pods open no connections, and only these readers may connect to them. */
-export function networkPolicySpec(pool: Pool, readers: pulumi.Output<MetricsReaderArgs[]>): object {
+export function networkPolicySpec(pool: Pool, readers: pulumi.Output<MetricsReader[]>): object {
   return {
     podSelector: { matchLabels: ownLabels(pool.instance) },
     policyTypes: ["Ingress", "Egress"],
@@ -61,7 +61,7 @@ export function networkPolicySpec(pool: Pool, readers: pulumi.Output<MetricsRead
   };
 }
 
-function peerOf({ cidr, namespaceLabels: namespaces, podLabels: pods }: MetricsReaderArgs): object {
+function peerOf({ cidr, namespaceLabels: namespaces, podLabels: pods }: MetricsReader): object {
   if (cidr !== undefined) return { ipBlock: { cidr } };
   return {
     ...(namespaces === undefined ? {} : { namespaceSelector: { matchLabels: namespaces } }),

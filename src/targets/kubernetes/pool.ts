@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
-import type { MetricsReaderArgs } from "../../args/kubernetes";
+import type { MetricsReader } from "../../args/kubernetes";
 import { type Right, when } from "../../args/validation/right";
 import type { PodFiles } from "../../bundle/config-map";
 import {
@@ -18,7 +18,7 @@ export interface Surroundings {
   /** A namespace that exists; without it the pool creates one. */
   readonly namespace?: pulumi.Output<string> | undefined;
   /** In a namespace that exists, a network policy is created only if this says who may read. */
-  readonly metricsFrom?: pulumi.Output<MetricsReaderArgs[]> | undefined;
+  readonly metricsFrom?: pulumi.Output<MetricsReader[]> | undefined;
   /** Without it there is no PodMonitor. */
   readonly podMonitor?: pulumi.Output<Monitor> | undefined;
   /** If this gives an error, nothing is sent to the cluster. */

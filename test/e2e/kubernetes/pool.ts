@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Stack } from "@pulumi/pulumi/automation/index.js";
-import { type NodePoolArgs, SocketBypass, type SocketBypassArgs } from "../../../src/index.js";
+import { type NodePool, SocketBypass, type SocketBypassArgs } from "../../../src/index.js";
 import { createStack } from "../../../tools/pulumi/stack.js";
 import { type Ended, follow, type OnEvent } from "../local/follow.js";
 import type { Cluster, Machine } from "./cluster/cluster.js";
@@ -33,7 +33,7 @@ export class Pool {
   readonly folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-pool-"));
   /** Tests change them between one run and the next. */
   args: Partial<SocketBypassArgs> = {};
-  pool: Partial<NodePoolArgs> = {};
+  pool: Partial<NodePool> = {};
   /** Options of the component; the program calls this, because it can make providers. */
   options: () => pulumi.ComponentResourceOptions = () => ({});
   private stack: Stack | undefined;

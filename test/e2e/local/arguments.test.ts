@@ -18,7 +18,7 @@ describe.skipIf(isSkipped)("an argument that changes", () => {
       ["limits.queueBytes", { limits: { queueBytes: 65536 } }, policy],
       ["limits.sockets", { limits: { queueBytes: 65536, sockets: 1024 } }, all],
       ["limits.pendingPairs", { limits: { queueBytes: 65536, sockets: 1024, pendingPairs: 1024 } }, all],
-      ["object.compile", { object: { compile: "target" } }, all],
+      ["bpf.compile", { bpf: { compile: "target" } }, all],
       ["takeOver", { takeOver: true }, ends],
       ["adopt", { adopt: true }, all],
       ["cgroup", { cgroup: `${machine.cgroup}-other` }, ends],
@@ -65,10 +65,13 @@ describe.skipIf(isSkipped)("an argument that changes", () => {
     expect(machine.counter("pairs")).toBe(1);
   });
 
-  test("to another host id removes everything in reverse order, and installs it again", async () => {
+  test("to another machineId removes everything in reverse order, and installs it again", async () => {
     const machine = new Machine();
     await machine.up();
-    machine.args = { ...machine.args, hosts: { web: { stateDir: machine.stateDir, id: "another" } } };
+    machine.args = {
+      ...machine.args,
+      hosts: { web: { local: true, stateDir: machine.stateDir, machineId: "another" } },
+    };
     const { changes } = await machine.up();
     expect(Object.keys(changes).sort()).toEqual([...steps].sort());
     for (const ops of Object.values(changes)) expect(ops).toContain("replace");

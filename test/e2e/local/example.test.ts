@@ -12,13 +12,13 @@ test("examples/observe plans a look without ports, and the steps of a host behin
   };
   example.set("seconds", "60");
   const look = plan();
-  expect([...look.keys()]).toEqual(["edge-local-observe"]);
-  expect(look.get("edge-local-observe")?.inputs?.create).toMatch(/^sh -s -- advise --json --seconds 60 /);
+  expect([...look.keys()]).toEqual(["edge-here-observe"]);
+  expect(look.get("edge-here-observe")?.inputs?.create).toMatch(/^sh -s -- advise --json --seconds 60 /);
   example.set("ports", '["6379"]');
   const both = plan();
   expect(both.size).toBe(9);
-  const waits = both.get("edge-local-object")?.dependencies?.map((urn) => urn.split("::").at(-1));
-  expect(waits).toEqual(["edge-local-observe"]);
+  const waits = both.get("edge-here-object")?.dependencies?.map((urn) => urn.split("::").at(-1));
+  expect(waits).toEqual(["edge-here-observe"]);
   example.expectClean();
 }, 120_000);
 

@@ -80,7 +80,11 @@ describe.skipIf(isSkipped)("the files of a host", () => {
     const machine = new Machine();
     const project = new Project();
     const edge = {
-      ...{ hosts: { web: { stateDir: machine.stateDir } }, cgroup: machine.cgroup, traffic: { everything: true } },
+      ...{
+        hosts: { web: { local: true, stateDir: machine.stateDir } },
+        cgroup: machine.cgroup,
+        traffic: { everything: true },
+      },
       ...{ spliceGuard: "off", selfTest: { enabled: false } },
     };
     try {
@@ -113,7 +117,7 @@ describe.skipIf(isSkipped)("the files of a host", () => {
     const machine = new Machine();
     const project = new Project();
     const both = { cgroup: machine.cgroup, traffic: { everything: true }, spliceGuard: "off" };
-    const host = { stateDir: machine.stateDir };
+    const host = { local: true, stateDir: machine.stateDir };
     try {
       const preview = project.run(
         "plugin",

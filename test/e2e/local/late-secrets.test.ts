@@ -33,7 +33,7 @@ const right = {
   nodePools: { workers: { ...others.nodePools.workers, instance: undefined } },
 };
 /** The places where any text is valid. */
-const anyText = /\.(password|privateKeyPassword|id|annotations\.a|tolerations\.0\.(key|value))$/;
+const anyText = /\.(password|privateKeyPassword|machineId|annotations\.a|tolerations\.0\.(key|value))$/;
 const anyTexts = /\.annotations$/;
 
 /** A different word for each place, so that a leak shows where it comes from. */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { release } from "node:os";
 import { describe, expect, test } from "vitest";
 import { attachments, each, isSkipped, Machine, steps } from "./machine.js";
 
@@ -16,7 +17,8 @@ describe.skipIf(isSkipped)("from the first preview to destroy", () => {
     expect(attachments(machine.cgroupFolder())).toEqual(["track_sockets"]);
     const outputs = await (await machine.open()).outputs();
     expect(outputs.generation?.value).toBe(machine.generation());
-    expect(JSON.parse(outputs.hosts?.value.web.selfTest)).toMatchObject({ selftest: "passed" });
+    const selfTest = outputs.hosts?.value.web.selfTest;
+    expect(selfTest).toMatchObject({ outcome: "passed", kernel: release(), facts: { msgPeek: "works" } });
 
     expect((await machine.up()).changes).toEqual({});
     expect((await machine.destroy()).changes).toEqual(each("delete"));

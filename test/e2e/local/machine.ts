@@ -72,7 +72,7 @@ export class Machine {
     fs.mkdirSync(this.cgroupFolder(), { recursive: true });
     fs.mkdirSync(this.cgroupFolder("-other"), { recursive: true });
     this.args = {
-      hosts: { web: { stateDir: this.stateDir } },
+      hosts: { web: { local: true, stateDir: this.stateDir } },
       cgroup: this.cgroup,
       traffic: { everything: true },
       // Any kernel will do, and programs that listen here cause no warning.

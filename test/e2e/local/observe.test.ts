@@ -46,7 +46,7 @@ describe.skipIf(isSkipped || (isLacking && !process.env.CI))("observe", () => {
       }),
     ]);
     expect(redis[0]?.clients).toEqual(["redis-benchmark"]);
-    expect(redis[0]?.perSecond.in).toBeGreaterThan(100);
+    expect(redis[0]?.perSecond.inbound).toBeGreaterThan(100);
     expect((await machine.up()).changes).toEqual({});
 
     machine.args = { ...without, observe, traffic: { ports: [`${port}`] } };
@@ -90,7 +90,7 @@ describe.skipIf(isSkipped || (isLacking && !process.env.CI))("observe", () => {
     machine.writeTool("become", 'case "$*" in *" advise "*) cat >/dev/null; echo Welcome ;; *) exec "$@" ;; esac');
     const become = join(machine.toolFolder, "become");
     const { traffic: _, ...without } = machine.args;
-    const hosts = { web: { stateDir: machine.stateDir, become } };
+    const hosts = { web: { local: true, stateDir: machine.stateDir, become } };
     machine.args = { ...without, hosts, observe: { seconds: 1 } };
     const said = await machine.failure(machine.up());
     expect(said).toContain("expected the host to answer with its advice, found another answer");

@@ -86,7 +86,11 @@ describe.skipIf(isSkipped)("a given instance keeps what is installed, with its p
     await machine.up();
     const watch = watched(machine);
     const instance = machine.instance();
-    machine.args = { ...machine.args, detectDrift: true, hosts: { www: { stateDir: machine.stateDir, instance } } };
+    machine.args = {
+      ...machine.args,
+      detectDrift: true,
+      hosts: { www: { local: true, stateDir: machine.stateDir, instance } },
+    };
     const { changes } = await machine.up();
     expect(changes).toMatchObject({ ...each("delete"), "www-attachment": "create" });
     expect(watch()).toEqual([]);
@@ -149,11 +153,11 @@ function twoStacks(): [Machine, Machine] {
 }
 
 function rename(machine: Machine): void {
-  machine.args = { ...machine.args, hosts: { www: { stateDir: machine.stateDir } } };
+  machine.args = { ...machine.args, hosts: { www: { local: true, stateDir: machine.stateDir } } };
 }
 
 function keepInstance(machine: Machine, instance = machine.instance()): void {
-  machine.args = { ...machine.args, hosts: { web: { stateDir: machine.stateDir, instance } } };
+  machine.args = { ...machine.args, hosts: { web: { local: true, stateDir: machine.stateDir, instance } } };
 }
 
 /**

@@ -24,7 +24,10 @@ describe.skipIf(isSkipped).each([false, true])("with detectDrift %s", (detectDri
     expect(await plan()).toEqual({ policy: "update" });
     machine.args = { ...machine.args, limits: { sockets: 1024 } };
     expect(await plan()).toEqual(each("update"));
-    machine.args = { ...machine.args, hosts: { web: { stateDir: machine.stateDir, id: "another" } } };
+    machine.args = {
+      ...machine.args,
+      hosts: { web: { local: true, stateDir: machine.stateDir, machineId: "another" } },
+    };
     for (const ops of Object.values(await plan())) expect(ops).toContain("replace");
     expect(machine.status()).toMatchObject({ healthy: true, problems: [] });
     await machine.destroy();

@@ -7,7 +7,7 @@ describe.skipIf(isSkipped)("invalid arguments", () => {
   test("are reported all at once, before any step is registered", async () => {
     const machine = new Machine();
     machine.args = {
-      hosts: { web: { stateDir: "var/lib" }, "web 2": {} },
+      hosts: { web: { local: true, stateDir: "var/lib" }, "web 2": {} },
       cgroup: "/system.slice/redis.service",
       traffic: { ports: ["6379", "70000"] },
       limits: { queueBytes: 1 },

@@ -19,7 +19,7 @@ const password = "correct horse; $battery";
 const secret = (value: unknown) => ({ "a secret": value });
 const misspelt = { passwrd: password };
 /** The places where any text is valid, and so not reported. */
-const anyText = /\.(password|privateKeyPassword|id|annotations\.a|tolerations\.0\.(key|value))$/;
+const anyText = /\.(password|privateKeyPassword|machineId|annotations\.a|tolerations\.0\.(key|value))$/;
 const anyTexts = /\.annotations$/;
 /**
  * The places where a plain text is not shown either. It is shown elsewhere, to help correct a port

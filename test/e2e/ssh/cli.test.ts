@@ -182,7 +182,7 @@ describe.skipIf(isSkipped)("the command on the operator's machine", () => {
     const { services } = JSON.parse(stdout).hosts[0].answer;
     const its = services.find((one: { port: number }) => one.port === port);
     expect(its).toMatchObject({ program: talkers, connections: 2, onHost: 2, kind: "request" });
-    expect(its.perSecond.in).toBeGreaterThan(20);
+    expect(its.perSecond.inbound).toBeGreaterThan(20);
     expect(left()).toBe(before);
   });
 

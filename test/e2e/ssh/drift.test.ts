@@ -2,7 +2,7 @@
 import { local } from "@pulumi/command";
 import { secret } from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
-import { type HostArgs, SocketBypass } from "../../../src/index.js";
+import { type Host, SocketBypass } from "../../../src/index.js";
 import { each, steps } from "../local/machine.js";
 import { Far, isSkipped, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
@@ -17,7 +17,7 @@ describe.skipIf(isSkipped)("with detectDrift over SSH", () => {
       inner: await new Far({ keys, behind: bastion, shell: "/usr/bin/fish" }).start(),
       ops: await new Far({ user: "ops", password, sudoers: "ops ALL=(root) NOPASSWD: ALL" }).start(),
     };
-    const hosts: Record<string, HostArgs> = {
+    const hosts: Record<string, Host> = {
       inner: { connection: fars.inner.connection({ privateKeyPassword, proxy: bastion.login() }) },
       ops: { connection: fars.ops.connection(), become: "sudo -n" },
     };

@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import type { ConnectionArgs, LoginArgs } from "../../../src/index.js";
+import type { Connection, Login } from "../../../src/index.js";
 import { findMount } from "../../../tools/setup/mounts.js";
 
 const v2 = findMount("cgroup2") ?? "";
@@ -140,7 +140,7 @@ export class Far {
   }
 
   /** The login that the options allow. */
-  login(more: Partial<LoginArgs> = {}): LoginArgs {
+  login(more: Partial<Login> = {}): Login {
     const { user = "root", password, keys } = this.options;
     return {
       host: this.address,
@@ -152,7 +152,7 @@ export class Far {
     };
   }
 
-  connection(more: Partial<ConnectionArgs> = {}): ConnectionArgs {
+  connection(more: Partial<Connection> = {}): Connection {
     return this.login(more);
   }
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { type Connection as Peer, Server, type ServerChannel, utils } from "ssh2";
-import type { ConnectionArgs } from "../../../src/index.js";
+import type { Connection } from "../../../src/index.js";
 import { atEnd, type Far } from "./far.js";
 
 /** What may go wrong with one command. */
@@ -45,7 +45,7 @@ export class Liar {
     return this;
   }
 
-  connection(): ConnectionArgs {
+  connection(): Connection {
     const { port } = this.server.address() as AddressInfo;
     const patience = { dialErrorLimit: 2, perDialTimeout: 2 };
     return { host: "127.0.0.1", port, user: "root", password: "correct-horse", hostKey: hostKeyPublic, ...patience };

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
-import type { ConnectionArgs, HostArgs } from "../../../src/index.js";
+import type { Connection, Host } from "../../../src/index.js";
 import { each, steps } from "../local/machine.js";
 import { atEnd, Far, isSkipped, makeFolder, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
@@ -19,7 +19,7 @@ const eachOf = (hosts: readonly string[], op: string, names = steps) =>
 // provider is the stand-in, which ignores it.
 describe.skipIf(isSkipped)("hosts behind real sshds", () => {
   const secrets = { login: "correct-horse", key: "battery-staple" };
-  let hosts: Record<string, HostArgs>;
+  let hosts: Record<string, Host>;
   let fars: Record<string, Far>;
 
   beforeAll(async () => {
@@ -111,7 +111,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
         },
         closed: { connection: closed.connection(patience) },
         gone: { connection: { ...closed.connection(patience), host: closed.nobody() } },
-        other: { connection: good.connection(), machine: "aarch64", id: "other" },
+        other: { connection: good.connection(), machine: "aarch64", machineId: "other" },
       },
     });
     const { said, changes } = await fleet.failure(fleet.up({ continueOnError: true }));
@@ -135,7 +135,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     const bastion = await new Far({ keys }).start();
     const far = await new Far({ keys, behind: bastion }).start();
     const proxy = { ...bastion.login(), dialErrorLimit: 0 };
-    const behind = (more: Partial<ConnectionArgs> = {}, by: object = proxy) => ({
+    const behind = (more: Partial<Connection> = {}, by: object = proxy) => ({
       connection: far.connection({ dialErrorLimit: 0, perDialTimeout: 2, ...more, proxy: by as never }),
     });
     const other = makeKeys();

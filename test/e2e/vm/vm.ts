@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, expect } from "vitest";
-import type { HostArgs } from "../../../src/index.js";
+import type { Host } from "../../../src/index.js";
 import type { Guest } from "../../kernels/guest.js";
 
 const list = process.env.SOCKET_BYPASS_TEST_HOSTS;
@@ -34,7 +34,7 @@ export class Vm {
   }
 
   /** How the engine reaches it; an emulated processor takes seconds for a login. */
-  host(): HostArgs {
+  host(): Host {
     const { port, privateKey, hostKey } = this.guest;
     return { connection: { host: "127.0.0.1", port, user: "root", privateKey, hostKey, perDialTimeout: 30 } };
   }

@@ -8,8 +8,8 @@ import { describe, expect, test } from "vitest";
 import { type Answer, Host, isSkipped, root, run, shellFolder, shells, temporaryFolder } from "../../support/host.js";
 
 interface Rates {
-  readonly in: number;
-  readonly out: number;
+  readonly inbound: number;
+  readonly outbound: number;
 }
 interface Service {
   readonly port: number;
@@ -23,7 +23,7 @@ interface Service {
   readonly bytesPerSecond: Rates;
   readonly kind: string;
   readonly dangers: { kind: string; program: string; reason: string }[];
-  readonly gain: { from: number; to: number } | null;
+  readonly gain: { low: number; high: number } | null;
   readonly advice: string;
   readonly reason: string;
 }
@@ -85,18 +85,18 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     const back = find(advice, ports.back);
     expect(back).toMatchObject({
       ...{ program: "backend", clients: ["relay"], connections: 1, onHost: 1, shortConnections: 0, kind: "request" },
-      ...{ perSecond: { in: about(180), out: about(180) }, bytesPerMessage: { in: 50, out: 100 } },
-      ...{ bytesPerSecond: { in: about(9000), out: about(18_000) }, advice: "include" },
+      ...{ perSecond: { inbound: about(180), outbound: about(180) }, bytesPerMessage: { inbound: 50, outbound: 100 } },
+      ...{ bytesPerSecond: { inbound: about(9000), outbound: about(18_000) }, advice: "include" },
       dangers: [{ kind: "relay", program: "relay" }],
     });
-    expect(back.gain?.from).toBeGreaterThan(1);
+    expect(back.gain?.low).toBeGreaterThan(1);
     expect(find(advice, ports.relay)).toMatchObject({ program: "relay", clients: ["frontend"], advice: "include" });
     expect(find(advice, ports.stream)).toMatchObject({
       ...{ program: "sink", clients: ["iperf"], kind: "stream", dangers: [] },
-      ...{ perSecond: { out: 0 }, bytesPerSecond: { in: about(50_000_000), out: 0 } },
+      ...{ perSecond: { outbound: 0 }, bytesPerSecond: { inbound: about(50_000_000), outbound: 0 } },
     });
     expect(find(advice, ports.large)).toMatchObject({
-      ...{ program: "large", kind: "request", bytesPerMessage: { in: 50, out: nearly(512 << 10) }, advice: "leave" },
+      ...{ program: "large", kind: "request", bytesPerMessage: { inbound: 50, outbound: nearly(512 << 10) }, advice: "leave" },
       reason: expect.stringContaining("as large as these"),
     });
     expect(find(advice, ports.quiet)).toMatchObject({ kind: "idle", advice: "watch", gain: null });
@@ -104,7 +104,7 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(short).toMatchObject({ kind: "request", advice: "leave", reason: expect.stringContaining("too short") });
     expect(short.shortConnections).toBeGreaterThan(100);
     // What came by short connections counts too.
-    expect(short.perSecond).toEqual({ in: about(300), out: about(300) });
+    expect(short.perSecond).toEqual({ inbound: about(300), outbound: about(300) });
 
     const listed = [ports.back, ports.relay, ports.stream].map(String);
     expect(
@@ -136,7 +136,7 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(advice.namespaces).toBeGreaterThan(3);
     expect(find(advice, port)).toMatchObject({
       ...{ program: "backend", clients: ["frontend"], connections: 1, onHost: 1, kind: "request", advice: "include" },
-      ...{ perSecond: { in: about(180), out: about(180) }, bytesPerMessage: { in: 50, out: 100 } },
+      ...{ perSecond: { inbound: about(180), outbound: about(180) }, bytesPerMessage: { inbound: 50, outbound: 100 } },
     });
   });
 
@@ -154,7 +154,14 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(played).toMatchObject({ code: 0, stderr: notes });
     const advice: Advice = JSON.parse(played.stdout);
     expect(find(advice, played.port)).toMatchObject({
-      ...{ program: "backend", clients: [], connections: 1, onHost: 0, perSecond: { in: 0, out: 0 }, gain: null },
+      ...{
+        program: "backend",
+        clients: [],
+        connections: 1,
+        onHost: 0,
+        perSecond: { inbound: 0, outbound: 0 },
+        gain: null,
+      },
       ...{ advice: "leave", reason: "all its clients are on other hosts, or their ends were not found" },
     });
     expect(advice.traffic.ports).not.toContain(`${played.port}`);
@@ -219,7 +226,7 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
       const advice = await advise(host, "--bench", file);
       expect(advice.gainFrom).toBe("bench");
       // Its messages lie between 64 bytes and 1 KiB, of which the bench knows the smaller.
-      expect(find(advice, plain).gain).toEqual({ from: 1.03, to: 1.9 });
+      expect(find(advice, plain).gain).toEqual({ low: 1.03, high: 1.9 });
     }
     const refusal = (what: string) => expect.stringContaining(`socket-bypass: --bench: expected ${what}\n`);
     for (const text of ["", "[]", "nonsense", JSON.stringify(rows).replaceAll("rr", "rr;reboot"), '{"way":"bypass"}']) {

@@ -95,7 +95,6 @@ describe("a connection is refused", () => {
   test.each([
     ["ops@10.0.0.11:hunter2", "another text"],
     [["hunter2"], "a list of 1"],
-    [null, "nothing"],
   ])("if it is not an object: %j", (connection, found) => {
     const [line] = problems(connection);
     expect(line).toMatch(/^connection: an object, /);

@@ -12,9 +12,9 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 const root = resolve(__dirname, "../../..");
 const program = `
 import * as bypass from "socket-bypass";
-const args: bypass.SocketBypassArgs = { traffic: { ports: ["6379"] }, hosts: { web: {} }, limits: { refreshSeconds: 60 } };
+const args: bypass.SocketBypassArgs = { traffic: { ports: ["6379"] }, hosts: { web: { local: true } }, limits: { refreshSeconds: 60 } };
 export const edge: bypass.SocketBypass = new bypass.SocketBypass("edge", args);
-const { advice } = new bypass.BypassHost("one", { observe: { seconds: 60 } });
+const { advice } = new bypass.BypassHost("one", { local: true, observe: { seconds: 60 } });
 export const ports = advice?.apply(({ services }: bypass.Advice) =>
   services.filter((one) => one.advice === bypass.ServiceAdvice.Include).map(({ port }) => port));
 `;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
+import { connectionSchema } from "../../../src/args/connection";
+import { far } from "../far";
 import { problemsOfMany, problemsOfOne } from "./report";
 
 const traffic = { everything: true };
@@ -12,7 +14,7 @@ describe("one property", () => {
     'a directory of cgroup v2 such as "/" or "/system.slice", and not of a .service or .scope; begin with "/"; no "..", no double or closing "/", no blank; use the slice above a service';
   const become =
     'a command and its options, such as "sudo -n"; use letters, digits and . _ / - + : only, one blank between words, no quotes';
-  const id = "a printable text of 1 to 200 characters; use the id of the machine";
+  const machineId = "a printable text of 1 to 200 characters; use the ID of the machine";
   const instance =
     "a name of 1 to 63 lower-case letters, digits and dashes, no dash at either end; give the name that the installation has, as in /var/lib/socket-bypass; an Output is known too late";
   const flag = "true or false; write it without quotes";
@@ -47,7 +49,7 @@ describe("one property", () => {
     ...["", " sudo", "sudo ", "sudo  -n", "sudo -n; reboot", "$(id)", "`id`", "sudo\n-n", 'sudo "-n"', "A=1 sudo"].map(
       (bad) => ["become", bad, become] as const,
     ),
-    ...["", "a\nb", "é", "\0"].map((bad) => ["id", bad, id] as const),
+    ...["", "a\nb", "é", "\0"].map((bad) => ["machineId", bad, machineId] as const),
     ...["true", 1, {}].map((bad) => ["enabled", bad, flag] as const),
     ...["no", 0].map((bad) => ["takeOver", bad, flag] as const),
     ...["no", 0].map((bad) => ["boot", bad, flag] as const),
@@ -62,7 +64,7 @@ describe("one property", () => {
   ])("%s: refuses %j", (name, bad, words) => {
     const [expected, ...fix] = words.split("; ");
     // Users may put a password into these two by mistake, so errors do not show their values.
-    const isHidden = name === "become" || name === "id";
+    const isHidden = name === "become" || name === "machineId";
     const shown = bad === "" ? "an empty text" : "another text";
     const found = typeof bad === "object" ? "an empty object" : isHidden ? shown : JSON.stringify(bad);
     // Some fixes contain semicolons themselves.
@@ -81,7 +83,7 @@ describe("one property", () => {
     ["become", "/usr/bin/doas"],
     ["instance", "edge-web1-1a2b3c4d"],
     ["instance", "x".repeat(63)],
-    ["id", "i-0abc / zone 'b' $(x)"],
+    ["machineId", "i-0abc / zone 'b' $(x)"],
     ["enabled", false],
   ])("%s: accepts %j", (name, good) => {
     expect(problemsOfOne({ traffic, [name]: good })).toEqual([]);
@@ -106,43 +108,37 @@ describe("one property", () => {
     );
   });
 
-  test.each(["Prebuilt", "host", "", 1])("object.compile: refuses %j", (bad) => {
-    expect(problemsOfOne({ traffic, object: { compile: bad } })).toEqual([
-      `object.compile: "prebuilt", "target" or "deployer", ${JSON.stringify(bad)}; choose one of the three`,
+  test.each(["Prebuilt", "host", "", 1])("bpf.compile: refuses %j", (bad) => {
+    expect(problemsOfOne({ traffic, bpf: { compile: bad } })).toEqual([
+      `bpf.compile: "prebuilt", "target" or "deployer", ${JSON.stringify(bad)}; choose one of the three`,
     ]);
   });
 
-  test.each(["prebuilt", "target", "deployer"])("object.compile: accepts %j", (compile) => {
-    expect(problemsOfOne({ traffic, object: { compile } })).toEqual([]);
+  test.each(["prebuilt", "target", "deployer"])("bpf.compile: accepts %j", (compile) => {
+    expect(problemsOfOne({ traffic, bpf: { compile } })).toEqual([]);
   });
 });
 
 describe("an unknown property", () => {
-  const all = "traffic, enabled, cgroup, object, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift, observe";
+  const all = "traffic, enabled, cgroup, bpf, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift, observe";
+
+  const ofHost = "local, connection, allowUnknownHostKey, machine, machineId, become, stateDir, boot, instance";
 
   test.each([
-    [
-      { trafic: {} },
-      "trafic",
-      `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance`,
-    ],
-    [
-      { statedir: "/a" },
-      "statedir",
-      `${all}, connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance`,
-    ],
+    [{ trafic: {} }, "trafic", `${all}, ${ofHost}`],
+    [{ statedir: "/a" }, "statedir", `${all}, ${ofHost}`],
     [{ limits: { queuebytes: 1 } }, "limits.queuebytes", "queueBytes, refreshSeconds, sockets, pendingPairs"],
     [{ selfTest: { timeout: 1 } }, "selfTest.timeout", "enabled, timeoutSeconds"],
-    [{ object: { compiler: "x" } }, "object.compiler", "compile"],
+    [{ bpf: { compiler: "x" } }, "bpf.compiler", "compile"],
   ])("is reported with the names that exist: %j", (args, path, names) => {
     const key = path.split(".").at(-1);
     expect(problemsOfOne({ traffic, ...args })).toEqual([`${path}: a property that exists, "${key}"; use ${names}`]);
   });
 
   test("of a host is reported under the host's key", () => {
-    expect(problemsOfMany({ traffic, hosts: { "web.1": { statedir: "/a" } } })).toEqual([
+    expect(problemsOfMany({ traffic, hosts: { "web.1": { local: true, statedir: "/a" } } })).toEqual([
       '1 problem in the arguments of SocketBypass "edge":',
-      'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance',
+      'hosts["web.1"].statedir: expected a property that exists, found "statedir"; use local, connection, allowUnknownHostKey, machine, machineId, become, stateDir, boot, instance',
     ]);
   });
 });
@@ -157,7 +153,7 @@ describe("hosts", () => {
   ])("is a map of at least one host, not %j", (hosts, found) => {
     expect(problemsOfMany({ traffic, hosts })).toEqual([
       '1 problem in the arguments of SocketBypass "edge":',
-      `hosts: expected a map of at least one host, found ${found}; name a host, as in { web1: {} }`,
+      `hosts: expected a map of at least one host, found ${found}; name a host, as in { web1: { connection } }`,
     ]);
   });
 
@@ -165,12 +161,12 @@ describe("hosts", () => {
     expect(problemsOfMany({ traffic, nodePools: { workers: { image: "one" } } })).toEqual([]);
     expect(problemsOfMany({ traffic })).toEqual([
       '1 problem in the arguments of SocketBypass "edge":',
-      "hosts: expected a map of at least one host, found nothing; name a host, as in { web1: {} }, or a pool in nodePools",
+      "hosts: expected a map of at least one host, found nothing; name a host, as in { web1: { connection } }, or a pool in nodePools",
     ]);
   });
 
   test.each(["", "-a", ".a", "a b", "a/b", "a\n", "é", "a::b", "x".repeat(64)])("refuses the key %j", (key) => {
-    const [, ...problems] = problemsOfMany({ traffic, hosts: { [key]: {} } });
+    const [, ...problems] = problemsOfMany({ traffic, hosts: { [key]: { local: true } } });
     const path = /^[A-Za-z_]\w*$/.test(key) ? `hosts.${key}` : `hosts[${JSON.stringify(key)}]`;
     expect(problems).toEqual([
       `${path}: expected a host name of 1 to 63 letters, digits and . _ -, the first a letter or digit, ` +
@@ -179,19 +175,19 @@ describe("hosts", () => {
   });
 
   test.each(["a", "1", "web-1.example_x", "x".repeat(63), "constructor"])("accepts the key %j", (key) => {
-    expect(problemsOfMany({ traffic, hosts: { [key]: {} } })).toEqual([]);
+    expect(problemsOfMany({ traffic, hosts: { [key]: { local: true } } })).toEqual([]);
   });
 
   test.each([[null], ["10.0.0.1"], [[]]])("refuses %j as a host", (host) => {
     expect(problemsOfMany({ traffic, hosts: { a: host } })[1]).toMatch(
-      /^hosts\.a: expected an object, found .*; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance$/,
+      /^hosts\.a: expected an object, found .*; use local, connection, allowUnknownHostKey, machine, machineId, become, stateDir, boot, instance$/,
     );
   });
 });
 
 test("one error reports all problems", () => {
   const args = {
-    hosts: { web1: { stateDir: "lib" }, "web 2": { become: "a;b", Id: "x" } },
+    hosts: { web1: { local: true, stateDir: "lib" }, "web 2": { ...far, become: "a;b", Id: "x" } },
     traffic: { ports: ["0", "80", "9-8"], cidrs: ["10.0.0.1/8"], everything: true },
     cgroup: "/a/../b",
     limits: { sockets: 1 },
@@ -233,10 +229,52 @@ test("an Output instead of an object is one problem, and its value is not shown"
       .slice(1)
       .sort(),
   ).toEqual([
-    "hosts.a: expected an object, found an Output; use connection, allowUnknownHostKey, machine, id, become, stateDir, boot, instance",
+    "hosts.a: expected an object, found an Output; use local, connection, allowUnknownHostKey, machine, machineId, become, stateDir, boot, instance",
     "traffic: expected an object, found an Output; use ports, cidrs, everything",
   ]);
   expect(problemsOfMany({ hosts: hidden, traffic })[1]).toBe(
-    "hosts: expected a map of at least one host, found an Output; name a host, as in { web1: {} }",
+    "hosts: expected a map of at least one host, found an Output; name a host, as in { web1: { connection } }",
   );
+});
+
+describe("where a host is", () => {
+  const fix = "give a connection, or local: true if this is the machine that runs Pulumi";
+
+  test.each([{}, { connection: undefined }])("must be said: %j", (host) => {
+    expect(problemsOfMany({ traffic, hosts: { web: host } })).toEqual([
+      '1 problem in the arguments of SocketBypass "edge":',
+      `hosts.web.connection: expected a way to reach the host, found nothing; ${fix}`,
+    ]);
+    expect(problemsOfOne({ traffic, local: undefined, ...host })).toEqual([
+      `connection: a way to reach the host, nothing; ${fix}`,
+    ]);
+  });
+
+  test("is said by local: true, and by no other value", () => {
+    expect(problemsOfOne({ traffic, local: true })).toEqual([]);
+    expect(problemsOfOne({ traffic, local: false })).toEqual([`local: true, or a connection beside it, false; ${fix}`]);
+    for (const local of ["true", 1, pulumi.output(true)])
+      expect(problemsOfOne({ traffic, local })).toEqual([expect.stringMatching(/^local: true or false, /)]);
+  });
+
+  test.each([true, false])("is not said twice: local: %j beside a connection", (local) => {
+    expect(problemsOfOne({ traffic, local, ...far })).toEqual([
+      `local: either local: true or a connection, ${local}; leave out local for a host over SSH, or the connection for the machine that runs Pulumi`,
+    ]);
+  });
+
+  test.each([undefined, null])("must be known at the latest when a connection resolves, to %j", (nothing) => {
+    const problem = "give one, or local: true without a connection";
+    expect(problemsOfOne({ traffic, connection: pulumi.output(nothing) })).toEqual([]);
+    const issues = connectionSchema(true).safeParse(nothing).error?.issues ?? [];
+    expect(issues.map((one) => one.code === "custom" && one.params?.fix)).toEqual([problem]);
+  });
+
+  test("may be this machine once in a component", () => {
+    const local = { local: true };
+    expect(problemsOfMany({ traffic, hosts: { a: local, b: far } })).toEqual([]);
+    expect(problemsOfMany({ traffic, hosts: { a: local, b: far, c: local } }).slice(1)).toEqual([
+      'hosts: expected at most one host with local: true, found "a, c"; each of them would be the machine that runs Pulumi; leave out all but one, or give them connections',
+    ]);
+  });
 });

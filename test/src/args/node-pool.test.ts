@@ -195,13 +195,13 @@ describe("nodePools", () => {
   });
 
   test("may stand beside hosts", () => {
-    expect(problems({ image }, { hosts: { web1: {} } })).toEqual([]);
+    expect(problems({ image }, { hosts: { web1: { local: true } } })).toEqual([]);
   });
 
   test("refuse to compile on the target, because a pod has no compiler", () => {
-    expect(problems({ image }, { object: { compile: "deployer" } })).toEqual([]);
-    expect(problems({ image }, { object: { compile: "target" } })).toEqual([
-      'object.compile: expected "prebuilt" or "deployer", found "target"; a pod cannot compile; use "prebuilt" or "deployer"',
+    expect(problems({ image }, { bpf: { compile: "deployer" } })).toEqual([]);
+    expect(problems({ image }, { bpf: { compile: "target" } })).toEqual([
+      'bpf.compile: expected "prebuilt" or "deployer", found "target"; a pod cannot compile; use "prebuilt" or "deployer"',
     ]);
   });
 });

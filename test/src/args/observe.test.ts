@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { problemsOfMany, problemsOfOne } from "./report";
 
 const traffic = { ports: ["6379"] };
-const hosts = { web: {} };
+const hosts = { web: { local: true } };
 
 describe("without traffic", () => {
   const expected = "traffic: a choice of traffic, nothing; give ports, cidrs, or everything: true";

@@ -9,7 +9,7 @@ const login = {
 /** Has every property, because users may put a password into any of them by mistake. */
 export const everything = {
   traffic: { ports: ["80"], cidrs: ["10.0.0.0/8"], everything: false },
-  ...{ enabled: true, cgroup: "/", object: { compile: "prebuilt" }, selfTest: { enabled: true, timeoutSeconds: 9 } },
+  ...{ enabled: true, cgroup: "/", bpf: { compile: "prebuilt" }, selfTest: { enabled: true, timeoutSeconds: 9 } },
   ...{
     limits: { queueBytes: 65536, refreshSeconds: 60, sockets: 64, pendingPairs: 64 },
     takeOver: false,
@@ -22,7 +22,7 @@ export const everything = {
       ...{
         allowUnknownHostKey: false,
         machine: "x86_64",
-        id: "vm-1",
+        machineId: "vm-1",
         become: "sudo -n",
         stateDir: "/opt/sb",
         boot: true,

@@ -26,9 +26,14 @@ export function problemsOfMany(args: unknown): string[] {
   return error === undefined ? [] : error.message.split("\n").map((line) => line.trim());
 }
 
-/** The problems of these arguments of a BypassHost, without a heading. */
+/**
+ * The problems of these arguments of a BypassHost, without a heading. It is the local host if they
+ * do not say where it is.
+ */
 export function problemsOfOne(args: unknown): string[] {
-  const error = errorOf(() => checkNow(bypassHostSchema, args, { resource, what: 'BypassHost "one"', path: [] }));
+  const isPlaced = typeof args !== "object" || args === null || "connection" in args || "local" in args;
+  const placed = isPlaced || Array.isArray(args) ? args : { local: true, ...args };
+  const error = errorOf(() => checkNow(bypassHostSchema, placed, { resource, what: 'BypassHost "one"', path: [] }));
   return error === undefined
     ? []
     : error.problems.map((one) => `${one.path}: ${one.expected}, ${one.found}; ${one.fix}`);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { expect, test } from "vitest";
+import { far } from "../far";
 import { problemsOfMany } from "./report";
 
-const problems = (rollout: unknown) =>
-  problemsOfMany({ traffic: { everything: true }, hosts: { web1: {}, web2: {}, "01": {} }, rollout }).slice(1);
+const hosts = Object.fromEntries(["web1", "web2", "01"].map((name) => [name, far]));
+const problems = (rollout: unknown) => problemsOfMany({ traffic: { everything: true }, hosts, rollout }).slice(1);
 
 test.each([
   [undefined],

@@ -43,7 +43,10 @@ function pending({ hosts, nodePools, ...shared }: Tree): [ZodType, unknown][] {
   const all = (map: unknown) => (isObject(map) ? Object.values(map as Tree) : []);
   return [
     ...each({ ...bypassProperties, observe: observeSchema.optional() }, shared),
-    ...all(hosts).flatMap((host) => each({ ...hostProperties, connection: connectionSchema(false) }, host)),
+    ...all(hosts).flatMap((host) => {
+      const connection = isObject(host) && "connection" in (host as Tree) && { connection: connectionSchema(false) };
+      return each({ ...hostProperties, ...connection }, host);
+    }),
     ...all(nodePools).flatMap((pool) => each(poolProperties, pool)),
   ];
 }
@@ -71,7 +74,8 @@ test("the tree of arguments has every property", () => {
   const inside = (properties: object, given: object) =>
     expect(Object.keys(given)).toEqual(expect.arrayContaining(Object.keys(properties)));
   inside({ ...bypassProperties, hosts: 0, nodePools: 0, rollout: 0 }, everything);
-  inside(hostProperties, everything.hosts.web);
+  // A host with a connection is not local.
+  inside(hostProperties, { ...everything.hosts.web, local: 0 });
   inside(poolProperties, everything.nodePools.workers);
   const issues =
     connectionSchema(false).safeParse({ ...everything.hosts.web.connection, other: 1 }).error?.issues ?? [];
@@ -109,11 +113,11 @@ describe.each(objects.map((path) => [nameOf(path), path] as const))("at %s, whic
   });
 });
 
-// It stands apart, because it is refused beside node pools.
-test.each([[["observe"]], [["observe", "seconds"]], [["observe", "rerun"]]])(
+// They stand apart: observe is refused beside node pools, and local beside a connection.
+test.each([[["observe"]], [["observe", "seconds"]], [["observe", "rerun"]], [["hosts", "web", "local"]]])(
   "at %j no error shows a secret",
   async (path) => {
-    const observing = { hosts: { web: {} }, observe: { seconds: 60, rerun: "again" } };
+    const observing = { hosts: { web: { local: true } }, observe: { seconds: 60, rerun: "again" } };
     expect(await errorsOf(observing)).toEqual([]);
     for (const value of [`\n${password}`, { password }].map((one) => pulumi.secret(one))) {
       const errors = await errorsOf(put(path, value, observing));
@@ -123,7 +127,7 @@ test.each([[["observe"]], [["observe", "seconds"]], [["observe", "rerun"]]])(
   },
 );
 
-test.each(["connection", "connection.proxy", "connection.privateKey", "connection.user", "id", "become"])(
+test.each(["connection", "connection.proxy", "connection.privateKey", "connection.user", "machineId", "become"])(
   "%s of a host is not shown even if it is plain text",
   async (place) => {
     const errors = await errorsOf(put(["hosts", "web", ...place.split(".")], `\n${password}`));

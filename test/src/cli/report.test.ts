@@ -9,9 +9,9 @@ import { cli, makeFolder } from "./run";
 
 const service = (program: string, perSecond: number) => ({
   ...{ port: 6379, program, clients: ["app"], connections: 2, onHost: 2, shortConnections: null },
-  ...{ perSecond: { in: perSecond, out: perSecond }, bytesPerMessage: { in: 10, out: 10 } },
-  ...{ bytesPerSecond: { in: 10 * perSecond, out: 10 * perSecond }, kind: "request" as const, dangers: [] },
-  ...{ gain: { from: 1.2, to: 1.5 }, advice: "include" as const, reason: "requests" },
+  ...{ perSecond: { inbound: perSecond, outbound: perSecond }, bytesPerMessage: { inbound: 10, outbound: 10 } },
+  ...{ bytesPerSecond: { inbound: 10 * perSecond, outbound: 10 * perSecond }, kind: "request" as const, dangers: [] },
+  ...{ gain: { low: 1.2, high: 1.5 }, advice: "include" as const, reason: "requests" },
 });
 const advice = (program: string, perSecond: number) => ({
   ...{ version: 1 as const, seconds: 10, kernel: "6.1", machine: "x86_64", gainFrom: "table" as const, namespaces: 1 },

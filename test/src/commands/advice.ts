@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AdvisedService } from "../../../src/commands/advice";
 
-const rates = { in: 5200, out: 5200 };
+const rates = { inbound: 5200, outbound: 5200 };
 
 /** A service as `advise --json` prints one. */
 export function service(more: Partial<AdvisedService> = {}) {
   return {
     ...{ port: 6379, program: "redis-server", clients: ["app"], connections: 12, onHost: 12, shortConnections: null },
-    ...{ perSecond: rates, bytesPerMessage: { in: 34.1, out: 5.2 }, bytesPerSecond: rates, kind: "request" },
-    ...{ dangers: [], gain: { from: 1.2, to: 1.6 }, advice: "include", reason: "requests of 34 bytes" },
+    ...{ perSecond: rates, bytesPerMessage: { inbound: 34.1, outbound: 5.2 }, bytesPerSecond: rates, kind: "request" },
+    ...{ dangers: [], gain: { low: 1.2, high: 1.6 }, advice: "include", reason: "requests of 34 bytes" },
     ...more,
   };
 }

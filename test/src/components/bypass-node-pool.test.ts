@@ -390,7 +390,9 @@ test("the outputs report generation and namespace of each pool", async () => {
 
 test("a name that Kubernetes would refuse registers no object", async () => {
   const all = await record(() => {
-    expect(() => new SocketBypass("Edge", { traffic, hosts: { a: {} }, nodePools: { workers: { image } } })).toThrow(
+    expect(
+      () => new SocketBypass("Edge", { traffic, hosts: { a: { local: true } }, nodePools: { workers: { image } } }),
+    ).toThrow(
       'nodePools.workers: expected a name of at most 40 lower-case letters, digits and dashes, found "Edge-workers"; ' +
         "rename it, for Kubernetes names the objects of the pool after it",
     );

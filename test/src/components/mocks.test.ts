@@ -25,7 +25,7 @@ const resolved = <T>(output: pulumi.Output<T>) => new Promise<T>((done) => outpu
 
 describe("under pulumi.runtime.setMocks", () => {
   test.each([
-    ["this machine", "here", { hosts: { web: {} } }],
+    ["this machine", "here", { hosts: { web: { local: true } } }],
     ["a host over SSH", "far", { hosts: { web: { connection } } }],
     ["a host with detectDrift, which is not dialled", "seen", { hosts: { web: { connection } }, detectDrift: true }],
   ] as [string, string, Omit<SocketBypassArgs, "traffic">][])(
@@ -43,7 +43,7 @@ describe("under pulumi.runtime.setMocks", () => {
   );
 
   test("a host that is only observed: its one step is registered, and the outputs resolve", async () => {
-    const { hosts, advice } = new SocketBypass("look", { hosts: { web: {} }, observe: {} });
+    const { hosts, advice } = new SocketBypass("look", { hosts: { web: { local: true } }, observe: {} });
     expect([await resolved(hosts), await resolved(advice)]).toEqual([{}, {}]);
     await vi.waitFor(() =>
       expect(registered.filter((one) => one.startsWith("look-web-"))).toEqual(["look-web-observe"]),

@@ -2,7 +2,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { batchesOf } from "../../../src/components/rollout";
-import { type RolloutArgs, SocketBypass } from "../../../src/index";
+import { type Rollout, SocketBypass } from "../../../src/index";
+import { answerOf, far } from "../far";
 import { commandsOf, record } from "../record";
 
 const keys = fc.uniqueArray(fc.stringMatching(/^[a-c0-9][a-c0-9.-]{0,3}$/), { minLength: 1, maxLength: 30 });
@@ -44,10 +45,10 @@ test("without a roll-out all hosts are one batch", () => {
 });
 
 const names = ["a", "b", "c", "d", "canary"];
-const make = async (rollout?: RolloutArgs, hosts = names) => {
-  const declared = Object.fromEntries(hosts.map((host) => [host, {}]));
+const make = async (rollout?: Rollout, hosts = names) => {
+  const declared = Object.fromEntries(hosts.map((host) => [host, far]));
   const args = { traffic: { everything: true }, hosts: declared, ...(rollout && { rollout }) };
-  const commands = commandsOf(await record(() => new SocketBypass("edge", args)));
+  const commands = commandsOf(await record(() => new SocketBypass("edge", args), false, undefined, answerOf));
   return new Map(commands.map((command) => [command.name, command]));
 };
 

@@ -2,13 +2,19 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { BypassHost, type HostArgs, SocketBypass, type SocketBypassArgs } from "../../../src/index";
+import { BypassHost, type Host, SocketBypass, type SocketBypassArgs } from "../../../src/index";
 import { runLine } from "../commands/shells";
+import { answerOf, far } from "../far";
 import { commandsOf, type Registered, record, steps } from "../record";
 
 const traffic = { everything: true };
-const make = (hosts: Record<string, HostArgs>, more: Partial<SocketBypassArgs> = {}, isPreview = false) =>
-  record(() => new SocketBypass("edge", { hosts, traffic, ...more }), isPreview);
+/** Hosts are reached by SSH unless they say that they are local. */
+const make = (given: Record<string, Host>, more: Partial<SocketBypassArgs> = {}) => {
+  const hosts = Object.fromEntries(
+    Object.entries(given).map(([name, one]) => [name, one.local ? one : { ...far, ...one }]),
+  );
+  return record(() => new SocketBypass("edge", { hosts, traffic, ...more }), false, undefined, answerOf);
+};
 const byUrn = (all: readonly Registered[]) => new Map(all.map((one) => [one.urn, one]));
 const byName = (all: readonly Registered[]) => new Map(all.map((one) => [one.name, one]));
 
@@ -19,7 +25,7 @@ const key = fc.oneof(
 );
 const host = fc.record(
   {
-    id: fc.stringMatching(/^[ -~]{1,20}$/),
+    machineId: fc.stringMatching(/^[ -~]{1,20}$/),
     become: fc.constantFrom("sudo -n", "doas"),
     stateDir: fc.constantFrom("/opt/sb", "/var/lib/socket-bypass"),
   },
@@ -88,7 +94,7 @@ test("an owner consists of project, stack, component and host key", async () => 
 
 test("a given instance is in every line of its host and does not change the owner", async () => {
   const instance = "edge-web1-0a1b2c3d";
-  const all = await make({ web1: { instance }, web2: {} });
+  const all = await make({ web1: { local: true, instance }, web2: {} });
   const lines = commandsOf(all).flatMap(({ inputs }) => [inputs.create, inputs.delete].filter(Boolean).map(String));
   const its = lines.filter((line) => line.includes(instance));
   expect(its).toHaveLength(lines.length / 2);
@@ -100,9 +106,9 @@ test("a given instance is in every line of its host and does not change the owne
 // The first two would also get equal URNs, which the engine refuses in a preview and mocks do not.
 test("components whose joined names are equal share neither instance nor owner", async () => {
   const all = await record(() => {
-    new SocketBypass("edge", { hosts: { "web-1": {} }, traffic });
-    new SocketBypass("edge-web", { hosts: { "1": {} }, traffic });
-    new BypassHost("edge-web-1", { traffic });
+    new SocketBypass("edge", { hosts: { "web-1": { local: true } }, traffic });
+    new SocketBypass("edge-web", { hosts: { "1": { local: true } }, traffic });
+    new BypassHost("edge-web-1", { local: true, traffic });
   });
   const lines = commandsOf(all).map(({ inputs }) => `${inputs.create}`);
   expect(lines).toHaveLength(3 * 8);
@@ -113,8 +119,8 @@ test("components whose joined names are equal share neither instance nor owner",
 
 test("hostile text in arguments reaches no shell unquoted", async () => {
   const hostile = "/$(touch$IFS/pwned);`id`'\"&|<>*?!~#\\";
-  const id = "'; touch pwned; echo '$(id)`id`\"";
-  const commands = commandsOf(await make({ a: { id } }, { cgroup: hostile }));
+  const machineId = "'; touch pwned; echo '$(id)`id`\"";
+  const commands = commandsOf(await make({ a: { local: true, machineId } }, { cgroup: hostile }));
   const words = commands.map(({ inputs }) => {
     // Shows how the shell reads the line: `set --` keeps the words and runs none of them.
     const { code, stdout, stderr } = runLine(["dash"], `set -- ${inputs.create}\nprintf '%s\\n' "$@"`);
@@ -127,11 +133,11 @@ test("hostile text in arguments reaches no shell unquoted", async () => {
     expect(`${inputs.create}${inputs.delete}`).not.toContain("touch pwned");
   }
   const [place] = commands.map(({ inputs }) => inputs.triggers as string[]);
-  expect(place?.[0]).toBe(id);
+  expect(place?.[0]).toBe(machineId);
 });
 
 test("hostile names stay within the one word of the owner", async () => {
-  const all = await record(() => new SocketBypass("it's $(x) a/b", { hosts: { a: {} }, traffic }));
+  const all = await record(() => new SocketBypass("it's $(x) a/b", { hosts: { a: { local: true } }, traffic }));
   for (const { inputs } of commandsOf(all)) {
     const { stdout } = runLine(["dash"], `set -- ${inputs.create}\nprintf '%s\\n' "$@"`);
     const words = stdout.trimEnd().split("\n");
@@ -150,7 +156,7 @@ test("a secret is marked in the one line that contains it", async () => {
       inputs.set(request.getName(), request.getObject().toJavaScript() as Record<string, unknown>);
       next(request, done);
     };
-    new SocketBypass("edge", { hosts: { a: {} }, traffic: { ports: [pulumi.secret("7777")] } });
+    new SocketBypass("edge", { hosts: { a: { local: true } }, traffic: { ports: [pulumi.secret("7777")] } });
   });
   expect(inputs.get("edge-a-policy")?.create).toMatchObject({ "4dabf18193072939515e22adb298388d": expect.anything() });
   for (const [name, one] of inputs) {
@@ -158,31 +164,37 @@ test("a secret is marked in the one line that contains it", async () => {
   }
 });
 
-test("the outputs report each host's generation and the answer of its self-test", async () => {
+test("the outputs report each host's generation and what its self-test found", async () => {
   let hosts: unknown;
   let generation: unknown;
-  await record(async () => {
-    const made = new SocketBypass("edge", { hosts: { a: {}, b: {} }, traffic });
+  const program = async () => {
+    const made = new SocketBypass("edge", { hosts: { a: { local: true }, b: far }, traffic });
     [hosts, generation] = await new Promise<unknown[]>((done) => {
       pulumi.all([made.hosts, made.generation]).apply(done);
     });
-  });
+  };
+  await record(program, false, undefined, answerOf);
   expect(generation).toMatch(/^[0-9a-f]{12}$/);
+  const selfTest = {
+    ...{ outcome: "passed", kernel: "6.12.118", machine: "x86_64", pairs: 12, redirectedMessages: 3456 },
+    ...{ spliceGuard: "lsm", facts: { fionreadTcp: "exact", rounds: 1000 } },
+  };
   expect(hosts).toEqual({
-    a: { generation, selfTest: "edge-a-selftest said" },
-    b: { generation, selfTest: "edge-b-selftest said" },
+    a: { generation, selfTest },
+    b: { generation, selfTest },
   });
 });
 
 test("a preview knows every line of a host whose arguments are known", async () => {
-  const commands = commandsOf(await make({ a: {} }, {}, true));
+  const planned = await record(() => new SocketBypass("edge", { hosts: { a: { local: true } }, traffic }), true);
+  const commands = commandsOf(planned);
   expect(commands).toHaveLength(8);
   for (const { inputs, name } of commands) expect([name, typeof inputs.create]).toEqual([name, "string"]);
 });
 
 test("if any host has invalid arguments, no host is registered and all problems are reported", async () => {
   const all = await record(() => {
-    const wrong = { hosts: { a: {}, b: { stateDir: "x" }, c: { id: "" } }, traffic };
+    const wrong = { hosts: { a: far, b: { ...far, stateDir: "x" }, c: { ...far, machineId: "" } }, traffic };
     expect(() => new SocketBypass("edge", wrong)).toThrow('2 problems in the arguments of SocketBypass "edge":');
   });
   expect(all.map(({ name }) => name)).toEqual(["edge"]);

@@ -37,7 +37,7 @@ class Vm extends pulumi.CustomResource {}
 
 const traffic = { ports: ["80"] };
 const make = (args: Partial<BypassHostArgs> = {}, opts?: pulumi.ComponentResourceOptions) =>
-  record(() => new BypassHost("edge", { traffic, ...args }, opts));
+  record(() => new BypassHost("edge", { local: true, traffic, ...args }, opts));
 const column = <T>(all: readonly Registered[], pick: (one: Registered) => T) => all.map(pick);
 
 describe("a BypassHost", async () => {
@@ -91,7 +91,7 @@ describe("a BypassHost", async () => {
     const place = [["local", instance, folder], ...Array(7).fill([folder])];
     expect(column(commands, ({ inputs }) => inputs.triggers)).toEqual(place);
     expect(column(commands, ({ deleteBeforeReplace }) => deleteBeforeReplace)).toEqual(Array(8).fill(true));
-    const planned = await record(() => new BypassHost("edge", { traffic }), true);
+    const planned = await record(() => new BypassHost("edge", { local: true, traffic }), true);
     expect(column(commandsOf(planned), ({ inputs }) => inputs.triggers)).toEqual(place);
   });
 
@@ -154,8 +154,8 @@ test("become precedes every line, and the delete line is one quoted word after i
 });
 
 const makers: [string, (opts: pulumi.ComponentResourceOptions) => void][] = [
-  ["BypassHost", (opts) => new BypassHost("edge", { traffic }, opts)],
-  ["SocketBypass", (opts) => new SocketBypass("edge", { hosts: { a: {} }, traffic }, opts)],
+  ["BypassHost", (opts) => new BypassHost("edge", { local: true, traffic }, opts)],
+  ["SocketBypass", (opts) => new SocketBypass("edge", { hosts: { a: { local: true } }, traffic }, opts)],
 ];
 
 test.each(makers)("every option given to a %s reaches every child", async (_, makeWith) => {
@@ -195,7 +195,7 @@ describe("with detectDrift", () => {
       return printed;
     };
     const all = record(
-      () => new BypassHost("edge", { traffic, detectDrift: true, ...more }),
+      () => new BypassHost("edge", { local: true, traffic, detectDrift: true, ...more }),
       true,
       look,
       undefined,
@@ -228,11 +228,17 @@ describe("with detectDrift", () => {
 
   test("a host that answers nonsense causes a warning, keeps its epochs, and does not stop the preview of others", async () => {
     const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
-    const hosts = { far: { stateDir: "/opt/far" }, near: { stateDir: "/opt/near" } };
+    const args = { local: true, traffic, detectDrift: true };
     const look = (command: string) =>
       command.includes("/opt/far") ? '{"epochs":null,"problems":null}' : JSON.stringify({ epochs, problems: [] });
     const all = commandsOf(
-      await record(() => new SocketBypass("edge", { hosts, traffic, detectDrift: true }), true, look),
+      await record(
+        () => {
+          for (const name of ["far", "near"]) new BypassHost(`edge-${name}`, { ...args, stateDir: `/opt/${name}` });
+        },
+        true,
+        look,
+      ),
     );
     const said = warn.mock.calls.map(([text]) => text);
     const resources = warn.mock.calls.map(([, resource]) => (resource as unknown as { __name: string }).__name);
@@ -282,7 +288,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
     ["spliceGuard", { spliceGuard: "require" }, ["object", "selftest", "attachment"]],
     ["limits.sockets", { limits: { sockets: 64 } }, [...steps]],
     ["limits.pendingPairs", { limits: { pendingPairs: 64 } }, [...steps]],
-    ["object.compile", { object: { compile: "target" } }, [...steps]],
+    ["bpf.compile", { bpf: { compile: "target" } }, [...steps]],
     ["become", { become: "sudo -n" }, [...steps]],
   ];
 
@@ -300,7 +306,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
   });
 
   test.each([
-    ["id", { id: "vm-2" }],
+    ["machineId", { machineId: "vm-2" }],
     ["stateDir", { stateDir: "/opt/sb" }],
   ])("except %s, which names another place and so replaces the first step and with it every other", async (_, args) => {
     const after = commandsOf(await make(args));
@@ -320,7 +326,7 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
       ]),
     );
     const after = commandsOf(
-      await record(() => new BypassHost("edge", { traffic }), false, undefined, undefined, state),
+      await record(() => new BypassHost("edge", { local: true, traffic }), false, undefined, undefined, state),
     );
     const first = triggers.slice(0, 3);
     expect(column(after, ({ inputs }) => inputs.triggers)).toEqual([first, ...Array(7).fill(triggers)]);
@@ -329,7 +335,9 @@ describe("no argument changes a trigger, so that nothing is replaced", async () 
 
 test("with invalid arguments the component is registered, but none of its steps", async () => {
   const all = await record(() => {
-    expect(() => new BypassHost("edge", { traffic: {} })).toThrow('1 problem in the arguments of BypassHost "edge":');
+    expect(() => new BypassHost("edge", { local: true, traffic: {} })).toThrow(
+      '1 problem in the arguments of BypassHost "edge":',
+    );
   });
   expect(column(all, ({ name }) => name)).toEqual(["edge"]);
 });

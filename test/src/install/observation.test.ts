@@ -9,6 +9,7 @@ import { BypassHost, type BypassHostArgs, SocketBypass, type SocketBypassArgs } 
 import { isAdvice } from "../../../src/install/observation";
 import type { StepResource } from "../../../src/targets/target";
 import { advice, service } from "../commands/advice";
+import { far } from "../far";
 import { type Registered, record } from "../record";
 
 const traffic = { ports: ["6379"] };
@@ -16,9 +17,9 @@ const observe = { seconds: 60 };
 const answer = JSON.stringify(
   advice([service(), service({ port: 5201, program: "iperf3", advice: "leave", reason: "a stream" })]),
 );
-const said = (name: string) => (name.endsWith("-observe") ? answer : `${name} said`);
+const said = (name: string) => (name.endsWith("-observe") ? answer : "17");
 const recordOf = (program: () => unknown, isPreview = false) => record(program, isPreview, undefined, said);
-const make = (args: BypassHostArgs) => recordOf(() => new BypassHost("edge", args));
+const make = (args: BypassHostArgs) => recordOf(() => new BypassHost("edge", { local: true, ...args }));
 const namesOf = (all: readonly Registered[]) =>
   all.filter(({ type }) => type.startsWith("command:")).map(({ name }) => name);
 const find = (all: readonly Registered[], name: string) => all.find((one) => one.name === name);
@@ -51,7 +52,7 @@ describe("a host without traffic", async () => {
 
   test("is replaced only where another machine would be", async () => {
     expect(step?.inputs.triggers).toEqual(["local", "edge-c3a267df", "/var/lib/socket-bypass"]);
-    const other = find(await make({ observe, id: "vm-2" }), "edge-observe");
+    const other = find(await make({ observe, machineId: "vm-2" }), "edge-observe");
     expect(other?.inputs.triggers).toEqual(["vm-2", "edge-c3a267df", "/var/lib/socket-bypass"]);
   });
 });
@@ -99,7 +100,7 @@ describe("with traffic", () => {
   });
 
   test("a warning names listed ports that gain nothing, and unlisted ones that would", async () => {
-    const args: SocketBypassArgs = { hosts: { web: {} }, observe, traffic: { ports: ["5201"] } };
+    const args: SocketBypassArgs = { hosts: { web: { local: true } }, observe, traffic: { ports: ["5201"] } };
     await recordOf(() => new SocketBypass("edge", args));
     expect(texts(warn)).toEqual([
       "observe: port 6379 (redis-server), which traffic does not list, would gain (1.2 to 1.6 times plain TCP): requests of 34 bytes",
@@ -116,7 +117,7 @@ describe("with traffic", () => {
 
 describe("a preview without traffic", () => {
   test("says once for all hosts that nothing is loaded", async () => {
-    const hosts = Object.fromEntries(["a", "b", "c", "d", "e", "f", "g"].map((name) => [name, {}]));
+    const hosts = Object.fromEntries(["a", "b", "c", "d", "e", "f", "g"].map((name) => [name, far]));
     await recordOf(() => new SocketBypass("edge", { hosts, observe }), true);
     const loads = texts(info).filter((text) => text.includes("loads nothing"));
     expect(loads).toEqual([
@@ -125,7 +126,7 @@ describe("a preview without traffic", () => {
   });
 
   test("is quiet about that with traffic", async () => {
-    await recordOf(() => new BypassHost("edge", { observe, traffic }), true);
+    await recordOf(() => new BypassHost("edge", { local: true, observe, traffic }), true);
     expect(texts(info)).toEqual([]);
   });
 });
@@ -134,8 +135,8 @@ describe("the advice", () => {
   test("is an output of a BypassHost, and of a SocketBypass by host", async () => {
     let [host, many]: [pulumi.Output<unknown>, pulumi.Output<unknown>] = [pulumi.output(0), pulumi.output(0)];
     await recordOf(async () => {
-      host = new BypassHost("one", { observe }).advice ?? host;
-      many = new SocketBypass("edge", { hosts: { a: {}, b: {} }, observe, traffic }).advice;
+      host = new BypassHost("one", { local: true, observe }).advice ?? host;
+      many = new SocketBypass("edge", { hosts: { a: { local: true }, b: far }, observe, traffic }).advice;
       const its = { kernel: "6.1.0", services: [{ port: 6379 }, { port: 5201 }], traffic: { ports: ["6379"] } };
       expect(await resolved(host)).toMatchObject(its);
       expect(await resolved(many)).toMatchObject({ a: its, b: its });
@@ -144,14 +145,14 @@ describe("the advice", () => {
 
   test("is absent without observe", async () => {
     await recordOf(async () => {
-      expect(new BypassHost("one", { traffic }).advice).toBeUndefined();
-      expect(await resolved(new SocketBypass("edge", { hosts: { a: {} }, traffic }).advice)).toEqual({});
+      expect(new BypassHost("one", { local: true, traffic }).advice).toBeUndefined();
+      expect(await resolved(new SocketBypass("edge", { hosts: { a: { local: true } }, traffic }).advice)).toEqual({});
     });
   });
 
   test("comes without anything installed: no report, no generation", async () => {
     await recordOf(async () => {
-      const { hosts, generation } = new SocketBypass("edge", { hosts: { a: {} }, observe });
+      const { hosts, generation } = new SocketBypass("edge", { hosts: { a: { local: true } }, observe });
       expect([await resolved(hosts), await resolved(generation)]).toEqual([{}, ""]);
     });
   });
@@ -174,7 +175,7 @@ test.each([
 });
 
 test("hosts are observed in the order of the roll-out", async () => {
-  const hosts = { a: {}, b: {}, c: {} };
+  const hosts = { a: far, b: far, c: far };
   const rollout = { canary: ["b"], batchSize: 1 };
   const all = await recordOf(() => new SocketBypass("edge", { hosts, observe, rollout }));
   const waits = ["b", "a", "c"].map((key) => find(all, `edge-${key}-observe`)?.dependencies);

@@ -61,8 +61,8 @@ test("only the first step has a hook; it runs before create and update, in no pr
         registered.push([request.getName(), request.getOnDryRun()]);
         done(null, {});
       };
-      new BypassHost("edge", { traffic: { ports: ["80"] } });
-      new BypassHost("edge", { traffic: { ports: ["80"] } });
+      new BypassHost("edge", { local: true, traffic: { ports: ["80"] } });
+      new BypassHost("edge", { local: true, traffic: { ports: ["80"] } });
     }),
   );
   const hooksOf = (hooks: unknown) => (hooks as { toObject(): object } | undefined)?.toObject();

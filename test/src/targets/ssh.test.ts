@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test, vi } from "vitest";
-import { BypassHost, type HostArgs, SocketBypass } from "../../../src/index";
+import { BypassHost, type Host, SocketBypass } from "../../../src/index";
 import { isAnswer } from "../../../src/targets/ssh";
 import { commandsOf, type Registered, record } from "../record";
 import { hostKey } from "./keys";
@@ -9,7 +9,7 @@ import { hostKey } from "./keys";
 const traffic = { everything: true };
 const connection = { host: "10.0.0.11", user: "operator7", password: "hunter2", hostKey };
 const answers = (name: string): string => (name.endsWith("selftest") ? '{"serial":17,"selftest":"passed"}' : "17");
-const make = async (host: HostArgs = {}, answer = answers) =>
+const make = async (host: Host = {}, answer = answers) =>
   commandsOf(await record(() => new BypassHost("edge", { traffic, connection, ...host }), false, undefined, answer));
 
 describe("a host with a connection", async () => {
@@ -40,15 +40,15 @@ describe("a host with a connection", async () => {
     expect(bounds).toEqual([300, 300, 300, 300, 300, 360, 300, 300]);
   });
 
-  test("is identified by its id or a digest of address and port", async () => {
+  test("is identified by its machineId or a digest of address and port", async () => {
     const firstOf = (all: readonly Registered[]) => (all.at(0)?.inputs.triggers as string[] | undefined)?.[0];
     const first = firstOf(commands);
     expect(first).toMatch(/^[0-9a-f]{12}$/);
-    const idOf = async (host: HostArgs) => firstOf(await make(host));
+    const idOf = async (host: Host) => firstOf(await make(host));
     expect(await idOf({ connection: { ...connection, port: 22, user: "root", password: "other" } })).toBe(first);
     expect(await idOf({ connection: { ...connection, host: "10.0.0.12" } })).not.toBe(first);
     expect(await idOf({ connection: { ...connection, port: 23 } })).not.toBe(first);
-    expect(await idOf({ id: "vm-1" })).toBe("vm-1");
+    expect(await idOf({ machineId: "vm-1" })).toBe("vm-1");
   });
 
   test("shows nothing of the connection in any other input", () => {
@@ -108,7 +108,7 @@ test.each(["17", "17 left=1 unread=4096", '{"serial":17,"selftest":"passed"}'])(
 test("hosts with and without a connection can be mixed", async () => {
   const all = commandsOf(
     await record(
-      () => new SocketBypass("edge", { traffic, hosts: { far: { connection }, near: {} } }),
+      () => new SocketBypass("edge", { traffic, hosts: { far: { connection }, near: { local: true } } }),
       false,
       undefined,
       answers,
@@ -123,7 +123,7 @@ test("hosts with and without a connection can be mixed", async () => {
 });
 
 test("the type of machine decides which helper is sent", async () => {
-  const probe = async (host: HostArgs) => /--digest (\w+)/.exec(`${(await make(host))[0]?.inputs.create}`)?.[1];
+  const probe = async (host: Host) => /--digest (\w+)/.exec(`${(await make(host))[0]?.inputs.create}`)?.[1];
   const usual = await probe({});
   expect(await probe({ machine: "x86_64" })).toBe(usual);
   expect(await probe({ machine: "aarch64" })).not.toBe(usual);

@@ -15,7 +15,7 @@ export const CompileAt = {
 export type CompileAt = (typeof CompileAt)[keyof typeof CompileAt];
 
 /** Where the BPF objects come from. */
-export interface ObjectArgs {
+export interface Bpf {
   /**
    * Where the BPF objects are compiled: "prebuilt", "target" (each host) or "deployer" (the machine
    * that runs Pulumi); the last two need clang and the headers of libbpf there. Default "prebuilt".
@@ -24,6 +24,6 @@ export interface ObjectArgs {
 }
 
 /** @internal */
-export const objectSchema = shape({
+export const bpfSchema = shape({
   compile: oneOfThree(CompileAt),
 });
