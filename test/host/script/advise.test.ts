@@ -96,7 +96,12 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
       ...{ perSecond: { outbound: 0 }, bytesPerSecond: { inbound: about(50_000_000), outbound: 0 } },
     });
     expect(find(advice, ports.large)).toMatchObject({
-      ...{ program: "large", kind: "request", bytesPerMessage: { inbound: 50, outbound: nearly(512 << 10) }, advice: "leave" },
+      ...{
+        program: "large",
+        kind: "request",
+        bytesPerMessage: { inbound: 50, outbound: nearly(512 << 10) },
+        advice: "leave",
+      },
       reason: expect.stringContaining("as large as these"),
     });
     expect(find(advice, ports.quiet)).toMatchObject({ kind: "idle", advice: "watch", gain: null });
