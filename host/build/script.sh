@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Joins the parts of the host script, with the rows of kernels.deny in it: sh script.sh OUTDIR.
+# Joins the parts of the host script, with the rows of kernels.deny and the version of package.json
+# in it: sh script.sh OUTDIR.
 # That for pods, whose ConfigMap has little room, is without the parts that a pod never comes to,
 # and behind its usage without comments, empty lines and indentation: OUTDIR/for-pods.
 set -eu
@@ -8,6 +9,11 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 scripts=$here/../script
 out=${1:?usage: script.sh OUTDIR}
+version=$(sed -n 's/^  "version": "\([0-9A-Za-z.+-]*\)",$/\1/p' "$here/../../package.json")
+[ -n "$version" ] || {
+	echo "host/build/script.sh: package.json: expected a version, found none" >&2
+	exit 1
+}
 
 # The first lines of a part are for those who lint it.
 join() { # IS-FOR-PODS
@@ -23,7 +29,7 @@ write() { # FILE IS-FOR-PODS
 	mkdir -p "${1%/*}"
 	# By itself: a part that cannot be read fails a pipeline only where it is the last of it.
 	join "$2" >"$1.parts"
-	cat -s "$1.parts" | awk -v list="$here/../kernels.deny" -v short="$2" '
+	cat -s "$1.parts" | awk -v list="$here/../kernels.deny" -v short="$2" -v version="$version" '
 		/^set -u$/ { body = short }
 		body && /^[ \t]*(#|$)/ { next }
 		/kernels\.deny/ {
@@ -33,6 +39,7 @@ write() { # FILE IS-FOR-PODS
 			next
 		}
 		body { sub(/^\t+/, "") }
+		{ sub(/@version@/, version) }
 		{ print }' >"$1.new"
 	rm "$1.parts"
 	mv "$1.new" "$1"

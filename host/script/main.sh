@@ -75,10 +75,11 @@ main() {
 	check_arguments
 	home=$state_dir/$instance
 	from=$(CDPATH='' cd -- "${from:-$here}" 2>/dev/null && pwd -P) || usage "--from: expected a folder"
-	if [ "$verb" = help ]; then
-		cmd_help
+	case $verb in help | version)
+		"cmd_$verb"
 		exit
-	fi
+		;;
+	esac
 	# Files that were sent for this run alone are removed when it ends, however it ends.
 	case $here/ in "$state_dir/_staged-$instance/"*) cleanup="rm -rf '$state_dir/_staged-$instance'; ignore rmdir '$state_dir'" ;; esac
 	trap finish EXIT

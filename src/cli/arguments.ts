@@ -59,10 +59,11 @@ export interface Arguments {
   readonly output: string;
 }
 
-/** Reads a command line; undefined if it asks for help. */
-export function readArguments(words: readonly string[]): Arguments | undefined {
+/** Reads a command line, which may ask for the help or the version of this program instead. */
+export function readArguments(words: readonly string[]): Arguments | "help" | "version" {
   const [verb = "help", ...rest] = words;
-  if (["help", "--help", "-h"].includes(verb) || rest.includes("--help")) return undefined;
+  if (["help", "--help", "-h"].includes(verb) || rest.includes("--help")) return "help";
+  if (["version", "--version"].includes(verb) && rest.length === 0) return "version";
   if (!isVerb(verb)) throw misused(`expected a verb (${Object.keys(verbs).join(", ")}), found ${show(verb)}`);
   const { values } = parse(rest);
   const own: readonly string[] = verbs[verb].flags;
@@ -137,6 +138,7 @@ export function helpText(): string {
     "usage: npx socket-bypass VERB (--ssh USER@HOST... | --stack NAME) [FLAG]...",
     "",
     ...Object.entries(verbs).map(([name, { help }]) => row(name, help)),
+    row("version", "the version of this package; that of a host: socket-bypass version on it"),
     "",
     ...flagRows,
     "",

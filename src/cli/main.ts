@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { packageRoot } from "../bundle/package-root";
 import { type Arguments, helpText, readArguments } from "./arguments";
 import { Context } from "./context";
 import { hostsOf } from "./hosts";
@@ -20,7 +23,8 @@ export async function main(words: readonly string[]): Promise<number> {
   const print = (text: string) => process.stdout.write(`${text}\n`);
   try {
     const given = readArguments(words);
-    if (given === undefined) print(helpText());
+    if (given === "version") print(packageVersion());
+    else if (given === "help") print(helpText());
     else return await run(given, print);
     return 0;
   } catch (error) {
@@ -33,4 +37,8 @@ export async function main(words: readonly string[]): Promise<number> {
 async function run(given: Arguments, print: (text: string) => void): Promise<number> {
   if (given.verb === "report") return report(given, print);
   return await verbs[given.verb](new Context(given, await hostsOf(given), print));
+}
+
+function packageVersion(): string {
+  return JSON.parse(fs.readFileSync(join(packageRoot(), "package.json"), "utf8")).version;
 }

@@ -8,6 +8,7 @@ variable_of() { # FLAG -> $variable
 
 parse() {
 	[ $# -gt 0 ] || set -- help
+	[ "$1" != --version ] || { shift && set -- version "$@"; }
 	verb='' group=
 	while IFS='|' read -r its name _; do
 		case $name in

@@ -33,6 +33,7 @@ switch|drain|puts everything back on TCP and keeps every connection
 switch|resume|undoes a drain
 switch|adopt|enrols connections that were open before the attach; answers how many, and why not others
 switch|boot start|runs all steps again as they were declared, from the files on this host; the boot unit calls it
+report|version|prints the version of the package that this script belongs to
 report|help|prints this text
 END
 }

@@ -139,6 +139,11 @@ describe.each(shells)("under %s", (shell) => {
     });
   });
 
+  test.each(["version", "--version"])("%s prints the version of the package", async (word) => {
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    expect(await raw(word)).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
+  });
+
   test("help, or no verb at all, prints every verb and every flag", async () => {
     const { code, stdout, stderr } = await raw("help");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

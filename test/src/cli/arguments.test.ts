@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { helpText, readArguments, verbs } from "../../../src/cli/arguments";
 import { cli, programs } from "./run";
@@ -11,8 +13,14 @@ test("a command line becomes what was typed, and defaults", () => {
   });
   expect(readArguments(["advise", "--ssh", "a", "--seconds", "1"])).toMatchObject({ seconds: 1 });
   expect(readArguments(["record", "--ssh", "a", "-o", "b", "--seconds", "3600"])).toMatchObject({ seconds: 3600 });
-  expect(readArguments(["help"])).toBeUndefined();
-  expect(readArguments(["status", "--help"])).toBeUndefined();
+  expect(readArguments(["help"])).toBe("help");
+  expect(readArguments(["status", "--help"])).toBe("help");
+});
+
+test.each(["version", "--version"])("%s prints the version of the package, and takes no flags", async (word) => {
+  const { version } = JSON.parse(readFileSync(join(__dirname, "../../../package.json"), "utf8"));
+  expect(await cli([word])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+  expect(await cli([word, "--json"])).toMatchObject({ code: 2, stdout: "" });
 });
 
 test("help names every verb, in lines that fit a terminal of 110 columns", () => {
