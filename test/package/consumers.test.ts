@@ -8,12 +8,12 @@ import * as fs from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeFolder, manifest, Outside, packTarball } from "./outside.js";
 
-/** The newest that the registry had when this was last changed. They need Node 22 or newer. */
+/** The newest of the registry when this was last changed. They need Node 22 or newer. */
 const newest = { pulumi: "3.276.0", kubernetes: "4.34.2", node: "24.22.3", bun: "1.4.5" };
 const least = (name: string) => `${name}@${manifest.peerDependencies[name].replace(/^\^/, "")}`;
 const developed = (name: string) => `${name}@${manifest.devDependencies[name]}`;
 
-/** From the templates of Pulumi; neither sets skipLibCheck, so our declarations are compiled too. */
+/** From the templates of Pulumi; neither skips our declarations (skipLibCheck). */
 const templates = {
   beforeMarch2026: { target: "es2020", module: "commonjs", moduleResolution: "node", experimentalDecorators: true },
   now: { target: "es2020", module: "nodenext", moduleResolution: "nodenext", experimentalDecorators: true },
@@ -107,7 +107,11 @@ describe("beside the SDK that is developed with, and without that of Kubernetes"
   });
 
   test.each(["mocks.cjs", "mocks.mjs", "index.ts"])("%s runs in Bun", async (name) => {
-    expect(await outside.run(outside.find(`${bun}/bin/bun`), [name])).toEqual({ code: 0, stdout: hostsOnly, stderr: "" });
+    expect(await outside.run(outside.find(`${bun}/bin/bun`), [name])).toEqual({
+      code: 0,
+      stdout: hostsOnly,
+      stderr: "",
+    });
   });
 
   test("a pool says what to install", async () => {
@@ -126,7 +130,9 @@ describe("beside the SDK that is developed with, and without that of Kubernetes"
 /** A machine that has never had these packages takes them from the registry. */
 const withDownloads = 600_000;
 
-test("beside the oldest SDKs and the oldest TypeScript of the template before March 2026", { timeout: withDownloads }, async () => {
+test("beside the oldest SDKs and the oldest TypeScript of the template before March 2026", {
+  timeout: withDownloads,
+}, async () => {
   const sdks = [least("@pulumi/pulumi"), least("@pulumi/kubernetes")];
   const outside = await install(...sdks, "typescript@5.0.4", "@types/node@18");
   expect(await outside.compile(templates.beforeMarch2026)).toBe("compiled");
