@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes the pages of arguments and outputs from the sources of src/.
+import { type Declaration, type Declarations, type Property, propertiesOf } from "./declarations";
+import { sentences } from "./markdown";
+import { type Path, type Refusal, refusalOf } from "./refusals";
+
+const made = "`npx tsx tools/docs/main.ts` makes this page from the sources.";
+const components = ["SocketBypass", "BypassHost", "BypassNodePool"] as const;
+type Component = (typeof components)[number];
+
+/** An interface, where it stands, and which component to ask for its errors. */
+interface Place {
+  readonly name: string;
+  readonly component: Component;
+  readonly path: Path;
+}
+
+export function argumentsPage(all: Declarations): string {
+  const places = placesOf(all);
+  return [
+    "# Arguments",
+    "",
+    made,
+    "",
+    "A property without the word *required* may be left out.",
+    "A property that is marked *Output* takes an Output or a Promise in place of a value.",
+    "Where a wrong value is refused, the line *Expected* has the words of the error.",
+    "The error also names the property, says what was found, and says what to do: the part in parentheses.",
+    "[errors.md](errors.md) has all other errors.",
+    "",
+    ...places.flatMap((place) => interfaceText(place, places, all)),
+    ...choicesText(
+      all,
+      places.flatMap(({ name }) => propertiesOf(name, all)),
+    ),
+  ]
+    .join("\n")
+    .trimEnd()
+    .concat("\n");
+}
+
+export function outputsPage(all: Declarations): string {
+  const given = components.flatMap((name) => all.get(name) ?? []);
+  const names = given.map(({ name }) => name);
+  for (const name of names)
+    names.push(...namedIn(propertiesOf(name, all), all, "interface").filter((one) => !names.includes(one)));
+  const links = new Set(names);
+  return [
+    "# Outputs",
+    "",
+    made,
+    "",
+    "Each output of a component is an Output; a property that is marked *may be absent* is not always there.",
+    "",
+    ...names.flatMap((name) => {
+      const one = all.get(name);
+      if (one === undefined) return [];
+      return [
+        `## ${name}`,
+        "",
+        sentences(one.text),
+        "",
+        ...propertiesOf(name, all).flatMap((property) => [
+          `- **\`${property.name}\`**: ${typeText(property.type, links, all)}${property.isOptional ? ", may be absent" : ""}`,
+          "",
+          sentences(property.text, "  "),
+          "",
+        ]),
+      ];
+    }),
+    ...choicesText(
+      all,
+      names.flatMap((name) => propertiesOf(name, all)),
+    ),
+  ]
+    .join("\n")
+    .trimEnd()
+    .concat("\n");
+}
+
+/** The interfaces of arguments in the order in which they are met, each once. */
+function placesOf(all: Declarations): readonly Place[] {
+  const places: Place[] = components.map((component) => ({ name: `${component}Args`, component, path: [] }));
+  for (const { name, component, path } of places)
+    for (const property of propertiesOf(name, all))
+      for (const inner of namedIn([property], all, "interface"))
+        if (!places.some((one) => one.name === inner))
+          places.push({ name: inner, component, path: [...path, property.name, ...keyOf(property.type)] });
+  return places;
+}
+
+/** The key of an entry in a map or a list. */
+function keyOf(type: string): Path {
+  if (type.startsWith("Record<")) return ["name"];
+  return type.endsWith("[]") ? [0] : [];
+}
+
+function interfaceText(place: Place, places: readonly Place[], all: Declarations): string[] {
+  const one = all.get(place.name) as Declaration;
+  const links = new Set(places.map(({ name }) => name));
+  const inherited = place.path.length === 0 ? sameAs(place, all) : undefined;
+  const properties = propertiesOf(place.name, all).filter(({ name }) => !inherited?.has(name));
+  return [
+    `## ${place.name}`,
+    "",
+    sentences(one.text),
+    ...whereText(place),
+    ...(inherited === undefined ? [] : ["", ...inheritedText(inherited)]),
+    "",
+    ...properties.flatMap((property) =>
+      propertyText(property, links, all, refusalOf(place.component, [...place.path, property.name])),
+    ),
+  ];
+}
+
+/**
+ * The properties that BypassHostArgs and BypassNodePoolArgs share with an interface that has a
+ * section of its own, by name.
+ */
+function sameAs(place: Place, all: Declarations): ReadonlyMap<string, string> {
+  const same = new Map<string, string>();
+  if (place.component === "SocketBypass") return same;
+  const own = new Set(all.get(place.name)?.properties.map(({ name }) => name));
+  const inner = place.component === "BypassHost" ? "hosts" : "nodePools";
+  const entry = propertiesOf("SocketBypassArgs", all).find(({ name }) => name === inner);
+  const others = ["SocketBypassArgs", ...namedIn(entry === undefined ? [] : [entry], all, "interface")];
+  for (const { name } of propertiesOf(place.name, all)) {
+    const from = others.find((other) => propertiesOf(other, all).some((property) => property.name === name));
+    if (from !== undefined && !own.has(name)) same.set(name, from);
+  }
+  return same;
+}
+
+function inheritedText(inherited: ReadonlyMap<string, string>): string[] {
+  return [...new Set(inherited.values())].map((from) => {
+    const names = [...inherited].filter(([, its]) => its === from).map(([name]) => `\`${name}\``);
+    return sentences(`It has these properties as ${linkTo(from)} has them: ${names.join(", ")}.`);
+  });
+}
+
+function whereText({ component, path }: Place): string[] {
+  if (path.length === 0) return ["", `These are the arguments of \`new ${component}(name, args)\`.`];
+  const words = path.map((key) => (key === 0 ? "[]" : key === "name" ? "[…]" : `.${key}`)).join("");
+  return ["", `It is \`${words.replace(/^\./, "")}\` of \`${component}\`.`];
+}
+
+function propertyText(
+  property: Property,
+  links: ReadonlySet<string>,
+  all: Declarations,
+  refusal: Refusal | undefined,
+): string[] {
+  const marks = [property.isOptional ? "" : ", required", property.isInput ? ", *Output*" : ""].join("");
+  return [
+    `- **\`${property.name}\`**: ${typeText(property.type, links, all)}${marks}`,
+    "",
+    sentences(property.text, "  "),
+    ...(refusal === undefined || refusal.expected === "an object"
+      ? []
+      : ["", sentences(`*Expected*: ${refusal.expected} (${refusal.fix}).`, "  ")]),
+    "",
+  ];
+}
+
+/** The names of interfaces or choices in the types of properties. */
+function namedIn(properties: readonly Property[], all: Declarations, kind: Declaration["kind"]): string[] {
+  const words = properties.flatMap(({ type }) => type.match(/\b[A-Z]\w+/g) ?? []);
+  return [...new Set(words)].filter((word) => all.get(word)?.kind === kind);
+}
+
+function typeText(type: string, links: ReadonlySet<string>, all: Declarations): string {
+  const map = /^Record<string, (.*)>$/.exec(type)?.[1];
+  if (map !== undefined) return `map of ${typeText(map, links, all)}`;
+  if (type.endsWith("[]")) return `list of ${typeText(type.slice(0, -2).replace(/^\((.*)\)$/, "$1"), links, all)}`;
+  const parts = type.split(" | ");
+  if (parts.length > 1) return parts.map((part) => typeText(part, links, all)).join(" or ");
+  const words: Readonly<Record<string, string>> = { string: "text", number: "number", boolean: "true or false" };
+  const isKnown = links.has(type) || all.get(type)?.kind === "choice";
+  return words[type] ?? (isKnown ? linkTo(type) : `\`${type}\``);
+}
+
+function linkTo(name: string): string {
+  return `[${name}](#${name.toLowerCase()})`;
+}
+
+function choicesText(all: Declarations, properties: readonly Property[]): string[] {
+  return namedIn(properties, all, "choice").flatMap((name) => {
+    const { text, properties } = all.get(name) as Declaration;
+    const words = properties.map((word) =>
+      sentences(`- \`"${word.name}"\`${word.text === "" ? "" : `: ${word.text}`}`),
+    );
+    return [`## ${name}`, "", sentences(text), "", ...words, ""];
+  });
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes the page of errors from the texts in the sources and from fixes.ts.
+import type { ErrorText } from "./error-texts";
+import { areas, fixes } from "./fixes";
+import { sentences, table } from "./markdown";
+
+interface Entry {
+  readonly text: string;
+  readonly fix: string | undefined;
+}
+
+export function errorsPage(errors: readonly ErrorText[]): string {
+  const parts = areas.flatMap((area) => {
+    const rows = entriesOf(errors.filter(({ path }) => area.sources.test(path))).map(({ text, fix }) => [
+      codeOf(text),
+      fix ?? area.fix ?? "",
+    ]);
+    return [`## ${area.heading}`, "", sentences(area.about), "", table(["it says", "what to do"], rows), ""];
+  });
+  return [
+    "# Errors",
+    "",
+    "`npx tsx tools/docs/main.ts` makes this page from the sources.",
+    "",
+    "An error says what was expected, what was found and, after a semicolon, what to do.",
+    "`…` stands for what differs from one error to the next: a name, a path, or the words of another program.",
+    "A line that begins with `note:` is a warning: what was asked for is done all the same.",
+    "",
+    "This page does not have the errors of Pulumi, of its providers and of `ssh`,",
+    "nor those of the helper (`probe: …`), which follow the words of the host script that called it.",
+    "",
+    ...parts,
+  ]
+    .join("\n")
+    .trimEnd()
+    .concat("\n");
+}
+
+/** Errors that have no area or no fix, and fixes that have no error. */
+export function gapsOf(errors: readonly ErrorText[]): string[] {
+  const texts = new Set(errors.map(({ text }) => text));
+  const lacking = errors.flatMap(({ path, text }) => {
+    const area = areas.find(({ sources }) => sources.test(path));
+    if (area === undefined) return [`${path}: ${text}: expected an area for this file in tools/docs/fixes.ts`];
+    const { fix } = entryOf(text);
+    return fix === undefined && area.fix === undefined
+      ? [`${path}: ${text}: expected what to do, in the text or in tools/docs/fixes.ts`]
+      : [];
+  });
+  const stale = Object.keys(fixes).filter((text) => !texts.has(text));
+  return [...lacking, ...stale.map((text) => `tools/docs/fixes.ts: ${text}: expected an error with this text`)];
+}
+
+function entriesOf(errors: readonly ErrorText[]): Entry[] {
+  const entries = new Map(errors.map(({ text }) => [text, entryOf(text)]));
+  return [...entries.values()].sort((a, b) => (plain(a.text) < plain(b.text) ? -1 : 1));
+}
+
+function entryOf(text: string): Entry {
+  const fix = fixes[text];
+  if (fix !== undefined) return { text, fix };
+  // What was found belongs to the error.
+  const at = text.indexOf("; ", text.indexOf("; found ") + 1);
+  return at < 0 ? { text, fix: undefined } : { text: text.slice(0, at), fix: text.slice(at + 2) };
+}
+
+function plain(text: string): string {
+  return text.replace(/^(?:note: )?…?[^a-z]*/, "");
+}
+
+function codeOf(text: string): string {
+  return text.includes("`") ? `\`\` ${text} \`\`` : `\`${text}\``;
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// Long: one row for each error that does not say itself what to do.
+// What errors.md says of the errors, area by area.
+
+export interface Area {
+  readonly heading: string;
+  /** Sources whose errors stand under this heading. */
+  readonly sources: RegExp;
+  readonly about: string;
+  /** What to do where neither the error nor a row below says it. */
+  readonly fix?: string;
+}
+
+export const areas: readonly Area[] = [
+  {
+    heading: "What a host lacks",
+    sources: /^host\/script\/verbs\/preflight\.sh$/,
+    about:
+      "`object install` runs preflight first, so these stop an installation before anything is there. Preflight lists all that it finds. It exits with 3 if the kernel is not supported, and with 1 if something else is in the way.",
+  },
+  {
+    heading: "Files and root",
+    sources:
+      /^host\/script\/(lib\/(trust|records|lock|instances|paths|owner)|receive|main|verbs\/(object-install|remove|drain))(\.sh)$/,
+    about:
+      "Root runs what lies in the state directory, so the script checks who may write there before it does anything.",
+  },
+  {
+    heading: "Cgroups and bpffs",
+    sources: /^host\/script\/lib\/(cgroups|recover|trial)\.sh$/,
+    about: "The programs are attached to a cgroup v2 and pinned in bpffs.",
+  },
+  {
+    heading: "Loading and attaching",
+    sources:
+      /^host\/script\/(lib\/(generation|bpftool|maps|splice-\w+|feeds|drain|say)|verbs\/(attach|selftest|adopt))\.sh$/,
+    about: "The words after `failed:` are those of bpftool or of the kernel's verifier.",
+  },
+  {
+    heading: "Problems that status shows",
+    sources: /^host\/script\/lib\/observe\.sh$/,
+    about:
+      "A line of `socket-bypass status` that begins with `problem` says what differs from what is declared. `pulumi up` with `detectDrift: true` mends exactly that step; without it, `socket-bypass boot start --instance NAME` on the host runs all steps again.",
+    fix: "run `socket-bypass boot start --instance NAME` on the host, or `pulumi up` with `detectDrift: true`",
+  },
+  {
+    heading: "Boot",
+    sources: /^host\/script\/(lib\/boot|lib\/boot-unit|verbs\/boot-start)\.sh$/,
+    about: "Where systemd runs, `attach` writes a unit that applies everything again at boot.",
+  },
+  {
+    heading: "Reports and captures",
+    sources: /^host\/script\/verbs\/(advise|bench|flows|metrics|tap|top|status)\.sh$/,
+    about: "Reports change nothing that serves, so after an error they can be run again at any time.",
+  },
+  {
+    heading: "Wrong usage of the host script",
+    sources: /^host\/script\/lib\/arguments\.sh$/,
+    about:
+      "The script exits with 2 and has changed nothing. [host-script.md](host-script.md) lists all verbs and flags.",
+    fix: "correct the command line",
+  },
+  {
+    heading: "Logging in and sending files",
+    sources: /^src\/(targets|install)\//,
+    about:
+      "These come from previews with `detectDrift`, and from the hook that sends the files. The name of the host stands before them. [troubleshoot-fleet.md](../how-to/troubleshoot-fleet.md) says more about each.",
+  },
+  {
+    heading: "The package",
+    sources: /^src\/(bundle|commands|components|args)\//,
+    about: "These come before any host is touched. [arguments.md](arguments.md) has the errors of each argument.",
+  },
+  {
+    heading: "The operator's command",
+    sources: /^src\/cli(\/|\.ts)/,
+    about:
+      "`npx socket-bypass` puts the host in front of an error of one host and goes on with the others. [cli.md](cli.md) has its verbs and flags.",
+  },
+];
+
+const usage = "correct the command line; `npx socket-bypass help` lists verbs and flags";
+const otherVersion = "run `pulumi up`: the script on the host is of another version, or somebody controls the host";
+const hangs = "look at the host: it accepts the login and hangs";
+
+/** What to do about an error whose own text does not say it, by that text. */
+export const fixes: Readonly<Record<string, string>> = {
+  // What a host lacks
+  "bpffs: expected one at /sys/fs/bpf, found none and could not mount it":
+    "`mount -t bpf bpf /sys/fs/bpf`; if that fails, the kernel has no bpffs or you are in a container",
+  "capabilities: expected CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (or CAP_SYS_ADMIN), found …":
+    "run it as root with these capabilities; in a container, add them",
+  "flows: listing the sockets of a map failed: …":
+    "report it with the kernel's version: its verifier refuses this program",
+  "lockdown: expected none or integrity, found confidentiality, which forbids bpf_probe_read_kernel":
+    "boot with `lockdown=integrity`, or leave the host out",
+  "machine: expected x86_64 or aarch64, found …": "leave the host out: there are no programs for its processor",
+  "spliceGuard: expected a way to protect programs that splice, found none: …":
+    'use another kernel, or set `spliceGuard: "auto"` and leave out the ports of programs that splice',
+  // Files and root
+  "--from: expected a folder": "name the folder of the unpacked bundle",
+  "--from …: expected the unpacked bundle, found no socket-bypass in it": "name the folder that holds the script",
+  "bpffs: expected a plain mount point, found …": "mount bpffs at a path of letters, digits and . _ - only",
+  "build.sh: compiling the objects failed for the reason above": 'mend what clang says, or use `"prebuilt"`',
+  "instance …: expected it in … or …, found neither": "name an instance that `socket-bypass status` lists",
+  "instance …: expected it in …, found nothing pinned":
+    "name an instance that `socket-bypass status` lists; after a reboot run `socket-bypass boot start --instance NAME`",
+  "note: bpffs: expected one, found none and could not mount it at /sys/fs/bpf":
+    "nothing of the instance is in the kernel then, so only its files are removed",
+  "…: putting the files there failed: it cannot be written to":
+    "make the folder writable for root, or choose another `stateDir`",
+  // Cgroups and bpffs
+  "--cgroup: expected a path below the cgroup v2 mount, found …":
+    'begin with "/", without the mount point and without ".."',
+  "…: listing what is attached in it failed: …":
+    "run it with CAP_SYS_ADMIN, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+  "…: expected to run in a cgroup of its own below …, found: …":
+    "run it as root with CAP_DAC_OVERRIDE, where the cgroup tree is writable",
+  // Loading and attaching
+  "bpftool prog load …/track-new failed: …": "report it with the kernel's version: its verifier refuses this program",
+  "bpftool prog load …/redirect failed: …": "report it with the kernel's version: its verifier refuses this program",
+  "reading map … failed: …": "run it again; if it stays, something else has removed the map: run `pulumi up`",
+  "spliceGuard: attaching it by … failed: …": 'report it with the kernel\'s version; `spliceGuard: "off"` does without',
+  "kernel: expected it to load adopt.bpf.o (Linux 6.12 or newer), found: …":
+    "leave `adopt` out on this host, or update its kernel to 6.12.104, 6.18.45, 7.1.9 or newer",
+  "kernel: expected Linux 6.12 or newer, which can call a sock_ops program for sockets that are established, found …":
+    "leave `adopt` out on this host, or update its kernel to 6.12.104, 6.18.45, 7.1.9 or newer",
+  "note: no policy is set yet, so nothing is bypassed": "run `policy set`; a stack does that in the step before",
+  "note: limits.sockets is …, but the instances of this host have room for … sockets that are redirected to: what finds none stays on TCP, until all instances have been removed once":
+    "remove all instances of the host once, then install them again, if `refused_full` grows",
+  // Problems that status shows
+  "the self-test passed on kernel …, and this is …": "run `pulumi up`, which runs the self-test on this kernel",
+  "…: its files are not those that were installed":
+    "run `pulumi up`; find out who has changed them, because root runs them",
+  "the boot unit … is not there": "run `pulumi up`, or set `boot: false`",
+  // Reports and captures
+  "--bench: expected a file with what 'socket-bypass bench --json' printed, found no file …":
+    "run `socket-bypass bench --json >FILE` first",
+  "--bench: expected what 'socket-bypass bench --json' printed, found something else in …":
+    "run `socket-bypass bench --json >FILE` again, with the flag `--json`",
+  "advise: failed for the reason above": "mend what the lines before it name",
+  "note: which sockets take the bypass already is not known: …":
+    "services that take the bypass already show less traffic than they have; see `flows`",
+  "bench: a run of … (…) failed: …": "run it again; the words after `failed:` are those of the helper",
+  "bench: expected redirected messages, found none": "look whether the self-test passes: `socket-bypass selftest`",
+  "…: listing its sockets failed: …": "run it with CAP_SYS_ADMIN, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+  "…: listing who has which socket open failed for the reason above": "mend what the lines before it name",
+  "tap: expected an instance, found none installed": "install one: a tap shows what is bypassed",
+  "tap: expected --instance, found several instances: …": "name one of them by `--instance`",
+  // Logging in and sending files
+  "gives no answer within … s": hangs,
+  "ends the connection": "look at the log of sshd on the host: fail2ban, `MaxStartups` or a crash end connections",
+  "ends the command with …": "run `socket-bypass status` there by hand; `sudo` or a shell refused the command",
+  "lets us in but runs no command": "allow a session with a command for this user (`PermitTTY` is not needed)",
+  "cannot be reached from its bastion": "check the address as the bastion sees it, and `AllowTcpForwarding` there",
+  "cannot be reached: its bastion ends the connection": "look at the log of sshd on the bastion",
+  "prints more than … bytes": otherVersion,
+  // The package
+  "socket-bypass: host: expected a machine of type x86_64 or aarch64, found …":
+    "leave the host out: there are no programs for its processor",
+  // The operator's command
+  "expected a machine of type x86_64 or aarch64, found …": "leave the host out: there is no helper for its processor",
+  "expected a verb (…), found …": usage,
+  "…: expected --ssh USER@HOST or --stack NAME": usage,
+  "…: expected --ssh or --stack, found both": usage,
+  "record: expected -o FILE": usage,
+  "report: expected --before and --after": usage,
+  "--instance: expected one of this stack (…), found …":
+    "name one of those in the parentheses, or leave `--instance` out",
+  "--stack: expected no --…, which the stack has for each host": "leave the flag out, or use `--ssh`",
+  "--stack-output …: expected at least one host, found none": "export the logins of a component that has hosts",
+  "--stack-output …: expected the logins of a SocketBypass, found something else at …":
+    "export `bypass.logins`, run `pulumi up`, or name the output by `--stack-output`",
+  "-o …: expected a recording, found something else at …": "report it: what was recorded does not fit the format",
+  "answers with a line of metrics of more than … bytes": otherVersion,
+  "answers with more than … lines of metrics": otherVersion,
+  "answers with no JSON: …": otherVersion,
+  "answers with no OpenMetrics text: its end is missing": otherVersion,
+  "answers with no OpenMetrics text: …": otherVersion,
+  "answers with no clock": otherVersion,
+  "answers with something else at …": otherVersion,
+  "answers with something else than its counters and clocks": otherVersion,
+  "prints a line of more than … bytes": otherVersion,
+  "…: expected a file that record wrote, found something else at …": "record again with this version",
+  "…: expected a recording, found none: …": "name a file that `npx socket-bypass record` has written",
+  "…: expected at most … bytes, found more": "name a file that `npx socket-bypass record` has written",
+};
