@@ -105,11 +105,12 @@ function asKept(login: pulumi.UnwrappedObject<Login>) {
 }
 
 /**
- * Names the machine of a host. Without a machineId it hashes only address and port, so a rotated key does
- * not replace the host. The first versions kept that hash in the state in plain text. Whoever reads
- * it finds the address in seconds by hashing those of a network, and a salt would not help, because
- * the state would hold that too. So the value is now a secret and another hash; a stack that has
- * the first one keeps it, because another value would remove everything and install it again.
+ * Names the machine of a host. Without a machineId it hashes only address and port, so a rotated
+ * key does not replace the host. The first versions kept that hash in the state in plain text.
+ * Whoever reads it finds the address in seconds by hashing those of a network, and a salt would not
+ * help, because the state would hold that too. So the value is now a secret and another hash; a
+ * stack that has the first one keeps it, because another value would remove everything and install
+ * it again.
  */
 function normalizeMachineId(
   args: Host,

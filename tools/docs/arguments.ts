@@ -105,7 +105,7 @@ function interfaceText(place: Place, places: readonly Place[], all: Declarations
     "",
     sentences(one.text),
     ...whereText(place),
-    ...(inherited === undefined ? [] : ["", ...inheritedText(inherited)]),
+    ...inheritedText(inherited),
     "",
     ...properties.flatMap((property) =>
       propertyText(property, links, all, refusalOf(place.component, [...place.path, property.name])),
@@ -131,10 +131,10 @@ function sameAs(place: Place, all: Declarations): ReadonlyMap<string, string> {
   return same;
 }
 
-function inheritedText(inherited: ReadonlyMap<string, string>): string[] {
-  return [...new Set(inherited.values())].map((from) => {
+function inheritedText(inherited: ReadonlyMap<string, string> = new Map()): string[] {
+  return [...new Set(inherited.values())].flatMap((from) => {
     const names = [...inherited].filter(([, its]) => its === from).map(([name]) => `\`${name}\``);
-    return sentences(`It has these properties as ${linkTo(from)} has them: ${names.join(", ")}.`);
+    return ["", sentences(`It has these properties as ${linkTo(from)} has them: ${names.join(", ")}.`)];
   });
 }
 

@@ -26,30 +26,21 @@ export interface Declaration {
 
 export type Declarations = ReadonlyMap<string, Declaration>;
 
-/** All exported declarations below a folder, by their names, which are unique. */
-export function readDeclarations(folder: string): Declarations {
+/** All exported declarations of these folders, by their names, which must be unique. */
+export function readDeclarations(folders: readonly string[]): Declarations {
   const found = new Map<string, Declaration>();
-  for (const name of fs.readdirSync(folder, { recursive: true, encoding: "utf8" })) {
-    if (!name.endsWith(".ts")) continue;
-    const text = fs.readFileSync(join(folder, name), "utf8");
-    const source = ts.createSourceFile(name, text, ts.ScriptTarget.Latest, true);
+  const paths = folders.flatMap((folder) => fs.readdirSync(folder).map((name) => join(folder, name)));
+  for (const path of paths) {
+    if (!path.endsWith(".ts")) continue;
+    const source = ts.createSourceFile(path, fs.readFileSync(path, "utf8"), ts.ScriptTarget.Latest, true);
     for (const statement of source.statements) {
       const declaration = isExported(statement) ? read(statement, source) : undefined;
-      if (declaration !== undefined) found.set(declaration.name, declaration);
+      if (declaration === undefined) continue;
+      if (found.has(declaration.name)) throw new Error(`${path}: expected one ${declaration.name}, found another`);
+      found.set(declaration.name, declaration);
     }
   }
   return found;
-}
-
-/** The names that the package exports. */
-export function readExports(index: string): readonly string[] {
-  const source = ts.createSourceFile(index, fs.readFileSync(index, "utf8"), ts.ScriptTarget.Latest, true);
-  return source.statements.flatMap((statement) => {
-    if (!ts.isExportDeclaration(statement) || statement.exportClause === undefined) return [];
-    return ts.isNamedExports(statement.exportClause)
-      ? statement.exportClause.elements.map(({ name }) => name.text)
-      : [];
-  });
 }
 
 /** The properties of an interface, those that it inherits included. */

@@ -15,7 +15,7 @@ import { mockEngine } from "./refusals";
 /** The text of each page by its path. */
 export async function makePages(root: string): Promise<ReadonlyMap<string, string>> {
   await mockEngine();
-  const declarations = readDeclarations(join(root, "src"));
+  const declarations = readDeclarations(["args", "components", "commands"].map((name) => join(root, "src", name)));
   const read = (name: string) => fs.readFileSync(join(root, "docs/reference", name), "utf8");
   const verbs = withSection(read("host-script.md"), "verbs", verbsText(readVerbs(root)));
   const pages = {
