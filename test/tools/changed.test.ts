@@ -19,7 +19,7 @@ describe("the tests that a change can affect", () => {
       ["bpf", "e2e/apps", "e2e/kubernetes", "e2e/local", "e2e/ssh", "host/pod", "host/script", "src/bundle"],
     ],
     ["host/pod/pod.sh", ["e2e/kubernetes", "host/pod", "src/bundle"]],
-    ["src/args/host.ts", ["e2e/kubernetes", "e2e/local", "e2e/ssh", "src"]],
+    ["src/args/host.ts", ["docs", "e2e/kubernetes", "e2e/local", "e2e/ssh", "src"]],
     [
       "examples/ssh-fleet/index.ts",
       ["e2e/kubernetes/example.test.ts", "e2e/local/example.test.ts", "e2e/ssh/example.test.ts"],
@@ -28,7 +28,7 @@ describe("the tests that a change can affect", () => {
     ["test/e2e/ssh/far.sh", ["e2e/ssh"]],
     ["test/host/script/flows.py", ["host/script"]],
     ["test/support/host.ts", []], // vitest knows who imports it
-    ["docs/explanation/limits.md", []],
+    ["docs/explanation/limits.md", ["docs"]],
     ["monitoring/rules.yaml", ["monitoring"]],
     ["package-lock.json", "all"],
     ["vitest.config.ts", "all"],
@@ -40,6 +40,7 @@ describe("the tests that a change can affect", () => {
 
   test("several paths affect what any of them affects", () => {
     expect(findTouched(["docs/explanation/limits.md", "test/e2e/ssh/far.sh", "image/Dockerfile"])).toEqual([
+      "docs",
       "e2e/kubernetes",
       "e2e/ssh",
     ]);
