@@ -7,11 +7,11 @@
 
 /** Properties that are encrypted in the state and never shown. */
 export const secrets: readonly string[] = [
-  ...["LoginArgs.password", "LoginArgs.privateKey", "LoginArgs.privateKeyPassword"],
+  ...["Login.password", "Login.privateKey", "Login.privateKeyPassword"],
   ...["SocketBypass.logins", "BypassHost.login"],
 ];
 
 /** The numbers that may have a fraction; every other one is an integer. */
 export const fractions: readonly string[] = [
-  ...["Advice.seconds", "AdvisedRates.in", "AdvisedRates.out", "AdvisedGain.from", "AdvisedGain.to"],
+  ...["Advice.seconds", "AdvisedRates.inbound", "AdvisedRates.outbound", "AdvisedGain.low", "AdvisedGain.high"],
 ];

@@ -44,12 +44,11 @@ export function makeSchema(root: string): string {
     };
   }
   reader.checkFacts();
-  const { name, version, description, keywords, license, homepage, repository, publisher } = about;
+  const { name, version, description, keywords, license, homepage } = about;
+  const repository = webAddress(about.repository?.url);
   const schema = {
-    ...{ name, version, displayName: "Socket Bypass", publisher, description, keywords, license, homepage },
-    repository: typeof repository === "string" ? repository : webAddress(repository?.url),
-    meta: { moduleFormat: "(.*)" },
-    language: languages,
+    ...{ name, version, displayName: "Socket Bypass", description, keywords, license, homepage, repository },
+    language: languages(repository),
     resources,
     types: reader.types(),
   };
@@ -57,13 +56,16 @@ export function makeSchema(root: string): string {
 }
 
 /** Each SDK has the version of the schema. */
-const languages = {
-  nodejs: { respectSchemaVersion: true },
-  python: { respectSchemaVersion: true, pyproject: { enabled: true } },
-  go: { respectSchemaVersion: true },
-  csharp: { respectSchemaVersion: true },
-  java: { respectSchemaVersion: true },
-};
+function languages(repository: string | undefined) {
+  const importBasePath = repository && `${repository.replace("https://", "")}/sdk/go/socketbypass`;
+  return {
+    nodejs: { respectSchemaVersion: true },
+    python: { respectSchemaVersion: true, pyproject: { enabled: true } },
+    go: { respectSchemaVersion: true, importBasePath },
+    csharp: { respectSchemaVersion: true },
+    java: { respectSchemaVersion: true },
+  };
+}
 
 /** The address that a browser can open, of a repository as package.json names it. */
 function webAddress(url: string | undefined): string | undefined {

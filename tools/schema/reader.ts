@@ -93,7 +93,7 @@ export class Reader {
       if (declared === undefined || !(ts.isPropertySignature(declared) || ts.isPropertyDeclaration(declared)))
         throw new Error(`${symbol.name}: expected a property`);
       if (declared.type === undefined) throw new Error(`${symbol.name}: expected a declared type`);
-      const name = `${declared.parent.name?.getText()}.${symbol.name}`;
+      const name = `${ts.getNameOfDeclaration(declared.parent as ts.Declaration)?.getText()}.${symbol.name}`;
       this.seen.add(name);
       properties[symbol.name] = {
         description: this.describe(symbol),
