@@ -7,7 +7,9 @@ import { flag, hiddenText, leaf, plainFlag, shape, text, wrong } from "./validat
 
 /** Types of machines, as `uname -m` says them. */
 export const Machine = {
+  /** 64-bit processors of Intel and AMD. */
   X86_64: "x86_64",
+  /** 64-bit processors of Arm. */
   Aarch64: "aarch64",
 } as const;
 

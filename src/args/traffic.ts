@@ -6,10 +6,10 @@ import { flag, isPending, list, shape, text, wrong } from "./validation/schema";
 /** Which connections may skip the TCP/IP stack. */
 export interface Traffic {
   /**
-   * Ports ("6379") and ranges of ports ("8000-8999"), at most 64. One of the two ports of a
-   * connection must be among them. Default: any port.
+   * Ports (6379) and ranges of ports ("8000-8999"), at most 64. One of the two ports of a connection
+   * must be among them. Default: any port.
    */
-  ports?: pulumi.Input<pulumi.Input<string>[]>;
+  ports?: pulumi.Input<pulumi.Input<string | number>[]>;
   /**
    * Networks ("10.0.0.0/8", "fd00::/8"), at most 64. Both addresses of a connection must lie in
    * them. Default: any address.

@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { cacheRoot, makeWhole, newestLike } from "./cache.mjs";
@@ -34,24 +44,28 @@ export async function build(name) {
     );
   }
   const folder = join(cacheRoot, `${name}-${sourceKey(name)}-${version}-${platform}`);
-  await makeWhole(folder, (part) => compile(name, join(part, name)));
+  await makeWhole(folder, async (part) => {
+    await compile(name, join(part, name));
+    copyBeside(name, part);
+  });
   return join(folder, name);
 }
 
-/** The CLI with its language host beside it, if both are already built. */
-export function findBuiltCli() {
-  const built = cliEntries.map(findBuilt);
+/** The CLI with its language hosts beside it, if all of `names` are already built. */
+export function findBuiltCli(names = cliEntries) {
+  const built = names.map(findBuilt);
   const folder = cliFolder(built);
   return existsSync(folder) ? join(folder, "bin", "pulumi") : undefined;
 }
 
-export async function buildCli() {
+export async function buildCli(names = cliEntries) {
   const built = [];
-  for (const name of cliEntries) built.push(await build(name));
+  for (const name of names) built.push(await build(name));
   // The Automation API takes a folder and looks for bin/pulumi in it.
   const folder = await makeWhole(cliFolder(built), (part) => {
     mkdirSync(join(part, "bin"));
-    for (const [i, name] of cliEntries.entries()) place(built[i], join(part, "bin", name));
+    for (const program of built)
+      for (const file of readdirSync(dirname(program))) place(join(dirname(program), file), join(part, "bin", file));
   });
   return join(folder, "bin", "pulumi");
 }
@@ -98,24 +112,38 @@ async function compile(name, output) {
   say(`built ${name} in ${seconds} s`);
 }
 
+/** Copies the program that the entry looks for in its own folder. */
+function copyBeside(name, part) {
+  const { beside } = entries[name];
+  if (beside === undefined) return;
+  const copy = join(part, basename(beside.file));
+  copyFileSync(join(moduleFolder(name, beside.module), beside.file), copy);
+  chmodSync(copy, 0o755);
+}
+
 /** Copies the sources of an entry to a folder in `part`, beside the files that they embed. */
 function gatherSources(name, part) {
   const { module, files, version } = entries[name].embeds;
+  const sources = moduleFolder(name, module);
+  const folder = join(part, "source");
+  mkdirSync(folder);
+  for (const source of sourcesOf(name)) copyFileSync(source, join(folder, basename(source)));
+  for (const [i, file] of files.entries()) {
+    const content = JSON.parse(readFileSync(join(sources, file), "utf8"));
+    writeFileSync(join(folder, basename(file)), JSON.stringify(i === 0 ? { ...content, version } : content));
+  }
+  return folder;
+}
+
+/** The folder with the sources of a module that go.mod of an entry names. */
+function moduleFolder(name, module) {
   const answer = spawnSync("go", ["mod", "download", "-json", module], {
     cwd: folderOf(name),
     env: goEnv(),
     encoding: "utf8",
   });
   if (answer.status !== 0) throw new EngineError(`building ${name}: go mod download: ${answer.stderr}${answer.stdout}`);
-  const { Dir } = JSON.parse(answer.stdout);
-  const folder = join(part, "source");
-  mkdirSync(folder);
-  for (const source of sourcesOf(name)) copyFileSync(source, join(folder, basename(source)));
-  for (const [i, file] of files.entries()) {
-    const content = JSON.parse(readFileSync(join(Dir, file), "utf8"));
-    writeFileSync(join(folder, basename(file)), JSON.stringify(i === 0 ? { ...content, version } : content));
-  }
-  return folder;
+  return JSON.parse(answer.stdout).Dir;
 }
 
 function folderOf(name) {

@@ -5,7 +5,7 @@ import { accessSync, constants, existsSync, mkdirSync, realpathSync, rmSync, wri
 import { delimiter, dirname, join } from "node:path";
 import { buildCli, findBuiltCli } from "./build.mjs";
 import { cacheRoot, isInCache, makeWhole } from "./cache.mjs";
-import { OLDEST_PULUMI, PULUMI_VERSION } from "./entries.mjs";
+import { allLanguages, OLDEST_PULUMI, PULUMI_VERSION } from "./entries.mjs";
 import { locked } from "./lock.mjs";
 import { EngineError, runLong, say } from "./run.mjs";
 import { atLeast, parseVersion } from "./version.mjs";
@@ -50,6 +50,12 @@ export async function findCli(forced) {
     }
   }
   throw new EngineError(reasons.join("\nengine: "));
+}
+
+/** The CLI with all language hosts. A release has them all; to one that was built they are added. */
+export async function provideLanguages({ origin, pulumi }) {
+  if (origin !== "build") return pulumi;
+  return findBuiltCli(allLanguages) ?? (await locked(() => buildCli(allLanguages)));
 }
 
 function reason(error) {

@@ -4,11 +4,12 @@
 // Finds or makes a Pulumi engine with the command provider, in plain Node: it runs before any
 // package is installed.
 //
-// usage: node tools/pulumi/ensure.mjs [--json] [--kubernetes]
+// usage: node tools/pulumi/ensure.mjs [--json] [--kubernetes] [--languages]
 //   The last line of stdout is {"pulumi", "home", "origin", "commandProvider", "env"}; --json
 //   leaves out everything else that it would say.
 //   --kubernetes adds the Kubernetes provider to the home, and "cluster" to the line: the binary of
 //   which test/e2e/kubernetes makes clusters.
+//   --languages adds "polyglot" to the line: a CLI that also runs programs in YAML, Python and Go.
 // environment:
 //   SOCKET_BYPASS_ENGINE=path|release|build   this way only (default: the first that works)
 //   SOCKET_BYPASS_PULUMI_SHA256               digest of the official release's archive; without it
@@ -16,7 +17,7 @@
 //   SOCKET_BYPASS_RELEASES_URL                another address of the folder with that archive
 //   XDG_CACHE_HOME                            where the cache is (default: ~/.cache)
 import { delimiter, dirname } from "node:path";
-import { findCli, origins } from "./cli.mjs";
+import { findCli, origins, provideLanguages } from "./cli.mjs";
 import { provideCommand } from "./command-provider.mjs";
 import { COMMAND_VERSION } from "./entries.mjs";
 import { provideCluster, provideKubernetes } from "./kubernetes-provider.mjs";
@@ -25,8 +26,8 @@ import { EngineError, say } from "./run.mjs";
 await main(process.argv.slice(2));
 
 async function main(args) {
-  const unknown = args.find((arg) => !["--json", "--kubernetes"].includes(arg));
-  if (unknown !== undefined) usage(`expected --json, --kubernetes or nothing, found ${unknown}`);
+  const unknown = args.find((arg) => !["--json", "--kubernetes", "--languages"].includes(arg));
+  if (unknown !== undefined) usage(`expected --json, --kubernetes, --languages or nothing, found ${unknown}`);
   const forced = process.env.SOCKET_BYPASS_ENGINE || undefined;
   if (forced !== undefined && !origins.includes(forced)) {
     usage(`SOCKET_BYPASS_ENGINE: expected one of ${origins.join(", ")}, found ${forced}`);
@@ -40,6 +41,7 @@ async function main(args) {
       await provideKubernetes(cli, plugin.home, forced);
       engine.cluster = await provideCluster();
     }
+    if (args.includes("--languages")) engine.polyglot = await provideLanguages(cli);
     console.log(JSON.stringify(engine));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;

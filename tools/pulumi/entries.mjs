@@ -31,7 +31,8 @@ const kubernetesVersion = ["k8s.io/component-base/version", "k8s.io/client-go/pk
  * The programs that are built from Go modules. `folder` holds go.mod and go.sum (default: the
  * folder beside this file with the same name). `package` is the argument of `go build`, and
  * `usually` the time on 2 cores with nothing cached. `embeds` names JSON files of a module that
- * main.go embeds; the first gets `version`.
+ * main.go embeds; the first gets `version`. `beside` names a program of a module that the built
+ * one looks for in its own folder.
  */
 export const entries = {
   pulumi: {
@@ -46,6 +47,25 @@ export const entries = {
     tags: "osusergo,grpcnotrace",
     ldflags: sdkVersion("v3.184.0"),
     usually: "half a minute",
+  },
+  "pulumi-language-python": {
+    package: "github.com/pulumi/pulumi/sdk/python/cmd/pulumi-language-python/v3",
+    tags: "osusergo,grpcnotrace",
+    ldflags: sdkVersion("v3.184.0"),
+    beside: { module: "github.com/pulumi/pulumi/sdk/v3", file: "python/cmd/pulumi-language-python-exec" },
+    usually: "half a minute",
+  },
+  "pulumi-language-go": {
+    package: "github.com/pulumi/pulumi/sdk/go/pulumi-language-go/v3",
+    tags: "osusergo,grpcnotrace",
+    ldflags: sdkVersion("v3.184.0"),
+    usually: "half a minute",
+  },
+  "pulumi-language-yaml": {
+    package: "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
+    tags: "osusergo,grpcnotrace",
+    ldflags: "-X github.com/pulumi/pulumi-yaml/pkg/version.Version=v1.25.0",
+    usually: "two minutes",
   },
   "pulumi-resource-command": {
     package: ".",
@@ -76,3 +96,5 @@ export const entries = {
 
 /** The CLI looks for language hosts beside its own executable. */
 export const cliEntries = ["pulumi", "pulumi-language-nodejs"];
+/** The same with the language hosts of programs that are not in TypeScript. */
+export const allLanguages = [...cliEntries, "pulumi-language-yaml", "pulumi-language-python", "pulumi-language-go"];

@@ -43,6 +43,8 @@ let made = 0;
  * also if the test failed.
  */
 export class Machine {
+  /** The name of the project. */
+  readonly project: string = "engine-test";
   readonly stackName: string;
   readonly cgroup: string;
   readonly folder: string;
@@ -89,7 +91,7 @@ export class Machine {
 
   instance(key = "web"): string {
     const given = this.args.hosts?.[key]?.instance;
-    return identify(["engine-test", this.stackName, this.component, key], given).instance;
+    return identify([this.project, this.stackName, this.component, key], given).instance;
   }
 
   pins(key = "web"): string {
@@ -97,7 +99,7 @@ export class Machine {
   }
 
   owner(key = "web"): string {
-    return `engine-test/${this.stackName}/${this.component}/${key}`;
+    return `${this.project}/${this.stackName}/${this.component}/${key}`;
   }
 
   async open(): Promise<Stack> {
@@ -107,7 +109,7 @@ export class Machine {
       const { hosts, generation, advice } = new SocketBypass(this.component, this.args, this.opts);
       return { hosts, generation, advice };
     };
-    this.stack = await createStack({ projectName: "engine-test", stackName: this.stackName, program }, this.folder, {
+    this.stack = await createStack({ projectName: this.project, stackName: this.stackName, program }, this.folder, {
       SOCKET_BYPASS_PATH: `${this.toolFolder}:/usr/sbin:/usr/bin:/sbin:/bin`,
       ...(this.spliceWays === "" ? {} : { SOCKET_BYPASS_SPLICE_WAYS: this.spliceWays }),
     });
@@ -130,7 +132,7 @@ export class Machine {
   private async act(run: (stack: Stack, onEvent: OnEvent) => Promise<unknown>): Promise<Ended> {
     for (const key of Object.keys(this.args.hosts ?? {})) this.keys.add(key);
     const stack = await this.open();
-    return await follow((onEvent) => run(stack, onEvent), stepWithout(/^(edge|front)-(web-)?/));
+    return await follow((onEvent) => run(stack, onEvent), stepWithout(/^(edge|front)-((web|here)-)?/));
   }
 
   async exported(): Promise<Resource[]> {
@@ -142,7 +144,7 @@ export class Machine {
    * The state as it is in the backend; an export by the Automation API has its secrets decrypted.
    */
   stateFile(): string {
-    const path = join(this.folder, "backend/.pulumi/stacks/engine-test", `${this.stackName}.json`);
+    const path = join(this.folder, `backend/.pulumi/stacks/${this.project}`, `${this.stackName}.json`);
     return fs.readFileSync(path, "utf8");
   }
 
