@@ -6,8 +6,8 @@ import { flag, isPending, list, shape, text, wrong } from "./validation/schema";
 /** Which connections may skip the TCP/IP stack. */
 export interface Traffic {
   /**
-   * Ports (6379) and ranges of ports ("8000-8999"), at most 64. One of the two ports of a connection
-   * must be among them. Default: any port.
+   * Ports (6379) and ranges of ports ("8000-8999"), at most 64. One of the two ports of a
+   * connection must be among them. Default: any port.
    */
   ports?: pulumi.Input<pulumi.Input<string | number>[]>;
   /**

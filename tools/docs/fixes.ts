@@ -68,7 +68,7 @@ export const areas: readonly Area[] = [
   },
   {
     heading: "The package",
-    sources: /^src\/(bundle|commands|components|args)\//,
+    sources: /^src\/(plugin\.ts|(bundle|commands|components|args)\/)/,
     about: "These come before any host is touched. [arguments.md](arguments.md) has the errors of each argument.",
   },
   {
@@ -156,6 +156,8 @@ export const fixes: Readonly<Record<string, string>> = {
   "cannot be reached: its bastion ends the connection": "look at the log of sshd on the bastion",
   "prints more than … bytes": otherVersion,
   // The package
+  "expected a component of socket-bypass, found …":
+    "use a type of the package's schema: `pulumi package get-schema` lists them",
   "socket-bypass: host: expected a machine of type x86_64 or aarch64, found …":
     "leave the host out: there are no programs for its processor",
   // The operator's command

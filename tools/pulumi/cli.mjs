@@ -52,7 +52,7 @@ export async function findCli(forced) {
   throw new EngineError(reasons.join("\nengine: "));
 }
 
-/** The CLI with all language hosts. A release has them all; to one that was built they are added. */
+/** The CLI with all language hosts. A release has them; to one that was built they are added. */
 export async function provideLanguages({ origin, pulumi }) {
   if (origin !== "build") return pulumi;
   return findBuiltCli(allLanguages) ?? (await locked(() => buildCli(allLanguages)));

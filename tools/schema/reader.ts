@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import ts from "typescript";
 
-/** A property in Pulumi's schema, https://www.pulumi.com/docs/iac/guides/building-extending/packages/schema/ */
+/**
+ * A property in Pulumi's schema:
+ * https://www.pulumi.com/docs/iac/guides/building-extending/packages/schema/
+ */
 export interface Property {
   readonly description?: string;
   readonly type?: "string" | "integer" | "number" | "boolean" | "array" | "object";
