@@ -52,7 +52,7 @@ export function normalizeBypass(args: BypassArgs & ObservedArgs, where: Where) {
         limits.apply(
           (given): Policy => ({
             everything: chosen?.everything ?? false,
-            ports: chosen?.ports ?? [],
+            ports: (chosen?.ports ?? []).map(String),
             cidrs: chosen?.cidrs ?? [],
             enabled: isEnabled ?? bypassDefaults.enabled,
             queueBytes: given?.queueBytes,
