@@ -4,7 +4,7 @@ import { type Bpf, bpfSchema } from "./bpf";
 import { type Limits, limitSchema } from "./limits";
 import { type SelfTest, selfTestSchema } from "./self-test";
 import { type Traffic, trafficSchema } from "./traffic";
-import { flag, oneOfThree, plainFlag, text } from "./validation/schema";
+import { flag, judgedLeaf, oneOfThree, plainFlag } from "./validation/schema";
 
 /** Whether programs that splice are protected. */
 export const SpliceGuard = {
@@ -87,11 +87,7 @@ export const bypassDefaults = {
 export const bypassProperties = {
   traffic: trafficSchema.optional(),
   enabled: flag(),
-  cgroup: text(
-    'a directory of cgroup v2 such as "/" or "/system.slice", and not of a .service or .scope',
-    'begin with "/"; no "..", no double or closing "/", no blank; use the slice above a service',
-    isCgroup,
-  ),
+  cgroup: judgedLeaf(cgroupProblem),
   bpf: bpfSchema.optional(),
   selfTest: selfTestSchema.optional(),
   limits: limitSchema.optional(),
@@ -100,6 +96,20 @@ export const bypassProperties = {
   spliceGuard: oneOfThree(SpliceGuard),
   detectDrift: plainFlag(),
 };
+
+function cgroupProblem(value: unknown): readonly [expected: string, fix: string] | undefined {
+  const [mount] = (typeof value === "string" && /^\/sys\/fs\/cgroup(\/unified)?(?=\/|$)/.exec(value)) || [];
+  if (mount !== undefined)
+    return [
+      'a directory of cgroup v2 relative to its mount, such as "/" or "/system.slice"',
+      `leave out ${mount}, where cgroup v2 is mounted; what is left begins with "/"`,
+    ];
+  if (typeof value === "string" && isCgroup(value)) return undefined;
+  return [
+    'a directory of cgroup v2 such as "/" or "/system.slice", and not of a .service or .scope',
+    'begin with "/"; no "..", no double or closing "/", no blank; use the slice above a service',
+  ];
+}
 
 function isCgroup(value: string): boolean {
   if (value === "/") return true;

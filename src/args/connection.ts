@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import * as path from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { hiddenLeaf, isPending, shape, wrongHidden } from "./validation/schema";
-import { hostKeyProblem, isEncrypted, privateKeyProblem } from "./validation/ssh-keys";
+import { type Complaint, hostKeyProblem, isEncrypted, privateKeyProblem } from "./validation/ssh-keys";
 
 /** How to log in to one machine by SSH. */
 export interface Login {
@@ -84,9 +85,7 @@ const login = {
   password: text("a password", "leave it out for none"),
   privateKey: hiddenLeaf((value) => privateKeyProblem(value)),
   privateKeyPassword: text("the password of the private key", "leave it out for none"),
-  agentSocketPath: text("the path of an agent's socket", "leave it out for SSH_AUTH_SOCK", (value) =>
-    value.startsWith("/"),
-  ),
+  agentSocketPath: hiddenLeaf(agentProblem),
   hostKey: hiddenLeaf((value) => hostKeyProblem(value)),
   dialErrorLimit: number("a number of tries", -1, 1000),
   perDialTimeout: number("a number of seconds", 1, 600),
@@ -118,11 +117,35 @@ function end(properties: z.core.$ZodLooseShape, isUnknownAllowed: boolean) {
       context.issues.push(wrongHidden(value, [], "an object", `use ${Object.keys(properties).join(", ")}`));
       return;
     }
-    const issues = strict.safeParse(value, { reportInput: true }).error?.issues ?? [];
+    const { allowUnknownHostKey: misplaced, ...given } = value as Record<string, unknown>;
+    if (misplaced !== undefined) {
+      const fix = "move it out of the connection: { connection: { … }, allowUnknownHostKey: true }";
+      context.issues.push(wrongHidden(misplaced, ["allowUnknownHostKey"], "this beside the connection", fix));
+    }
+    const issues = strict.safeParse(given, { reportInput: true }).error?.issues ?? [];
     for (const issue of issues) context.issues.push({ ...issue, continue: true } as never);
-    for (const [path, expected, fix] of gaps(value as Record<string, unknown>, isUnknownAllowed))
-      context.issues.push(wrongHidden(undefined, [path], expected, fix));
+    for (const [name, expected, fix] of gaps(given, isUnknownAllowed || misplaced !== undefined))
+      context.issues.push(wrongHidden(undefined, [name], expected, fix));
   });
+}
+
+/**
+ * The provider opens the socket of an agent by its path, on Windows too, and a pipe is no socket.
+ */
+function agentProblem(value: unknown): Complaint {
+  const { isAbsolute } = process.platform === "win32" ? path.win32 : path.posix;
+  if (isPipe(value))
+    return [
+      "the path of an agent's socket, not of a pipe",
+      "the provider of Pulumi opens no pipe; give privateKey instead",
+    ];
+  const isPath = typeof value === "string" && isAbsolute(value);
+  return isPath ? undefined : ["the path of an agent's socket", "leave it out for SSH_AUTH_SOCK"];
+}
+
+/** A pipe of Windows, such as that of its OpenSSH agent. */
+function isPipe(value: unknown): boolean {
+  return typeof value === "string" && /^[\\/]{2}\.[\\/]pipe[\\/]/.test(value);
 }
 
 function gaps(given: Record<string, unknown>, isUnknownAllowed: boolean): [string, string, string][] {
@@ -140,6 +163,13 @@ function gaps(given: Record<string, unknown>, isUnknownAllowed: boolean): [strin
   if (typeof privateKey === "string" && privateKeyPassword === undefined && isEncrypted(privateKey))
     found.push(["privateKeyPassword", "the password of a private key that is encrypted", "give it, or another key"]);
   const { SSH_AUTH_SOCK: agent } = process.env;
+  // The provider would try it before each login, also beside a key, and fail.
+  if (agentSocketPath === undefined && isPipe(agent))
+    found.push([
+      "agentSocketPath",
+      "an agent with a socket, not with the pipe that SSH_AUTH_SOCK names",
+      "the provider of Pulumi opens no pipe; unset SSH_AUTH_SOCK and give privateKey",
+    ]);
   if ([password, privateKey, privateKeyPassword, agentSocketPath, agent].every((way) => way === undefined))
     found.push(["privateKey", "a way to log in", "give privateKey, password or agentSocketPath, or set SSH_AUTH_SOCK"]);
   return found;

@@ -45,6 +45,8 @@ const nodePools = places(
   "rename the pool in this map",
 );
 
+const inside = "write the map itself and put Outputs inside its entries, because the names are needed before";
+
 /** A map of at least one of these entries, whose keys are valid names. */
 function places(entry: z.ZodType, expected: string, fix: string, names: RegExp, name: string, rename: string) {
   return z
@@ -54,7 +56,7 @@ function places(entry: z.ZodType, expected: string, fix: string, names: RegExp, 
       if (value === undefined) return;
       const isMap = typeof value === "object" && value !== null && !Array.isArray(value) && !isPending(value);
       if (!isMap || Object.keys(value).length === 0) {
-        context.issues.push(wrongHidden(value, [], expected, fix));
+        context.issues.push(wrongHidden(value, [], expected, isPending(value) ? inside : fix));
         return;
       }
       for (const [key, one] of Object.entries(value)) {

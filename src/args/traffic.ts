@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isIP } from "node:net";
 import type * as pulumi from "@pulumi/pulumi";
-import { flag, isPending, list, shape, text, wrong } from "./validation/schema";
+import { flag, isPending, leaf, list, shape, text, wrong } from "./validation/schema";
 
 /** Which connections may skip the TCP/IP stack. */
 export interface Traffic {
@@ -24,12 +24,13 @@ export interface Traffic {
 }
 
 const ports = list(
-  text(
-    'a port or a range from 1 to 65535, such as "6379" or "8000-8999"',
-    "write it in quotes, digits only, the lower port first",
-    isPorts,
+  leaf(
+    'a port or a range from 1 to 65535, such as 6379 or "8000-8999"',
+    "write a port as a number and a range in quotes, digits only, the lower port first",
+    (value) => (typeof value === "number" || typeof value === "string") && isPorts(`${value}`),
   ),
   "ports",
+  'ports: [6379, "8000-8999"]',
 );
 const cidrs = list(
   text(
@@ -38,6 +39,7 @@ const cidrs = list(
     isNetwork,
   ),
   "networks",
+  'cidrs: ["10.0.0.0/8"]',
 );
 
 /** @internal */

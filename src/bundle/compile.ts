@@ -17,7 +17,9 @@ export function compileObjects(): Map<string, Buffer> {
     const objects = fs.readdirSync(out).filter((file) => file.endsWith(".bpf.o"));
     return new Map(objects.map((file) => [file, fs.readFileSync(path.join(out, file))]));
   } catch (error) {
-    const said = error instanceof Error && "stderr" in error ? `${error.stderr}`.trim() : `${error}`;
+    // Where there is no sh, as on Windows, nothing was printed.
+    const printed = error instanceof Error && "stderr" in error && error.stderr ? `${error.stderr}`.trim() : "";
+    const said = printed || `${error}`;
     throw new pulumi.RunError(
       `socket-bypass: bpf.compile: expected clang to compile bpf/ on this machine, found:\n${said}\n` +
         `install clang and llvm, or use "prebuilt"`,

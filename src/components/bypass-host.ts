@@ -10,6 +10,7 @@ import { hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
 import type { HostLogin } from "./host-login";
 import { sayNothingLoads } from "./nothing-loads";
+import { checkThisMachine } from "./this-machine";
 
 /**
  * One host whose TCP connections between its own sockets skip the TCP/IP stack. Use one for each VM
@@ -43,6 +44,7 @@ export class BypassHost extends pulumi.ComponentResource {
     super(hostType, name, {}, opts);
     const where: Where = { resource: this, what: `BypassHost "${name}"`, path: [] };
     checkNow(bypassHostSchema, args, where);
+    checkThisMachine([[[], args]], where);
     warnOfUnknownKeys({ [name]: args }, this);
     const shared = normalizeBypass(args, where);
     if (!shared.hasTraffic) sayNothingLoads([name], this);

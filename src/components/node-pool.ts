@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import type { NodePool } from "../args/node-pool";
-import { allRight, type Right, when } from "../args/validation/right";
+import { allRight, attempt, type Right, when } from "../args/validation/right";
 import { generationOf } from "../bundle/bundle";
 import { podFiles } from "../bundle/config-map";
 import { applyFlags } from "../commands/verbs";
@@ -38,15 +38,16 @@ export function deployNodePool(part: Part, args: NodePool): DeployedPool {
   checkPoolName(name, where);
   const { instance, owner } = identityOf(key, args.instance, where);
   const { namespace, metricsFrom, podMonitor, isAnnotated, right: itsRight, ...its } = normalizeNodePool(args, where);
-  const right = allRight([shared.right, itsRight]);
   const { cgroup, size, selfTest, policy, takeOver, adopt, spliceGuard } = shared;
   const origin = pulumi.all([shared.compile, adopt]);
-  const files = origin.apply(([compile, withAdopt]) => {
+  // Compiling them may fail.
+  const { made: files, right: filesRight } = attempt(origin, ([compile, withAdopt]) => {
     const { texts, binaries } = podFiles(compile, extrasOf(withAdopt));
     return { texts, binaries };
   });
+  const right = allRight([shared.right, itsRight, filesRight]);
   const generation = pulumi
-    .all([origin, size])
+    .all([origin, size, files])
     .apply(([[compile, withAdopt], room]) => generationOf(podFiles(compile, extrasOf(withAdopt)), compile, room));
   const bound = selfTest.apply(({ timeoutSeconds }) => waitSeconds + timeoutSeconds);
   const annotations = its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation }));

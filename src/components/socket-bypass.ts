@@ -17,6 +17,7 @@ import { deployNodePool, outputsOfPool, poolType } from "./node-pool";
 import { sayNothingLoads } from "./nothing-loads";
 import { checkPoolName } from "./pool-name";
 import { batchesOf } from "./rollout";
+import { checkThisMachine } from "./this-machine";
 
 /** What is known of a host once it is installed. */
 export interface HostReport {
@@ -85,6 +86,10 @@ export class SocketBypass extends pulumi.ComponentResource {
 
     const { hosts = {}, nodePools = {}, rollout, ...same } = args;
     for (const key of Object.keys(nodePools)) checkPoolName(`${name}-${key}`, { ...where, path: ["nodePools", key] });
+    checkThisMachine(
+      Object.entries(hosts).map(([key, host]) => [["hosts", key], host]),
+      where,
+    );
     warnOfUnknownKeys(hosts, this);
     const shared = normalizeBypass(same, where);
     if (!shared.hasTraffic) sayNothingLoads(Object.keys(hosts), this);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { promiseOf } from "../args/validation/outputs";
+import { allRight, attempt } from "../args/validation/right";
 import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../bundle/bundle";
 import type { Files } from "../commands/staged";
 import type { Delivery, Target } from "../targets/target";
@@ -25,15 +26,21 @@ export function filesOf(
 ): HostFiles {
   const extras = args.adopt.apply(extrasOf);
   const needs = pulumi.all([args.stateDir, args.compile, extras, target.machine]);
-  return {
-    bundle: pulumi.all([args.compile, extras, target.machine]).apply(([compile, names, machine]) => {
+  // Compiling them may fail.
+  const { made: bundle, right } = attempt(
+    pulumi.all([args.compile, extras, target.machine]),
+    ([compile, names, machine]) => {
       const { digest, isSource } = bundleFor(compile, machine, names);
       return { digest, isSource };
-    }),
+    },
+  );
+  const delivery = target.deliver(name, () => filesFor(needs, instance), opts);
+  return {
+    bundle,
     generation: pulumi
-      .all([args.compile, extras, target.machine, args.size])
+      .all([args.compile, extras, target.machine, args.size, bundle])
       .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size)),
-    delivery: target.deliver(name, () => filesFor(needs, instance), opts),
+    delivery: { ...delivery, right: allRight([right, delivery.right]) },
   };
 }
 

@@ -35,7 +35,7 @@ export interface StepResource extends pulumi.CustomResource {
 
 export interface Delivery {
   readonly opts: pulumi.CustomResourceOptions;
-  /** Gives an error if the engine has no hooks. */
+  /** Gives an error if the engine has no hooks, or the files cannot be made. */
   readonly right: Right;
 }
 

@@ -77,6 +77,15 @@ export function withShortInspection<E extends Error>(error: E): E {
 }
 
 /**
+ * Keeps the message of an error from changing: the SDK would put "error serializing property" in
+ * front, once for each resource that an invalid Output reaches.
+ */
+export function withOwnWords<E extends Error>(error: E): E {
+  const text = error.message;
+  return withShortInspection(Object.defineProperty(error, "message", { get: () => text, set: () => undefined }));
+}
+
+/**
  * All problems of one resource. The error carries the marks by which the SDK knows its own errors
  * instead of extending one of them: one class of the SDK prints well only in a Node program, and
  * the other one only through other languages.
@@ -102,10 +111,7 @@ export class ArgsError extends Error {
       ...problems.map((one) => `  ${one.path}: ${reason(one)}`),
     ].join("\n");
     super(text);
-    // Keeps the message from changing: the SDK would put "error serializing property" in front,
-    // once for each resource that an invalid Output reaches.
-    Object.defineProperty(this, "message", { get: () => text, set: () => undefined });
-    withShortInspection(this);
+    withOwnWords(this);
   }
 }
 

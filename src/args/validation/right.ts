@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ZodType } from "zod";
 import { checkLater, type Where } from "./check";
 import { promiseOf } from "./outputs";
+import { withOwnWords } from "./problem";
 
 /**
  * Resolves with the first error, or with nothing if all is right, once everything is known, and in
@@ -30,6 +31,30 @@ export function checker(where: Where) {
     /** Covers all values that have been passed to `check` so far. */
     right: (): Right => allRight(all),
   };
+}
+
+// The SDK reports an error once for each object, so equal texts share one.
+const failures = new Map<string, Error>();
+
+/**
+ * Makes something that may fail. Like the output of a wrong value, that of a failure never becomes
+ * known and does not fail.
+ */
+export function attempt<N, T>(needs: pulumi.Output<N>, make: (needs: pulumi.Unwrap<N>) => T) {
+  let failure: { readonly error: unknown } | undefined;
+  const made = needs.apply((known) => {
+    try {
+      return make(known as pulumi.Unwrap<N>);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const same = failures.get(error.message) ?? withOwnWords(error);
+      failures.set(error.message, same);
+      failure = { error: same };
+      return pulumi.unknown;
+    }
+  }) as pulumi.Output<T>;
+  const right: Right = errorOf(made).then((wrong) => wrong ?? failure);
+  return { made, right };
 }
 
 export async function allRight(all: readonly Right[]): Right {

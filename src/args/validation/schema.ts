@@ -17,20 +17,25 @@ export function leaf(expected: string, fix: string, holds: (value: unknown) => b
     .optional();
 }
 
-/**
- * Like leaf, for a value that must not be shown: `judge` gives what was expected and how to fix it,
- * or nothing for a valid value.
- */
-export function hiddenLeaf(judge: (value: unknown) => readonly [expected: string, fix: string] | undefined) {
+/** Gives what was expected of a value and how to fix it, or nothing for a valid value. */
+type Judge = (value: unknown) => readonly [expected: string, fix: string] | undefined;
+
+/** Like leaf, for a value that may be wrong in several ways. */
+export function judgedLeaf(judge: Judge, complain: typeof wrong = wrong) {
   return z
     .unknown()
     .check((context) => {
       const { value } = context;
       if (value === undefined || isPending(value)) return;
       const complaint = judge(value);
-      if (complaint) context.issues.push(wrongHidden(value, [], ...complaint));
+      if (complaint) context.issues.push(complain(value, [], ...complaint));
     })
     .optional();
+}
+
+/** The same for a value that must not be shown. */
+export function hiddenLeaf(judge: Judge) {
+  return judgedLeaf(judge, wrongHidden);
 }
 
 /** A text that may contain a credential by mistake: the name of a property, a line, a reference. */
@@ -81,18 +86,25 @@ export function whole(smallest: number, largest: number, unit: string) {
   });
 }
 
-/** A list of 1 to 64 entries, as many as the kernel's policy map holds. */
-export function list(entry: z.ZodType, what: string) {
+/**
+ * A list of 1 to 64 entries, as many as the kernel's policy map holds. `example` shows how to write
+ * one.
+ */
+export function list(entry: z.ZodType, what: string, example: string) {
   const expected = `a list of 1 to 64 ${what}`;
+  const isOne = (value: unknown) => typeof value === "string" || typeof value === "number";
   return z
     .unknown()
     .check((context) => {
       const { value } = context;
       if (isPending(value) || value === undefined) return;
-      const isList = Array.isArray(value) && value.length >= 1 && value.length <= 64;
-      if (!isList)
-        context.issues.push(wrong(value, [], expected, `leave it out for any, or join neighbours to ranges`));
-      if (!Array.isArray(value)) return;
+      if (!Array.isArray(value)) {
+        const fix = isOne(value) ? `write it in brackets, as in ${example}` : `write a list, as in ${example}`;
+        context.issues.push(wrong(value, [], expected, fix));
+        return;
+      }
+      if (value.length === 0) context.issues.push(wrong(value, [], expected, "leave it out for any"));
+      if (value.length > 64) context.issues.push(wrong(value, [], expected, "join neighbours to ranges"));
       for (const [at, one] of value.entries()) {
         const result = entry.safeParse(one, { reportInput: true });
         const issues = result.error?.issues ?? [];
@@ -110,10 +122,11 @@ export function list(entry: z.ZodType, what: string) {
 export function shape<T extends z.core.$ZodLooseShape>(properties: T) {
   const names = Object.keys(properties);
   const fix = `use ${names.join(", ")}`;
+  const inside = `write the object itself and put Outputs inside it: ${names.join(", ")}`;
   // An Output has properties of its own, each of which would be reported as an unknown name.
   const isThere = z.custom<z.input<z.ZodObject<T>>>((value) => !isPending(value), {
-    error: fix,
-    params: { expected: "an object", fix },
+    error: inside,
+    params: { expected: "an object", fix: inside },
   });
   return isThere.pipe(z.strictObject(properties, { error: () => fix }));
 }
