@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { anchorsOf } from "../../tools/lint/links";
 import { root } from "./pages";
 
-/** Pages that errors, alerts and the dashboard name; lint checks comments and the pages themselves. */
+/** Pages that errors, alerts and the dashboard name. Lint checks the names in comments. */
 function namesIn(
   folder: string,
 ): { readonly path: string; readonly page: string; readonly anchor: string | undefined }[] {
