@@ -2,6 +2,7 @@
 // What the pages assume to be there when they show a part of a program.
 import type * as kubernetesPackage from "@pulumi/kubernetes";
 import type * as pulumiPackage from "@pulumi/pulumi";
+import type * as vitest from "vitest";
 import type * as socketBypass from "../../src/index";
 
 declare global {
@@ -13,6 +14,10 @@ declare global {
   type BypassHost = socketBypass.BypassHost;
   const BypassNodePool: typeof socketBypass.BypassNodePool;
 
+  type Mocks = pulumiPackage.runtime.Mocks;
+  const expect: typeof vitest.expect;
+
+  const advice: socketBypass.Advice;
   const privateKey: pulumiPackage.Output<string>;
   const hostKey: string;
   const web2Key: string;

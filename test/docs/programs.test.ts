@@ -8,18 +8,20 @@ import * as ts from "typescript";
 import { expect, test } from "vitest";
 import { type Block, blocksOf, listPages, root } from "./pages";
 
+/** Types of Pulumi whose properties a page may show; prelude.ts declares them. */
+const ofPulumi = ["Mocks"];
+
 /**
- * A block is a whole program if it imports something, and statements if it begins like one.
- * Otherwise it is properties of the arguments of SocketBypass, or of what stands behind the fence:
- * ```ts NodePool.
+ * A block is a whole program if it imports something. It is properties if it begins with one: of
+ * the arguments of SocketBypass, or of what stands behind the fence, as in ```ts NodePool.
+ * Otherwise it is statements.
  */
 function programOf({ text, info }: Block): string {
   if (/^import /m.test(text)) return text;
-  const isStatement = /^(?:\s*\/\/.*\n)*\s*(?:new|const|export|await)\b/.test(text);
+  if (!/^(?:\s*\/\/.*\n)*\s*(?:["\w]+\s*:|\.\.\.)/.test(text)) return `${text}\nexport {};\n`;
   const type = info === "" ? "SocketBypassArgs" : info;
-  return isStatement
-    ? `${text}\nexport {};\n`
-    : `import type { ${type} } from "socket-bypass";\nexport const some: Partial<${type}> = {\n${text}\n};\n`;
+  const imports = ofPulumi.includes(type) ? "" : `import type { ${type} } from "socket-bypass";\n`;
+  return `${imports}export const some: Partial<${type}> = {\n${text}\n};\n`;
 }
 
 /** Compiles programs that exist in memory only; a message for each fault. */
@@ -51,8 +53,12 @@ test("TypeScript compiles", () => {
     .flatMap(blocksOf)
     .filter(({ language }) => language === "ts");
   expect(blocks.length).toBeGreaterThan(10);
+  const [program] = blocks.filter(({ at }) => at.startsWith("README.md:"));
   const wrong: Block = { at: "wrong", language: "ts", info: "", text: "traffic: { port: 1 }," };
-  const faults = compile(new Map([...blocks, wrong].map((block) => [fileOf(block), programOf(block)])));
+  const files = new Map([...blocks, wrong].map((block) => [fileOf(block), programOf(block)]));
+  // What tests of a program import: the program of the README.
+  files.set(join(root, "test/docs/index.ts"), program?.text ?? "");
+  const faults = compile(files);
   const named = faults.map((fault) => {
     const block = [...blocks, wrong].find((one) => fault.startsWith(`${fileOf(one)}:`));
     return block === undefined ? fault : `${block.at}${fault.slice(fileOf(block).length)}`;

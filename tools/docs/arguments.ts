@@ -141,7 +141,7 @@ function inheritedText(inherited: ReadonlyMap<string, string> = new Map()): stri
 function whereText({ component, path }: Place): string[] {
   if (path.length === 0) return ["", `These are the arguments of \`new ${component}(name, args)\`.`];
   const words = path.map((key) => (key === 0 ? "[]" : key === "name" ? "[…]" : `.${key}`)).join("");
-  return ["", `It is \`${words.replace(/^\./, "")}\` of \`${component}\`.`];
+  return ["", `It is given as \`${words.replace(/^\./, "")}\` of \`${component}\`.`];
 }
 
 function propertyText(
