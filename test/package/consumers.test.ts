@@ -8,8 +8,17 @@ import * as fs from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeFolder, manifest, Outside, packTarball } from "./outside.js";
 
-/** The newest of the registry when this was last changed. They need Node 22 or newer. */
-const newest = { pulumi: "3.276.0", kubernetes: "4.34.2", node: "24.22.3", bun: "1.4.5" };
+/** Renovate keeps these the newest. The SDKs need Node 22 or newer. */
+const newest = {
+  // npm: @pulumi/pulumi
+  pulumi: "3.276.0",
+  // npm: @pulumi/kubernetes
+  kubernetes: "4.34.2",
+  // npm: node
+  node: "24.22.3",
+  // npm: bun
+  bun: "1.4.5",
+};
 const least = (name: string) => `${name}@${manifest.peerDependencies[name].replace(/^\^/, "")}`;
 const developed = (name: string) => `${name}@${manifest.devDependencies[name]}`;
 
