@@ -44,7 +44,7 @@ async function main() {
   });
   const withPool = process.argv.includes("pool");
   const edge = new SocketBypass("edge", {
-    traffic: { ports: ["6379", "8000-8010"] },
+    traffic: { ports: [6379, "8000-8010"] },
     hosts: { web: { connection } },
     ...(withPool ? { nodePools: { workers: { image: "registry.example/pod:1", namespace: "kube-system" } } } : {}),
   });
@@ -59,10 +59,12 @@ const programs = {
   "mocks.cjs": `const pulumi = require("@pulumi/pulumi");\nconst { SocketBypass } = require("socket-bypass");\n${body}`,
   "mocks.mjs": `import * as pulumi from "@pulumi/pulumi";\nimport { SocketBypass } from "socket-bypass";\n${body}`,
   "index.ts": `import * as pulumi from "@pulumi/pulumi";
-import { Advice, BypassHost, ServiceAdvice, SocketBypass, SocketBypassArgs } from "socket-bypass";
+import { Advice, BypassHost, Host, ServiceAdvice, SocketBypass, SocketBypassArgs, Traffic } from "socket-bypass";
 ${body}
 export function more(): pulumi.Output<number[]> | undefined {
-  const args: SocketBypassArgs = { hosts: { web: { connection } }, observe: {}, limits: { refreshSeconds: 60 } };
+  const hosts: Record<string, Host> = { web: { connection }, here: { local: true } };
+  const traffic: Traffic = { cidrs: ["10.0.0.0/8"] };
+  const args: SocketBypassArgs = { hosts, traffic, observe: {}, limits: { refreshSeconds: 60 } };
   const edge: SocketBypass = new SocketBypass("more", args);
   const { advice } = new BypassHost("one", { connection, observe: { seconds: 60 } }, { dependsOn: edge });
   return advice?.apply(({ services }: Advice) =>

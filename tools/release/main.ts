@@ -74,7 +74,7 @@ function requireClean(): void {
   if (changes !== "") throw new Refusal(`expected a checkout without changes, found:\n${changes}`);
 }
 
-/** Unpacks what `npm pack` takes, and leaves out of package.json what only a checkout can use. */
+/** Unpacks what `npm pack` takes, and drops from package.json what only a checkout can use. */
 function makeTree(folder: string): string {
   const tarball = pack(root, folder);
   run("tar", ["-xzf", tarball, "-C", folder]);
@@ -91,7 +91,7 @@ function pack(from: string, to: string): string {
   return join(to, JSON.parse(run("npm", words))[0].filename);
 }
 
-/** Commits the folder on top of HEAD, with an index of its own, so that no branch and file moves. */
+/** Commits the folder on top of HEAD, with an index of its own: no branch and no file moves. */
 function commitTree(tree: string, index: string, message: string): string {
   const env = { GIT_INDEX_FILE: index, GIT_DIR: git(["rev-parse", "--absolute-git-dir"]), GIT_WORK_TREE: tree };
   // Forced, because the checkout ignores what it builds. Bytes stay as they are.

@@ -4,10 +4,10 @@
  *
  *   npx tsx tools/workflows/run.ts [--run] [--folder DIR] [WORKFLOW/JOB]...
  *
- * Without --run it only lists them. Each job runs in a clone of the commit that is checked out, with
- * a git configuration of its own. An action, and a command that needs a service, is named with the
- * reason and left out; tools/workflows/lint.sh checks those. A step whose `if` GitHub would find
- * false runs all the same. Exits with 1 if a step fails.
+ * Without --run it only lists them. Each job runs in a clone of the commit that is checked out,
+ * with a git configuration of its own. An action, and a command that needs a service, is named with
+ * the reason and left out; tools/workflows/lint.sh checks those. A step whose `if` GitHub would
+ * find false runs all the same. Exits with 1 if a step fails.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
