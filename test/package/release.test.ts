@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findEngine } from "../../tools/pulumi/stack.js";
 import { faultsOf, sectionOf } from "../../tools/release/changelog.js";
 import { run } from "../tools/ensure.js";
 import { makeFolder, manifest, Outside } from "./outside.js";
@@ -69,10 +70,27 @@ describe("a release of this checkout", () => {
       .split("\n")
       .map((path) => path.replace("package/", ""));
     expect(git(clone, "ls-files").split("\n").sort()).toEqual(files.sort());
-    expect(files).toEqual(expect.arrayContaining(["bin/index.js", "dist/host/socket-bypass", "PulumiPlugin.yaml"]));
+    expect(files).toEqual(
+      expect.arrayContaining(["bin/index.js", "dist/host/socket-bypass", "PulumiPlugin.yaml", "schema.json"]),
+    );
     const released = JSON.parse(fs.readFileSync(join(clone, "package.json"), "utf8"));
     const { scripts, devDependencies, ...rest } = manifest;
     expect(released).toEqual(rest);
+  });
+
+  test("answers get-schema from a fresh clone of the tag, with no build", { timeout: 600_000 }, async () => {
+    const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
+    // Pulumi does the same for a package that it has cloned.
+    const { code, stderr } = await run("npm", ["install", "--prefix", clone, "--omit=dev", ...quiet], {}, clone);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const { pulumi, env } = findEngine();
+    const said = await run(pulumi, ["package", "get-schema", clone], { ...env }, folder);
+    expect(said.code, said.stderr).toBe(0);
+    const { name, version, resources } = JSON.parse(said.stdout);
+    expect({ name, version, resources: Object.keys(resources).sort() }).toEqual({
+      ...{ name: "socket-bypass", version: manifest.version },
+      resources: ["BypassHost", "BypassNodePool", "SocketBypass"].map((one) => `socket-bypass:index:${one}`),
+    });
   });
 
   test("is refused a second time", async () => {

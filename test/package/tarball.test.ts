@@ -50,7 +50,7 @@ describe("the tarball", () => {
         "bin",
         "bpf",
       ],
-      ...["dist", "docs", "examples", "host", "monitoring", "package.json", "src", "tsconfig.json"],
+      ...["dist", "docs", "examples", "host", "monitoring", "package.json", "schema.json"],
     ]);
     expect(
       files.filter((file) => /\.(map|tgz|log)$|\.test\.|(^|\/)(node_modules|test|\.[^/]+)(\/|$)/.test(file)),

@@ -4,7 +4,7 @@
  *
  *   npx tsx tools/release/main.ts [--out DIR]
  *
- * It checks that package.json and CHANGELOG.md agree, builds, and makes
+ * It checks that package.json, CHANGELOG.md and schema.json agree, builds, and makes
  *   - DIR/socket-bypass-X.Y.Z.tgz, which is for `npm publish` (default: dist/release)
  *   - DIR/notes.md, the section of CHANGELOG.md
  *   - the tag vX.Y.Z, whose commit has the files of that tarball and nothing else. Pulumi reads a
@@ -60,6 +60,11 @@ function main(): void {
 function check(tag: string, version: string): void {
   const faults = faultsOf(changelog(), version);
   if (faults.length > 0) throw new Refusal(faults.map((fault) => `CHANGELOG.md: ${fault}`).join("\n"));
+  const described = readJson(join(root, "schema.json")).version;
+  if (described !== version)
+    throw new Refusal(
+      `schema.json: expected version ${version}, found ${described}; type: npx tsx tools/schema/main.ts`,
+    );
   if (git(["tag", "--list", tag]) !== "") throw new Refusal(`${tag}: expected a new version, found that tag`);
   requireClean();
 }
