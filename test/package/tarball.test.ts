@@ -41,6 +41,7 @@ describe("the tarball", () => {
     expect([...new Set(files.map((file) => file.split("/")[0]))].sort()).toEqual([
       ...[
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "LICENSE",
         "LICENSES",
         "NOTICE",

@@ -33,6 +33,8 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["tools/setup/isolate.sh", ["host/script"]],
   ["tools/setup/", ["tools"]],
   ["tools/docs/", ["docs"]],
+  ["tools/schema/", ["src/schema"]],
+  ["schema.json", ["src/schema", "package"]],
   ["tools/monitoring/", ["monitoring"]],
   ["tools/release/", ["package/release.test.ts"]],
   ["tools/workflows/", ["tools/workflows.test.ts"]],
