@@ -8,8 +8,17 @@ import * as fs from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeFolder, manifest, Outside, packTarball } from "./outside.js";
 
-/** The newest of the registry when this was last changed. They need Node 22 or newer. */
-const newest = { pulumi: "3.276.0", kubernetes: "4.34.2", node: "24.22.3", bun: "1.4.5" };
+/** Renovate keeps these the newest. The SDKs need Node 22 or newer. */
+const newest = {
+  // npm: @pulumi/pulumi
+  pulumi: "3.276.0",
+  // npm: @pulumi/kubernetes
+  kubernetes: "4.34.2",
+  // npm: node
+  node: "24.22.3",
+  // npm: bun
+  bun: "1.4.5",
+};
 const least = (name: string) => `${name}@${manifest.peerDependencies[name].replace(/^\^/, "")}`;
 const developed = (name: string) => `${name}@${manifest.devDependencies[name]}`;
 
@@ -50,10 +59,12 @@ const programs = {
   "mocks.cjs": `const pulumi = require("@pulumi/pulumi");\nconst { SocketBypass } = require("socket-bypass");\n${body}`,
   "mocks.mjs": `import * as pulumi from "@pulumi/pulumi";\nimport { SocketBypass } from "socket-bypass";\n${body}`,
   "index.ts": `import * as pulumi from "@pulumi/pulumi";
-import { Advice, BypassHost, ServiceAdvice, SocketBypass, SocketBypassArgs } from "socket-bypass";
+import { Advice, BypassHost, Host, ServiceAdvice, SocketBypass, SocketBypassArgs, Traffic } from "socket-bypass";
 ${body}
 export function more(): pulumi.Output<number[]> | undefined {
-  const args: SocketBypassArgs = { hosts: { web: { connection } }, observe: {}, limits: { refreshSeconds: 60 } };
+  const hosts: Record<string, Host> = { web: { connection }, here: { local: true } };
+  const traffic: Traffic = { cidrs: ["10.0.0.0/8"] };
+  const args: SocketBypassArgs = { hosts, traffic, observe: {}, limits: { refreshSeconds: 60 } };
   const edge: SocketBypass = new SocketBypass("more", args);
   const { advice } = new BypassHost("one", { connection, observe: { seconds: 60 } }, { dependsOn: edge });
   return advice?.apply(({ services }: Advice) =>

@@ -19,7 +19,7 @@ describe("the tests that a change can affect", () => {
       ["bpf", "e2e/apps", "e2e/kubernetes", "e2e/local", "e2e/ssh", "host/pod", "host/script", "src/bundle"],
     ],
     ["host/pod/pod.sh", ["e2e/kubernetes", "host/pod", "src/bundle"]],
-    ["src/args/host.ts", ["docs", "e2e/kubernetes", "e2e/local", "e2e/ssh", "src"]],
+    ["src/args/host.ts", ["docs", "e2e/kubernetes", "e2e/local", "e2e/ssh", "package", "src"]],
     [
       "examples/ssh-fleet/index.ts",
       ["e2e/kubernetes/example.test.ts", "e2e/local/example.test.ts", "e2e/ssh/example.test.ts"],
@@ -43,6 +43,7 @@ describe("the tests that a change can affect", () => {
       "docs",
       "e2e/kubernetes",
       "e2e/ssh",
+      "tools/workflows.test.ts",
     ]);
     expect(findTouched([])).toEqual([]);
   });
