@@ -183,6 +183,6 @@ observe() {
 observe_one_of() { # THE-ONLY-INSTANCE or nothing -> $seen
 	seen=$(observe) && return
 	[ -z "$1" ] || exit 1
-	warn "instance $instance: looking at it failed for the reason above"
+	warn "instance $instance: looking at it failed for the reason above; the other instances follow"
 	seen=$seen$nl$(problem "looking at it failed; 'socket-bypass status --instance $instance' says why" && fact unreadable "instance=$instance")
 }
