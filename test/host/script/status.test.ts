@@ -253,7 +253,9 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     makeUnreadable(pin(two, `../${one.generation}/maps/counters`));
     const all = await one.raw("status", "--json", "--state-dir", one.stateDir);
     expect(all).toMatchObject({ code: 0, stderr: expect.stringContaining("maps/counters failed: ") });
-    expect(all.stderr).toContain(`instance ${two.instance}: looking at it failed for the reason above; the other instances follow\n`);
+    expect(all.stderr).toContain(
+      `instance ${two.instance}: looking at it failed for the reason above; the other instances follow\n`,
+    );
     const answers: Status[] = JSON.parse(all.stdout);
     const problem = `looking at it failed; 'socket-bypass status --instance ${two.instance}' says why`;
     expect(answers.find(({ instance }) => instance === two.instance)?.problems).toEqual([problem]);
