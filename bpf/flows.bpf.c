@@ -5,7 +5,7 @@
  * would do, but some kernels refuse iterators over the elements of a map.
  *
  *	KEY VERDICT UNREAD MODE PEER INODE ACTIVE MESSAGES BYTES SENT LAG WHY LOCAL PORT REMOTE PORT
- *	TCP
+ *	TCP, then what later versions add, which scripts ignore
  *
  * KEY and PEER are keys of the map, byte by byte in hexadecimal. VERDICT is idle if the socket may
  * be taken out of the map (once its generation drains and every program run that began before is

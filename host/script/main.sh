@@ -12,8 +12,8 @@ export LC_ALL=C
 export PATH="${SOCKET_BYPASS_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin}"
 
 map_names='claims counters knobs notes peers policies services sockets state'
+# A generation of an earlier version may have none of these.
 shared_names='feeds past splicers'
-# A generation of an earlier version has none of these.
 late_names='port_counters tcp_reasons taps'
 nl='
 '

@@ -18,7 +18,7 @@ export const statusAnswer = z
       serving: text,
       healthy: z.boolean(),
       problems: names,
-      spliceGuard: z.object({ way: text }).optional(),
+      spliceGuard: z.object({ method: text }).optional(),
       policy: z.object({ everything: z.boolean(), ports: text, enabled: z.boolean() }).optional(),
       generations: z
         .array(

@@ -33,7 +33,7 @@ describe.skipIf(isSkipped)("without a way for the splice guard", () => {
       await path.play("splice.receiving");
       await expectCounters(path, { pairs: 1, redirected_messages: some });
       const required = await path.host.verb("selftest", "--off", "--splice-guard", "require");
-      expect(required).toMatchObject({ code: 3, stderr: expect.stringContaining("expected a way to protect") });
+      expect(required).toMatchObject({ code: 3, stderr: expect.stringContaining("expected a method to protect") });
     } finally {
       Host.spliceWays = "";
     }
@@ -185,7 +185,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     call("rm", "-rf", folder);
     expect((await path.host.status()).healthy).toBe(false);
     await path.ok("attach");
-    expect(await path.host.status()).toMatchObject({ healthy: true, spliceGuard: { way } });
+    expect(await path.host.status()).toMatchObject({ healthy: true, spliceGuard: { method: way } });
     run.go();
     expect(await run.result()).toEqual({ refused: 1 });
   });
@@ -207,10 +207,10 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
       way: others.length > 1 ? way : "none",
     });
     await other.apply();
-    expect((await path.host.status()).spliceGuard).toMatchObject({ declared: "off", way });
+    expect((await path.host.status()).spliceGuard).toMatchObject({ declared: "off", method: way });
     await path.ok("attach");
     expect((await other.verb("remove")).code).toBe(0);
-    expect((await path.host.status()).spliceGuard).toMatchObject({ declared: "auto", way });
+    expect((await path.host.status()).spliceGuard).toMatchObject({ declared: "auto", method: way });
     expect(await path.ok("remove")).toBe("done\n");
     expect([path.host.pins].filter(isFileThere)).toEqual([]);
     expect(isFileThere(join(folder, `for-${path.host.instance}`))).toBe(false);
@@ -226,7 +226,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
     expect((await other.verb("attach")).code).toBe(0);
     // Without the object the digest of the guard differs, so another guard is attached now.
     expect(call("ls", folder)).not.toBe(before);
-    expect((await path.host.status()).spliceGuard).toMatchObject({ way, waitall: true });
+    expect((await path.host.status()).spliceGuard).toMatchObject({ method: way, waitall: true });
     expect((await other.verb("remove")).code).toBe(0);
   });
 

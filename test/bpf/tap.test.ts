@@ -13,6 +13,7 @@ interface Packet {
   readonly toPort: number;
   readonly sequence: number;
   readonly isSyn: boolean;
+  readonly isInbound: boolean;
   readonly bytes: Buffer;
 }
 
@@ -43,8 +44,11 @@ describe.skipIf(isSkipped)("what redirect shows to a tap", () => {
     const tap = await start(path, 80);
     await path.play("paths.dnat");
     const packets = await tap();
-    const pairs = new Set(packets.map(({ from, to, toPort }) => `${from} ${to} ${toPort === 7000}`));
-    expect(pairs).toEqual(new Set(["10.77.0.1 10.78.0.2 true", "10.78.0.2 10.77.0.1 false"]));
+    const pairs = new Set(
+      packets.map(({ from, to, ...its }) => `${from} ${to} ${its.toPort === 7000} ${its.isInbound}`),
+    );
+    // No packet has the port of the service, which the client calls the server by.
+    expect(pairs).toEqual(new Set(["10.77.0.1 10.78.0.2 true true", "10.78.0.2 10.77.0.1 false false"]));
     const [there, back] = [true, false].map((isThere) =>
       joinBytes(packets.filter(({ toPort }) => (toPort === 7000) === isThere)),
     );
@@ -81,6 +85,9 @@ function read(file: Buffer): Packet[] {
     if (file.readUInt32LE(at) !== 6) continue;
     const packet = file.subarray(at + 28, at + 28 + file.readUInt32LE(at + 20));
     const isSix = packet[0] === 0x60;
+    // Its first option has the direction.
+    const options = file.subarray(at + 28 + Math.ceil(packet.length / 4) * 4);
+    expect(options.readUInt16LE(0)).toBe(2);
     const [address, size, tcp] = isSix ? [8, 16, packet.subarray(40)] : [12, 4, packet.subarray(20)];
     packets.push({
       from: nameAddress(packet.subarray(address, address + size)),
@@ -88,6 +95,7 @@ function read(file: Buffer): Packet[] {
       fromPort: tcp.readUInt16BE(0),
       toPort: tcp.readUInt16BE(2),
       sequence: tcp.readUInt32BE(4),
+      isInbound: (options.readUInt32LE(4) & 3) === 1,
       isSyn: (tcp.readUInt8(13) & 2) !== 0,
       bytes: tcp.subarray((tcp.readUInt8(12) >> 4) * 4),
     });

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Runs the alerts over what real installations have reported (record.ts). Each host is one
- * situation. Four things are not recorded but changed in the recording: a redirect that the kernel
+ * situation. Five things are not recorded but changed in the recording: a redirect that the kernel
  * refuses and a kernel with a method for the splice guard, which cannot be had here, a scrape that
- * fails, and a reader that is awake at each message and may not be alone.
+ * fails, a reader that is awake at each message and may not be alone, and a node of a pool whose
+ * clients find no peer.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -45,13 +46,19 @@ const changed = [
   ),
   ...like("guarded", ({ name }) =>
     name === "socket_bypass_splice_guard"
-      ? { labels: 'instance="guarded:9100",job="node",way="lsm"', values: `1x${last}` }
+      ? { labels: 'instance="guarded:9100",job="node",method="lsm"', values: `1x${last}` }
       : {},
   ),
   ...like(
     "doubtful",
     ({ name }) => (name === "socket_bypass_doubtful_messages_total" ? { values: messagesByTcp ?? "" } : {}),
     "shared",
+  ),
+  // A pod does not see what is established.
+  ...like("pool", ({ name, values }) =>
+    name === "socket_bypass_unpaired_total"
+      ? { values: `0x9 1+1x${last - 10}` }
+      : { values: name === "socket_bypass_established_connections" ? `_x${last}` : values },
   ),
   ...like("down", ({ name, values }) => ({
     values: name === "up" ? `1x${turn - 1} 0x${last - turn}` : cut(values),
@@ -131,6 +138,7 @@ describe.skipIf(isSkipped)("the alerts", () => {
       SocketBypassUnsupported: ["unsupported"],
       SocketBypassNothingBypassed: ["doubtful", "shared"],
       SocketBypassNotEnrolled: ["busy", "crowded", "deferred"],
+      SocketBypassUnpaired: ["pool"],
       SocketBypassDoubtfulReaders: ["doubtful"],
       SocketBypassDeferredAccept: ["deferred"],
       SocketBypassRefusedFull: ["crowded"],

@@ -265,7 +265,7 @@ export interface Status {
   readonly steps: Record<string, { readonly whole: boolean; readonly serial: number; readonly generation: string }>;
   readonly spliceGuard: {
     readonly declared: string;
-    readonly way: string;
+    readonly method: string;
     readonly why: string;
     readonly waitall: boolean;
     readonly programs: readonly { readonly program: string; readonly kept: number; readonly refused: number }[];
@@ -298,6 +298,12 @@ export function attachments(folder: string): string[] {
   const { command, args } = there("bpftool", ["-j", "cgroup", "show", folder]);
   const answer = spawnSync(command, args, { encoding: "utf8" }).stdout.trim();
   return answer === "" || answer === "[]" ? [] : JSON.parse(answer).map((program: { name: string }) => program.name);
+}
+
+/** Puts something in the place of a pinned map that no map can be read from. */
+export function makeUnreadable(pin: string): void {
+  fs.rmSync(pin);
+  fs.mkdirSync(pin);
 }
 
 export function readLink(path: string): string {

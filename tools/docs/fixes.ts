@@ -95,7 +95,7 @@ export const fixes: Readonly<Record<string, string>> = {
   "lockdown: expected none or integrity, found confidentiality, which forbids bpf_probe_read_kernel":
     "boot with `lockdown=integrity`, or leave the host out",
   "machine: expected x86_64 or aarch64, found …": "leave the host out: there are no programs for its processor",
-  "spliceGuard: expected a way to protect programs that splice, found none: …":
+  "spliceGuard: expected a method to protect programs that splice, found none: …":
     'use another kernel, or set `spliceGuard: "auto"` and leave out the ports of programs that splice',
   // Files and root
   "--from: expected a folder": "name the folder of the unpacked bundle",

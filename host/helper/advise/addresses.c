@@ -6,6 +6,8 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
+enum { TRIES = 3 };
+
 static bool take_address(const uint8_t *message, size_t length, void *into)
 {
 	void (*add)(const uint8_t *address) = into;
@@ -42,8 +44,11 @@ void list_addresses(void (*add)(const uint8_t *address))
 	};
 	int fd = open_netlink(NETLINK_ROUTE, 0);
 
-	if (fd >= 0 && send(fd, &request, sizeof(request), 0) == sizeof(request))
-		take_answer(fd, take_address, add);
+	/* An address that is added or removed meanwhile may hide another one. */
+	for (unsigned int i = 0; fd >= 0 && i < TRIES; i++)
+		if (send(fd, &request, sizeof(request), 0) != sizeof(request) ||
+		    take_answer(fd, take_address, add) || errno != EINTR)
+			break;
 	if (fd >= 0)
 		close(fd);
 }

@@ -40,6 +40,8 @@ enum trait {
 	HAS_BOTH = 4096,
 	/* It takes the bypass already, where nothing counts what it moves. */
 	IS_ENROLLED = 2048,
+	/* It listens, and its process is known to have accepted a connection there. */
+	HAS_ACCEPTED = 8192,
 };
 
 /* One socket of a connection, or one that listens. */

@@ -17,6 +17,48 @@ static uint64_t hash_points(const struct point *one, const struct point *two)
 	return hash_bytes(hash_bytes(0, one, sizeof(*one)), two, sizeof(*two));
 }
 
+/* IPv4's own lies within it. */
+static bool is_any_address(const uint8_t *address)
+{
+	static const uint8_t any[16], any_of_ipv4[16] = { [10] = 0xff, [11] = 0xff };
+
+	return memcmp(address, any, 16) == 0 || memcmp(address, any_of_ipv4, 16) == 0;
+}
+
+/* What listens on the port of this end: at its address, or else at another one. */
+static struct tcp_end *find_listener(const struct tcp_ends *ends, const struct index *listeners,
+				     const struct tcp_end *end)
+{
+	uint64_t hash = hash_port(end->space, end->local.port);
+	struct tcp_end *found = NULL;
+	uint32_t place;
+
+	while (next_place(listeners, &hash, &place)) {
+		struct tcp_end *listener = &ends->all[place];
+
+		if (listener->space != end->space || listener->local.port != end->local.port)
+			continue;
+		if (is_any_address(listener->local.address) ||
+		    is_same_point(&listener->local, &end->local))
+			return listener;
+		if (!found)
+			found = listener;
+	}
+	return found;
+}
+
+/*
+ * Many may hold a socket that listens: systemd and the service that it starts, or a supervisor and
+ * its workers. Whoever has a connection of it is the one that accepts.
+ */
+static void note_accepted(struct tcp_end *listener, const struct tcp_end *end)
+{
+	if (end->process == NOBODY || listener->traits & HAS_ACCEPTED)
+		return;
+	listener->process = end->process;
+	listener->traits |= HAS_ACCEPTED;
+}
+
 void find_servers(struct tcp_ends *ends)
 {
 	struct index listeners;
@@ -26,22 +68,20 @@ void find_servers(struct tcp_ends *ends)
 		if (ends->all[i].state == LISTENS)
 			put_place(&listeners,
 				  hash_port(ends->all[i].space, ends->all[i].local.port), i);
-	for (uint32_t i = 0; i < ends->count; i++) {
-		struct tcp_end *end = &ends->all[i];
-		uint64_t at = hash_port(end->space, end->local.port);
-		uint32_t place;
+	for (unsigned int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < ends->count; i++) {
+			struct tcp_end *end = &ends->all[i], *listener = NULL;
 
-		while (end->state != LISTENS && next_place(&listeners, &at, &place)) {
-			const struct tcp_end *listener = &ends->all[place];
-
-			if (listener->space != end->space ||
-			    listener->local.port != end->local.port)
+			if (end->state != LISTENS)
+				listener = find_listener(ends, &listeners, end);
+			if (!listener)
 				continue;
 			end->traits |= IS_SERVER | (listener->traits & (DEFERS | HAS_MPTCP));
-			/* Nobody has accepted it, or it is not known who did. */
-			if (end->process == NOBODY)
+			if (pass == 0)
+				note_accepted(listener, end);
+			else if (end->process == NOBODY)
+				/* Nobody has accepted it yet, or it is not known who did. */
 				end->process = listener->process;
-			break;
 		}
 	}
 	drop_index(&listeners);

@@ -95,6 +95,12 @@ static void ask(struct tcp_end *end, int process, const char *fd, int *pidfd)
 		unseen.not_asked++;
 }
 
+/* A manager of services opens sockets for others, which accept. */
+static bool is_manager(int process)
+{
+	return processes[process].pid == 1 || same_text(processes[process].name, "systemd");
+}
+
 static void take_process(struct walk *walk, const char *pid)
 {
 	int process = open_folder(walk->proc, pid), met = NOBODY, pidfd = -1;
@@ -114,14 +120,15 @@ static void take_process(struct walk *walk, const char *pid)
 		     next_place(walk->by_inode, &at, &place);) {
 			struct tcp_end *end = &walk->ends->all[place];
 
-			if (end->inode != inode || end->process != NOBODY)
+			if (end->inode != inode ||
+			    (end->process != NOBODY && !is_manager(end->process)))
 				continue;
 			if (met == NOBODY)
 				met = add_process(walk->proc, process, pid);
-			end->process = met;
 			/* A reader in the bypass would take us for a second one. */
-			if (walk->is_last && !(end->traits & IS_ENROLLED))
+			if (end->process == NOBODY && walk->is_last && !(end->traits & IS_ENROLLED))
 				ask(end, met, entry->name, &pidfd);
+			end->process = met;
 		}
 	}
 	if (pidfd >= 0)

@@ -43,6 +43,12 @@ const uint8_t *find_attribute(const uint8_t *bytes, size_t length, unsigned int 
 	return NULL;
 }
 
+static bool refuse(int code)
+{
+	errno = code;
+	return false;
+}
+
 /* A dump that failed ends like one that did not, but with an error code. */
 static int read_code(const uint8_t *message, size_t length)
 {
@@ -56,26 +62,33 @@ static int read_code(const uint8_t *message, size_t length)
 bool take_answer(int fd, bool (*take)(const uint8_t *message, size_t length, void *into),
 		 void *into)
 {
+	bool is_torn = false;
+
 	for (;;) {
-		ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
+		ssize_t n = recv(fd, buffer, sizeof(buffer), MSG_TRUNC);
 		size_t left = n > 0 ? (size_t)n : 0;
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
+		if (n < 0)
 			return false;
+		if (n == 0 || left > sizeof(buffer))
+			return refuse(EBADMSG);
 		for (const uint8_t *at = buffer; left >= sizeof(struct nlmsghdr);) {
 			struct nlmsghdr head;
 
 			memcpy(&head, at, sizeof(head));
 			if (head.nlmsg_len < sizeof(head) || head.nlmsg_len > left)
-				return false;
+				return refuse(EBADMSG);
+			is_torn |= (head.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
 			if (head.nlmsg_type == NLMSG_DONE || head.nlmsg_type == NLMSG_ERROR) {
 				errno = read_code(at, head.nlmsg_len);
+				if (!errno && is_torn)
+					errno = EINTR;
 				return !errno;
 			}
 			if (!take(at + sizeof(head), head.nlmsg_len - sizeof(head), into))
-				return false;
+				return refuse(ECANCELED);
 			if (NLMSG_ALIGN(head.nlmsg_len) >= left)
 				break;
 			at += NLMSG_ALIGN(head.nlmsg_len);
@@ -102,6 +115,10 @@ bool list_sockets(int fd, uint8_t family, uint8_t wanted, uint32_t states,
 
 	if (send(fd, &request, sizeof(request), 0) != sizeof(request))
 		return false;
-	/* A kernel without IPv6 says ENOENT of it. */
-	return take_answer(fd, take, into) || (errno == ENOENT && family == AF_INET6);
+	/*
+	 * A kernel without IPv6 says ENOENT of it. Sockets come and go while they are listed,
+	 * whether or not the kernel says so.
+	 */
+	return take_answer(fd, take, into) || (errno == ENOENT && family == AF_INET6) ||
+	       errno == EINTR;
 }

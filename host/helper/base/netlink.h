@@ -23,7 +23,10 @@ uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count);
 int open_netlink(int protocol, uint32_t groups);
 /* Finds an attribute in `length` bytes; NULL if it is missing or does not fit. */
 const uint8_t *find_attribute(const uint8_t *bytes, size_t length, unsigned int type, size_t *size);
-/* Hands on each message of an answer; true at its end, else errno says why. */
+/*
+ * Hands on each message of an answer; true at its end, else errno says why: EINTR if what is listed
+ * has changed meanwhile, so that some of it may be missing.
+ */
 bool take_answer(int fd, bool (*take)(const uint8_t *message, size_t length, void *into),
 		 void *into);
 /*

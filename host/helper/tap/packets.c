@@ -139,9 +139,12 @@ static struct headers turn(const struct headers *there, uint8_t flags)
 				 .flags = flags };
 }
 
-static uint32_t name_direction(const struct headers *headers, uint16_t port)
+/* If neither end has the port itself, it is one that the client calls the server by. */
+static uint32_t name_direction(const struct headers *headers, uint16_t port, bool is_from_client)
 {
-	return headers->to_port == port ? INBOUND : OUTBOUND;
+	if (headers->to_port == port || headers->from_port == port)
+		is_from_client = headers->to_port == port;
+	return is_from_client ? INBOUND : OUTBOUND;
 }
 
 /*
@@ -161,11 +164,14 @@ static void put_handshake(struct capture *capture, const struct headers *first, 
 	server = turn(&client, SYN | ACK);
 	server.sequence--;
 	server.acknowledged = client.sequence + 1;
-	put_segment(capture, &client, time, NULL, 0, 0, name_direction(&client, port), comment);
-	put_segment(capture, &server, time, NULL, 0, 0, name_direction(&server, port), comment);
+	put_segment(capture, &client, time, NULL, 0, 0, name_direction(&client, port, true),
+		    comment);
+	put_segment(capture, &server, time, NULL, 0, 0, name_direction(&server, port, false),
+		    comment);
 	client.sequence++;
 	client.flags = ACK;
-	put_segment(capture, &client, time, NULL, 0, 0, name_direction(&client, port), comment);
+	put_segment(capture, &client, time, NULL, 0, 0, name_direction(&client, port, true),
+		    comment);
 }
 
 void put_piece(struct capture *capture, const struct piece *piece, uint64_t since_1970,
@@ -180,7 +186,8 @@ void put_piece(struct capture *capture, const struct piece *piece, uint64_t sinc
 				   .sequence = piece->sequence + piece->offset,
 				   .acknowledged = piece->acknowledged,
 				   .flags = PSH | ACK };
-	uint32_t direction = name_direction(&headers, port), length = piece->length;
+	uint32_t direction = name_direction(&headers, port, piece->flags & TAP_ACTIVE);
+	uint32_t length = piece->length;
 	/* What follows in the message, but not in the ring, follows the last piece. */
 	uint32_t whole = piece->flags & TAP_LAST ? piece->size - piece->offset : length;
 	uint64_t time = piece->time + since_1970;

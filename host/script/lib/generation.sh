@@ -12,6 +12,19 @@ has_maps() { # FOLDER SOCKETS PENDING
 	is_map "$1/sockets" sockhash 8 8 "$2" && is_map "$1/claims" lru_hash 16 16 "$3"
 }
 
+# Prints the maps whose pins are gone. Which of the later maps a generation has, its object tells:
+# one of an earlier version has fewer.
+list_lost_maps() { # FOLDER
+	for map in $map_names $late_names $shared_names; do
+		[ ! -e "$1/maps/$map" ] || continue
+		case " $map_names " in
+		*" $map "*) ;;
+		*) grep -qw -e "$map" "$state_dir/${1#"$B"/}/track.bpf.o" 2>/dev/null || continue ;;
+		esac
+		say "$map"
+	done
+}
+
 is_program() { # FOLDER PIN TYPE; true if it uses the maps that are pinned beside it
 	[ -e "$1/$2" ] || return
 	must prog show pinned "$1/$2"
@@ -23,9 +36,7 @@ is_program() { # FOLDER PIN TYPE; true if it uses the maps that are pinned besid
 		id_of map "$map"
 		case $used in *",$value,"*) ;; *) return 1 ;; esac
 	done
-	for map in $map_names; do
-		[ -e "$1/maps/$map" ] || return
-	done
+	[ -z "$(list_lost_maps "$1")" ]
 }
 
 has_track() { is_program "$1" track sock_ops; }

@@ -9,6 +9,10 @@ fact() (
 )
 
 problem() { fact problem "what=$1"; }
+lost_pin() { # PIN
+	problem "$g: $1 is not pinned"
+	fact lost "pin=$1"
+}
 
 is_whole() { # STEP
 	case $1 in
@@ -54,7 +58,7 @@ observe_splice_guard() {
 	reasons=
 	[ "$way" != none ] || [ "${declared:-off}" = off ] || reasons=$(kept splice-why | tr '\t' ' ')
 	if is_waitall_seen; then seen=true; else seen=false; fi
-	fact splice "declared=${declared:-off}" "way=$way" "why=$reasons" "waitall:=$seen"
+	fact splice "declared=${declared:-off}" "method=$way" "why=$reasons" "waitall:=$seen"
 	# A concurrent run may have removed the map.
 	if ask_map numbers "$S/maps/programs"; then
 		say "$out" | awk '
@@ -82,7 +86,7 @@ observe_generation() { # FOLDER
 	for pin in prog/track prog/redirect map/sockets map/claims; do
 		id_of "${pin%/*}" "$1/${pin#*/}"
 		id=$value
-		[ -n "$id" ] || { problem "$g: ${pin#*/} is not pinned" && continue; }
+		[ -n "$id" ] || { lost_pin "${pin#*/}" && continue; }
 		field name && name=$value
 		field tag && tag=$value
 		field type && type=$value
@@ -92,8 +96,10 @@ observe_generation() { # FOLDER
 		*) fact map "${pin#*/}" "id:=$id" "type=$type" "entries:=$value" ;;
 		esac
 	done
-	has_track "$1" || problem "$g: track does not use the maps pinned beside it"
-	has_redirect "$1" || problem "$g: redirect does not use the maps pinned beside it"
+	lost=$(list_lost_maps "$1")
+	for map in $lost; do lost_pin "maps/$map"; done
+	[ -n "$lost" ] || has_track "$1" || problem "$g: track does not use the maps pinned beside it"
+	[ -n "$lost" ] || has_redirect "$1" || problem "$g: redirect does not use the maps pinned beside it"
 	has_verdict "$1" || problem "$g: the verdict is not attached to the sockhash"
 	id_of prog "$1/track"
 	say "$hooks" | while read -r id flags place; do
@@ -104,7 +110,9 @@ observe_generation() { # FOLDER
 	expected=
 	[ "$g" != "$serving" ] || expected=$v2${cgroup%/}
 	[ "$places" = "$expected" ] || problem "$g: expected to be attached to ${expected:-nothing}, found ${places:-nothing}"
-	[ -e "$1/maps/knobs" ] || return 0
+	for map in counters knobs policies; do
+		[ -e "$1/maps/$map" ] || return 0
+	done
 	get_knob "$1" "$drain_knob"
 	enrolled=$(count_keys "$1/sockets" || say null)
 	fact state "drain:=$(yes_no "$value")" "sockets:=$enrolled"
@@ -169,4 +177,12 @@ observe() {
 	find_unit
 	! wants_unit || [ -z "$serving" ] || [ -e "$unit_file" ] || problem "the boot unit $unit is not there"
 	observe_epochs
+}
+
+# A report of all instances goes on when one cannot be read: it has the facts up to there.
+observe_one_of() { # THE-ONLY-INSTANCE or nothing -> $seen
+	seen=$(observe) && return
+	[ -z "$1" ] || exit 1
+	warn "instance $instance: looking at it failed for the reason above; the other instances follow"
+	seen=$seen$nl$(problem "looking at it failed; 'socket-bypass status --instance $instance' says why" && fact unreadable "instance=$instance")
 }

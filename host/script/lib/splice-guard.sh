@@ -72,7 +72,7 @@ attach_splice_guard() {
 		# A guard that another instance attached will do; it may be of another version, or
 		# have more objects.
 		[ "$(splice_way)" = none ] || ! is_splice_refused "$S/maps/feeds" || return 0
-		[ "$splice_guard" = auto ] || err "spliceGuard: expected a way to protect programs that splice, found none: $reasons; use another kernel, or say auto or off and leave out their ports" 3
+		[ "$splice_guard" = auto ] || err "spliceGuard: expected a method to protect programs that splice, found none: $reasons; use another kernel, or say auto or off and leave out their ports" 3
 		keep splice-why "$reasons"
 		is_tried=1
 		return

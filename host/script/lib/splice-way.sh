@@ -90,7 +90,7 @@ is_exposed() { # EVERYTHING ENABLED WORD; reads $way
 }
 
 refuse_everything() {
-	err "traffic.everything: expected a kernel with a way to protect programs that splice, found none ($reasons); list ports (traffic.ports) and leave out those of such programs, or say spliceGuard: \"off\" (--splice-guard off), with which they hang or lose bytes" 3
+	err "traffic.everything: expected a kernel with a method to protect programs that splice, found none ($reasons); list ports (traffic.ports) and leave out those of such programs, or say spliceGuard: \"off\" (--splice-guard off), with which they hang or lose bytes" 3
 }
 
 check_everything() { # EVERYTHING ENABLED WORD -> $way

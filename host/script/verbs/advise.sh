@@ -30,7 +30,7 @@ read_bench() { # FILE -> $gains: words by four, the ratios in hundredths
 # does not depend on it.
 list_enrolled() { # -> $enrolled: the inodes of sockets that take the bypass already
 	lines=$(list_all_flows 2>&1 && say "$lines") || warn "note: which sockets take the bypass already is not known: $lines"
-	enrolled=$(say "$lines" | awk '(NF == 16 || NF == 17) && length($1) == 16 { print $6 }')
+	enrolled=$(say "$lines" | awk 'NF >= 16 && length($1) == 16 { print $6 }')
 }
 
 cmd_advise() {

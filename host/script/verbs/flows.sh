@@ -56,8 +56,8 @@ show_flows() {
 		}
 		BEGIN { split("wait spill bypass leave", modes, " ") }
 		$1 == "generation" { label = $2 " " $3; drained = $4; next }
-		# An earlier version gives no bytes by TCP.
-		(NF == 16 || NF == 17) && length($1) == 16 {
+		# An earlier version gives no bytes by TCP; a later one may add fields at the end.
+		NF >= 16 && length($1) == 16 {
 			if ($4 == 3 && drained) $12 = "drained"
 			key = label " " $1
 			if (!(key in flow)) order[++n] = key # the kernel may list one twice
@@ -115,8 +115,18 @@ add_owners() { # $lines -> $lines, with who has which socket open
 	lines=$lines$owners
 }
 
+tell_of_more() { # $lines
+	say "$lines" | awk '
+		$1 == "generation" { of = $2 " " $3 }
+		NF > 17 && length($1) == 16 { more[of] = NF - 17 }
+		END { for (of in more) print of, more[of] }' | while read -r instance generation more; do
+		warn "note: instance $instance: generation $generation is of a later version, and tells $more more of each socket than is shown; its own script shows all: sh $state_dir/$instance/socket-bypass flows"
+	done
+}
+
 cmd_flows() {
 	list_all_flows
+	tell_of_more
 	add_owners
 	say "$lines" | show_flows
 }

@@ -20,12 +20,16 @@ to_metrics() {
 			told[name, labels] = 1
 		}
 		function end_instance() {
-			if (instance != "") add("healthy", "instance=\"" instance "\"", !bad)
-			bad = 0
+			if (instance == "") return
+			add("up", "instance=\"" instance "\"", !unreadable)
+			add("healthy", "instance=\"" instance "\"", !bad)
+			bad = unreadable = 0
 		}
 		$1 == "instance" { end_instance(); instance = value(2); serving = value(5) }
 		$1 == "problem" { bad = 1 }
-		$1 == "splice" { add_once("splice_guard", "way=\"" value(3) "\"", value(3) != "none") }
+		$1 == "unreadable" { unreadable = 1 }
+		$1 == "lost" { add("lost_pin", labels ",pin=\"" value(2) "\"", 1) }
+		$1 == "splice" { add_once("splice_guard", "method=\"" value(3) "\"", value(3) != "none") }
 		$1 == "splicer" {
 			add_once("splicing_sockets_total", "program=\"" value(2) "\"", value(3))
 			add_once("refused_splices_total", "program=\"" value(2) "\"", value(4))
@@ -56,7 +60,9 @@ to_metrics() {
 		END {
 			end_instance()
 			family("info", "info", "What serves: the tags of the programs and the system")
+			family("up", "gauge", "1 when the state and the counters of the installation could be read")
 			family("healthy", "gauge", "1 when all that is declared is there (socket-bypass status tells what is not)")
+			family("lost_pin", "gauge", "1 for each pin of a generation that is gone; the label names it")
 			family("serving", "gauge", "1 for the generation that new connections go to")
 			family("draining", "gauge", "1 when everything goes over TCP")
 			family("enrolled_sockets", "gauge", "Sockets in the sockhash, two for a connection")
@@ -81,12 +87,12 @@ to_metrics() {
 
 cmd_metrics() {
 	[ -z "$textfile" ] || [ -d "$textfile" ] || err "--textfile $textfile: expected a folder, found none; create it, or name the one that node-exporter reads"
-	facts=
+	facts='' one=$instance
 	find_instances
 	for instance in $instances; do
 		home=$state_dir/$instance
 		is_there || continue
-		seen=$(observe) || exit
+		observe_one_of "$one"
 		facts=$facts$seen$nl
 	done
 	metrics=$(say "$facts" | to_metrics)

@@ -130,7 +130,7 @@ try_splice_guard() {
 	[ "$way" = none ] || return 0
 	find_splice_way "$trial" "$from"
 	ignore rm -rf "$trial"
-	[ "$way" != none ] || [ "$splice_guard" = auto ] || finding kernel "spliceGuard: expected a way to protect programs that splice, found none: $reasons"
+	[ "$way" != none ] || [ "$splice_guard" = auto ] || finding kernel "spliceGuard: expected a method to protect programs that splice, found none: $reasons"
 }
 
 # Runs a check, and reports its error as a finding.

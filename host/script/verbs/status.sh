@@ -8,9 +8,9 @@ cmd_status() {
 	for instance in $instances; do
 		home=$state_dir/$instance
 		is_there || continue
-		facts=$(observe) || exit
-		[ -z "$json" ] || facts=$(say "$facts" | to_json)
-		answers=$answers${answers:+${json:+,}$nl}$facts
+		observe_one_of "$one"
+		[ -z "$json" ] || seen=$(say "$seen" | to_json)
+		answers=$answers${answers:+${json:+,}$nl}$seen
 	done
 	if [ -z "$json" ]; then
 		say "${answers:-no instance is installed}" | sed 's/	what=/ /; s/:=/=/g; s/	/ /g'

@@ -11,7 +11,11 @@ cmd_tap() {
 	[ $# -eq 1 ] || usage "tap: expected --instance, found several instances: $*"
 	instance=$1 serving=$(recorded serving "$1")
 	[ -n "$serving" ] || err "instance $instance: expected a generation that serves, found none; nothing is bypassed"
-	[ -e "$B/$instance/$serving/maps/taps" ] || err "instance $instance: expected a generation that can be tapped, found $serving of an earlier version; install this version first"
+	home=$state_dir/$instance folder=$B/$instance/$serving
+	for map in $(list_lost_maps "$folder"); do
+		case $map in counters | knobs | taps) err "instance $instance: expected maps/$map pinned in $folder, found that pin gone; run pulumi up with detectDrift, or type 'socket-bypass boot start --instance $instance' (in a pool, delete the pod), which makes it again" ;; esac
+	done
+	[ -e "$folder/maps/taps" ] || err "instance $instance: expected a generation that can be tapped, found $serving of an earlier version; install this version first"
 	find_probe
 	exec "$probe" tap "$B/$instance" "$serving" "$port" "$seconds" "$snaplen" "$max_bytes" "$max_rate" "$write"
 }

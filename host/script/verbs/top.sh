@@ -65,7 +65,7 @@ show_top() {
 			if (is_now) fresh += since($4, pairs[$2, $3]); else pairs[$2, $3] = $4
 			next
 		}
-		(NF == 16 || NF == 17) && length($1) == 16 {
+		NF >= 16 && length($1) == 16 {
 			key = label " " $1
 			if (!is_now) { messages[key] = $8; bytes[key] = $9; sent[key] = $10; by_tcp[key] = $17; next }
 			# The kernel may list one twice.

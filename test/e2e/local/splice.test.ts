@@ -38,7 +38,7 @@ describe.skipIf(isSkipped)("a machine whose kernel has no method to protect prog
   test("refuses to bypass everything and says what to do, keeps what served before, and takes everything without protection", async () => {
     const machine = new Machine();
     machine.spliceWays = "no-way";
-    const refusal = "traffic.everything: expected a kernel with a way to protect programs that splice, found none";
+    const refusal = "traffic.everything: expected a kernel with a method to protect programs that splice, found none";
     machine.args = { ...machine.args, spliceGuard: "auto" };
     expect(await machine.failure(machine.up())).toContain(refusal);
     expect(attachments(machine.cgroupFolder())).toEqual([]);

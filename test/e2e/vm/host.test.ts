@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { each, steps } from "../local/machine.js";
 import { Fleet } from "../ssh/fleet.js";
@@ -7,6 +9,22 @@ import { isQuick, isSkipped, type Vm, vms } from "./vm.js";
 const minutes = 60_000;
 /** The steps of a host from this one on. */
 const from = (step: string) => steps.slice(steps.indexOf(step)).map((name) => `web-${name}`);
+
+/** The units for node-exporter, by their paths, as the page has them. */
+const exporterUnits = Object.fromEntries(
+  [
+    ...readFileSync(join(__dirname, "../../../docs/how-to/node-exporter.md"), "utf8").matchAll(
+      /^`(\/etc\/systemd\/system\/\S+)`:\n\n```ini\n(.*?)^```$/gms,
+    ),
+  ].map(([, path = "", text = ""]) => [path, text]),
+);
+/** Three connections of another user, in a network namespace that only its own process is in. */
+const visited = `import signal, socket
+listener = socket.create_server(("127.0.0.1", 0))
+ends = [end for _ in range(3) for end in (socket.create_connection(listener.getsockname()), listener.accept()[0])]
+print("open", flush=True)
+signal.pause()
+`;
 
 // These do not prove a processor that is not emulated, or services that the distribution starts
 // early in its boot. Each case continues from the previous one.
@@ -49,6 +67,31 @@ describe.skipIf(isSkipped).each(vms.length > 0 ? vms : [undefined])(
           /exposure level for \S+: ([\d.]+)/.exec(vm.run(`systemd-analyze security --no-pager ${unit}`)) ?? [];
         expect(Number(exposure)).toBeGreaterThan(0);
         expect(Number(exposure)).toBeLessThan(4);
+      },
+      5 * minutes,
+    );
+
+    test(
+      "the service for node-exporter writes all metrics, with connections of other users in other namespaces",
+      async () => {
+        const service = "socket-bypass-metrics.service";
+        const paths = Object.keys(exporterUnits);
+        expect(paths).toEqual([service, "socket-bypass-metrics.timer"].map((name) => `/etc/systemd/system/${name}`));
+        for (const [path, text] of Object.entries(exporterUnits)) vm.run(`cat >${path}`, text);
+        const folder = "/var/lib/prometheus/node-exporter";
+        vm.run(`mkdir -p ${folder} && chown 65534:65534 ${folder} && cat >/run/visited.py`, visited);
+        expect(vm.run(`systemd-analyze verify ${paths.join(" ")} 2>&1`)).toBe("");
+        const enter = "ip link set lo up && exec setpriv --reuid=65534 --regid=65534 --clear-groups";
+        const out = "-p StandardOutput=file:/run/visited";
+        vm.run(`systemd-run -q --unit=visited ${out} unshare -n sh -c '${enter} python3 /run/visited.py'`);
+        vm.run("until grep -q open /run/visited; do sleep 1; done");
+        vm.run("systemctl daemon-reload && systemctl start socket-bypass-metrics.service");
+        expect(vm.show(service, "Result")).toEqual({ Result: "success" });
+        const text = vm.run(`cat ${folder}/socket-bypass.prom`);
+        const [, count] = /^socket_bypass_established_connections\{[^}]*,ports="any"\} (\d+)$/m.exec(text) ?? [];
+        expect(Number(count)).toBeGreaterThanOrEqual(3);
+        expect(text).toMatch(/^socket_bypass_up\{instance="[^"]*"\} 1$/m);
+        vm.run(`systemctl stop visited && rm -r ${paths.join(" ")} ${folder} /run/visited* && systemctl daemon-reload`);
       },
       5 * minutes,
     );

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from common import Mailbox, call, connect, fork, listen, new_namespace, receive
+from common import CLONE_NEWNET, LIBC, Mailbox, call, connect, fork, listen, new_namespace, receive
 from paths import dnat_to, place, route, wire
 
 # `advise` looks at all of the machine, where other tests use 7000 in namespaces of their own.
@@ -182,6 +182,73 @@ def cluster(kind):
     route(rules, serve, frontend, port=OWN_PORT)
     talking.get()
     ready(port=OWN_PORT)
+
+
+def held():
+    """
+    Two listeners that two programs hold: of one, the second program has accepted a connection and not yet another;
+    of the other, which systemd has opened for its service, nobody has accepted any.
+    """
+    busy, fresh = listen(), listen()
+    accepted = Mailbox()
+
+    def keep(listener):
+        fresh.close()
+        name("keeper")
+        signal.pause()
+
+    def accept():
+        fresh.close()
+        name("backend")
+        ends = [busy.accept()]
+        accepted.put()
+        signal.pause()
+        del ends
+
+    def activated():
+        busy.close()
+        name("activated")
+        signal.pause()
+
+    def frontend(ports):
+        name("frontend")
+        ends = [connect(port) for port in ports]
+        accepted.put()
+        signal.pause()
+        del ends
+
+    fork(keep, busy)
+    fork(accept)
+    fork(activated)
+    ports = {kind: listener.getsockname()[1] for kind, listener in (("busy", busy), ("fresh", fresh))}
+    busy.close()
+    name("systemd")
+    fork(frontend, (ports["busy"],))
+    accepted.get(), accepted.get()
+    fork(frontend, (ports["busy"], ports["fresh"], ports["fresh"]))
+    accepted.get()
+    ready(**ports)
+
+
+def spaces(count):
+    """So many processes, each in a network namespace of its own; in the last one a client talks to a server."""
+    done = Mailbox()
+
+    def live():
+        done.put(LIBC.unshare(CLONE_NEWNET))
+        signal.pause()
+
+    def last():
+        new_namespace()
+        done.put(service())
+        signal.pause()
+
+    for _ in range(int(count) - 1):
+        fork(live)
+        if done.get() != "0":
+            raise OSError("unshare")
+    fork(last)
+    ready(port=int(done.get()))
 
 
 def elsewhere(*command):

@@ -191,6 +191,15 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(stdout).toMatch(/^[\n -~]*$/);
   });
 
+  test("names the program that accepts where several hold a listener", async () => {
+    const host = new Host(shell);
+    const { busy, fresh } = await play(host, "held");
+    const advice = await advise(host);
+    // `find` fails if some of its connections are told as those of another program.
+    expect(find(advice, busy)).toMatchObject({ program: "backend", connections: 2, onHost: 2 });
+    expect(find(advice, fresh)).toMatchObject({ program: "activated", connections: 2, onHost: 2 });
+  });
+
   test("goes on while processes and namespaces come and go", async () => {
     const host = new Host(shell);
     await play(host, "vanish");
@@ -263,5 +272,22 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(find(JSON.parse(timed.stdout), port)).toMatchObject({ connections: 10_000, onHost: 10_000 });
     const [user, system] = (timed.stderr.trim().split("\n").at(-1) ?? "").split(" ").map(Number);
     expect((user ?? Number.NaN) + (system ?? Number.NaN)).toBeLessThan(3);
+  });
+});
+
+describe.skipIf(isSkipped)("advise with 900 network namespaces", () => {
+  test("looks into each of them, although it may open fewer files than that at first", async () => {
+    const host = new Host();
+    const { port } = await play(host, "spaces", "900");
+    const line = 'ulimit -S -n 256 && exec "$0" "$@"';
+    const sh = join(shellFolder("dash"), "sh");
+    const words = [join(host.bundle, "socket-bypass"), "advise", "--json", "--seconds", "2"];
+    const { code, stdout, stderr } = await run(sh, ["-c", line, sh, ...words], host.env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: notes });
+    const advice: Advice = JSON.parse(stdout);
+    expect(advice.namespaces).toBeGreaterThanOrEqual(900);
+    expect(advice.unseen ?? "").not.toMatch(/network namespaces|told? of all that ended/);
+    // It is in the last one.
+    expect(find(advice, port)).toMatchObject({ program: "backend", onHost: 1, advice: "include" });
   });
 });

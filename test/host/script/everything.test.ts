@@ -20,7 +20,7 @@ const refusal = {
   code: 3,
   stdout: "",
   stderr: expect.stringMatching(
-    /^socket-bypass: traffic\.everything: expected a kernel with a way to protect programs that splice, found none \(no-way: .*\); list ports \(traffic\.ports\) and leave out those of such programs, or say spliceGuard: "off" \(--splice-guard off\), .*\n$/,
+    /^socket-bypass: traffic\.everything: expected a kernel with a method to protect programs that splice, found none \(no-way: .*\); list ports \(traffic\.ports\) and leave out those of such programs, or say spliceGuard: "off" \(--splice-guard off\), .*\n$/,
   ),
 };
 

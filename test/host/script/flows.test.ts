@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: each thing that a list of connections can meet.
+import { readdirSync, renameSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
-import { Host, isSkipped, shells, temporaryFolder } from "../../support/host.js";
+import { Host, isSkipped, replaceProbe, shells, temporaryFolder } from "../../support/host.js";
 import { literal } from "../../support/literal.js";
 
 interface End {
@@ -143,6 +145,42 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     expect(table).toMatch(/^[ -~\n]*$/);
   });
 
+  test("ignores what a later version adds behind its fields, and says so", async () => {
+    const host = new Host(shell);
+    await host.apply();
+    const ports = await connect(host, 3);
+    const before = await list(host);
+    const its = join(host.home, host.generation);
+    replaceProbe(its, `[ "$1" != list ] || { ${join(its, "real-probe")} "$@" | sed 's/$/ 42 new:field/'; exit; }`);
+    const { code, stdout, stderr } = await host.raw("flows", "--json", ...host.common.slice(0, 4));
+    expect({ code, flows: JSON.parse(stdout) }).toEqual({ code: 0, flows: before });
+    expect(before.map(({ client }) => client?.port).sort()).toEqual(ports.sort());
+    expect(stderr).toBe(
+      `socket-bypass: note: instance ${host.instance}: generation ${host.generation} is of a later version, and tells 2 more of each socket than is shown; its own script shows all: sh ${host.home}/socket-bypass flows\n`,
+    );
+    const { stdout: top } = await host.raw("top", "--json", "--count", "1", ...host.common.slice(0, 4));
+    expect(JSON.parse(top)).toMatchObject({ connections: 3 });
+  });
+
+  test("removes what a look that was killed has left, and leaves what one at work has", async () => {
+    const host = new Host(shell);
+    await host.apply();
+    await connect(host, 1);
+    const pins = join(host.pins, host.generation);
+    const left = () => readdirSync(pins).filter((name) => name.startsWith("flows-"));
+    const its = join(host.home, host.generation);
+    replaceProbe(its, `[ "$1" != list ] || kill -9 0`);
+    for (let i = 0; i < 2; i++)
+      expect(await host.raw("flows", ...host.common.slice(0, 4))).toMatchObject({ signal: "SIGKILL" });
+    const [old = "", young = "", ...more] = left();
+    expect([young, more]).toEqual([expect.stringMatching(/^flows-\d+$/), []]);
+    const before = new Date(Date.now() - 3_600_000);
+    utimesSync(join(pins, old), before, before);
+    renameSync(join(its, "real-probe"), join(its, "probe-x86_64"));
+    expect(await list(host)).toHaveLength(1);
+    expect(left()).toEqual([young]);
+  });
+
   test("fails for an unknown instance, and leaves no program pinned", async () => {
     const host = new Host(shell);
     await host.apply();
@@ -152,7 +190,6 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
       stderr: expect.stringContaining("instance nobody: expected it in "),
     });
     await list(host);
-    const { readdirSync } = await import("node:fs");
     expect(readdirSync(join(host.pins, host.generation)).filter((name) => name.startsWith("flows"))).toEqual([]);
   });
 });

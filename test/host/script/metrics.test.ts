@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long: each thing that a report of metrics can meet.
 import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
-import { Host, isSkipped, readLink, shells, temporaryFolder } from "../../support/host.js";
+import { Host, isSkipped, makeUnreadable, readLink, shells, temporaryFolder } from "../../support/host.js";
 
 interface Scrape {
   readonly types: Record<string, [type: string, unit: string, isDocumented: boolean]>;
@@ -12,7 +13,7 @@ interface Scrape {
 }
 
 const gauges = [
-  ...["healthy", "serving", "draining", "enrolled_sockets", "max_sockets", "tapped", "splice_guard"],
+  ...["up", "healthy", "lost_pin", "serving", "draining", "enrolled_sockets", "max_sockets", "tapped", "splice_guard"],
   ...["enrolled_connections", "established_connections"],
 ];
 /** Counters by program; no program in these tests splices. */
@@ -60,13 +61,18 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
         },
         1,
       ],
+      ["socket_bypass_up", { instance: host.instance }, 1],
       ["socket_bypass_healthy", { instance: host.instance }, Number(status.healthy)],
       ["socket_bypass_serving", labels, 1],
       ["socket_bypass_draining", labels, 0],
       ["socket_bypass_enrolled_sockets", labels, generation?.sockets],
       ["socket_bypass_max_sockets", labels, 1024],
       ["socket_bypass_tapped", labels, 0],
-      ["socket_bypass_splice_guard", { way: status.spliceGuard.way }, Number(status.spliceGuard.way !== "none")],
+      [
+        "socket_bypass_splice_guard",
+        { method: status.spliceGuard.method },
+        Number(status.spliceGuard.method !== "none"),
+      ],
       ["socket_bypass_port_messages_total", { ...labels, ports: "any", path: "bypass" }, 200],
       ["socket_bypass_port_messages_total", { ...labels, ports: "any", path: "tcp" }, 0],
       ["socket_bypass_port_bytes_total", { ...labels, ports: "any", path: "bypass" }, 20_000],
@@ -104,6 +110,47 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     // A drain by hand differs from what is declared.
     expect(of("healthy", other.instance)).toBe(0);
     expect(of("draining", other.instance, host.generation)).toBe(1);
+    await host.raw("remove", "--instance", other.instance, "--state-dir", host.stateDir);
+  });
+
+  test("name each pin that is gone", async () => {
+    const host = new Host(shell);
+    await host.apply();
+    for (const pin of ["maps/taps", "maps/claims", "claims"]) fs.rmSync(join(host.pins, host.generation, pin));
+    const found = scrape("openmetrics", await metrics(host));
+    const labels = { instance: host.instance, generation: host.generation };
+    expect(found.samples.filter(([name]) => name === "socket_bypass_lost_pin")).toEqual(
+      ["claims", "maps/claims", "maps/taps"].map((pin) => ["socket_bypass_lost_pin", { ...labels, pin }, 1]),
+    );
+    expect([value(found, "up"), value(found, "healthy"), value(found, "pairs_total")]).toEqual([1, 0, 0]);
+  });
+
+  test("of the whole host say which instance cannot be read, and have all of the others", async () => {
+    const [host, other] = [new Host(shell), new Host(shell)];
+    await host.apply();
+    await host.apply("--instance", other.instance, "--cgroup", other.cgroup);
+    makeUnreadable(join(other.pins, host.generation, "maps/counters"));
+    const folder = temporaryFolder();
+    const answers = [
+      await host.raw("metrics", "--state-dir", host.stateDir),
+      await host.raw("metrics", "--state-dir", host.stateDir, "--textfile", folder),
+    ];
+    for (const { code, stderr } of answers)
+      expect({ code, stderr }).toEqual({
+        ...{ code: 0, stderr: expect.stringContaining(`${other.instance}/${host.generation}/maps/counters failed: `) },
+      });
+    const texts = [answers[0]?.stdout ?? "", fs.readFileSync(join(folder, "socket-bypass.prom"), "utf8")];
+    for (const [i, text] of texts.entries()) {
+      const { samples } = scrape(i === 0 ? "openmetrics" : "text", text);
+      const of = ({ instance }: Host) =>
+        Object.fromEntries(
+          samples
+            .filter(([name, labels]) => labels.instance === instance && /_(up|healthy|pairs_total)$/.test(name))
+            .map(([name, _, value]) => [name.replace("socket_bypass_", ""), value]),
+        );
+      expect(of(host)).toEqual({ up: 1, healthy: 1, pairs_total: 0 });
+      expect(of(other)).toEqual({ up: 0, healthy: 0 });
+    }
     await host.raw("remove", "--instance", other.instance, "--state-dir", host.stateDir);
   });
 
@@ -171,7 +218,7 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
       host.stateDir,
     );
     expect(nobody).toMatchObject({ code: 1, stdout: "" });
-    fs.rmSync(join(host.pins, host.generation, "maps/counters"));
+    makeUnreadable(join(host.pins, host.generation, "maps/counters"));
     const broken = await host.raw("metrics", "--textfile", folder, ...host.common.slice(0, 4));
     expect(broken).toMatchObject({ code: 1, stdout: "" });
     expect(fs.readdirSync(folder)).toEqual([]);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: each way in which counters by range of ports can come about.
 /*
- * Counters by range of the policy, of real traffic. Not proven here: a connection whose two ends
- * see different ports (DNAT), and the pods of a node pool, whose helper cannot look into other
- * network namespaces (test/e2e/kubernetes).
+ * Counters by range of the policy, of real traffic. Not proven here: the ranges of messages of a
+ * connection whose two ends see different ports (DNAT), and the pods of a node pool, whose helper
+ * cannot look into other network namespaces (test/e2e/kubernetes).
  */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test, vi } from "vitest";
-import { Host, isSkipped, type Status, shells } from "../../support/host.js";
+import { copyOf, Host, isSkipped, root, type Status, shells } from "../../support/host.js";
 
 type Ports = Status["generations"][number]["ports"];
 type Sample = [name: string, labels: Record<string, string>, value: number];
@@ -178,13 +178,22 @@ describe.skipIf(isSkipped).each(shells)("counters by port under %s", (shell) => 
 
   test("are not there for a generation of an earlier version, which is healthy all the same", async () => {
     const host = new Host(shell);
-    await host.apply();
-    for (const map of ["port_counters", "tcp_reasons"]) fs.rmSync(join(host.pins, host.generation, "maps", map));
+    host.bundle = copyOf(host.bundle);
+    for (const object of ["track.bpf.o", "redirect.bpf.o"]) {
+      const file = join(host.bundle, object);
+      // The end of a name may be another one's too.
+      const text = fs.readFileSync(file, "latin1");
+      const renamed = text.replaceAll(/\b(?:port_counters|tcp_reasons|taps)(?=\0)/g, (name) => `X${name.slice(1)}`);
+      fs.writeFileSync(file, renamed, "latin1");
+    }
+    expect(await host.apply()).toMatchObject({ code: 0, stderr: "" });
     const status = await host.status();
     expect(status).toMatchObject({ healthy: true, problems: [] });
     expect(status.generations[0]).toMatchObject({ ports: [], notRedirected: {} });
     expect(await samples(host, "port_messages_total")).toEqual([]);
     expect(await samples(host, "pairs_total")).toHaveLength(1);
+    const tap = await host.raw("tap", ...host.common.slice(0, 4), "--port", "1", "-w", "-");
+    expect(tap).toMatchObject({ code: 1, stderr: expect.stringContaining("of an earlier version; install this ") });
   });
 
   test("do not call a connection enrolled that a drain has taken out, although its ends are silent since", async () => {
@@ -200,6 +209,25 @@ describe.skipIf(isSkipped).each(shells)("counters by port under %s", (shell) => 
     expect(await enrolled()).toEqual([0]);
     await traffic.ask("open", port);
     expect(await enrolled()).toEqual([1]);
+  });
+
+  test.each([
+    ["dnat", 1],
+    // Such a connection is never enrolled either.
+    ["snat", 0],
+  ])("count an established connection to the address of a service, by %s: %i", async (nat, connections) => {
+    const host = new Host(shell);
+    const path = join(root, "test/bpf/cases");
+    const scene = [join(__dirname, "advise.py"), "cluster", nat];
+    const child = host.start("env", `PYTHONPATH=${path}`, "python3", "-B", ...scene);
+    const lines = createInterface({ input: child.stdout ?? process.stdin })[Symbol.asyncIterator]();
+    const { port }: { port: number } = JSON.parse((await lines.next()).value);
+    // The client calls port 80 of the service; the server has another one.
+    expect(await host.verb("apply", "--off", "--ports", `80,${port}`)).toMatchObject({ code: 0 });
+    expect((await host.status()).established).toEqual([
+      { ports: "80", connections: 0 },
+      { ports: `${port}`, connections },
+    ]);
   });
 
   test("tell how many connections are enrolled, of all that are established on this host", async () => {

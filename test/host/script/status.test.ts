@@ -4,7 +4,17 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { attachments, Host, isSkipped, replaceProbe, run, shellFolder, shells } from "../../support/host.js";
+import {
+  attachments,
+  Host,
+  isSkipped,
+  makeUnreadable,
+  replaceProbe,
+  run,
+  type Status,
+  shellFolder,
+  shells,
+} from "../../support/host.js";
 
 const reasons =
   "other peer-unknown first-message tcp-unread reader-busy reader-shared reader-behind memory refresh drain reader-locked small-messages much-by-tcp options reader-splices reader-waitall peer-gone".split(
@@ -60,7 +70,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       ),
       spliceGuard: {
         declared: "auto",
-        way: expect.stringMatching(/^(lsm|fmod_ret|syscall|none)$/),
+        method: expect.stringMatching(/^(lsm|fmod_ret|syscall|none)$/),
         why: expect.any(String),
         waitall: expect.any(Boolean),
         programs: expect.any(Array),
@@ -155,6 +165,21 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       /expected to be attached to/,
     ],
     ["a map pin is gone", (host: Host) => fs.rmSync(pin(host, "sockets")), /sockets is not pinned$/],
+    [
+      "the pin of a map that only later versions have is gone",
+      (host: Host) => fs.rmSync(pin(host, "maps/port_counters")),
+      /^\S+: maps\/port_counters is not pinned$/,
+    ],
+    [
+      "a pin of the guard's maps is gone",
+      (host: Host) => fs.rmSync(pin(host, "maps/past")),
+      /maps\/past is not pinned$/,
+    ],
+    [
+      "the pin of the policies is gone",
+      (host: Host) => fs.rmSync(pin(host, "maps/policies")),
+      /policies is not pinned$/,
+    ],
     ["a program pin is gone", (host: Host) => fs.rmSync(pin(host, "redirect")), /redirect is not pinned$/],
     [
       "the verdict is detached",
@@ -194,6 +219,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       ["object"],
     ],
     ["the sockhash's pin is gone", (host: Host) => fs.rmSync(pin(host, "sockets")), ["map", "track", "redirect"]],
+    ["the pin of a later map is gone", (host: Host) => fs.rmSync(pin(host, "maps/taps")), ["track", "redirect"]],
     ["the sk_msg program's pin is gone", (host: Host) => fs.rmSync(pin(host, "redirect")), ["redirect", "verdict"]],
     ["the verdict is detached", (host: Host) => fs.rmSync(pin(host, "verdict")), ["verdict"]],
     ["it was drained by hand", (host: Host) => host.verb("drain"), ["policy"]],
@@ -220,12 +246,23 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
     },
   );
 
-  test("fails, rather than call healthy what it cannot look at, if the pin of the policies is gone", async () => {
-    const host = new Host(shell);
-    await host.apply();
-    fs.rmSync(pin(host, "maps/policies"));
-    const { code, stderr } = await host.raw("status", "--json", ...host.common.slice(0, 4));
-    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("maps/policies") });
+  test("goes on with the other instances when one cannot be looked at, and fails for that one alone", async () => {
+    const [one, two] = [new Host(shell), new Host(shell)];
+    await one.apply();
+    await one.apply("--instance", two.instance, "--cgroup", two.cgroup);
+    makeUnreadable(pin(two, `../${one.generation}/maps/counters`));
+    const all = await one.raw("status", "--json", "--state-dir", one.stateDir);
+    expect(all).toMatchObject({ code: 0, stderr: expect.stringContaining("maps/counters failed: ") });
+    expect(all.stderr).toContain(
+      `instance ${two.instance}: looking at it failed for the reason above; the other instances follow\n`,
+    );
+    const answers: Status[] = JSON.parse(all.stdout);
+    const problem = `looking at it failed; 'socket-bypass status --instance ${two.instance}' says why`;
+    expect(answers.find(({ instance }) => instance === two.instance)?.problems).toEqual([problem]);
+    expect(answers.find(({ instance }) => instance === one.instance)).toMatchObject({ healthy: true, problems: [] });
+    const alone = await one.raw("status", "--json", "--instance", two.instance, "--state-dir", one.stateDir);
+    expect(alone).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("maps/counters failed: ") });
+    await one.raw("remove", "--instance", two.instance, "--state-dir", one.stateDir);
   });
 
   test("is healthy again once the next attach has found, drained and detached programs whose pins are gone", async () => {

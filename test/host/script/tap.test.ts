@@ -176,6 +176,37 @@ describe.skipIf(isSkipped)("tap", () => {
     expect(fs.statSync(file).size).toBeLessThan(65536 * 8);
   });
 
+  test("saves up no more than a quarter of a second of --max-rate while nothing is sent", async () => {
+    const host = await serve();
+    const program = await Program.start(host, "127.0.0.1");
+    const rate = 65_536;
+    const tap = await Tap.start(host, program.port, "--max-rate", `${rate}`);
+    await new Promise((wake) => setTimeout(wake, 6000));
+    const [before, start] = [fs.statSync(tap.file).size, Date.now()];
+    await program.ask("flood", "2");
+    const written = fs.statSync(tap.file).size - before;
+    // What passes until here is time in which it may write; a busy machine makes this more.
+    const seconds = (Date.now() - start) / 1000 + 0.25;
+    expect(written).toBeGreaterThan(rate);
+    expect(written).toBeLessThan(rate * seconds + 65_536);
+    await tap.stop();
+  });
+
+  test("says which pin it lacks, and what to do, when the pin of its map is gone", async () => {
+    const host = await serve();
+    fs.rmSync(join(host.pins, host.generation, "maps/taps"));
+    const tap = await host.raw("tap", ...host.common.slice(0, 4), "--port", "1", "-w", "-");
+    const folder = join(host.pins, host.generation);
+    expect(tap).toEqual({
+      ...{ code: 1, signal: null, stdout: "" },
+      stderr: `socket-bypass: instance ${host.instance}: expected maps/taps pinned in ${folder}, found that pin gone; run pulumi up with detectDrift, or type 'socket-bypass boot start --instance ${host.instance}' (in a pool, delete the pod), which makes it again\n`,
+    });
+    const flags = [...host.common.slice(0, 4), "--drain-seconds", "0"];
+    expect(await host.raw("boot", "start", ...flags)).toMatchObject({ code: 0 });
+    expect(await host.status()).toMatchObject({ healthy: true });
+    expect(fs.existsSync(join(folder, "maps/taps"))).toBe(true);
+  });
+
   test("ends before its file is larger than --max-bytes, or after --seconds, and then nothing is on", async () => {
     const host = await serve();
     const program = await Program.start(host, "127.0.0.1");

@@ -83,6 +83,7 @@ describe.skipIf(isSkipped).each<Shell | "bash">([...shells, "bash"])("top under 
     ["Ctrl-C", ["key", "\u0003"], 130],
     ["SIGTERM", ["signal", "TERM"], 143],
     ["SIGHUP", ["signal", "HUP"], 129],
+    ["SIGQUIT", ["signal", "QUIT"], 131],
   ])("fills a terminal and restores it at %s", async (_, action, code) => {
     const { host, port } = await talk(shell, 20);
     const shown = await inTerminal(host, shell, 12, 100, [["wait", `  -${esc}[K`], ["wait", `${esc}[J`], action]);
@@ -99,9 +100,9 @@ describe.skipIf(isSkipped).each<Shell | "bash">([...shells, "bash"])("top under 
     expect(frames.at(-1)?.join("\n")).toContain(`${port}`);
   });
 
-  test("follows the size of its terminal, and ignores other keys", async () => {
+  test("follows the size of its terminal, and ignores other keys, also Ctrl-\\ and Ctrl-Z", async () => {
     const { host } = await talk(shell, 20);
-    const actions: Action[] = [["wait", `${esc}[J`], ["key", "xyz "], ["size", 9, 60], ["forget"]];
+    const actions: Action[] = [["wait", `${esc}[J`], ["key", "xyz \u001c\u001a"], ["size", 9, 60], ["forget"]];
     const more: Action[] = [["wait", `${esc}[J`], ["forget"], ["wait", `${esc}[J`], ["key", "q"]];
     const shown = await inTerminal(host, shell, 24, 160, [...actions, ...more]);
     expect(shown).toMatchObject({ code: 0, restored: true });

@@ -98,7 +98,7 @@ function measureOn(machine: Machine): Report {
   for (const one of ["lsm", "fmod_ret", "syscall"]) {
     machine.verb("attach --cgroup /socket-bypass-bench --splice-guard auto", way(one));
     const { spliceGuard } = machine.status();
-    if (spliceGuard.way !== one) {
+    if (spliceGuard.method !== one) {
       say(`${one}: not measured: ${spliceGuard.why}`);
       continue;
     }
