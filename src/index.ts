@@ -34,5 +34,5 @@ export {
 export { type SelfTestFacts, SelfTestOutcome, type SelfTestResult } from "./commands/self-test";
 export { BypassHost } from "./components/bypass-host";
 export { BypassNodePool } from "./components/bypass-node-pool";
-export type { HostAddress, HostLogin, LoginAddress } from "./components/host-login";
+export type { HostAddress, HostLogin, LoginAddress, NodePoolLogin } from "./components/host-login";
 export { type HostReport, type NodePoolReport, SocketBypass } from "./components/socket-bypass";

@@ -86,6 +86,11 @@ export const socketBypassSchema = shape({
   if (pools !== undefined) {
     isCompiledBefore(context as never);
     if (typeof pools === "object" && pools !== null) isForHosts(observe, pools, context.issues);
+    for (const key of sharedKeys(declared, pools)) {
+      // Both are in the output `logins`.
+      const fix = "rename the pool in this map";
+      context.issues.push(wrong(key, ["nodePools", key], "a pool name that no host has", fix));
+    }
   }
   const locals = localHosts(declared);
   if (locals.length > 1) {
@@ -103,4 +108,9 @@ function localHosts(hosts: unknown): string[] {
   if (typeof hosts !== "object" || hosts === null || isPending(hosts)) return [];
   const isLocal = (one: unknown) => typeof one === "object" && one !== null && "local" in one && one.local === true;
   return Object.entries(hosts).flatMap(([name, one]) => (isLocal(one) ? [name] : []));
+}
+
+function sharedKeys(hosts: unknown, pools: unknown): string[] {
+  const [first, second] = [hosts, pools].map((map) => Object.keys(typeof map === "object" && map !== null ? map : {}));
+  return (first ?? []).filter((key) => second?.includes(key));
 }

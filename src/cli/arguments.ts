@@ -16,11 +16,14 @@ export type Verb = keyof typeof verbs;
 
 const flags = {
   ssh: { type: "string", multiple: true, value: "USER@HOST", help: "a host as ssh takes it; may be repeated" },
-  stack: { type: "string", value: "NAME", help: "all hosts of a Pulumi stack" },
+  stack: { type: "string", value: "NAME", help: "all hosts and nodes of a Pulumi stack" },
   "stack-output": { type: "string", value: "NAME", help: "the output that has its logins (socketBypass)" },
   cwd: { type: "string", value: "DIR", help: "the folder of the Pulumi project" },
   become: { type: "string", value: "COMMAND", help: 'with --ssh: becomes root without asking, as in "sudo -n"' },
   instance: { type: "string", value: "NAME", help: "one instance instead of all" },
+  pool: { type: "string", value: "NAME", help: "with --stack: the nodes of one node pool" },
+  node: { type: "string", value: "NAME", help: "with --stack: one node of a node pool" },
+  context: { type: "string", value: "NAME", help: "with --stack: the context of kubectl for node pools" },
   "state-dir": { type: "string", value: "DIR", help: "with --ssh (/var/lib/socket-bypass)" },
   parallel: { type: "string", value: "N", help: "how many hosts are asked at once (16)" },
   json: { type: "boolean", help: "prints JSON" },
@@ -37,7 +40,8 @@ const flags = {
   output: { type: "string", value: "DIR", help: "report: the folder that it writes (.)" },
 } as const;
 type Flag = keyof typeof flags;
-const ofHosts: readonly Flag[] = ["ssh", "stack", "stack-output", "cwd", "become", "instance", "state-dir", "parallel"];
+const ofStacks = ["stack-output", "cwd", "pool", "node", "context"] as const satisfies readonly Flag[];
+const ofHosts: readonly Flag[] = ["ssh", "stack", ...ofStacks, "become", "instance", "state-dir", "parallel"];
 
 export interface Arguments {
   readonly verb: Verb;
@@ -48,6 +52,9 @@ export interface Arguments {
   readonly become: string | undefined;
   readonly instance: string | undefined;
   readonly stateDir: string | undefined;
+  readonly pool: string | undefined;
+  readonly node: string | undefined;
+  readonly context: string | undefined;
   readonly parallel: number;
   readonly isJson: boolean;
   readonly seconds: number | undefined;
@@ -85,6 +92,9 @@ export function readArguments(words: readonly string[]): Arguments | "help" | "v
     become: values.become,
     instance: values.instance,
     stateDir: values["state-dir"],
+    pool: values.pool,
+    node: values.node,
+    context: values.context,
     parallel: number("parallel", 1, 256) ?? 16,
     isJson: values.json ?? false,
     seconds: number("seconds", 1, verb === "top" ? 86400 : 3600),
@@ -111,13 +121,16 @@ function parse(rest: readonly string[]) {
   }
 }
 
-function requireAll({ verb, ssh, stack, file, before, after }: Arguments): void {
+function requireAll(given: Arguments): void {
+  const { verb, ssh, stack, file, before, after } = given;
   if (verb === "report") {
     if (before.length === 0 || after.length === 0) throw misused("report: expected --before and --after");
     return;
   }
   if (ssh.length === 0 && stack === undefined) throw misused(`${verb}: expected --ssh USER@HOST or --stack NAME`);
   if (ssh.length > 0 && stack !== undefined) throw misused(`${verb}: expected --ssh or --stack, found both`);
+  const unused = (["pool", "node", "context"] as const).find((flag) => given[flag] !== undefined);
+  if (ssh.length > 0 && unused !== undefined) throw misused(`--${unused}: expected --stack, found --ssh`);
   if (verb === "record" && file === undefined) throw misused("record: expected -o FILE");
 }
 
@@ -133,7 +146,7 @@ export function helpText(): string {
     return row(`${short}--${name}${"value" in one ? ` ${one.value}` : ""}`, one.help);
   });
   return [
-    "socket-bypass: looks at hosts from the machine of their operator, by the ssh program.",
+    "socket-bypass: looks at hosts and nodes from the machine of their operator, by ssh and kubectl.",
     "",
     "usage: npx socket-bypass VERB (--ssh USER@HOST... | --stack NAME) [FLAG]...",
     "",

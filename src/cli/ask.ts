@@ -5,7 +5,7 @@ import { quote, shellLine } from "../commands/quote";
 import { isRoots } from "../commands/trust";
 import { defaultStateDir } from "../commands/verbs";
 import { asWords } from "../targets/become";
-import type { Host } from "./host";
+import type { Host, Pod } from "./host";
 import { Problem } from "./problem";
 import { type Bounds, runProgram } from "./run";
 
@@ -21,6 +21,7 @@ const loginSeconds = 30;
 /** Runs verbs of the host script, in a shell text that calls them by `bypass`. */
 export function scriptText(host: Host, text: string, otherwise = absent): string {
   const { stateDir, instance } = host;
+  if (host.pod !== undefined) return podText(text);
   const flags = [
     ...(instance === undefined ? [] : ["--instance", instance]),
     ...(stateDir === defaultStateDir ? [] : ["--state-dir", stateDir]),
@@ -38,6 +39,15 @@ export function scriptText(host: Host, text: string, otherwise = absent): string
   ].join("; ");
 }
 
+/** A node that its pod leaves alone says why. The pod knows its instance. */
+function podText(text: string): string {
+  return [
+    'bypass() { sh /opt/socket-bypass/pod.sh "$@"; }',
+    `case $(bypass health) in "not supported"*) bypass health | sed "s/^/socket-bypass: /" >&2; exit 1 ;; esac`,
+    text,
+  ].join("; ");
+}
+
 const absent = `echo "socket-bypass: $d: expected an installation, found none" >&2; exit 1`;
 
 /**
@@ -50,12 +60,13 @@ export async function ask(
   text: string,
   { seconds, largest, onData, signal, input }: Partial<Bounds> & Pick<Bounds, "seconds" | "largest">,
 ): Promise<string> {
+  if (host.fault !== undefined) throw new Problem(host.fault);
   // A login shell may print something of its own first.
   const mark = `answer ${randomBytes(9).toString("hex")}`;
-  const bounded = ["timeout", "-k", "10", `${seconds}`, "sh", "-c", `echo ${quote(mark)}; ${text}`];
-  const words = [...asWords(host.become), ...bounded];
-  const [program = "", ...rest] =
-    host.ssh === undefined ? words : ["ssh", ...sshWords(manner), ...host.ssh, shellLine(words)];
+  const isWatched = host.pod !== undefined && onData !== undefined;
+  const marked = `${isWatched ? untilWeLeave : ""}echo ${quote(mark)}; ${text}`;
+  const bounded = ["timeout", "-k", "10", `${seconds}`, "sh", "-c", marked];
+  const [program = "", ...rest] = wayTo(host, manner, [...asWords(host.become), ...bounded]);
   let isOpen = false;
   let before = "";
   const pass =
@@ -72,7 +83,7 @@ export async function ask(
     seconds: seconds + loginSeconds,
     largest,
     missing: `${program}: expected this program on PATH, found none`,
-    ...(pass && { onData: pass }),
+    ...(pass && { onData: pass, keepsStdin: isWatched }),
     ...(signal && { signal }),
     ...(input && { input }),
   });
@@ -81,6 +92,23 @@ export async function ask(
   const at = answer.stdout.indexOf(`${mark}\n`);
   if (at < 0) throw new Problem("runs another command than it is told; does sshd force one (ForceCommand)?");
   return answer.stdout.slice(at + mark.length + 1);
+}
+
+/**
+ * What `kubectl exec` has started goes on when kubectl ends, and writes to nobody. All that it sees
+ * of our end is that of its stdin.
+ */
+const untilWeLeave = "exec 3<&0; { cat <&3; kill 0; } >/dev/null 2>&1 & exec 3<&- </dev/null; ";
+
+/** The command line here that runs a command there. */
+function wayTo({ ssh, pod }: Host, manner: Manner, words: readonly string[]): readonly string[] {
+  if (pod !== undefined) return ["kubectl", ...kubectlWords(pod), "exec", pod.name, "-ic", "loader", "--", ...words];
+  return ssh === undefined ? words : ["ssh", ...sshWords(manner), ...ssh, shellLine(words)];
+}
+
+/** What stands first, so that a plugin of kubectl never sees what follows. */
+export function kubectlWords({ context, namespace }: Omit<Pod, "name">): string[] {
+  return [...(context === undefined ? [] : [`--context=${context}`]), `--namespace=${namespace}`];
 }
 
 function sshWords({ isBatch }: Manner): string[] {

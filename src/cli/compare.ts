@@ -23,7 +23,10 @@ export interface Compared {
 /** Below so many messages in a recording, the clock ticks of a processor say nothing. */
 const fewestMessages = 1000;
 
-/** The services that are in both sides. Several recordings of a side give their median. */
+/**
+ * The services that are in both sides and have connections within their host. Several recordings of
+ * a side give their median.
+ */
 export function compare(before: readonly Recording[], after: readonly Recording[]): Compared[] {
   const [first, second] = [sidesOf(before), sidesOf(after)];
   return [...first].flatMap(([key, its]) => {
@@ -39,7 +42,7 @@ function sidesOf(all: readonly Recording[]): Map<string, Side[]> {
   for (const { hosts } of all)
     for (const [host, its] of Object.entries(hosts)) {
       if ("error" in its) continue;
-      for (const service of its.advise.services) {
+      for (const service of its.advise.services.filter(isCounted)) {
         const key = `${host.replace(/ /g, "_")} ${service.port} ${service.program}`;
         sides.set(key, [...(sides.get(key) ?? []), sideOf(its, service)]);
       }
@@ -59,18 +62,20 @@ function sideOf({ begin, end, advise }: HostRecording, service: Service): Side {
     return last === undefined ? undefined : last >= first ? last - first : last;
   };
   const [bypass, tcp] = [grown("bypass"), grown("tcp")];
-  const counted = bypass === undefined || tcp === undefined ? undefined : bypass + tcp;
-  const share = counted === undefined || counted === 0 || bypass === undefined ? undefined : bypass / counted;
-  const within = advise.services.filter((one) => isCounted(one) && isWithin(one.port, label));
-  if (counted !== undefined && within.some((one) => one !== service))
+  const within = advise.services.filter((one) => one === service || (isCounted(one) && isWithin(one.port, label)));
+  // Segments, by which `advise` counts, are all that tells of connections that are not enrolled. A
+  // redirected message has none.
+  const segments = within.reduce((sum, { perSecond }) => sum + (perSecond.inbound + perSecond.outbound) * seconds, 0);
+  const all = (bypass ?? 0) + Math.max(tcp ?? 0, segments);
+  const share = bypass === undefined || tcp === undefined || all === 0 ? undefined : bypass / all;
+  if (within.length > 1 && bypass !== undefined)
     return { rate: undefined, share, server: undefined, clients: undefined };
-  // Segments, by which `advise` counts, are all that tells of connections that are not enrolled.
-  const rate = Math.max((counted ?? 0) / seconds, service.perSecond.inbound + service.perSecond.outbound);
+  const rate = all / seconds;
   const used = (names: readonly string[]) => {
-    const all = [...new Set(names)].map((name) => (valueAt(end.cpu, name) ?? NaN) - (valueAt(begin.cpu, name) ?? 0));
+    const times = [...new Set(names)].map((name) => (valueAt(end.cpu, name) ?? NaN) - (valueAt(begin.cpu, name) ?? 0));
     // A process that has ended took its time with it.
-    if (rate * seconds < fewestMessages || all.length === 0 || !all.every((one) => one >= 0)) return undefined;
-    return (all.reduce((sum, one) => sum + one, 0) * 1e6) / (rate * seconds);
+    if (rate * seconds < fewestMessages || times.length === 0 || !times.every((one) => one >= 0)) return undefined;
+    return (times.reduce((sum, one) => sum + one, 0) * 1e6) / (rate * seconds);
   };
   return {
     ...{ rate, share, server: used([service.program]) },

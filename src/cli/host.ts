@@ -4,12 +4,24 @@ import { defaultStateDir } from "../commands/verbs";
 import type { Arguments } from "./arguments";
 import { misused } from "./problem";
 
+/** A pod of a node pool, as `kubectl` names it. */
+export interface Pod {
+  /** The context of the user's kubeconfig; absent for the current one. */
+  readonly context: string | undefined;
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** A host to ask. */
 export interface Host {
   /** What tables call it. */
   readonly name: string;
-  /** The words of the user's `ssh` that name it; absent for this machine. */
+  /** The words of the user's `ssh` that name it; absent for this machine and for a node. */
   readonly ssh?: readonly string[];
+  /** The pod that serves it, if it is a node of a pool. */
+  readonly pod?: Pod;
+  /** Why it cannot be asked. */
+  readonly fault?: string;
   /** The command in front of every command; empty for none. */
   readonly become: string;
   readonly stateDir: string;

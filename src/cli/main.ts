@@ -36,7 +36,7 @@ export async function main(words: readonly string[]): Promise<number> {
 
 async function run(given: Arguments, print: (text: string) => void): Promise<number> {
   if (given.verb === "report") return report(given, print);
-  return await verbs[given.verb](new Context(given, await hostsOf(given), print));
+  return await verbs[given.verb](new Context(given, await hostsOf(given, (text) => console.error(text)), print));
 }
 
 function packageVersion(): string {

@@ -11,6 +11,8 @@ export interface Bounds {
   readonly missing: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: Buffer | undefined;
+  /** Whether its stdin stays open as long as it runs. */
+  readonly keepsStdin?: boolean;
   /** Takes what is printed as it comes; then it is not in the answer and has no bound. */
   readonly onData?: (chunk: Buffer) => void;
   /** Stops the program. */
@@ -59,7 +61,7 @@ export function runProgram(program: string, words: readonly string[], bounds: Bo
     });
     // A program that ends early breaks its stdin; what it says matters more.
     child.stdin.on("error", () => undefined);
-    child.stdin.end(bounds.input);
+    if (!bounds.keepsStdin) child.stdin.end(bounds.input);
     child.on("error", (error: NodeJS.ErrnoException) => {
       clearTimeout(late);
       fail(new Problem(error.code === "ENOENT" ? bounds.missing : `${program}: ${error.message}`));

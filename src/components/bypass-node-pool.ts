@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type BypassNodePoolArgs, bypassNodePoolSchema } from "../args/bypass-node-pool";
 import { checkNow, type Where } from "../args/validation/check";
 import { normalizeBypass } from "../install/normalize";
+import type { HostLogin } from "./host-login";
 import { deployNodePool, outputsOfPool, poolType } from "./node-pool";
 
 /**
@@ -24,6 +25,11 @@ export class BypassNodePool extends pulumi.ComponentResource {
    * The name of the DaemonSet.
    */
   public readonly daemonSet: pulumi.Output<string>;
+  /**
+   * Where the pods are. A secret, as the logins of hosts are. A program that exports `socketBypass =
+   * { workers: pool.login }` lets `npx socket-bypass status --stack NAME` find them.
+   */
+  public readonly login: pulumi.Output<HostLogin>;
 
   constructor(name: string, args: BypassNodePoolArgs, opts: pulumi.ComponentResourceOptions = {}) {
     // The SDK would keep the arguments in the state, in plain text.
@@ -31,10 +37,13 @@ export class BypassNodePool extends pulumi.ComponentResource {
     const where: Where = { resource: this, what: `BypassNodePool "${name}"`, path: [] };
     checkNow(bypassNodePoolSchema, args, where);
     const shared = normalizeBypass(args, where);
-    const outputs = outputsOfPool(deployNodePool({ component: this, name, key: [name], where, shared, opts }, args));
+    const deployed = deployNodePool({ component: this, name, key: [name], where, shared, opts }, args);
+    const outputs = outputsOfPool(deployed);
     this.generation = outputs.generation;
     this.namespace = outputs.namespace;
     this.daemonSet = outputs.daemonSet;
+    // Not registered: the state need not hold what only a program that exports it asks for.
+    this.login = deployed.login;
     this.registerOutputs(outputs);
   }
 }

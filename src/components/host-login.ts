@@ -26,10 +26,22 @@ export interface HostAddress extends LoginAddress {
   proxy?: LoginAddress;
 }
 
+/** Where the pods of a node pool are. */
+export interface NodePoolLogin {
+  /**
+   * The namespace of the pods.
+   */
+  namespace: string;
+  /**
+   * The name of the DaemonSet.
+   */
+  daemonSet: string;
+}
+
 /** Where an installation is, without any key or password. */
 export interface HostLogin {
   /**
-   * How to reach the host; absent for the machine that runs Pulumi.
+   * How to reach the host; absent for the machine that runs Pulumi, and for a node pool.
    */
   ssh?: HostAddress;
   /**
@@ -37,11 +49,15 @@ export interface HostLogin {
    */
   become?: string;
   /**
-   * Directory on the host for the files.
+   * Directory on the host for the files; absent for a node pool.
    */
-  stateDir: string;
+  stateDir?: string;
   /**
-   * What the installation is called on the host.
+   * What the installation is called on the host, or on each node of the pool.
    */
   instance: string;
+  /**
+   * The pods of a node pool; absent for a host.
+   */
+  nodePool?: NodePoolLogin;
 }

@@ -11,6 +11,7 @@ import { ownLabels, scrapeAnnotations } from "../targets/kubernetes/manifests";
 import { deployPool } from "../targets/kubernetes/pool";
 import type { Part } from "./child";
 import { childOptions } from "./child-options";
+import type { HostLogin } from "./host-login";
 import { identityOf } from "./instance";
 import { checkPoolName } from "./pool-name";
 
@@ -30,6 +31,8 @@ export interface DeployedPool {
   readonly generation: pulumi.Output<string>;
   readonly namespace: pulumi.Output<string>;
   readonly daemonSet: pulumi.Output<string>;
+  /** Where its pods are; a secret like the logins of hosts. */
+  readonly login: pulumi.Output<HostLogin>;
   readonly right: Right;
 }
 
@@ -70,7 +73,10 @@ export function deployNodePool(part: Part, args: NodePool): DeployedPool {
     { namespace, metricsFrom, podMonitor, right },
     childOptions(component, opts),
   );
-  return { generation, ...deployed, right };
+  const login = pulumi
+    .all([deployed.namespace, deployed.daemonSet])
+    .apply(([namespace, daemonSet]): HostLogin => ({ instance, nodePool: { namespace, daemonSet } }));
+  return { generation, ...deployed, login: pulumi.secret(when(right, login)), right };
 }
 
 export function outputsOfPool({ right, generation, namespace, daemonSet }: DeployedPool) {

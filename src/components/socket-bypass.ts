@@ -72,9 +72,9 @@ export class SocketBypass extends pulumi.ComponentResource {
    */
   public readonly generation: pulumi.Output<string>;
   /**
-   * How to reach each host, by its key: address, port and user, but no key or password. A secret,
-   * as connections are. A program that exports it as `socketBypass` lets `npx socket-bypass status
-   * --stack NAME` find the hosts.
+   * How to reach each host and the pods of each node pool, by their keys: address, port and user,
+   * but no key or password. A secret, as connections are. A program that exports it as
+   * `socketBypass` lets `npx socket-bypass status --stack NAME` find them.
    */
   public readonly logins: pulumi.Output<Record<string, HostLogin>>;
 
@@ -136,6 +136,7 @@ export class SocketBypass extends pulumi.ComponentResource {
       part.component.tell(outputsOfPool(its));
       const { generation, namespace, daemonSet, right } = its;
       rights.push(right);
+      logins[key] = its.login;
       generations.push(generation);
       poolReports[key] = pulumi
         .all([generation, namespace, daemonSet])

@@ -29,6 +29,8 @@ const plots: Readonly<Record<string, Plot>> = {
   removed: { traffic: "works", by: "host", acts: { [turn]: (scene) => scene.verb("remove") } },
   stale: { traffic: "works", by: "file", acts: { [turn]: (scene) => scene.breakCounters() } },
   unsupported: { by: "pod" },
+  down: { traffic: "works", flags: guarded, by: "exporter", acts: { [turn]: (scene) => scene.stopExporter() } },
+  doubtful: { traffic: "doubtful", acts: { [turn]: (scene) => scene.next() } },
 };
 
 async function main(): Promise<void> {
@@ -74,7 +76,8 @@ class Host {
 
   /** Adds the samples of one scrape. */
   add(at: number, { text, written }: Scrape): void {
-    this.put("up", at, 1);
+    this.put("up", at, text === undefined ? 0 : 1);
+    if (text === undefined) return;
     if (written !== undefined) {
       if (written !== this.written) this.writtenAt = at;
       this.written = written;

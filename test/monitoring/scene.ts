@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { findMount } from "../../tools/setup/mounts";
@@ -17,16 +19,17 @@ export interface Plot {
   readonly before?: (scene: Scene) => void;
   /**
    * How it is scraped. "file": by what node-exporter reads; "host": as one of all instances, and it
-   * may be missing; "pod": at the port of a pod on a kernel that is not supported. Default: by
-   * itself.
+   * may be missing; "pod": at the port of a pod on a kernel that is not supported; "exporter": at a
+   * port where somebody may stop listening. Default: by itself.
    */
-  readonly by?: "file" | "host" | "pod";
+  readonly by?: "file" | "host" | "pod" | "exporter";
   /** What is done before the scrape of that number. */
   readonly acts?: Readonly<Record<number, (scene: Scene) => Promise<unknown> | unknown>>;
 }
 
 export interface Scrape {
-  readonly text: string;
+  /** Absent if nobody answers. */
+  readonly text?: string;
   /** When the file was written, if it comes from one. */
   readonly written?: number;
 }
@@ -41,6 +44,8 @@ export class Scene {
   private readonly folder: string;
   private readonly ends: (() => void)[] = [];
   private traffic: ChildProcess | undefined;
+  private exporter: Server | undefined;
+  private exporterUrl = "";
 
   constructor(
     readonly name: string,
@@ -76,6 +81,7 @@ export class Scene {
     const { plot } = this;
     await this.verb("apply", ...flags, "--off", "--boot", "false", "--drain-seconds", "1", ...(plot.flags ?? []));
     plot.before?.(this);
+    if (plot.by === "exporter") await this.serve();
     if (plot.traffic === undefined) return;
     const line =
       'echo $$ >"$0/cgroup.procs" && exec unshare -n sh -c \'ip link set lo up && exec python3 "$@"\' sh "$@"';
@@ -90,15 +96,38 @@ export class Scene {
     this.traffic.stdin?.write("next\n");
   }
 
-  /** What a scraper gets. The text is missing if there is no answer. */
+  private async serve(): Promise<void> {
+    const exporter = createServer(async (_, answer) => answer.end(await this.verb("metrics")));
+    await new Promise<void>((done) => exporter.listen(0, "127.0.0.1", done));
+    this.exporter = exporter;
+    this.exporterUrl = `http://127.0.0.1:${(exporter.address() as AddressInfo).port}/metrics`;
+  }
+
+  stopExporter(): void {
+    this.exporter?.close();
+    this.exporter?.closeAllConnections();
+  }
+
+  /** What a scraper gets. */
   async scrape(): Promise<Scrape> {
     if (this.plot.by === "pod") return { text: await (await fetch(`http://127.0.0.1:${podPort}/metrics`)).text() };
     if (this.plot.by === "file") return await this.scrapeFile();
+    if (this.plot.by === "exporter") return await this.scrapeExporter();
     try {
       return { text: await this.verb("metrics") };
     } catch (error) {
       // The report of all instances has no line of one that is not installed.
       if (this.plot.by === "host" && !fs.existsSync(this.pins)) return { text: "" };
+      throw error;
+    }
+  }
+
+  private async scrapeExporter(): Promise<Scrape> {
+    try {
+      return { text: await (await fetch(this.exporterUrl)).text() };
+    } catch (error) {
+      // What fetch says of a port where nobody listens.
+      if (error instanceof TypeError && !this.exporter?.listening) return {};
       throw error;
     }
   }
@@ -140,6 +169,7 @@ export class Scene {
   }
 
   async end(): Promise<void> {
+    this.stopExporter();
     this.traffic?.kill("SIGKILL");
     if (fs.existsSync(this.cgroup)) fs.writeFileSync(join(this.cgroup, "cgroup.kill"), "1");
     for (const end of this.ends.splice(0).reverse()) end();

@@ -171,6 +171,29 @@ def take(end):
             pass
 
 
+def doubtful():
+    """From the second phase on, a child answers whose parent keeps a descriptor of the socket."""
+    serve(6379)
+    start(converse, 6379, lambda: phase == 1)
+    while phase == 1:
+        time.sleep(0.1)
+    while True:
+        hand_over(5432)
+
+
+def hand_over(port):
+    """One connection, with too few requests to tell that the parent never reads."""
+    with listen(port) as listener:
+        client = connect(port)
+        server = listener.accept()[0]
+    child = fork(echo, server)
+    for _ in range(60):
+        ask(client)
+        time.sleep(PACE)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
 def fork(function, *args):
     child = os.fork()
     if child == 0:

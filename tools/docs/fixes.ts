@@ -170,7 +170,13 @@ export const fixes: Readonly<Record<string, string>> = {
   "--instance: expected one of this stack (…), found …":
     "name one of those in the parentheses, or leave `--instance` out",
   "--stack: expected no --…, which the stack has for each host": "leave the flag out, or use `--ssh`",
-  "--stack-output …: expected at least one host, found none": "export the logins of a component that has hosts",
+  "--stack-output …: expected at least one host or node pool, found none":
+    "export the logins of a component that has hosts or node pools",
+  "--pool: expected a node pool of this stack (…), found …": "name one of those in the parentheses",
+  "--node: expected a stack with node pools, found one with hosts alone": "leave `--node` out",
+  "--node: expected a node with a pod of …, found …": "name a node as `kubectl get nodes` lists it",
+  "--…: expected --stack, found --ssh": "leave the flag out, or use `--stack`",
+  "kubectl: expected a list of pods, found something else": "look at what `kubectl get pods --output=json` prints",
   "--stack-output …: expected the logins of a SocketBypass, found something else at …":
     "export `bypass.logins`, run `pulumi up`, or name the output by `--stack-output`",
   "-o …: expected a recording, found something else at …": "report it: what was recorded does not fit the format",

@@ -8,7 +8,7 @@
 /** Properties that are encrypted in the state and never shown. */
 export const secrets: readonly string[] = [
   ...["Login.password", "Login.privateKey", "Login.privateKeyPassword"],
-  ...["SocketBypass.logins", "BypassHost.login"],
+  ...["SocketBypass.logins", "BypassHost.login", "BypassNodePool.login"],
 ];
 
 /** The numbers that may have a fraction; every other one is an integer. */

@@ -30,6 +30,7 @@ let made = 0;
  * provider run.
  */
 export class Pool {
+  readonly stackName = `t${process.pid}-${++made}`;
   readonly folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-pool-"));
   /** Tests change them between one run and the next. */
   args: Partial<SocketBypassArgs> = {};
@@ -47,7 +48,7 @@ export class Pool {
 
   private async open(): Promise<Stack> {
     const program = async () => {
-      const { nodePools, generation } = new SocketBypass(
+      const { nodePools, generation, logins } = new SocketBypass(
         "edge",
         {
           // This covers the traffic of the tests, whose messages are counted, but not the kubelet's
@@ -58,9 +59,9 @@ export class Pool {
         },
         this.options(),
       );
-      return { nodePools, generation };
+      return { nodePools, generation, socketBypass: logins };
     };
-    const name = { projectName: "pool-test", stackName: `t${process.pid}-${++made}` };
+    const name = { projectName: "pool-test", stackName: this.stackName };
     const stack = this.stack ?? (await createStack({ ...name, program }, this.folder, { KUBECONFIG: this.kubeconfig }));
     this.stack = stack;
     return stack;
@@ -92,6 +93,11 @@ export class Pool {
   async outputs(): Promise<{ generation: string; namespace: string; daemonSet: string }> {
     const { nodePools } = await (await this.open()).outputs();
     return nodePools?.value.workers;
+  }
+
+  /** The environment in which `pulumi` finds the stack from `folder`/backend. */
+  async environment(): Promise<Record<string, string>> {
+    return { ...(await this.open()).workspace.envVars } as Record<string, string>;
   }
 
   /** The loader pods, sorted by the names of their nodes. */

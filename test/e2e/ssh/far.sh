@@ -3,6 +3,8 @@
 # Runs a separate machine as far as the product can see: with its own network, mounts (bpffs, cgroup
 # v2, state, users) and sshd, on this kernel.
 #
+# With FAR_PROCESSES it also has its own processes.
+#
 # usage: sh far.sh NAME CGROUP-FOLDER SSHD-CONFIG USER SHELL HASH SUDOERS
 #   NAME is an existing network namespace. sshd runs in the foreground; when it ends, all of the
 #   machine is gone but namespace and cgroup.
@@ -10,11 +12,12 @@ set -eu
 
 if [ "${FAR_INSIDE:-}" != yes ]; then
 	echo $$ >"$2/cgroup.procs"
-	FAR_INSIDE=yes exec nsenter --net="/run/netns/$1" unshare --mount --cgroup --propagation private sh "$0" "$@"
+	FAR_INSIDE=yes exec nsenter --net="/run/netns/$1" unshare --mount --cgroup --propagation private ${FAR_PROCESSES:+--pid --fork} sh "$0" "$@"
 fi
 
 config=$3 user=$4 shell=$5 hash=$6 sudoers=$7
 v2=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+[ -z "${FAR_PROCESSES:-}" ] || mount -t proc proc /proc
 umount "$v2"
 mount -t cgroup2 cgroup2 "$v2"
 mount -t bpf -o mode=0700 bpf /sys/fs/bpf

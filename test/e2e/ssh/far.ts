@@ -36,6 +36,8 @@ export interface FarOptions {
   readonly config?: readonly string[];
   readonly sudoers?: string;
   readonly hostKeyType?: "ed25519" | "ecdsa";
+  /** Whether it sees its own processes only; default: those of all machines. */
+  readonly hasOwnProcesses?: boolean;
   /** The machine that this one is reached from; default: the one that runs the tests. */
   readonly behind?: Far;
 }
@@ -121,7 +123,8 @@ export class Far {
     const hash =
       password === undefined ? "*" : execFileSync("perl", ["-e", "print crypt($ARGV[0], q($6$salt$))", password]);
     const words = [join(__dirname, "far.sh"), this.name, this.cgroup, file, user, shell, `${hash}`, sudoers];
-    const sshd = spawn("sh", words, { stdio: ["ignore", "ignore", "pipe"] });
+    const env = { ...process.env, ...(this.options.hasOwnProcesses && { FAR_PROCESSES: "yes" }) };
+    const sshd = spawn("sh", words, { stdio: ["ignore", "ignore", "pipe"], env });
     this.sshd = sshd;
     this.said = "";
     await new Promise<void>((done, fail) => {
@@ -182,7 +185,10 @@ export class Far {
 
   /** The arguments with which nsenter enters the machine. */
   enter(): string[] {
-    return ["-t", `${this.sshd?.pid}`, "-m", "-n", "-C", "--"];
+    const { pid } = this.sshd ?? {};
+    if (!this.options.hasOwnProcesses) return ["-t", `${pid}`, "-m", "-n", "-C", "--"];
+    const child = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+    return ["-t", child, "-m", "-n", "-C", "-p", "--"];
   }
 
   /** The output of `status` on it. */

@@ -27,7 +27,8 @@ if (lacking !== undefined) console.warn(`tap.test.ts: expected ${lacking}, found
 const TAP = 6;
 const bytes = fs.readFileSync;
 
-// test/bpf/tap.test.ts has translated addresses, and runs on other kernels. Not proven here: a pod.
+// test/bpf/tap.test.ts has translated addresses, and runs on other kernels;
+// test/e2e/kubernetes/cli.test.ts has a pod.
 describe.skipIf(isSkipped)("tap", () => {
   test("writes a conversation with Redis that tshark reads", async () => {
     const host = await serve();

@@ -9,6 +9,7 @@ test("a command line becomes what was typed, and defaults", () => {
   expect(readArguments(["top", "--ssh", "ops@web1", "--ssh", "web2", "--become", "sudo -n", "--count", "3"])).toEqual({
     ...{ verb: "top", ssh: ["ops@web1", "web2"], stack: undefined, stackOutput: "socketBypass", cwd: undefined },
     ...{ become: "sudo -n", instance: undefined, stateDir: undefined, parallel: 16, isJson: false },
+    ...{ pool: undefined, node: undefined, context: undefined },
     ...{ seconds: undefined, interval: 2, count: 3, file: undefined, before: [], after: [], output: "." },
   });
   expect(readArguments(["advise", "--ssh", "a", "--seconds", "1"])).toMatchObject({ seconds: 1 });
@@ -33,6 +34,7 @@ test.each([
   [["dance"], 'expected a verb (status, flows, metrics, advise, top, record, report), found "dance"'],
   [["status"], "status: expected --ssh USER@HOST or --stack NAME"],
   [["status", "--ssh", "a", "--stack", "b"], "status: expected --ssh or --stack, found both"],
+  [["status", "--ssh", "a", "--node", "b"], "--node: expected --stack, found --ssh"],
   [["status", "--ssh", "a", "--frobnicate"], "Unknown option '--frobnicate'"],
   [["status", "web1"], "Unexpected argument 'web1'"],
   [["status", "--ssh", "a", "--interval", "2"], "status: expected no --interval"],

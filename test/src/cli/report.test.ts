@@ -31,7 +31,8 @@ function recordingOf(cpu: number, perSecond: number, bypassed: number, program =
           ...{ up: 110, cpu: { [program]: 5 + cpu, app: 1.5 } },
           counters: { [counter("bypass")]: 7 + messages * bypassed, [counter("tcp")]: 3 + messages * (1 - bypassed) },
         },
-        advise: advice(program, perSecond),
+        // Redirected messages have no segments.
+        advise: advice(program, perSecond * (1 - bypassed)),
       },
       web2: { error: "does not | answer" },
     },
@@ -100,13 +101,30 @@ test.each(["6000-6999", "any", "6379"])("the counters of %s are those of the onl
 test.each(["6000-6999", "any"])(
   "the counters of %s give services that share them nothing but a share",
   async (label) => {
-    const rows = await reportOf(label, [service("redis", 900), { ...service("other", 900), port: 6400 }]);
+    const rows = await reportOf(label, [service("redis", 100), { ...service("other", 100), port: 6400 }]);
     expect(rows).toEqual([
       "| web1 | redis:6379 | ? | ? | 75.0 % | 75.0 % | ? | ? | ? | ? | ? |",
       "| web1 | other:6400 | ? | ? | 75.0 % | 75.0 % | ? | ? | ? | ? | ? |",
     ]);
   },
 );
+
+test("connections that are not enrolled count as TCP, by the segments that advise saw", async () => {
+  // 15,000 messages by bypass, and 45,000 segments.
+  const [row] = await reportOf("6379", [{ ...service("redis", 2250), clients: [] }]);
+  expect(row).toContain("| web1 | redis:6379 | 6000 | 6000 | 25.0 % | 25.0 % | 33.33 |");
+});
+
+test("a drained host, whose counters stand still, has bypassed nothing", async () => {
+  const drained = recordingOf(1, 1000, 0);
+  const { web1 } = drained.hosts;
+  if (web1 === undefined || "error" in web1) throw new Error("expected a recording of web1");
+  const file = save({ ...drained, hosts: { web1: { ...web1, end: { ...web1.end, counters: web1.begin.counters } } } });
+  const output = makeFolder();
+  expect(await cli(["report", "--before", file, "--after", file, "--output", output])).toMatchObject({ code: 0 });
+  const page = fs.readFileSync(join(output, "report.md"), "utf8");
+  expect(page).toContain("| web1 | redis:6379 | 2000 | 2000 | 0.0 % | 0.0 % | 50.00 |");
+});
 
 test("a port outside of the policy's ranges has the rate that advise saw", async () => {
   const rows = await reportOf("8000-8999", [{ ...service("constructor", 900), clients: ["toString"] }]);

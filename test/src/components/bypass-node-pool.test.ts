@@ -379,10 +379,17 @@ test("the outputs report generation and namespace of each pool", async () => {
     // Mocks return their inputs, so the namespace must be a given one.
     const made = new SocketBypass("edge", { traffic, nodePools: { workers: { image, namespace: "network" } } });
     reports = await new Promise((done) => {
-      pulumi.all([made.nodePools, made.generation, made.hosts]).apply(done);
+      pulumi.all([made.nodePools, made.generation, made.hosts, made.logins]).apply(done);
     });
   });
-  const [pools, generation, hosts] = reports as [object, string, object];
+  const [pools, generation, hosts, logins] = reports as [object, string, object, object];
+  expect(logins).toEqual({
+    workers: {
+      instance: expect.stringMatching(/^edge-workers-[0-9a-f]{8}$/),
+      // Mocks give the DaemonSet no name.
+      nodePool: { namespace: "network", daemonSet: undefined },
+    },
+  });
   expect(hosts).toEqual({});
   expect(generation).toMatch(/^[0-9a-f]{12}$/);
   expect(pools).toMatchObject({ workers: { generation, namespace: "network" } });

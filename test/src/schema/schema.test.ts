@@ -56,6 +56,7 @@ test("credentials and logins are secret", () => {
   const secret = all.filter(({ property }) => property.secret).map(({ at }) => at.replace("socket-bypass:index:", ""));
   expect(secret.sort()).toEqual([
     "BypassHost.login",
+    "BypassNodePool.login",
     ...["Connection.password", "Connection.privateKey", "Connection.privateKeyPassword"],
     ...["Login.password", "Login.privateKey", "Login.privateKeyPassword"],
     "SocketBypass.logins",
@@ -81,7 +82,20 @@ test("names read well in every language", () => {
   const names = Object.keys(types).map((token) => token.replace("socket-bypass:index:", ""));
   expect(names.filter((name) => name.endsWith("Args"))).toEqual([]);
   // The names of Python that a property would shadow where a program reads or writes it.
-  const shadowed = ["object", "id", "type", "in", "from", "is", "input", "filter", "format", "hash", "property", "range"];
+  const shadowed = [
+    "object",
+    "id",
+    "type",
+    "in",
+    "from",
+    "is",
+    "input",
+    "filter",
+    "format",
+    "hash",
+    "property",
+    "range",
+  ];
   expect(all.filter(({ name }) => shadowed.includes(name))).toEqual([]);
 });
 
