@@ -28,6 +28,12 @@ export function argumentsPage(all: Declarations): string {
     "The error also names the property, says what was found, and says what to do: the part in parentheses.",
     "[errors.md](errors.md) has all other errors.",
     "",
+    "One error has all problems of a component, and comes before anything of it is registered, so a preview has it too.",
+    "An Output is checked once it is known; an Output that a preview does not know yet may be refused by `up`.",
+    "Outputs go inside `hosts`, `traffic` and the other objects, and never take the place of one,",
+    "because these decide which resources there are.",
+    "No error shows a secret, nor anything of a `connection`.",
+    "",
     ...places.flatMap((place) => interfaceText(place, places, all)),
     ...choicesText(
       all,

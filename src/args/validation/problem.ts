@@ -78,11 +78,13 @@ export function withShortInspection<E extends Error>(error: E): E {
 
 /**
  * Keeps the message of an error from changing: the SDK would put "error serializing property" in
- * front, once for each resource that an invalid Output reaches.
+ * front, once for each resource that an invalid Output reaches. It prints the stack of an error
+ * that comes while the program is still loaded, and a user can do nothing with ours.
  */
 export function withOwnWords<E extends Error>(error: E): E {
   const text = error.message;
-  return withShortInspection(Object.defineProperty(error, "message", { get: () => text, set: () => undefined }));
+  Object.defineProperties(error, { message: { get: () => text, set: () => undefined }, stack: { value: text } });
+  return withShortInspection(error);
 }
 
 /**

@@ -44,7 +44,7 @@ test("an unknown value passes the first check and is checked once it is known", 
   expect((await failureOf(checkLater(bypassProperties.traffic, { ports }, where))).message).toBe(
     [
       '1 problem in the arguments of SocketBypass "edge":',
-      '  traffic.ports[1]: expected a port or a range from 1 to 65535, such as "6379" or "8000-8999", found "0"; write it in quotes, digits only, the lower port first',
+      '  traffic.ports[1]: expected a port or a range from 1 to 65535, such as 6379 or "8000-8999", found "0"; write a port as a number and a range in quotes, digits only, the lower port first',
     ].join("\n"),
   );
 });

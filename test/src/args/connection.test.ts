@@ -111,6 +111,14 @@ describe("a connection is refused", () => {
     expect(pathsOf(problems({ ...whole, proxy: { ...whole, proxy: whole } }))).toEqual(["connection.proxy.proxy"]);
   });
 
+  test("with allowUnknownHostKey inside, and the error says where it belongs", () => {
+    const problem = (at: string) =>
+      `connection.${at}allowUnknownHostKey: this beside the connection, true; move it out of the connection: { connection: { … }, allowUnknownHostKey: true }`;
+    const { hostKey: _, ...open } = { ...whole, allowUnknownHostKey: true };
+    expect(problems(open)).toEqual([problem("")]);
+    expect(problems({ ...whole, proxy: open })).toEqual([problem("proxy.")]);
+  });
+
   test("with an encrypted key but no password for it, and with a key password but no key", () => {
     expect(pathsOf(problems({ ...whole, privateKey: keys.encrypted.private }))).toEqual([
       "connection.privateKeyPassword",

@@ -119,6 +119,16 @@ describe("one property", () => {
   });
 });
 
+test.each([
+  ["/sys/fs/cgroup", "/sys/fs/cgroup"],
+  ["/sys/fs/cgroup/system.slice", "/sys/fs/cgroup"],
+  ["/sys/fs/cgroup/unified/system.slice", "/sys/fs/cgroup/unified"],
+])("cgroup: %s begins with a mount that is left out", (cgroup, mount) => {
+  expect(problemsOfOne({ traffic, cgroup })).toEqual([
+    `cgroup: a directory of cgroup v2 relative to its mount, such as "/" or "/system.slice", "${cgroup}"; leave out ${mount}, where cgroup v2 is mounted; what is left begins with "/"`,
+  ]);
+});
+
 describe("an unknown property", () => {
   const all = "traffic, enabled, cgroup, bpf, selfTest, limits, takeOver, adopt, spliceGuard, detectDrift, observe";
 
@@ -238,11 +248,11 @@ test("an Output instead of an object is one problem, and its value is not shown"
       .slice(1)
       .sort(),
   ).toEqual([
-    "hosts.a: expected an object, found an Output; use local, connection, allowUnknownHostKey, machine, machineId, become, stateDir, boot, instance",
-    "traffic: expected an object, found an Output; use ports, cidrs, everything",
+    "hosts.a: expected an object, found an Output; write the object itself and put Outputs inside it: local, connection, allowUnknownHostKey, machine, machineId, become, stateDir, boot, instance",
+    "traffic: expected an object, found an Output; write the object itself and put Outputs inside it: ports, cidrs, everything",
   ]);
   expect(problemsOfMany({ hosts: hidden, traffic })[1]).toBe(
-    "hosts: expected a map of at least one host, found an Output; name a host, as in { web1: { connection } }",
+    "hosts: expected a map of at least one host, found an Output; write the map itself and put Outputs inside its entries, because the names are needed before",
   );
 });
 

@@ -142,7 +142,7 @@ describe("a node pool", () => {
     ],
     [
       { image, namespace: "a", monitoring: pulumi.output({}) },
-      "monitoring: expected an object, found an Output; use annotations, podMonitor",
+      "monitoring: expected an object, found an Output; write the object itself and put Outputs inside it: annotations, podMonitor",
     ],
     [
       { image, namespace: "a", monitoring: { annotations: "yes" } },

@@ -6,8 +6,8 @@ import { isTaken, problemsOfOne } from "./report";
 const port = fc.integer({ min: 1, max: 65535 });
 
 describe("ports", () => {
-  const expected = 'a port or a range from 1 to 65535, such as "6379" or "8000-8999"';
-  const fix = "write it in quotes, digits only, the lower port first";
+  const expected = 'a port or a range from 1 to 65535, such as 6379 or "8000-8999"';
+  const fix = "write a port as a number and a range in quotes, digits only, the lower port first";
 
   test.each([
     "0",
@@ -42,12 +42,15 @@ describe("ports", () => {
   });
 
   test.each([
-    [6379, "6379"],
+    [0, "0"],
+    [-80, "-80"],
+    [70000, "70000"],
+    [80.5, "80.5"],
     [true, "true"],
     [{}, "an empty object"],
     [["80"], "a list of 1"],
     [Number.NaN, "NaN"],
-  ])("refuses %j, which is not a text", (bad, found) => {
+  ])("refuses %j, which is neither a port nor a text", (bad, found) => {
     expect(problemsOfOne({ traffic: { ports: [bad] } })).toEqual([`traffic.ports[0]: ${expected}, ${found}; ${fix}`]);
   });
 
@@ -61,7 +64,7 @@ describe("ports", () => {
     fc.assert(
       fc.property(port, port, (one, other) => {
         const [low, high] = [Math.min(one, other), Math.max(one, other)];
-        expect(isTaken({ ports: [`${one}`, `${low}-${high}`] })).toBe(true);
+        expect(isTaken({ ports: [one, `${one}`, `${low}-${high}`] })).toBe(true);
         expect(isTaken({ ports: [`${high}-${low}`] })).toBe(high === low);
       }),
     );
@@ -193,18 +196,23 @@ describe("traffic", () => {
   });
 
   test.each([
-    ["ports", "80", "ports"],
-    ["cidrs", "10.0.0.0/8", "networks"],
-  ])("may have 1 to 64 entries in %s", (name, entry, what) => {
+    ["ports", "80", "ports", 'ports: [6379, "8000-8999"]'],
+    ["ports", 80, "ports", 'ports: [6379, "8000-8999"]'],
+    ["cidrs", "10.0.0.0/8", "networks", 'cidrs: ["10.0.0.0/8"]'],
+  ])("may have 1 to 64 entries in %s, and the error says how to write %j", (name, entry, what, example) => {
     const want = `a list of 1 to 64 ${what}`;
-    const fix = "leave it out for any, or join neighbours to ranges";
     expect(isTaken({ [name]: Array(64).fill(entry) })).toBe(true);
     expect(problemsOfOne({ traffic: { [name]: Array(65).fill(entry) } })).toEqual([
-      `traffic.${name}: ${want}, a list of 65; ${fix}`,
+      `traffic.${name}: ${want}, a list of 65; join neighbours to ranges`,
     ]);
-    expect(problemsOfOne({ traffic: { [name]: [] } })).toEqual([`traffic.${name}: ${want}, a list of 0; ${fix}`]);
+    expect(problemsOfOne({ traffic: { [name]: [] } })).toEqual([
+      `traffic.${name}: ${want}, a list of 0; leave it out for any`,
+    ]);
     expect(problemsOfOne({ traffic: { [name]: entry } })).toEqual([
-      `traffic.${name}: ${want}, ${JSON.stringify(entry)}; ${fix}`,
+      `traffic.${name}: ${want}, ${JSON.stringify(entry)}; write it in brackets, as in ${example}`,
+    ]);
+    expect(problemsOfOne({ traffic: { [name]: {} } })).toEqual([
+      `traffic.${name}: ${want}, an empty object; write a list, as in ${example}`,
     ]);
   });
 
