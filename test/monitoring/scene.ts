@@ -163,9 +163,11 @@ export class Scene {
     hook("attach", ours);
   }
 
-  /** Removes a pin without which the counters cannot be read. */
+  /** Puts something in the place of a pin from which no counters can be read. */
   breakCounters(): void {
-    fs.rmSync(join(this.pins, generation, "maps/counters"));
+    const pin = join(this.pins, generation, "maps/counters");
+    fs.rmSync(pin);
+    fs.mkdirSync(pin);
   }
 
   async end(): Promise<void> {

@@ -10,7 +10,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test, vi } from "vitest";
-import { copyOf, Host, isSkipped, root, type Status, shells } from "../../support/host.js";
+import { copyOf, Host, isSkipped, root, run, type Status, shellFolder, shells } from "../../support/host.js";
 
 type Ports = Status["generations"][number]["ports"];
 type Sample = [name: string, labels: Record<string, string>, value: number];
@@ -228,6 +228,27 @@ describe.skipIf(isSkipped).each(shells)("counters by port under %s", (shell) => 
       { ports: "80", connections: 0 },
       { ports: `${port}`, connections },
     ]);
+  });
+
+  test("have the established ones with the rights of the service for node-exporter, and leave them out with less", async () => {
+    const host = new Host(shell);
+    const traffic = new Traffic(host);
+    const [port = 0] = await traffic.ask("listen", 1);
+    await traffic.ask("open", port);
+    expect(await host.verb("apply", "--off", "--ports", `${port}`)).toMatchObject({ code: 0 });
+    const page = fs.readFileSync(join(root, "docs/how-to/node-exporter.md"), "utf8");
+    const named = /^CapabilityBoundingSet=(.*)$/m.exec(page)?.[1]?.toLowerCase().split(" ") ?? [];
+    expect(named).toContain("cap_sys_ptrace");
+    const script = [join(shellFolder(shell), "sh"), join(host.bundle, "socket-bypass")];
+    const established = async (...names: string[]) => {
+      const set = ["-all", ...names.map((name) => name.replace("cap_", "+"))].join();
+      const words = ["--bounding-set", set, "--inh-caps", set, "--no-new-privs", ...script];
+      const answer = await run("setpriv", [...words, "metrics", ...host.common.slice(0, 4)], host.env);
+      expect(answer).toMatchObject({ code: 0, stderr: "" });
+      return answer.stdout.match(/(?<=^socket_bypass_established_connections\{.*\} )\d+$/gm);
+    };
+    expect(await established(...named)).toEqual(["1"]);
+    expect(await established(...named.filter((name) => name !== "cap_sys_ptrace"))).toBeNull();
   });
 
   test("tell how many connections are enrolled, of all that are established on this host", async () => {
