@@ -50,7 +50,7 @@ describe("the page of errors", () => {
   test.each([
     ["host/script", "selftest: expected every case to pass, found… failed (exit …): …; nothing was attached to …"],
     ["host/script", "bpftool: expected 5.8 or newer, found … without…; install a newer one"],
-    ["src", "--stack-output …: expected at least one host, found none"],
+    ["src", "socket-bypass: …: expected the files of the bundle, found none; run `npm run build`"],
   ])("is made from the texts of %s, such as %s", (folder, text) => {
     const texts = errors.filter(({ path }) => path.startsWith(folder)).map((error) => error.text);
     expect(texts).toContain(text);

@@ -10,10 +10,10 @@ import { atEnd, Far, isSkipped, makeFolder, makeKeys } from "./far.js";
 import { Fleet } from "./fleet.js";
 
 /*
- * Follows docs/evidence.md step by step: A, B, A with the real engine, the real command, and Redis
- * on two machines. `EVIDENCE=FOLDER npx vitest run test/e2e/ssh/evidence.test.ts` records longer
- * and more often, and keeps everything: the report of that page is from there. Not proven here:
- * that the bypass saves time, which other tests on this machine would disturb.
+ * Follows docs/how-to/evidence.md step by step: A, B, A with the real engine, the real command,
+ * and Redis on two machines. `EVIDENCE=FOLDER npx vitest run test/e2e/ssh/evidence.test.ts`
+ * records longer and more often, and keeps everything: the report of that page is from there. Not
+ * proven here: that the bypass saves time, which other tests on this machine would disturb.
  */
 const kept = process.env.EVIDENCE;
 const [seconds, rounds] = kept === undefined ? [4, 1] : [20, 3];

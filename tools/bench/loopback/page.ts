@@ -21,7 +21,7 @@ export function writePage(measured: Report, isWhole: boolean): void {
 function draw(report: Report): void {
   write("sizes.svg", drawSizes(report.results));
   write("workloads.svg", drawWorkloads(report.results));
-  writeSection("figures", figures(report));
+  writeSection("README.md", "figures", figures(report));
 }
 
 function readReport(): Report {

@@ -8,8 +8,8 @@
 //   --write              keep the result in docs/explanation/benchmarks/
 //
 // The last line of stdout is one JSON object from kernel to {release, ways}, where ways maps each
-// method and cell to {off, added, ratio, low, high}. docs/explanation/benchmarks/README.md tells
-// how it is measured.
+// method and cell to {off, added, ratio, low, high}. docs/explanation/benchmarks/splice-guard.md
+// tells how it is measured.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -172,7 +172,7 @@ ${rows.join("\n")}
 `;
   });
   const how = `Measured on ${new Date().toISOString().slice(0, 10)} by counting instructions; ${rounds} round${rounds === 1 ? "" : "s"} of ${ms} million for each cell.`;
-  writeSection("splice", `\n${how}\n\n${tables.join("\n")}\n`);
+  writeSection("splice-guard.md", "splice", `\n${how}\n\n${tables.join("\n")}\n`);
 }
 
 function cellText(cell: Cell | undefined): string {

@@ -8,7 +8,7 @@
 // The cluster is that of the tests: a real control plane and two real nodes in namespaces of this
 // machine, with the real engine and its provider. The last line of stdout is one JSON object {up,
 // rssMiB, podMiB, cpuShare, cells}, where cells maps a name to {tcp, tcpAgain, bypass, ratio}.
-// docs/explanation/benchmarks/README.md tells how it is measured.
+// docs/explanation/benchmarks/node-pools.md tells how it is measured.
 import * as fs from "node:fs";
 import { parseArgs } from "node:util";
 import { Cluster } from "../../../test/e2e/kubernetes/cluster/cluster";

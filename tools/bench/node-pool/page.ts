@@ -13,7 +13,7 @@ export interface PoolReport {
 
 export function writePool(report: PoolReport): void {
   write("pool.json", `${JSON.stringify(report, undefined, 1)}\n`);
-  writeSection("pool", section(report));
+  writeSection("node-pools.md", "pool", section(report));
 }
 
 function section({ machine, up, rest, cells }: PoolReport): string {

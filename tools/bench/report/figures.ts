@@ -17,13 +17,13 @@ export function write(name: string, text: string): void {
   fs.writeFileSync(path.join(folder, name), text);
 }
 
-/** Replaces the text of the page between `<!-- NAME -->` and `<!-- end of NAME -->`. */
-export function writeSection(name: string, text: string): void {
+/** Replaces the text of a page between `<!-- NAME -->` and `<!-- end of NAME -->`. */
+export function writeSection(file: string, name: string, text: string): void {
   const marks = [`<!-- ${name} -->`, `<!-- end of ${name} -->`] as const;
-  const page = read("README.md");
+  const page = read(file);
   const [before] = page.split(marks[0]);
   const after = page.split(marks[1])[1] ?? "";
-  write("README.md", `${before}${marks[0]}\n${text}${marks[1]}${after}`);
+  write(file, `${before}${marks[0]}\n${text}${marks[1]}${after}`);
 }
 
 /** A measurement: the number of rounds of each cell, and their length in ms. */
