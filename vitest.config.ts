@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 
 const testsOf = (parts: readonly string[]) => parts.map((part) => `test/${part}/**/*.test.ts`);
 const pure = testsOf(["src"]);
-const alone = testsOf(["tools", "docs", "package", "host/helper"]);
+const alone = testsOf(["tools", "docs", "package", "examples", "host/helper"]);
 const [datapath, host, kubernetes, vm] = [
   testsOf(["bpf"]),
   testsOf(["host/script"]),

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thousand machines over SSH, in stacks of about a hundred, each updated by the Automation API:
 //
-//   npx tsx examples/large-fleet/index.ts preview|up|destroy \
-//     --machines FILE --stacks N [--at-once N]
+//   npx tsx index.ts preview|up|destroy --machines FILE --stacks N [--at-once N]
 //
 // The engine keeps one state for each stack and writes all of it after each step, so the time that
 // a stack takes grows with the square of its machines. With stacks of a bounded size, the time of

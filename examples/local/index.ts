@@ -5,13 +5,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { SocketBypass } from "socket-bypass";
 
 const config = new pulumi.Config();
-// `pulumi config set --path 'ports[0]' 6379` stores a number.
-const ports = (config.getObject<(string | number)[]>("ports") ?? ["6379"]).map(String);
 
 const bypass = new SocketBypass("edge", {
   hosts: { here: { local: true } },
   cgroup: config.get("cgroup") ?? "/",
-  traffic: { ports },
+  traffic: { ports: config.getObject<(number | string)[]>("ports") ?? [6379] },
 });
 
 export const hosts = bypass.hosts;

@@ -17,7 +17,7 @@ const bypass = new SocketBypass("edge", {
       ...(namespace && { namespace }),
     },
   },
-  traffic: { ports: config.getObject<(string | number)[]>("ports")?.map(String) ?? ["6379"] },
+  traffic: { ports: config.getObject<(number | string)[]>("ports") ?? [6379] },
   enabled: config.getBoolean("enabled") ?? true,
 });
 

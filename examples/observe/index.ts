@@ -5,8 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { SocketBypass } from "socket-bypass";
 
 const config = new pulumi.Config();
-// `pulumi config set --path 'ports[0]' 6379` stores a number.
-const ports = config.getObject<(string | number)[]>("ports")?.map(String);
+const ports = config.getObject<(number | string)[]>("ports");
 const rerun = config.get("rerun");
 
 const bypass = new SocketBypass("edge", {

@@ -27,7 +27,7 @@ for (const [name, machine] of Object.entries(machines)) {
 
 const bypass = new SocketBypass("edge", {
   hosts,
-  traffic: { ports: config.getObject<(string | number)[]>("ports")?.map(String) ?? ["6379"] },
+  traffic: { ports: config.getObject<(number | string)[]>("ports") ?? [6379] },
   rollout: {
     canary: config.getObject<string[]>("canary") ?? Object.keys(machines).sort().slice(0, 1),
     batchSize: config.getNumber("batchSize") ?? 10,

@@ -17,8 +17,6 @@ export interface Bundle {
   readonly packed: Buffer;
   /** The SHA-256 of the tar, which the host compares. */
   readonly digest: string;
-  /** Whether the host has to compile the objects. */
-  readonly isSource: boolean;
   /**
    * The bytes that tell one generation from another. They leave out objects that are compiled
    * outside the package, because another version of the compiler could change those.
@@ -67,7 +65,6 @@ function pack(origin: ObjectOrigin, machine: string, extras: readonly Extra[]): 
   return {
     packed: sent === identity && before !== undefined ? before : packNow(sent),
     digest: createHash("sha256").update(sent).digest("hex"),
-    isSource: origin === "target",
     identity,
   };
 }

@@ -6,6 +6,7 @@ import { when } from "../args/validation/right";
 import type { Advice } from "../commands/advice";
 import type { SelfTestResult } from "../commands/self-test";
 import { normalizeBypass } from "../install/normalize";
+import { adviceFor } from "../install/observation";
 import { hostType, installHost, outputsOfHost } from "./host";
 import { warnOfUnknownKeys } from "./host-key-warning";
 import type { HostLogin } from "./host-login";
@@ -56,7 +57,7 @@ export class BypassHost extends pulumi.ComponentResource {
     this.login = done.login;
     if (done.installed !== undefined)
       this.selfTest = when(done.shown, done.installed.selfTest) as pulumi.Output<SelfTestResult>;
-    if (done.observed !== undefined) this.advice = when(done.shown, done.observed.advice) as pulumi.Output<Advice>;
+    if (done.observed !== undefined) this.advice = when(done.shown, adviceFor(done.observed)) as pulumi.Output<Advice>;
     this.registerOutputs(outputs);
   }
 }

@@ -5,7 +5,7 @@ import { allRight, attempt, type Right, when } from "../args/validation/right";
 import { generationOf } from "../bundle/bundle";
 import { podFiles } from "../bundle/config-map";
 import { applyFlags } from "../commands/verbs";
-import { extrasOf } from "../install/host-files";
+import { effectiveOrigin, extrasOf } from "../install/host-files";
 import { normalizeNodePool } from "../install/normalize";
 import { ownLabels, scrapeAnnotations } from "../targets/kubernetes/manifests";
 import { deployPool } from "../targets/kubernetes/pool";
@@ -45,13 +45,13 @@ export function deployNodePool(part: Part, args: NodePool): DeployedPool {
   const origin = pulumi.all([shared.compile, adopt]);
   // Compiling them may fail.
   const { made: files, right: filesRight } = attempt(origin, ([compile, withAdopt]) => {
-    const { texts, binaries } = podFiles(compile, extrasOf(withAdopt));
+    const { texts, binaries } = podFiles(effectiveOrigin(compile), extrasOf(withAdopt));
     return { texts, binaries };
   });
   const right = allRight([shared.right, itsRight, filesRight]);
   const generation = pulumi
     .all([origin, size, files])
-    .apply(([[compile, withAdopt], room]) => generationOf(podFiles(compile, extrasOf(withAdopt)), compile, room));
+    .apply(([[compile, withAdopt], room]) => generationOf(podFiles(effectiveOrigin(compile), extrasOf(withAdopt)), compile, room));
   const bound = selfTest.apply(({ timeoutSeconds }) => waitSeconds + timeoutSeconds);
   const annotations = its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation }));
   const deployed = deployPool(

@@ -7,6 +7,7 @@ import type { Advice } from "../commands/advice";
 import type { SelfTestResult } from "../commands/self-test";
 import type { Ended } from "../install/host-steps";
 import { normalizeBypass } from "../install/normalize";
+import { adviceFor } from "../install/observation";
 import { withShortTrace } from "../targets/short-trace";
 import { Child } from "./child";
 import { childOptions } from "./child-options";
@@ -121,7 +122,7 @@ export class SocketBypass extends pulumi.ComponentResource {
       if (its === undefined) continue;
       rights.push(its.shown);
       logins[key] = its.login;
-      if (its.observed !== undefined) advices[key] = its.observed.advice;
+      if (its.observed !== undefined) advices[key] = adviceFor(its.observed);
       if (its.installed === undefined) continue;
       const { generation, selfTest } = its.installed;
       generations.push(generation);

@@ -4,6 +4,7 @@ import { promiseOf } from "../args/validation/outputs";
 import { allRight, attempt } from "../args/validation/right";
 import { bundleFor, type Extra, generationOf, type ObjectOrigin } from "../bundle/bundle";
 import type { Files } from "../commands/staged";
+import { isMocked } from "../targets/mocked";
 import type { Delivery, Target } from "../targets/target";
 import type { Normalized } from "./normalize";
 
@@ -30,8 +31,8 @@ export function filesOf(
   const { made: bundle, right } = attempt(
     pulumi.all([args.compile, extras, target.machine]),
     ([compile, names, machine]) => {
-      const { digest, isSource } = bundleFor(compile, machine, names);
-      return { digest, isSource };
+      const { digest } = bundleFor(effectiveOrigin(compile), machine, names);
+      return { digest, isSource: compile === "target" };
     },
   );
   const delivery = target.deliver(name, () => filesFor(needs, instance), opts);
@@ -39,9 +40,14 @@ export function filesOf(
     bundle,
     generation: pulumi
       .all([args.compile, extras, target.machine, args.size, bundle])
-      .apply(([compile, names, machine, size]) => generationOf(bundleFor(compile, machine, names), compile, size)),
+      .apply(([compile, names, machine, size]) => generationOf(bundleFor(effectiveOrigin(compile), machine, names), compile, size)),
     delivery: { ...delivery, right: allRight([right, delivery.right]) },
   };
+}
+
+/** Where the objects come from in this run: a unit test compiles nothing. */
+export function effectiveOrigin(origin: ObjectOrigin): ObjectOrigin {
+  return origin === "deployer" && isMocked() ? "target" : origin;
 }
 
 /** Reads the files only when they are about to be sent, because everything is known by then. */

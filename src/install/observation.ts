@@ -3,11 +3,12 @@ import * as pulumi from "@pulumi/pulumi";
 import { valueIfKnown } from "../args/validation/outputs";
 import { withShortInspection } from "../args/validation/problem";
 import { allRight, type Right } from "../args/validation/right";
-import type { Advice } from "../commands/advice";
+import { type Advice, GainSource } from "../commands/advice";
 import { readAdvice } from "../commands/advice-answer";
 import { differences, gainsIn } from "../commands/advice-findings";
 import { running } from "../commands/staged";
 import { adviseOn, type Policy } from "../commands/verbs";
+import { isMocked } from "../targets/mocked";
 import type { StepResource } from "../targets/target";
 import { asList, type Ended, stepSeconds, type Wanted } from "./host-steps";
 
@@ -58,13 +59,25 @@ export function observeHost({ name, target, identity, args, files, opts, after }
 
 /** The mocks of a unit test print nothing, and neither does a step that the engine leaves out. */
 function readIfThere(printed: string | undefined): Advice | undefined {
-  return printed === undefined ? undefined : readAdvice(printed);
+  return printed === undefined ? undefined : readAdvice(`${printed}`);
 }
+
+/**
+ * What a program is given. A unit test whose mocks print no advice is given one without services.
+ */
+export function adviceFor({ advice }: Observed): pulumi.Output<Advice | undefined> {
+  return advice.apply((seen) => seen ?? (isMocked() ? nothingSeen : undefined));
+}
+
+const nothingSeen: Advice = {
+  ...{ seconds: 0, kernel: "", machine: "", gainFrom: GainSource.Table, namespaces: 0, sockets: 0 },
+  ...{ services: [], traffic: { ports: [] } },
+};
 
 /** Fails if a host answered, and not with advice. */
 export async function isAdvice(step: StepResource): Right {
   const printed = await valueIfKnown(step.stdout);
-  if (printed === undefined || readAdvice(printed) !== undefined) return undefined;
+  if (printed === undefined || isMocked() || readAdvice(printed) !== undefined) return undefined;
   const text =
     "expected the host to answer with its advice, found another answer; does sshd force another command " +
     "(ForceCommand, or command= in authorized_keys)? Correct it, then give observe another rerun";

@@ -10,13 +10,15 @@ import { shellLine } from "../commands/quote";
 import { type Files, receiving } from "../commands/staged";
 import { asRoot, asWords } from "./become";
 import { deliver, deliverBefore } from "./deliver";
+import { isMocked } from "./mocked";
 import { withShortTrace } from "./short-trace";
-import type { Step, StepResource, Target } from "./target";
+import { type Step, type StepResource, type Target, usualMachine } from "./target";
 
 /** The machine that runs Pulumi. `become` stands in front of every command; it may be empty. */
 export function localTarget(become: pulumi.Output<string>, machine?: pulumi.Output<string | undefined>): Target {
   return {
-    machine: pulumi.output(machine).apply((given) => given ?? os.machine()),
+    // A unit test sees the same on every developer's machine.
+    machine: pulumi.output(machine).apply((given) => given ?? (isMocked() ? usualMachine : os.machine())),
     run: (name, step, opts) => runLocally(name, step, become, opts),
     deliver: (name, files, opts) =>
       deliverBefore(name, files, async (all) => sendLocally(await promiseOf(become), all), opts),

@@ -3,6 +3,9 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Right } from "../args/validation/right";
 import type { Files } from "../commands/staged";
 
+/** Assumed if no machine type is declared; the script refuses another machine. */
+export const usualMachine = "x86_64";
+
 /** One step of an installation: the words that converge it, and the line that undoes it. */
 export interface Step {
   /** Gives an error if the step must not begin. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
+import { engineMark } from "../../src/targets/mocked";
 
 /** One registration as the engine gets it. Mocks alone show neither parent nor options. */
 export interface Registered {
@@ -74,6 +75,7 @@ export async function record(
     "acme",
   );
   const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
+  Object.assign(monitor, { [engineMark]: true });
   const registerResource = monitor.registerResource.bind(monitor);
   const all: Registered[] = [];
   monitor.registerResource = (request, done) =>

@@ -19,11 +19,8 @@ describe("the tests that a change can affect", () => {
       ["bpf", "e2e/apps", "e2e/kubernetes", "e2e/local", "e2e/ssh", "host/pod", "host/script", "src/bundle"],
     ],
     ["host/pod/pod.sh", ["e2e/kubernetes", "host/pod", "src/bundle"]],
-    ["src/args/host.ts", ["docs", "e2e/kubernetes", "e2e/local", "e2e/ssh", "package", "src"]],
-    [
-      "examples/ssh-fleet/index.ts",
-      ["e2e/kubernetes/example.test.ts", "e2e/local/example.test.ts", "e2e/ssh/example.test.ts"],
-    ],
+    ["src/args/host.ts", ["docs", "e2e/kubernetes", "e2e/local", "e2e/ssh", "examples", "package", "src"]],
+    ["examples/ssh-fleet/index.ts", ["e2e/ssh/large-fleet.test.ts", "examples"]],
     ["test/bpf/cases/order.py", ["bpf", "e2e/apps"]],
     ["test/e2e/ssh/far.sh", ["e2e/ssh"]],
     ["test/host/script/flows.py", ["host/script"]],

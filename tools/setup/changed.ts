@@ -12,7 +12,7 @@ import { join } from "node:path";
 /** Folders of test/ whose tests send bytes through what a host receives. */
 const onHosts = ["bpf", "host/script", "e2e/apps", "e2e/local", "e2e/ssh", "host/pod", "e2e/kubernetes"];
 /** Folders of test/ that run the real engine. */
-const withEngine = ["e2e/local", "e2e/ssh", "e2e/kubernetes"];
+const withEngine = ["e2e/local", "e2e/ssh", "e2e/kubernetes", "examples"];
 
 /**
  * For the first row with which a path begins: the folders and files of test/ that a change of the
@@ -29,7 +29,7 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["src/", ["src", "package", "docs", ...withEngine]],
   ["PulumiPlugin.yaml", ["package", ...withEngine]],
   ["tools/pulumi/", ["tools", ...withEngine]],
-  ["examples/", ["e2e/local/example.test.ts", "e2e/ssh/example.test.ts", "e2e/kubernetes/example.test.ts"]],
+  ["examples/", ["examples", "e2e/ssh/large-fleet.test.ts"]],
   ["tools/setup/isolate.sh", ["host/script"]],
   ["tools/setup/", ["tools"]],
   ["tools/docs/", ["docs"]],

@@ -43,6 +43,7 @@ main() {
 	need_node
 	need_tools
 	need_packages
+	need_self
 	case $purposes in
 	*build*) need_build ;;
 	esac
@@ -251,6 +252,13 @@ need_packages() {
 	# The scripts of the Pulumi SDKs would try to download plugins.
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	printf '%s\n' "$digest" >"$stamp"
+}
+
+# The examples import the package by its name, as their copies do.
+need_self() {
+	[ -e examples/node_modules/socket-bypass ] && return 0
+	mkdir -p examples/node_modules
+	ln -sfn ../.. examples/node_modules/socket-bypass
 }
 
 need_build() {

@@ -12,7 +12,7 @@ import {
   type Pool,
   podMonitorSpec,
 } from "./manifests";
-import { loadKubernetes } from "./provider";
+import { type KubernetesObject, loadKubernetes } from "./provider";
 
 export interface Surroundings {
   /** A namespace that exists; without it the pool creates one. */
@@ -57,13 +57,13 @@ export function deployPool(
   // The annotations stand first in all metadata: the SDK waits for one property after another, and
   // a namespace that is never created never has a name.
   const itsAnnotations = when(right, pulumi.output(goneAtOnce));
-  const where =
-    namespace ??
+  const ownNamespace = () =>
     new core.v1.Namespace(
       `${name}-namespace`,
       { metadata: { annotations: itsAnnotations, labels: { ...labels, ...namespaceLabels } } },
       { ...opts, customTimeouts: { delete: namespaceTimeout, ...opts.customTimeouts } },
-    ).metadata.name;
+    );
+  const where = namespace ?? nameOf(ownNamespace(), `${name}-namespace`);
   const itsMetadata = { annotations: itsAnnotations, namespace: where, labels };
   const account = new core.v1.ServiceAccount(
     `${name}-account`,
@@ -96,7 +96,7 @@ export function deployPool(
     `${name}-loader`,
     {
       metadata: { annotations: when(right, pulumi.output(annotations)), namespace: where, labels: itsLabels },
-      spec: daemonSetSpec(pool, account.metadata.name, configMap.metadata.name),
+      spec: daemonSetSpec(pool, nameOf(account, `${name}-account`), nameOf(configMap, `${name}-files`)),
     },
     opts,
   );
@@ -114,5 +114,13 @@ export function deployPool(
       },
       opts,
     );
-  return { namespace: daemonSet.metadata.apply(({ namespace: its }) => its), daemonSet: daemonSet.metadata.name };
+  return {
+    namespace: daemonSet.metadata.apply((its) => pulumi.output(its?.namespace ?? where)),
+    daemonSet: nameOf(daemonSet, `${name}-loader`),
+  };
+}
+
+/** The name of an object, which a unit test may not know: its name in the program then. */
+function nameOf({ metadata }: KubernetesObject, otherwise: string): pulumi.Output<string> {
+  return metadata.apply((its) => its?.name ?? otherwise);
 }

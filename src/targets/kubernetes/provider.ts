@@ -3,10 +3,11 @@ import * as pulumi from "@pulumi/pulumi";
 
 /**
  * A Kubernetes resource, declared by us because most users do not have the Kubernetes package, so
- * its types must not be part of ours.
+ * its types must not be part of ours. The provider knows all of its metadata, but the mocks of a
+ * unit test seldom do.
  */
 export interface KubernetesObject extends pulumi.CustomResource {
-  readonly metadata: pulumi.Output<{ readonly name: string; readonly namespace: string }>;
+  readonly metadata: pulumi.Output<{ readonly name?: string; readonly namespace?: string } | undefined>;
 }
 
 interface Kind {
