@@ -26,8 +26,9 @@ export class BypassNodePool extends pulumi.ComponentResource {
    */
   public readonly daemonSet: pulumi.Output<string>;
   /**
-   * Where the pods are. A secret, as the logins of hosts are. A program that exports `socketBypass =
-   * { workers: pool.login }` lets `npx socket-bypass status --stack NAME` find them.
+   * Where the pods are. A secret, as the logins of hosts are. A program that exports it, as in
+   * `socketBypass = { workers: pool.login }`, lets `npx socket-bypass status --stack NAME` find
+   * them.
    */
   public readonly login: pulumi.Output<HostLogin>;
 

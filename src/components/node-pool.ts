@@ -51,7 +51,9 @@ export function deployNodePool(part: Part, args: NodePool): DeployedPool {
   const right = allRight([shared.right, itsRight, filesRight]);
   const generation = pulumi
     .all([origin, size, files])
-    .apply(([[compile, withAdopt], room]) => generationOf(podFiles(effectiveOrigin(compile), extrasOf(withAdopt)), compile, room));
+    .apply(([[compile, withAdopt], room]) =>
+      generationOf(podFiles(effectiveOrigin(compile), extrasOf(withAdopt)), compile, room),
+    );
   const bound = selfTest.apply(({ timeoutSeconds }) => waitSeconds + timeoutSeconds);
   const annotations = its.annotations.apply((given) => ({ ...given, "socket-bypass/generation": generation }));
   const deployed = deployPool(

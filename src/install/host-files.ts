@@ -40,7 +40,9 @@ export function filesOf(
     bundle,
     generation: pulumi
       .all([args.compile, extras, target.machine, args.size, bundle])
-      .apply(([compile, names, machine, size]) => generationOf(bundleFor(effectiveOrigin(compile), machine, names), compile, size)),
+      .apply(([compile, names, machine, size]) =>
+        generationOf(bundleFor(effectiveOrigin(compile), machine, names), compile, size),
+      ),
     delivery: { ...delivery, right: allRight([right, delivery.right]) },
   };
 }

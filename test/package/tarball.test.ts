@@ -55,7 +55,11 @@ describe("the tarball", () => {
     ]);
     expect(
       // That example is about unit tests.
-      files.filter((file) => !file.startsWith("examples/testing/") && /\.(map|tgz|log)$|\.test\.|(^|\/)(node_modules|test|\.[^/]+)(\/|$)/.test(file)),
+      files.filter(
+        (file) =>
+          !file.startsWith("examples/testing/") &&
+          /\.(map|tgz|log)$|\.test\.|(^|\/)(node_modules|test|\.[^/]+)(\/|$)/.test(file),
+      ),
     ).toEqual([]);
     // A file that belongs elsewhere would more likely be met here than seen in a review.
     expect(fs.statSync(tarball).size).toBeLessThan(1_800_000);

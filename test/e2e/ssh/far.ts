@@ -185,10 +185,9 @@ export class Far {
 
   /** The arguments with which nsenter enters the machine. */
   enter(): string[] {
-    const { pid } = this.sshd ?? {};
+    const pid = this.sshd?.pid;
     if (!this.options.hasOwnProcesses) return ["-t", `${pid}`, "-m", "-n", "-C", "--"];
-    const child = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-    return ["-t", child, "-m", "-n", "-C", "-p", "--"];
+    return ["-t", fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim(), "-m", "-n", "-C", "-p", "--"];
   }
 
   /** The output of `status` on it. */
