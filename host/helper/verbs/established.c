@@ -13,11 +13,13 @@
 
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 enum {
 	MOST_SOCKETS = 1 << 18,
@@ -378,6 +380,15 @@ static bool read_policy(const char *pin, uint32_t slot)
 	return !look_up(map, &slot, &policy) || refuse(pin);
 }
 
+/* A few processes may hide from everybody; without this right, all but our own do. */
+static bool may_look_at_processes(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return !syscall(SYS_capget, &header, sets) && sets[0].effective & 1U << CAP_SYS_PTRACE;
+}
+
 int verb_established(char **words)
 {
 	unsigned int hidden = 0;
@@ -392,6 +403,11 @@ int verb_established(char **words)
 	if (!read_policy(words[0], (uint32_t)slot) || !choose_cgroups(words[2]) ||
 	    !visit_namespaces(&with))
 		return EXIT_FAILED;
+	if (hidden && !may_look_at_processes()) {
+		say("established: expected CAP_SYS_PTRACE, which shows the network namespaces of "
+		    "others, found it missing");
+		return EXIT_FAILED;
+	}
 	count_connections();
 	print_counts();
 	if (hidden) {

@@ -19,11 +19,8 @@ to_metrics() {
 			if (!((name, labels) in told)) add(name, labels, number)
 			told[name, labels] = 1
 		}
-		# What is not seen whole is left out.
-		function end_instance(   i) {
+		function end_instance() {
 			if (instance == "") return
-			for (i = 1; i <= ranges; i++) add("established_connections", "instance=\"" instance "\",ports=\"" range[i] "\"", open[i])
-			ranges = 0
 			add("up", "instance=\"" instance "\"", !unreadable)
 			add("healthy", "instance=\"" instance "\"", !bad)
 			bad = unreadable = 0
@@ -56,8 +53,7 @@ to_metrics() {
 			add("port_bytes_total", of ",path=\"tcp\"", value(7))
 		}
 		$1 == "reasons" { for (i = 2; i <= NF; i++) add("not_redirected_total", labels ",reason=\"" substr($i, 1, index($i, ":") - 1) "\"", value(i)) }
-		$1 == "established" { range[++ranges] = value(2); open[ranges] = value(3) }
-		$1 == "unseen" { ranges = 0 }
+		$1 == "established" { add("established_connections", "instance=\"" instance "\",ports=\"" value(2) "\"", value(3)) }
 		$1 == "tap" { tapped[labels] = 1 }
 		$1 == "counters" { add("tapped", labels, tapped[labels]) }
 		$1 == "counters" { for (i = 2; i <= NF; i++) add(substr($i, 1, index($i, ":") - 1) "_total", labels, value(i)) }
