@@ -386,8 +386,7 @@ test("the outputs report generation and namespace of each pool", async () => {
   expect(logins).toEqual({
     workers: {
       instance: expect.stringMatching(/^edge-workers-[0-9a-f]{8}$/),
-      // Mocks give the DaemonSet no name.
-      nodePool: { namespace: "network", daemonSet: undefined },
+      nodePool: { namespace: "network", daemonSet: "edge-workers-loader" },
     },
   });
   expect(hosts).toEqual({});
