@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Each kind of danger of which `advise` warns is provoked, here or on another kernel: what sockets
- * and the kernel do in this file, and what real programs do in test/e2e/apps/advise-dangers.test.ts.
+ * Each kind of danger of which `advise` warns is provoked, here or on another kernel: what
+ * sockets and the kernel do in this file, and what real programs do in
+ * test/e2e/apps/advise-dangers.test.ts.
  *
  * What this machine lacks is skipped. Debian's kernels have everything, so there, in the virtual
- * machines of test/kernels, its absence is a failure. Not proven here: the kernel's initiator of iSCSI and its client of NFS, whose sockets
- * differ from those of the servers here in their direction only.
+ * machines of test/kernels, its absence is a failure. Not proven here: the kernel's initiator of
+ * iSCSI and its client of NFS, whose sockets differ from those of the servers here in their
+ * direction only.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

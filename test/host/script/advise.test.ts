@@ -85,7 +85,10 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     const back = find(advice, ports.back);
     expect(back).toMatchObject({
       ...{ program: "backend", clients: ["relay"], connections: 1, onHost: 1, shortConnections: 0, kind: "request" },
-      ...{ perSecond: { inbound: upTo(200), outbound: upTo(200) }, bytesPerMessage: { inbound: about(50), outbound: about(100) } },
+      ...{
+        perSecond: { inbound: upTo(200), outbound: upTo(200) },
+        bytesPerMessage: { inbound: about(50), outbound: about(100) },
+      },
       ...{ bytesPerSecond: { inbound: upTo(10_000), outbound: upTo(20_000) }, advice: "include" },
       dangers: [{ kind: "relay", program: "relay" }],
     });
@@ -142,7 +145,10 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(advice.namespaces).toBeGreaterThan(3);
     expect(find(advice, port)).toMatchObject({
       ...{ program: "backend", clients: ["frontend"], connections: 1, onHost: 1, kind: "request", advice: "include" },
-      ...{ perSecond: { inbound: upTo(200), outbound: upTo(200) }, bytesPerMessage: { inbound: about(50), outbound: about(100) } },
+      ...{
+        perSecond: { inbound: upTo(200), outbound: upTo(200) },
+        bytesPerMessage: { inbound: about(50), outbound: about(100) },
+      },
     });
   });
 

@@ -6,8 +6,8 @@
 //   --only TEXT          measures only services whose name contains the text
 //   --write              keep the result in docs/explanation/benchmarks/
 //
-// The last line of stdout is the JSON object that --write keeps. docs/explanation/benchmarks/advise.md tells how it
-// is measured.
+// The last line of stdout is the JSON object that --write keeps.
+// docs/explanation/benchmarks/advise.md tells how it is measured.
 import { execFile, execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes advise.json in docs/explanation/benchmarks, and the table made from it. Run alone, `npx tsx
-// tools/bench/advise/page.ts` writes the table of the same figures again.
+// Writes advise.json in docs/explanation/benchmarks, and the table made from it. Run alone, `npx
+// tsx tools/bench/advise/page.ts` writes the table of the same figures again.
 import type { Result } from "../report/cell";
 import { machineText, type Run, read, write, writeSection } from "../report/figures";
 
