@@ -17,7 +17,7 @@ import { runCases, SLOWNESS } from "./vitest.js";
 
 const root = resolve(__dirname, "../..");
 /** The files whose tests touch the machine only through test/support/machine.ts. */
-const files = ["whole", "backlog", "life", "order", "paths", "splice", "stream", "tap", "unread"];
+const files = ["whole", "backlog", "dangers", "life", "order", "paths", "splice", "stream", "tap", "unread"];
 /**
  * How titles begin: one installation from preflight to its removal, order beside TCP, the bounds,
  * and many switches.

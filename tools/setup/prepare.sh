@@ -104,8 +104,9 @@ tools() {
 		test  libclang-rt-19-dev /usr/lib/llvm-19/lib/clang/*/lib/linux/libclang_rt.asan-*.a the sanitizers of the compiler
 		test  strace          strace                         shows the system calls of a script
 		bench postgresql      /usr/lib/postgresql/*/bin/pgbench a database that is run through the bypass
-		test  haproxy         haproxy                        a proxy that can splice
-		test  memcached       memcached                      a cache that is run through the bypass
+		bench haproxy         haproxy                        a proxy that can splice
+		bench memcached       memcached                      a cache that is run through the bypass
+		bench iperf3          iperf3                         a stream
 		test  tshark          tshark                         reads what the tap writes
 		test  prometheus      promtool                       runs the alerts and the dashboard's expressions
 		test  passt           pasta                          forwards into rootless containers

@@ -31,8 +31,9 @@ function connections(...words: (string | number)[]): (string | number)[] {
   return ["env", path, "python3", "-B", join(root, "test/host/script/advise.py"), ...words];
 }
 
-// Not proven here: that what is expected of these programs is what the bypass brings
-// (docs/explanation/benchmarks).
+// Not proven here: that what is expected of these programs is what the bypass brings, which
+// tools/bench/advise measures (docs/explanation/benchmarks); a client on another machine, of
+// which `advise` sees as little as of a socket in a network without a process.
 describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs", () => {
   let [proxy, data] = ["", ""];
   beforeAll(() => {
@@ -58,6 +59,8 @@ describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs
       behind: 0,
       relay: 0,
       far: 0,
+      cluster: 0,
+      remote: 0,
     };
     for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort();
 
@@ -94,11 +97,11 @@ describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs
       `127.0.0.1:${ports.far}`,
     ).listens(ports.relay);
     for (const port of [ports.haproxy, ports.relay]) talk(port);
+    await start(...connections("cluster", "dnat", ports.cluster)).says(/"port"/);
+    await start(...connections("remote", ports.remote)).says(/"port"/);
     await new Promise((wake) => setTimeout(wake, 1000));
 
-    const { stdout, stderr } = await path.host.raw("advise", "--json", "--seconds", "4");
-    expect(stderr).toBe("");
-    const advice = JSON.parse(stdout);
+    const advice = await adviseOn(path, Object.values(ports));
     const advised = Object.fromEntries(
       Object.entries(ports).map(([name, port]) => {
         const {
@@ -106,8 +109,8 @@ describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs
           clients,
           advice: word,
           dangers,
-        } = advice.services.find((service: { port: number }) => service.port === port) ?? { dangers: [] };
-        const kinds = dangers.map((danger: { kind: string; program: string }) => `${danger.kind} ${danger.program}`);
+        } = advice.services.find((service) => service.port === port) ?? { dangers: [] };
+        const kinds = dangers.map((danger) => `${danger.kind} ${danger.program}`);
         return [name, [program, clients?.join(), word, ...kinds].join(" ")];
       }),
     );
@@ -122,14 +125,43 @@ describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs
       behind: "backend haproxy danger splice haproxy",
       relay: "go-proxy frontend danger splice go-proxy",
       far: "backend go-proxy danger splice go-proxy",
+      // By the port of the server behind the address of the service.
+      cluster: "backend frontend include",
+      remote: "backend  leave",
     });
-    const gaining = ["redis", "postgres", "memcached", "nginx", "app", "stream"] as const;
+    const gaining = ["redis", "postgres", "memcached", "nginx", "app", "stream", "cluster"] as const;
     const ours = Object.values(ports).map(String);
-    expect(advice.traffic.ports.filter((port: string) => ours.includes(port)).sort()).toEqual(
+    expect(advice.traffic.ports.filter((port) => ours.includes(port)).sort()).toEqual(
       gaining.map((name) => `${ports[name]}`).sort(),
     );
   });
 });
+
+interface Advice {
+  readonly services: readonly {
+    readonly port: number;
+    readonly program: string;
+    readonly clients: readonly string[];
+    readonly kind: string;
+    readonly advice: string;
+    readonly onHost: number;
+    readonly dangers: readonly { readonly kind: string; readonly program: string }[];
+  }[];
+  readonly traffic: { readonly ports: readonly string[] };
+}
+
+/** On a busy machine a client may need seconds to begin, so it asks again while one has not. */
+async function adviseOn(path: Datapath, ports: readonly number[]): Promise<Advice> {
+  for (let tries = 1; ; tries++) {
+    const { code, stdout, stderr } = await path.host.raw("advise", "--json", "--seconds", "4");
+    // Other tests may have instances here that this version cannot read.
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^(socket-bypass: note: .*\n)*$/) });
+    const advice: Advice = JSON.parse(stdout);
+    const isBusy = (port: number) =>
+      advice.services.some((one) => one.port === port && (one.kind !== "idle" || one.onHost === 0));
+    if (ports.every(isBusy) || tries === 3) return advice;
+  }
+}
 
 /** Connections that last: of those that come and go, `advise` does not always know the client. */
 function nginxConfig(front: number, back: number): string {

@@ -77,6 +77,17 @@ export class Program {
     return this;
   }
 
+  /** Waits until it has printed this. */
+  async says(pattern: RegExp): Promise<this> {
+    for (const end = Date.now() + 60_000; !pattern.test(this.text); await pause(20)) {
+      const code = await Promise.race([this.ended, "running"]);
+      if (code !== "running" || Date.now() > end) {
+        throw new Error(`${this.name}: expected it to say ${pattern}, found it ${code}\n${this.text}`);
+      }
+    }
+    return this;
+  }
+
   async stop(): Promise<void> {
     this.child.kill(this.options.signal ?? "SIGTERM");
     if ((await this.within(8)) === undefined) {

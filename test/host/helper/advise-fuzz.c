@@ -19,6 +19,8 @@ enum { ROOM = 2048 };
 struct unseen unseen;
 static uint64_t state;
 static unsigned long addresses;
+/* The protocol of the kernel on a socket. */
+static const char *ulp_name = "tls";
 
 /* xorshift64* */
 static unsigned int choose(unsigned int count)
@@ -49,9 +51,12 @@ static size_t make_message(uint8_t *bytes)
 				 .tcpi_data_segs_in = 1 };
 	struct {
 		struct rtattr head;
-		char name[8];
-	} ulp = { { sizeof(struct rtattr) + 4, INET_ULP_INFO_NAME }, "tls" };
+		char name[12];
+	} ulp = { { (unsigned short)(sizeof(struct rtattr) + strlen(ulp_name) + 1),
+		    INET_ULP_INFO_NAME } };
 	size_t length = sizeof(head);
+
+	strcpy(ulp.name, ulp_name);
 
 	head.id.idiag_sport = htons(80);
 	head.id.idiag_dport = htons(4000);
@@ -95,11 +100,12 @@ static void try_message(unsigned long *read)
 }
 
 /* Without damage everything is read, also what this machine's kernel may not have. */
-static void check_whole(void)
+static void check_whole(const char *name, unsigned int trait)
 {
 	uint8_t bytes[ROOM] = { 0 };
 	struct tcp_end end;
 
+	ulp_name = name;
 	do {
 		memset(&end, 0, sizeof(end));
 		if (!read_end(bytes, make_message(bytes), &end)) {
@@ -107,7 +113,7 @@ static void check_whole(void)
 			exit(1);
 		}
 	} while (end.state == LISTENS);
-	if (end.traits != HAS_TLS || end.bytes[IN] != 7 || end.bytes[OUT] != 9 ||
+	if (end.traits != trait || end.bytes[IN] != 7 || end.bytes[OUT] != 9 ||
 	    end.segments[IN] != 1 || end.local.port != 80 || end.remote.port != 4000) {
 		printf("expected what the message says\n");
 		exit(1);
@@ -157,7 +163,9 @@ int main(int count, char **words)
 	state = count == 3 ? strtoull(words[1], NULL, 10) + 1 : 1;
 	if (count != 3 || socketpair(AF_UNIX, SOCK_DGRAM, 0, pair))
 		return 1;
-	check_whole();
+	check_whole("mptcp", HAS_MPTCP);
+	check_whole("espintcp", HAS_ULP);
+	check_whole("tls", HAS_TLS);
 	for (unsigned long i = strtoul(words[2], NULL, 10); i; i--) {
 		try_message(&read);
 		try_answer(pair, &ends);

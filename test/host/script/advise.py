@@ -16,16 +16,12 @@ import time
 
 from common import CLONE_NEWNET, LIBC, Mailbox, call, connect, fork, listen, new_namespace, receive
 from paths import dnat_to, place, route, wire
+from services import ask, name, serve, service, setting, talk
 
 # `advise` looks at all of the machine, where other tests use 7000 in namespaces of their own.
 OWN_PORT = 7391
 
-SO_ZEROCOPY, TCP_DEFER_ACCEPT, TCP_ULP, IPPROTO_MPTCP = 60, 9, 31, 262
-
-
-def name(text):
-    with open("/proc/self/comm", "wb") as comm:
-        comm.write(text.encode())
+SO_ZEROCOPY, TCP_DEFER_ACCEPT = 60, 9
 
 
 def ready(**facts):
@@ -33,62 +29,14 @@ def ready(**facts):
     sys.stdin.buffer.read()
 
 
-def serve(listener, size=100, program="backend"):
-    """Answers each message with one of this size, in a process of its own."""
-
-    def answer(server):
-        try:
-            while server.recv(1 << 20):
-                server.sendall(b"a" * size)
-        except OSError:
-            pass
-
-    name(program)
-    while True:
-        threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
-
-
-def ask(client, size=50, answer=100, rate=200):
-    while True:
-        client.sendall(b"q" * size)
-        receive(client, answer)
-        time.sleep(1 / rate)
-
-
-def talk(port, size=50, answer=100, program="frontend", prepare=lambda client: None):
-    name(program)
-    client = connect(port)
-    prepare(client)
-    ask(client, size, answer)
-
-
-def service(prepare=lambda listener: None, at_client=lambda client: None):
-    """A server and a client in processes of their own; gives the port."""
-    listener = listen()
-    prepare(listener)
-    port = listener.getsockname()[1]
-    fork(serve, listener)
-    fork(talk, port, 50, 100, "frontend", at_client)
-    return port
-
-
-def has_tls():
-    with open("/proc/sys/net/ipv4/tcp_available_ulp") as file:
-        return "tls" in file.read().split()
-
-
 def options():
-    """A service for each option that keeps its connections on TCP, and one for kTLS."""
-    def set_at(level, option, value):
-        return lambda sock: sock.setsockopt(level, option, value)
-
+    """A service without an option, and one for each option that keeps its connections on TCP."""
     ready(
         plain=service(),
-        lowat=service(at_client=set_at(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 2)),
-        zerocopy=service(at_client=set_at(socket.SOL_SOCKET, SO_ZEROCOPY, 1)),
-        option=service(at_client=set_at(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)),
-        deferred=service(prepare=set_at(socket.IPPROTO_TCP, TCP_DEFER_ACCEPT, 5)),
-        **({"ktls": service(at_client=set_at(socket.IPPROTO_TCP, TCP_ULP, b"tls"))} if has_tls() else {}),
+        lowat=service(at_client=setting(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 2)),
+        zerocopy=service(at_client=setting(socket.SOL_SOCKET, SO_ZEROCOPY, 1)),
+        option=service(at_client=setting(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)),
+        deferred=service(prepare=setting(socket.IPPROTO_TCP, TCP_DEFER_ACCEPT, 5)),
     )
 
 
@@ -156,19 +104,11 @@ def traffic():
     ready(**ports, quiet_ends=len(quiet))
 
 
-def mptcp():
-    """What a listener of MPTCP accepts from a client of TCP."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()
-    port = listener.getsockname()[1]
-    fork(serve, listener)
-    fork(talk, port)
-    ready(mptcp=port)
-
-
-def cluster(kind):
-    """A client, a node that rewrites addresses (`dnat`, or `snat` too), and a server, as kube-proxy has them."""
+def cluster(kind, port=OWN_PORT):
+    """
+    A client, a node that rewrites addresses (`dnat`, or `snat` too), and a server on this port, as
+    kube-proxy has them.
+    """
     masquerade = "type nat hook postrouting priority 100; ip saddr 10.77.0.1 masquerade;"
     talking = Mailbox()
 
@@ -178,10 +118,41 @@ def cluster(kind):
         talking.put()
         ask(connection)
 
-    rules = [dnat_to(OWN_PORT), masquerade] if kind == "snat" else [dnat_to(OWN_PORT)]
-    route(rules, serve, frontend, port=OWN_PORT)
+    rules = [dnat_to(int(port)), masquerade] if kind == "snat" else [dnat_to(int(port))]
+    route(rules, serve, frontend, port=int(port))
     talking.get()
-    ready(port=OWN_PORT)
+    ready(port=int(port))
+
+
+def remote(port):
+    """
+    A server whose client has its socket in a network namespace in which no process lives. Of such a
+    socket `advise` sees no more than of one on another machine.
+    """
+    listening, talking = Mailbox(), Mailbox()
+
+    def backend():
+        listener = listen(address="10.77.0.2", port=int(port))
+        listening.put()
+        serve(listener)
+
+    def client():
+        name("frontend")
+        connection = connect(int(port), address="10.77.0.2")
+        with open(f"/proc/{os.getppid()}/ns/net") as home:
+            if LIBC.setns(home.fileno(), CLONE_NEWNET):
+                raise OSError("setns")
+        talking.put()
+        ask(connection)
+
+    near, go_near = place(client)
+    far, go_far = place(backend)
+    wire(near, "10.77.0.1/24", far, "10.77.0.2/24", 1)
+    go_far.put()
+    listening.get()
+    go_near.put()
+    talking.get()
+    ready(port=int(port))
 
 
 def held():

@@ -63,16 +63,16 @@ function find({ services }: Advice, port: number | undefined): Service {
   return found[0] as Service;
 }
 
-/** An answer of many segments may be on its way when advise looks. */
-const nearly = (number: number) =>
-  expect.toSatisfy((found: number) => Math.abs(found / number - 1) < 0.05, `nearly ${number}`);
-
+/** The programs pause between messages. A busy machine makes that longer, and never shorter. */
+const upTo = (number: number) =>
+  expect.toSatisfy((found: number) => found > 0 && found <= number * 1.5, `more than 0, at most ${number} and a half`);
+/** Of a message, a part may be on its way, and a segment may be sent twice. */
 const about = (number: number) =>
-  expect.toSatisfy((found: number) => found > number / 4 && found <= number * 1.5, `about ${number}`);
+  expect.toSatisfy((found: number) => found > number * 0.7 && found < number * 1.3, `about ${number}`);
 
 // Other programs of this machine are advised upon too: the tests look at their own ports. Not
-// proven here: other kernels; kTLS where the kernel has none; that what is expected is measured
-// (docs/reference/advise.md).
+// proven here: other kernels, and the rest of the dangers (test/bpf/dangers.test.ts); that what is
+// expected is measured (docs/explanation/benchmarks).
 describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
   test("tells requests, streams, relays, quiet services and short connections apart", async () => {
     const host = new Host(shell);
@@ -85,21 +85,27 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     const back = find(advice, ports.back);
     expect(back).toMatchObject({
       ...{ program: "backend", clients: ["relay"], connections: 1, onHost: 1, shortConnections: 0, kind: "request" },
-      ...{ perSecond: { inbound: about(180), outbound: about(180) }, bytesPerMessage: { inbound: 50, outbound: 100 } },
-      ...{ bytesPerSecond: { inbound: about(9000), outbound: about(18_000) }, advice: "include" },
+      ...{
+        perSecond: { inbound: upTo(200), outbound: upTo(200) },
+        bytesPerMessage: { inbound: about(50), outbound: about(100) },
+      },
+      ...{ bytesPerSecond: { inbound: upTo(10_000), outbound: upTo(20_000) }, advice: "include" },
       dangers: [{ kind: "relay", program: "relay" }],
     });
     expect(back.gain?.low).toBeGreaterThan(1);
+    expect(back.perSecond.inbound / back.perSecond.outbound).toEqual(about(1));
+    expect(back.bytesPerSecond.inbound / back.perSecond.inbound).toEqual(about(50));
+    expect(back.bytesPerSecond.outbound / back.perSecond.outbound).toEqual(about(100));
     expect(find(advice, ports.relay)).toMatchObject({ program: "relay", clients: ["frontend"], advice: "include" });
     expect(find(advice, ports.stream)).toMatchObject({
       ...{ program: "sink", clients: ["iperf"], kind: "stream", dangers: [] },
-      ...{ perSecond: { outbound: 0 }, bytesPerSecond: { inbound: about(50_000_000), outbound: 0 } },
+      ...{ perSecond: { outbound: 0 }, bytesPerSecond: { inbound: upTo(65_536_000), outbound: 0 } },
     });
     expect(find(advice, ports.large)).toMatchObject({
       ...{
         program: "large",
         kind: "request",
-        bytesPerMessage: { inbound: 50, outbound: nearly(512 << 10) },
+        bytesPerMessage: { inbound: about(50), outbound: about(512 << 10) },
         advice: "leave",
       },
       reason: expect.stringContaining("as large as these"),
@@ -107,9 +113,9 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(find(advice, ports.quiet)).toMatchObject({ kind: "idle", advice: "watch", gain: null });
     const short = find(advice, ports.short);
     expect(short).toMatchObject({ kind: "request", advice: "leave", reason: expect.stringContaining("too short") });
-    expect(short.shortConnections).toBeGreaterThan(100);
+    expect(short.shortConnections).toBeGreaterThanOrEqual(16);
     // What came by short connections counts too.
-    expect(short.perSecond).toEqual({ inbound: about(300), outbound: about(300) });
+    expect(short.perSecond).toEqual({ inbound: upTo(300), outbound: upTo(300) });
 
     const listed = [ports.back, ports.relay, ports.stream].map(String);
     expect(
@@ -123,12 +129,10 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
   test("names each option that keeps connections on TCP", async () => {
     const host = new Host(shell);
     const { plain, ...others } = await play(host, "options");
-    const mptcp = await play(host, "mptcp");
     const advice = await advise(host);
     expect(find(advice, plain)).toMatchObject({ dangers: [], advice: "include" });
-    for (const [kind, port] of Object.entries({ ...others, ...mptcp })) {
-      const isHarmed = kind === "ktls";
-      expect(find(advice, port)).toMatchObject({ advice: isHarmed ? "danger" : "leave", gain: null });
+    for (const [kind, port] of Object.entries(others)) {
+      expect(find(advice, port)).toMatchObject({ advice: "leave", gain: null });
       expect(find(advice, port).dangers.map((danger) => danger.kind)).toContain(kind);
       expect(advice.traffic.ports).not.toContain(`${port}`);
     }
@@ -141,7 +145,10 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(advice.namespaces).toBeGreaterThan(3);
     expect(find(advice, port)).toMatchObject({
       ...{ program: "backend", clients: ["frontend"], connections: 1, onHost: 1, kind: "request", advice: "include" },
-      ...{ perSecond: { inbound: about(180), outbound: about(180) }, bytesPerMessage: { inbound: 50, outbound: 100 } },
+      ...{
+        perSecond: { inbound: upTo(200), outbound: upTo(200) },
+        bytesPerMessage: { inbound: about(50), outbound: about(100) },
+      },
     });
   });
 
@@ -216,7 +223,10 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
       /^ *PORT +PROGRAM +CLIENTS +CONNS +HERE +IN\/S +BYTES +OUT\/S +BYTES +KIND +GAIN +ADVICE$/,
     );
     expect(stdout).toMatch(
-      new RegExp(`^ *${plain} +backend +frontend +1 +1 +\\d+ +50 +\\d+ +100 +request +1\\.03-1\\.54 +include$`, "m"),
+      new RegExp(
+        `^ *${plain} +backend +frontend +1 +1 +\\d+ +\\d\\d +\\d+ +\\d+ +request +1\\.03-1\\.54 +include$`,
+        "m",
+      ),
     );
     expect(stdout).toContain(
       `\n${lowat} backend: leave: frontend: it has set SO_RCVLOWAT, so its connections stay on TCP\n`,

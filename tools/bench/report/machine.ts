@@ -32,7 +32,7 @@ export function describeMachine(): Machine {
 }
 
 /** The first number with a dot that a program prints, on either output. */
-function version(command: string, flag: string): string {
+export function version(command: string, flag: string): string {
   const said = execFileSync("sh", ["-c", `${command} ${flag} 2>&1 || true`], { encoding: "utf8" });
   return /\d+(\.\d+)+/.exec(said)?.[0] ?? "not found";
 }

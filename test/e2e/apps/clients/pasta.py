@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-pasta.py FOLDER PORT: tests what pasta (rootless Podman's network) forwards into a network namespace
+pasta.py FOLDER PORT [talk]: tests what pasta (rootless Podman's network) forwards into a network namespace
 of its own, from an address of the host and from its loopback device. Everything is in namespaces
-that end with this process; they are mounted in FOLDER.
+that end with this process; they are mounted in FOLDER. With `talk` it only sends small requests, and
+says so.
 """
 import ctypes
 import json
@@ -12,13 +13,13 @@ import socket
 import sys
 import time
 
-from common import CLONE_NEWNET, LIBC, NOISE, SLOWNESS, Thread, call, fork, serve_echo
+from common import CLONE_NEWNET, LIBC, NOISE, SLOWNESS, Thread, call, fork, receive, serve_echo
 
 CLONE_NEWNS = 0x20000
 ADDRESS = "10.9.9.1"
 
 
-def main(folder, port):
+def main(folder, port, is_talk):
     if LIBC.unshare(CLONE_NEWNET | CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare")
     call("mount --make-rprivate /")
@@ -36,6 +37,8 @@ def main(folder, port):
     fork(forward, inner, port)
     for address in (ADDRESS, "127.0.0.1"):
         wait_for_listener(address, port)
+    if is_talk:
+        talk(port)
     print(json.dumps({"by_address": ask(ADDRESS, port), "by_loopback": ask("127.0.0.1", port)}))
 
 
@@ -84,4 +87,13 @@ def ask(address, port):
     return "whole"
 
 
-main(sys.argv[1], int(sys.argv[2]))
+def talk(port):
+    client = socket.create_connection(("127.0.0.1", port), timeout=30 * SLOWNESS)
+    while True:
+        client.sendall(NOISE[:50])
+        receive(client, 50)
+        print("talking", flush=True)
+        time.sleep(0.01)
+
+
+main(sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["talk"])
