@@ -12,15 +12,22 @@ let engine: Engine | undefined;
 
 /** The engine that ensure.mjs finds or makes, once for this process. */
 export function findEngine() {
-  if (engine === undefined) {
-    const words = ["tools/pulumi/ensure.mjs", "--json"];
-    const cwd = resolve(__dirname, "../..");
-    const said = execFileSync(process.execPath, words, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-    const answer = said.trim().split("\n").at(-1) ?? "";
-    engine = JSON.parse(answer) as Engine;
-    process.env.PULUMI_HOME = engine.env.PULUMI_HOME;
-  }
+  engine ??= ask<Engine>();
+  process.env.PULUMI_HOME = engine.env.PULUMI_HOME;
   return engine;
+}
+
+/** The engine with a CLI that also runs programs in YAML, Python and Go. */
+export function findPolyglot(): Engine {
+  const { polyglot, ...found } = ask<Engine & { readonly polyglot: string }>("--languages");
+  return { ...found, pulumi: polyglot };
+}
+
+function ask<Answer>(...options: string[]): Answer {
+  const words = ["tools/pulumi/ensure.mjs", "--json", ...options];
+  const cwd = resolve(__dirname, "../..");
+  const said = execFileSync(process.execPath, words, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  return JSON.parse(said.trim().split("\n").at(-1) ?? "") as Answer;
 }
 
 /**

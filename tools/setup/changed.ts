@@ -12,7 +12,7 @@ import { join } from "node:path";
 /** Folders of test/ whose tests send bytes through what a host receives. */
 const onHosts = ["bpf", "host/script", "e2e/apps", "e2e/local", "e2e/ssh", "host/pod", "e2e/kubernetes"];
 /** Folders of test/ that run the real engine. */
-const withEngine = ["e2e/local", "e2e/ssh", "e2e/kubernetes", "examples"];
+const withEngine = ["e2e/local", "e2e/ssh", "e2e/kubernetes", "e2e/languages", "examples"];
 
 /**
  * For the first row with which a path begins: the folders and files of test/ that a change of the
@@ -34,7 +34,7 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["tools/setup/", ["tools"]],
   ["tools/docs/", ["docs"]],
   ["tools/schema/", ["src/schema"]],
-  ["schema.json", ["src/schema", "package"]],
+  ["schema.json", ["src/schema", "package", "e2e/languages"]],
   ["tools/monitoring/", ["monitoring"]],
   ["tools/release/", ["package/release.test.ts"]],
   ["tools/workflows/", ["tools/workflows.test.ts"]],
@@ -61,6 +61,7 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   // Files that tests run but do not import. Any other file in a folder of test/ affects the tests
   // of that folder.
   ["test/bpf/", ["bpf", "e2e/apps"]],
+  ["test/e2e/languages/", ["e2e/languages", "docs"]],
 ];
 
 /** This file runs before and after every test file. */

@@ -13,8 +13,8 @@ main() {
 		heading "the demo of this checkout holds the whole host; removing it first"
 		sh tools/setup/down.sh
 	fi
-	heading "engine and Kubernetes"
-	node tools/pulumi/ensure.mjs --kubernetes >/dev/null
+	heading "engine, its languages and Kubernetes"
+	node tools/pulumi/ensure.mjs --kubernetes --languages >/dev/null
 	heading "lint"
 	npm run --silent lint
 	heading "types"

@@ -9,16 +9,23 @@ import (
 func main() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		settings := config.New(ctx, "")
-		ports := []int{6379}
+		ports := []any{6379}
 		if err := settings.GetObject("ports", &ports); err != nil {
 			return err
+		}
+		stateDir, cgroup := "/var/lib/socket-bypass", "/"
+		if given := settings.Get("stateDir"); given != "" {
+			stateDir = given
+		}
+		if given := settings.Get("cgroup"); given != "" {
+			cgroup = given
 		}
 		edge, err := socketbypass.NewSocketBypass(ctx, "edge", &socketbypass.SocketBypassArgs{
 			Hosts: map[string]socketbypass.HostArgs{"here": {
 				Local:    pulumi.BoolRef(true),
-				StateDir: pulumi.String(or(settings.Get("stateDir"), "/var/lib/socket-bypass")),
+				StateDir: pulumi.String(stateDir),
 			}},
-			Cgroup:  pulumi.String(or(settings.Get("cgroup"), "/")),
+			Cgroup:  pulumi.String(cgroup),
 			Traffic: &socketbypass.TrafficArgs{Ports: pulumi.ToArray(ports)},
 		})
 		if err != nil {

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { dirname, join } from "node:path";
+import { LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation/index.js";
+import { findPolyglot } from "../../../tools/pulumi/stack.js";
+import { Machine } from "../local/machine.js";
+
+export type Language = "yaml" | "python" | "go";
+
+/** A program of this folder in another language, with a private cgroup and state directory. */
+export class Program extends Machine {
+  override readonly project: string;
+  private readonly work: string;
+  private readonly engine = findPolyglot();
+  private opened: Stack | undefined;
+
+  constructor(
+    private readonly language: Language,
+    private readonly released: string,
+  ) {
+    super();
+    this.project = `in-${language}`;
+    this.args = { hosts: { here: { local: true } } };
+    this.work = join(this.folder, language);
+    fs.cpSync(join(__dirname, language), this.work, { recursive: true });
+  }
+
+  /** Does what a user types before the first preview. */
+  install(): void {
+    const { pulumi } = this.engine;
+    const { status, stderr } = spawnSync(pulumi, ["package", "add", this.released], this.options());
+    // It has made the SDK and asks the language host to link it. Of that only versions can be built
+    // that are older than the CLI and do not understand this, so the projects of this folder hold
+    // the link, and the line below the package.
+    const isUnlinked = /error: linking package: /.test(stderr);
+    if (status !== 0 && !isUnlinked) throw new Error(`pulumi package add: ${stderr}`);
+    if (isUnlinked) fs.appendFileSync(join(this.work, "Pulumi.yaml"), `packages:\n  socket-bypass: ${this.released}\n`);
+    if (this.language !== "python") return;
+    this.run("python3", "-m", "venv", "venv");
+    const words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    this.run("venv/bin/python", ...words, "requirements.txt");
+  }
+
+  override async open(): Promise<Stack> {
+    if (this.opened !== undefined) return this.opened;
+    const root = dirname(dirname(this.engine.pulumi));
+    const options = { workDir: this.work, pulumiCommand: await PulumiCommand.get({ root }), envVars: this.env() };
+    this.opened = await LocalWorkspace.createStack({ stackName: this.stackName, workDir: this.work }, options);
+    await this.set({ cgroup: this.cgroup, stateDir: this.stateDir });
+    return this.opened;
+  }
+
+  /** Sets the configuration that the program reads. */
+  async set(values: Readonly<Record<string, string>>): Promise<void> {
+    const stack = await this.open();
+    for (const [key, value] of Object.entries(values)) await stack.setConfig(key, { value });
+  }
+
+  /** As `pulumi config set --path` does, a number stays a number. */
+  async setPorts(...ports: readonly (string | number)[]): Promise<void> {
+    const stack = await this.open();
+    for (const [i, port] of ports.entries()) await stack.setConfig(`ports[${i}]`, { value: `${port}` }, true);
+  }
+
+  private run(command: string, ...words: string[]): void {
+    const { status, stderr } = spawnSync(command, words, this.options());
+    if (status !== 0) throw new Error(`${[command, ...words].join(" ")}: ${stderr}`);
+  }
+
+  private options() {
+    const limits = { timeout: 900_000, killSignal: "SIGKILL", maxBuffer: 1 << 26 } as const;
+    return { cwd: this.work, env: { ...process.env, ...this.env() }, encoding: "utf8", ...limits } as const;
+  }
+
+  private env(): Record<string, string> {
+    return {
+      ...this.engine.env,
+      PATH: [dirname(this.engine.pulumi), process.env.PATH].join(":"),
+      PULUMI_BACKEND_URL: `file://${join(this.folder, "backend")}`,
+      PULUMI_CONFIG_PASSPHRASE: "made for a while",
+      SOCKET_BYPASS_PATH: `${this.toolFolder}:/usr/sbin:/usr/bin:/sbin:/bin`,
+      // go.sum pins what a program in Go is built from.
+      GOFLAGS: "-mod=mod -trimpath",
+      ...{ GOWORK: "off", GOTOOLCHAIN: "local", CGO_ENABLED: "0" },
+    };
+  }
+}
