@@ -9,8 +9,8 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { Example, nameIn, type Planned } from "../support/example.js";
 import { manifest } from "../package/outside.js";
+import { Example, nameIn, type Planned } from "../support/example.js";
 import { examples, Installed, manifestOf } from "./installed.js";
 
 const names = fs
