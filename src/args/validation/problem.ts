@@ -68,12 +68,15 @@ function describeHidden(value: unknown): string {
 }
 
 /**
- * Keeps the SDK from inspecting an error at length. It inspects each unhandled error for its trace,
- * and from a resource it reaches all others: that took half a minute, in which the program seemed
- * to hang.
+ * Keeps an error from being inspected at length. The SDK inspects each unhandled error for its
+ * trace, and from a resource it reaches all others: that took half a minute, in which the program
+ * seemed to hang. Vitest copies each error of a failed test, which took gigabytes.
  */
 export function withShortInspection<E extends Error>(error: E): E {
-  return Object.defineProperty(error, inspect.custom, { value: () => error.message });
+  return Object.defineProperties(error, {
+    [inspect.custom]: { value: () => error.message },
+    toJSON: { value: () => ({ name: error.name, message: error.message }) },
+  });
 }
 
 /**

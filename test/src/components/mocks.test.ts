@@ -145,9 +145,20 @@ describe("under mocks", () => {
 
   test("wrong arguments are refused as they are without mocks", async () => {
     await mock((inputs) => inputs);
-    expect(() => new SocketBypass("wrong", { hosts: { web: { connection } }, traffic: { ports: ["http"] } })).toThrow(
-      "traffic.ports[0]: expected",
-    );
+    const make = () => new SocketBypass("wrong", { hosts: { web: { connection } }, traffic: { ports: ["http"] } });
+    expect(make).toThrow("traffic.ports[0]: expected");
+  });
+
+  test("a runner that copies the error of a failed test does not copy all resources", async () => {
+    await mock((inputs) => inputs);
+    const hosts = { web: { connection } };
+    try {
+      new SocketBypass("copied", { hosts, traffic: { ports: ["http"] } });
+      expect.fail("expected an error, found none");
+    } catch (error) {
+      const message = expect.stringContaining("traffic.ports[0]: expected");
+      expect(JSON.parse(JSON.stringify(error))).toEqual({ name: "Error", message });
+    }
   });
 
   test("the advice that a mock gives is what the program gets", async () => {
