@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What both test files begin with. No engine, no plugin and no host takes part.
+import { generateKeyPairSync } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 
 /** Types and names of the resources that the stack registered. */
@@ -14,9 +15,11 @@ const machines = {
 
 /** Call it once for each test file, before the stack is imported. */
 export async function mock(): Promise<void> {
+  // The package refuses what is no key.
+  const { privateKey } = generateKeyPairSync("ed25519");
   pulumi.runtime.setAllConfig({
     "testing:machines": JSON.stringify(machines),
-    "testing:privateKey": "a key",
+    "testing:privateKey": `${privateKey.export({ type: "pkcs8", format: "pem" })}`,
   });
   await pulumi.runtime.setMocks(
     {

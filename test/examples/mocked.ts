@@ -11,11 +11,15 @@ import * as pulumi from "@pulumi/pulumi";
 const [program = "", configuration = "{}"] = process.argv.slice(2);
 const address = "192.0.2.10";
 
-/** A key whose private half names it, so that a test can tell two of them apart. */
-function makeKey(name: string) {
-  const { x = "" } = generateKeyPairSync("ed25519").publicKey.export({ format: "jwk" });
+/** A key as the provider of tls makes it, but for the format of its private half. */
+function makeKey() {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const { x = "" } = publicKey.export({ format: "jwk" });
   const blob = Buffer.concat([Buffer.from("\0\0\0\x0bssh-ed25519\0\0\0\x20"), Buffer.from(x, "base64url")]);
-  return { privateKeyOpenssh: `private half of ${name}`, publicKeyOpenssh: `ssh-ed25519 ${blob.toString("base64")}\n` };
+  return {
+    privateKeyOpenssh: `${privateKey.export({ type: "pkcs8", format: "pem" })}`,
+    publicKeyOpenssh: `ssh-ed25519 ${blob.toString("base64")}\n`,
+  };
 }
 
 /** What a cloud knows of a machine. */
@@ -24,12 +28,20 @@ const ofMachine = {
   networkInterfaces: [{ accessConfigs: [{ natIp: address }] }],
 };
 
+/** Unwraps secrets: their mark is the SDK's own. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  if ("4dabf18193072939515e22adb298388d" in value && "value" in value) return plain(value.value);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plain(one)]));
+}
+
 async function main(): Promise<void> {
   const registered: object[] = [];
   pulumi.runtime.setAllConfig(JSON.parse(configuration));
   await pulumi.runtime.setMocks({
     newResource: ({ type, name, inputs }) => {
-      const more = type.startsWith("tls:") ? makeKey(name) : type.startsWith("command:") ? {} : ofMachine;
+      const more = type.startsWith("tls:") ? makeKey() : type.startsWith("command:") ? {} : ofMachine;
       const state = { ...inputs, ...more };
       registered.push({ type, name, inputs, state });
       return { id: `id of ${name}`, state };
@@ -38,7 +50,7 @@ async function main(): Promise<void> {
   });
   await import(program);
   await pulumi.runtime.disconnect();
-  process.stdout.write(JSON.stringify(registered));
+  process.stdout.write(JSON.stringify(plain(registered)));
 }
 
 main().catch((error: unknown) => {
