@@ -52,8 +52,9 @@ static size_t make_message(uint8_t *bytes)
 	struct {
 		struct rtattr head;
 		char name[12];
-	} ulp = { { (unsigned short)(sizeof(struct rtattr) + strlen(ulp_name) + 1),
-		    INET_ULP_INFO_NAME } };
+	} ulp = { .head = { .rta_len =
+				    (unsigned short)(sizeof(struct rtattr) + strlen(ulp_name) + 1),
+			    .rta_type = INET_ULP_INFO_NAME } };
 	size_t length = sizeof(head);
 
 	strcpy(ulp.name, ulp_name);
