@@ -173,15 +173,6 @@ describe("hosts", () => {
     ]);
   });
 
-  test("have other keys than node pools have", () => {
-    expect(
-      problemsOfMany({ traffic, hosts: { workers: { local: true } }, nodePools: { workers: { image: "one" } } }),
-    ).toEqual([
-      '1 problem in the arguments of SocketBypass "edge":',
-      'nodePools.workers: expected a pool name that no host has, found "workers"; rename the pool in this map',
-    ]);
-  });
-
   test.each(["", "-a", ".a", "a b", "a/b", "a\n", "é", "a::b", "x".repeat(64)])("refuses the key %j", (key) => {
     const [, ...problems] = problemsOfMany({ traffic, hosts: { [key]: { local: true } } });
     const path = /^[A-Za-z_]\w*$/.test(key) ? `hosts.${key}` : `hosts[${JSON.stringify(key)}]`;

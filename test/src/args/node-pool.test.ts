@@ -198,6 +198,12 @@ describe("nodePools", () => {
     expect(problems({ image }, { hosts: { web1: { local: true } } })).toEqual([]);
   });
 
+  test("has another key than a host has", () => {
+    expect(problems({ image }, { hosts: { workers: { local: true } } })).toEqual([
+      'nodePools.workers: expected a pool name that no host has, found "workers"; rename the pool in this map',
+    ]);
+  });
+
   test("refuse to compile on the target, because a pod has no compiler", () => {
     expect(problems({ image }, { bpf: { compile: "deployer" } })).toEqual([]);
     expect(problems({ image }, { bpf: { compile: "target" } })).toEqual([
