@@ -19,7 +19,10 @@ describe("the tests that a change can affect", () => {
       ["bpf", "e2e/apps", "e2e/kubernetes", "e2e/local", "e2e/ssh", "host/pod", "host/script", "src/bundle"],
     ],
     ["host/pod/pod.sh", ["e2e/kubernetes", "host/pod", "src/bundle"]],
-    ["src/args/host.ts", ["docs", "e2e/kubernetes", "e2e/languages", "e2e/local", "e2e/ssh", "examples", "package", "src"]],
+    [
+      "src/args/host.ts",
+      ["docs", "e2e/kubernetes", "e2e/languages", "e2e/local", "e2e/ssh", "examples", "package", "src"],
+    ],
     ["examples/ssh-fleet/index.ts", ["e2e/ssh/large-fleet.test.ts", "examples"]],
     ["test/e2e/languages/yaml/Pulumi.yaml", ["docs", "e2e/languages"]],
     ["test/bpf/cases/order.py", ["bpf", "e2e/apps"]],
