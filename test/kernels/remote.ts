@@ -36,7 +36,7 @@ export class Remote {
 export interface Status {
   readonly generations: readonly { readonly counters: Record<string, number> }[];
   readonly spliceGuard: {
-    readonly way: string;
+    readonly method: string;
     readonly why: string;
     readonly programs: readonly { readonly program: string; readonly kept: number; readonly refused: number }[];
   };
