@@ -23,3 +23,5 @@ const bypass = new SocketBypass("edge", {
 
 export const nodePools = bypass.nodePools;
 export const generation = bypass.generation;
+/** Lets `npx socket-bypass status --stack NAME` find the nodes. */
+export const socketBypass = bypass.logins;
