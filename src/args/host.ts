@@ -21,8 +21,8 @@ export type Machine = (typeof Machine)[keyof typeof Machine];
  */
 export interface Host {
   /**
-   * True: the host is the machine that runs Pulumi. Required unless there is a connection. Default:
-   * none.
+   * True: the host is the machine that runs Pulumi. Required unless there is a connection, beside
+   * which it may only be false. Default: none.
    */
   local?: boolean;
   /**
@@ -117,9 +117,9 @@ export const isInOnePlace: z.core.CheckFn<Record<string, unknown>> = (context) =
     else if (local === false) context.issues.push(wrong(false, ["local"], "true, or a connection beside it", fix));
     return;
   }
-  if (local !== undefined) {
+  if (local === true) {
     const fix = "leave out local for a host over SSH, or the connection for the machine that runs Pulumi";
-    context.issues.push(wrong(local, ["local"], "either local: true or a connection", fix));
+    context.issues.push(wrong(true, ["local"], "either local: true or a connection", fix));
   }
   const schema = connectionSchema(allowUnknownHostKey === true);
   const issues = schema.safeParse(connection, { reportInput: true }).error?.issues ?? [];

@@ -44,7 +44,7 @@ async function main() {
   });
   const withPool = process.argv.includes("pool");
   const edge = new SocketBypass("edge", {
-    traffic: { ports: ["6379", "8000-8010"] },
+    traffic: { ports: [6379, "8000-8010"] },
     hosts: { web: { connection } },
     ...(withPool ? { nodePools: { workers: { image: "registry.example/pod:1", namespace: "kube-system" } } } : {}),
   });
