@@ -28,10 +28,8 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
       expect(fs.existsSync(join(released, absent)), absent).toBe(false);
     const { pulumi, env } = findPolyglot();
     const words = ["package", "get-schema", released];
-    const said = execFileSync(pulumi, words, {
-      ...{ cwd: folder, env: { ...process.env, ...env }, encoding: "utf8" },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const options = { cwd: folder, env: { ...process.env, ...env }, stdio: "pipe", encoding: "utf8" } as const;
+    const said = execFileSync(pulumi, words, options);
     const answer = JSON.parse(said.slice(said.indexOf("{")));
     const written = JSON.parse(fs.readFileSync(join(root, "schema.json"), "utf8"));
     expect(answer).toMatchObject({ name: "socket-bypass", version: written.version });
