@@ -105,5 +105,10 @@ const bypass = new BypassHost(
 export const address = publicIp.ipAddress;
 export const generation = bypass.generation;
 export const selfTest = bypass.selfTest;
-/** For `npx socket-bypass status --stack NAME`. */
+/**
+ * For `npx socket-bypass status --stack NAME`, which logs in by your own ssh: it needs this key in
+ * its agent, and the host key in known_hosts.
+ */
 export const socketBypass = { web: bypass.login };
+export const privateKey = login.privateKeyOpenssh;
+export const hostKey = host.publicKeyOpenssh;
