@@ -38,3 +38,5 @@ const bypass = new BypassNodePool(
 export const generation = bypass.generation;
 export const namespace = bypass.namespace;
 export const daemonSet = bypass.daemonSet;
+/** Lets `npx socket-bypass status --stack NAME` find the nodes. */
+export const socketBypass = { workers: bypass.login };

@@ -41,6 +41,6 @@ export function lookForDrift(
 
 const nonsense = "answers what the script that is installed there cannot have printed";
 const asBefore =
-  "its steps stay as they were told last, and up tries what else changes: leave it out by --exclude until it is back, or see docs/how-to/host-gone.md";
+  "its steps stay as the last run left them, and up tries what else changes: leave it out by --exclude until it is back, or see docs/how-to/host-gone.md";
 const unknown =
   "its steps may show as updates, and up tries them: go on without it by --exclude, or see docs/how-to/host-gone.md";
