@@ -22,8 +22,7 @@ export const areas: readonly Area[] = [
     heading: "Files and root",
     sources:
       /^host\/script\/(lib\/(trust|records|lock|instances|paths|owner)|receive|main|verbs\/(object-install|remove|drain))(\.sh)$/,
-    about:
-      "Root runs files in the state directory, so the script first checks who may write there.",
+    about: "Root runs files in the state directory, so the script first checks who may write there.",
   },
   {
     heading: "Cgroups and bpffs",
@@ -56,8 +55,7 @@ export const areas: readonly Area[] = [
   {
     heading: "Wrong usage of the host script",
     sources: /^host\/script\/lib\/arguments\.sh$/,
-    about:
-      "The script exits with 2, and changes nothing. [host-script.md](host-script.md) lists all verbs and flags.",
+    about: "The script exits with 2, and changes nothing. [host-script.md](host-script.md) lists all verbs and flags.",
     fix: "correct the command line",
   },
   {
@@ -69,7 +67,8 @@ export const areas: readonly Area[] = [
   {
     heading: "The package",
     sources: /^src\/(plugin\.ts|(bundle|commands|components|args)\/)/,
-    about: "These errors come before any host is touched. [arguments.md](arguments.md) has the errors of each argument.",
+    about:
+      "These errors come before any host is touched. [arguments.md](arguments.md) has the errors of each argument.",
   },
   {
     heading: "The operator's command",
