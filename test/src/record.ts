@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as pulumi from "@pulumi/pulumi";
 import { engineMark } from "../../src/targets/mocked";
+import { answerOf } from "./far";
 
 /** One registration as the engine gets it. Mocks alone show neither parent nor options. */
 export interface Registered {
@@ -50,14 +51,15 @@ const secretMark = "4dabf18193072939515e22adb298388d";
 
 /**
  * Runs a program under mocks and returns what it registers, in order. The stdout of a command is
- * `NAME said`, or what `answer` returns, and its id is `NAME id`. `look` answers the commands that
- * look for drift, and `state` holds the resources that the stack has already.
+ * `NAME said`, or what `answer` returns, and its id is `NAME id`; that of a self-test is a result.
+ * `look` answers the commands that look for drift, and `state` holds the resources that the stack
+ * has already.
  */
 export async function record(
   program: () => unknown,
   isPreview = false,
   look: (command: string) => string = () => "",
-  answer: (name: string) => string = (name) => `${name} said`,
+  answer: (name: string) => string = (name) => (name.endsWith("selftest") ? answerOf(name) : `${name} said`),
   state: object = {},
 ): Promise<Registered[]> {
   await pulumi.runtime.setMocks(

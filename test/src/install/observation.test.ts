@@ -9,7 +9,7 @@ import { BypassHost, type BypassHostArgs, SocketBypass, type SocketBypassArgs } 
 import { isAdvice } from "../../../src/install/observation";
 import type { StepResource } from "../../../src/targets/target";
 import { advice, service } from "../commands/advice";
-import { far } from "../far";
+import { answerOf, far } from "../far";
 import { type Registered, record } from "../record";
 
 const traffic = { ports: ["6379"] };
@@ -17,7 +17,7 @@ const observe = { seconds: 60 };
 const answer = JSON.stringify(
   advice([service(), service({ port: 5201, program: "iperf3", advice: "leave", reason: "a stream" })]),
 );
-const said = (name: string) => (name.endsWith("-observe") ? answer : "17");
+const said = (name: string) => (name.endsWith("-observe") ? answer : answerOf(name));
 const recordOf = (program: () => unknown, isPreview = false) => record(program, isPreview, undefined, said);
 const make = (args: BypassHostArgs) => recordOf(() => new BypassHost("edge", { local: true, ...args }));
 const namesOf = (all: readonly Registered[]) =>

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { utils } from "ssh2";
 import { describe, expect, test, vi } from "vitest";
 import { lookBySsh } from "../../../src/targets/ssh-look";
-import { answer, encrypted, ends, listen, serve } from "./server";
+import { answer, encrypted, ends, listen, makeKeyPair, serve } from "./server";
 
 const failure = (connection: Parameters<typeof lookBySsh>[0]) =>
   lookBySsh(connection, "status").then(
@@ -39,7 +39,7 @@ describe("the error about a host shows nothing of its connection", () => {
 
   test("that shows another host key, or one of another type", async () => {
     const way = await serve(answer("x"));
-    const other = utils.generateKeyPairSync("ed25519").public;
+    const other = makeKeyPair().public;
     expect(await failure({ ...way, hostKey: other, password: "hunter2" })).toContain(
       "shows another host key than is declared",
     );

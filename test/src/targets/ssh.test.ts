@@ -3,13 +3,13 @@ import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test, vi } from "vitest";
 import { BypassHost, type Host, SocketBypass } from "../../../src/index";
 import { isAnswer } from "../../../src/targets/ssh";
+import { answerOf } from "../far";
 import { commandsOf, type Registered, record } from "../record";
 import { hostKey } from "./keys";
 
 const traffic = { everything: true };
 const connection = { host: "10.0.0.11", user: "operator7", password: "hunter2", hostKey };
-const answers = (name: string): string => (name.endsWith("selftest") ? '{"serial":17,"selftest":"passed"}' : "17");
-const make = async (host: Host = {}, answer = answers) =>
+const make = async (host: Host = {}, answer = answerOf) =>
   commandsOf(await record(() => new BypassHost("edge", { traffic, connection, ...host }), false, undefined, answer));
 
 describe("a host with a connection", async () => {
@@ -76,14 +76,14 @@ test("a connection is secret, whatever it is made of", async () => {
     },
     false,
     undefined,
-    answers,
+    answerOf,
   );
   expect(secrets.length).toBeGreaterThan(0);
   expect(new Set(secrets)).toEqual(new Set([true]));
 });
 
 test("what a login shell prints before the answer is ignored", async () => {
-  const commands = await make({}, (name) => `Welcome!\n\n${answers(name)}`);
+  const commands = await make({}, (name) => `Welcome!\n\n${answerOf(name)}`);
   expect(commands.map(({ inputs }) => inputs.stdin).slice(1, 3)).toEqual(["17", "17"]);
   // The next step needs only the serial of the self-test's answer.
   expect(commands.at(-1)?.inputs.stdin).toBe("17");
@@ -111,7 +111,7 @@ test("hosts with and without a connection can be mixed", async () => {
       () => new SocketBypass("edge", { traffic, hosts: { far: { connection }, near: { local: true } } }),
       false,
       undefined,
-      answers,
+      answerOf,
     ),
   );
   const types = (host: string) =>
@@ -137,7 +137,7 @@ test("one warning names all hosts whose host keys are not checked", async () => 
     c: { connection: open, allowUnknownHostKey: true },
   };
   const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
-  await record(() => new SocketBypass("edge", { traffic, hosts }), false, undefined, answers);
+  await record(() => new SocketBypass("edge", { traffic, hosts }), false, undefined, answerOf);
   const said = warn.mock.calls.map(([text]) => text);
   warn.mockRestore();
   expect(said).toEqual([
