@@ -4,7 +4,7 @@ import { type Host, hostProperties, isInOnePlace } from "./host";
 import { isTrafficOrObserve, type ObservedArgs, observeSchema } from "./observe";
 import { shape } from "./validation/schema";
 
-/** One host with all that is said about it. */
+/** One host and all its settings. */
 export interface BypassHostArgs extends BypassArgs, Host, ObservedArgs {}
 
 /** @internal */

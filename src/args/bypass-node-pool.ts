@@ -6,7 +6,7 @@ import { isTraffic } from "./observe";
 import type { Traffic } from "./traffic";
 import { isPending, shape, wrong } from "./validation/schema";
 
-/** One node pool with all that is said about it. */
+/** One node pool and all its settings. */
 export interface BypassNodePoolArgs extends BypassArgs, NodePool {
   /**
    * Which connections may skip the TCP/IP stack. An explicit choice: ports, cidrs, or everything.

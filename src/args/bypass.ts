@@ -8,11 +8,11 @@ import { flag, judgedLeaf, oneOfThree, plainFlag } from "./validation/schema";
 
 /** Whether programs that splice are protected. */
 export const SpliceGuard = {
-  /** Where the kernel has a method. */
+  /** Protects them where the kernel has a method. */
   Auto: "auto",
-  /** Or the host is refused. */
+  /** Protects them, and refuses a host whose kernel has no method. */
   Require: "require",
-  /** Nothing is attached for it. */
+  /** Does not protect them, and attaches nothing for that. */
   Off: "off",
 } as const;
 
@@ -27,7 +27,7 @@ export interface BypassArgs {
   traffic?: Traffic;
   /**
    * Whether new data takes the bypass. False keeps everything installed but drained: connections
-   * stay up and go on by TCP. Default true.
+   * stay open and continue over TCP. Default true.
    */
   enabled?: pulumi.Input<boolean>;
   /**
@@ -40,7 +40,7 @@ export interface BypassArgs {
    */
   bpf?: Bpf;
   /**
-   * The proof, on each host, that its kernel behaves. On by default.
+   * The test, on each host, that its kernel behaves as the bypass needs. On by default.
    */
   selfTest?: SelfTest;
   /**
@@ -54,21 +54,21 @@ export interface BypassArgs {
   takeOver?: pulumi.Input<boolean>;
   /**
    * Also enrol connections that are open already, each time the programs are attached. Needs Linux
-   * 6.12.104, 6.18.45, 7.1.9 or a newer line on the host; another one leaves them on TCP and says
-   * so. Default false.
+   * 6.12.104, 6.18.45, 7.1.9 or a newer line on the host. On another kernel these connections stay
+   * on TCP, and a note says so. Default false.
    */
   adopt?: pulumi.Input<boolean>;
   /**
-   * Protection of programs that splice, such as TCP proxies written in Go and HAProxy: "auto"
-   * (where the kernel of the host has a method; another one refuses traffic.everything, and warns
-   * of programs on its ports that splice), "require" (refuse a host without one) or "off". Default
-   * "auto".
+   * Protection of programs that splice, such as TCP proxies written in Go and HAProxy. "auto"
+   * protects them where the kernel of the host has a method; elsewhere it refuses
+   * traffic.everything, and warns of such programs on the listed ports. "require" refuses a host
+   * without a method, and "off" protects nothing. Default "auto".
    */
   spliceGuard?: pulumi.Input<SpliceGuard>;
   /**
-   * Look at each host in every preview and up: what drifted from what was declared, say after a
-   * reboot, shows as an update of just that step, with the reason as a warning. Without it a
-   * preview looks at no host. Default false.
+   * Look at each host in every preview and up. If the result of a step is not as declared any more,
+   * such as after a reboot, the preview shows an update of just that step, and a warning gives the
+   * reason. Without it a preview looks at no host. Default false.
    */
   detectDrift?: boolean;
 }

@@ -30,19 +30,19 @@ export interface Host {
    */
   connection?: pulumi.Input<Connection>;
   /**
-   * Take whatever host key the machine shows, also of the bastion, where none is given: then
-   * nothing proves which machine gets root commands and passwords. Default false.
+   * Accept any host key of the machine, and of the bastion, where none is given. Then nothing
+   * proves which machine gets root commands and passwords. Default false.
    */
   allowUnknownHostKey?: boolean;
   /**
-   * Type of the machine as `uname -m` says it there, "x86_64" or "aarch64": it decides which
-   * program is sent. Default: "x86_64", and for a local host what the machine itself says.
+   * Type of the machine as `uname -m` prints it there, "x86_64" or "aarch64". The type decides
+   * which program is sent. Default: "x86_64", and for a local host the type of that machine.
    */
   machine?: pulumi.Input<Machine>;
   /**
-   * Tells this machine from another one, such as the ID of a VM: another one removes everything
-   * from the old machine and installs anew. Default: address and port of the connection, or "local"
-   * for a local host.
+   * Identifies this machine, such as by the ID of a VM. With another value, everything is removed
+   * from the old machine and installed on the new one. Default: address and port of the connection,
+   * or "local" for a local host.
    */
   machineId?: pulumi.Input<string>;
   /**
@@ -62,8 +62,8 @@ export interface Host {
    */
   boot?: pulumi.Input<boolean>;
   /**
-   * What the installation is called on the host. Give the name that it has there before the
-   * component, the host's key, the stack or the project gets another one: then a rename replaces
+   * What the installation is called on the host. Before you rename the component, the host's key,
+   * the stack or the project, give the name that the installation has now: then the rename replaces
    * nothing. Lower-case letters, digits and dashes, at most 63; one for each host of a program.
    * Default: made from those names, and another name replaces everything.
    */

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { isNetwork } from "./traffic";
 import { flag, hiddenText, isPending, leaf, shape, text, whole, wrong, wrongHidden } from "./validation/schema";
 
-/** What a pod puts up with on a node, as Kubernetes has it. */
+/** A taint that the pods tolerate, as in Kubernetes. */
 export interface Toleration {
   /**
    * Key of the taint. Default: any.
@@ -28,15 +28,15 @@ export interface Toleration {
   tolerationSeconds?: pulumi.Input<number>;
 }
 
-/** What a pod asks for, as Kubernetes has it. */
+/** Resources of a pod, as in Kubernetes. */
 export interface PodResources {
   /**
    * What the scheduler keeps free. Default 10m of "cpu" and 32Mi of "memory".
    */
   requests?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /**
-   * What it may not exceed. Default none: the maps of the programs count as memory of the pod, and
-   * a connection for which there is no room stays plain TCP.
+   * What the pod may not exceed. Default none: the maps of the programs count as memory of the pod,
+   * and a connection for which there is no room stays plain TCP.
    */
   limits?: pulumi.Input<Record<string, pulumi.Input<string>>>;
 }

@@ -31,7 +31,7 @@ export interface NodePool {
    */
   image: pulumi.Input<string>;
   /**
-   * When a node pulls the image: "Always", "IfNotPresent" or "Never". Default: as Kubernetes has it
+   * When a node pulls the image: "Always", "IfNotPresent" or "Never". Default: that of Kubernetes
    * for the image's tag.
    */
   imagePullPolicy?: pulumi.Input<string>;
@@ -41,8 +41,8 @@ export interface NodePool {
    */
   imagePullSecrets?: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * A namespace that exists; its Pod Security level must be "privileged", for the pods mount
-   * folders of the node. Default: one of its own, with that level.
+   * A namespace that exists. Its Pod Security level must be "privileged", because the pods mount
+   * folders of the node. Default: the pool creates a namespace with that level.
    */
   namespace?: pulumi.Input<string>;
   /**
@@ -51,7 +51,7 @@ export interface NodePool {
    */
   nodeSelector?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /**
-   * Taints that the pods put up with. Default: all, so that no node of the selector is left out.
+   * Taints that the pods tolerate. Default: all, so that no node of the selector is left out.
    */
   tolerations?: pulumi.Input<pulumi.Input<Toleration>[]>;
   /**
@@ -89,13 +89,13 @@ export interface NodePool {
    */
   cgroupRoot?: pulumi.Input<string>;
   /**
-   * Who may read the metrics at port 8080 of the pods, written down as a NetworkPolicy. Default: in
-   * a namespace of its own nobody but the node; in a given namespace no policy is made.
+   * Who may read the metrics at port 8080 of the pods, which becomes a NetworkPolicy. Default: in a
+   * namespace that the pool creates, only the node; in a given namespace there is no policy.
    */
   metricsFrom?: MetricsReader[];
   /**
-   * How Prometheus finds the pods. In a namespace of its own, metricsFrom must let it in. Default:
-   * by nothing of ours.
+   * How Prometheus finds the pods. In a namespace that the pool creates, metricsFrom must let
+   * Prometheus in. Default: the pool creates nothing for Prometheus.
    */
   monitoring?: Monitoring;
   /**
@@ -104,10 +104,11 @@ export interface NodePool {
    */
   drainSeconds?: pulumi.Input<number>;
   /**
-   * What the installation is called on the nodes, and in the labels of the pods. Give the name that
-   * it has there before the component, the pool's key, the stack or the project gets another one:
-   * then a rename replaces nothing. Lower-case letters, digits and dashes, at most 63; one for each
-   * pool of a program. Default: made from those names, and another name replaces everything.
+   * What the installation is called on the nodes, and in the labels of the pods. Before you rename
+   * the component, the pool's key, the stack or the project, give the name that the installation
+   * has now: then the rename replaces nothing. Lower-case letters, digits and dashes, at most 63;
+   * one for each pool of a program. Default: made from those names, and another name replaces
+   * everything.
    */
   instance?: string;
 }

@@ -10,9 +10,9 @@ export interface Observe {
    */
   seconds?: pulumi.Input<number>;
   /**
-   * Any printable text of 1 to 200 characters, such as a date; another text looks again. Otherwise
-   * `up` looks again only for other seconds, another version of this package or another connection,
-   * and when `adopt`, `become`, `machine` or `bpf.compile` of the host change. Default none.
+   * Any printable text of 1 to 200 characters, such as a date. With another text, `up` looks again.
+   * Otherwise `up` looks again only if `seconds`, the version of this package, the connection, or
+   * `adopt`, `become`, `machine` or `bpf.compile` of the host change. Default none.
    */
   rerun?: pulumi.Input<string>;
 }

@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { flag, shape, whole } from "./validation/schema";
 
-/** The proof, in a private cgroup, that this kernel behaves. */
+/** The test, in a private cgroup, that this kernel behaves as the bypass needs. */
 export interface SelfTest {
   /**
    * Run the self-test before the production cgroup is touched. Default true.

@@ -11,14 +11,14 @@ import { isPending, shape, wrong, wrongHidden } from "./validation/schema";
 /** Hosts and node pools, and what is the same on all of them. */
 export interface SocketBypassArgs extends BypassArgs, ObservedArgs {
   /**
-   * The hosts by a name that stays: it stands in the name of every resource of the host. Letters,
-   * digits and . _ - are allowed, at most 63. Default none.
+   * The hosts, each under a key that should not change, because the name of every resource of the
+   * host contains it. Letters, digits and . _ - are allowed, at most 63. Default none.
    */
   hosts?: Record<string, Host>;
   /**
-   * Node pools of Kubernetes clusters by a name that stays: it stands in the name of every resource
-   * of the pool. Lower-case letters, digits and dashes are allowed. Needs the package of the
-   * Kubernetes provider of Pulumi. Default none.
+   * Node pools of Kubernetes clusters, each under a key that should not change, because the name of
+   * every resource of the pool contains it. Lower-case letters, digits and dashes are allowed.
+   * Needs the package of the Kubernetes provider of Pulumi. Default none.
    */
   nodePools?: Record<string, NodePool>;
   /**

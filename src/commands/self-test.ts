@@ -47,8 +47,8 @@ export interface SelfTestResult {
 
 /**
  * How a kernel behaves where a redirected socket may differ from TCP. Each is absent if it could
- * not be measured. A word in capitals, such as "EAGAIN", is the error that the call returned; the
- * page of limits says who notices.
+ * not be measured. A word in capitals, such as "EAGAIN", is the error that the call returned. The
+ * page behaviour.md says who notices.
  */
 export interface SelfTestFacts {
   /**

@@ -29,10 +29,11 @@ export function writePage(path: string, outcomes: readonly Outcome[]): void {
     `# Kernels
 
 \`npm run test:kernels\` wrote this page.
-It boots each kernel in a virtual machine with an emulated processor and runs the cases of \`test/bpf\` there
-([testing.md](../contributing/testing.md)) with the distribution's own bpftool: preflight, apply, the self-test, status,
-drain under load, remove, nothing left behind, a kernel log without complaints, and the datapath.
-With \`-- --few\` it runs only a few of them.
+The command boots each kernel in a virtual machine with an emulated processor.
+There it runs the cases of \`test/bpf\` ([testing.md](../contributing/testing.md)) with the distribution's own bpftool:
+preflight, apply, the self-test, status, drain under load, remove, nothing left behind,
+a kernel log without complaints, and the datapath.
+With \`-- --few\` it runs only a few of the cases.
 
 ${table(
   ["machine", "date", "kernel", "Debian version", "bpftool", "cases passed of those run, of all", "notes"],
@@ -47,7 +48,7 @@ ${table(
   ]),
 )}
 
-The self-test found these facts ([limits.md](../explanation/limits.md) says who notices):
+The self-test found these facts ([behaviour.md](behaviour.md) says who notices):
 
 ${table(
   ["fact", ...outcomes.map(({ release }) => release)],

@@ -24,15 +24,17 @@ export function argumentsPage(all: Declarations): string {
     "",
     "A property without the word *required* may be left out.",
     "A property that is marked *Output* takes an Output or a Promise in place of a value.",
-    "Where a wrong value is refused, the line *Expected* has the words of the error.",
-    "The error also names the property, says what was found, and says what to do: the part in parentheses.",
+    "The line *Expected* has the text of the error about a wrong value: what was expected and, in parentheses, what to do.",
+    "The error also names the property, and says what was found.",
     "[errors.md](errors.md) has all other errors.",
     "",
-    "One error has all problems of a component, and comes before anything of it is registered, so a preview has it too.",
-    "An Output is checked once it is known; an Output that a preview does not know yet may be refused by `up`.",
-    "Outputs go inside `hosts`, `traffic` and the other objects, and never take the place of one,",
-    "because these decide which resources there are.",
-    "No error shows a secret, nor anything of a `connection`.",
+    "One error lists all problems of a component.",
+    "It comes before any resource of the component is registered, so a preview shows it too.",
+    "An Output is checked once its value is known.",
+    "So `up` may refuse an Output whose value the preview did not know yet.",
+    "An object that is not marked *Output*, such as `hosts` or `traffic`, must be a plain object with Outputs inside it,",
+    "because such an object decides which resources there are.",
+    "No error shows a secret, nor any part of a `connection`.",
     "",
     ...places.flatMap((place) => interfaceText(place, places, all)),
     ...choicesText(
@@ -56,7 +58,8 @@ export function outputsPage(all: Declarations): string {
     "",
     made,
     "",
-    "Each output of a component is an Output; a property that is marked *may be absent* is not always there.",
+    "Each property of a component is an Output.",
+    "A property that is marked *may be absent* does not always have a value.",
     "",
     ...names.flatMap((name) => {
       const one = all.get(name);
@@ -140,7 +143,7 @@ function sameAs(place: Place, all: Declarations): ReadonlyMap<string, string> {
 function inheritedText(inherited: ReadonlyMap<string, string> = new Map()): string[] {
   return [...new Set(inherited.values())].flatMap((from) => {
     const names = [...inherited].filter(([, its]) => its === from).map(([name]) => `\`${name}\``);
-    return ["", sentences(`It has these properties as ${linkTo(from)} has them: ${names.join(", ")}.`)];
+    return ["", sentences(`It has these properties of ${linkTo(from)}: ${names.join(", ")}.`)];
   });
 }
 

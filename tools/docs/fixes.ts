@@ -16,14 +16,13 @@ export const areas: readonly Area[] = [
     heading: "What a host lacks",
     sources: /^host\/script\/verbs\/preflight\.sh$/,
     about:
-      "`object install` runs preflight first, so these stop an installation before anything is there. Preflight lists all that it finds. It exits with 3 if the kernel is not supported, and with 1 if something else is in the way.",
+      "`object install` runs preflight first, so these errors stop an installation before anything is installed. Preflight lists all problems that it finds. It exits with 3 if the kernel is not supported, and with 1 if there is another problem.",
   },
   {
     heading: "Files and root",
     sources:
       /^host\/script\/(lib\/(trust|records|lock|instances|paths|owner)|receive|main|verbs\/(object-install|remove|drain))(\.sh)$/,
-    about:
-      "Root runs what lies in the state directory, so the script checks who may write there before it does anything.",
+    about: "Root runs files in the state directory, so the script first checks who may write there.",
   },
   {
     heading: "Cgroups and bpffs",
@@ -34,54 +33,54 @@ export const areas: readonly Area[] = [
     heading: "Loading and attaching",
     sources:
       /^host\/script\/(lib\/(generation|bpftool|maps|splice-\w+|feeds|drain|say)|verbs\/(attach|selftest|adopt))\.sh$/,
-    about: "The words after `failed:` are those of bpftool or of the kernel's verifier.",
+    about: "The text after `failed:` is that of bpftool or of the kernel's verifier.",
   },
   {
     heading: "Problems that status shows",
     sources: /^host\/script\/lib\/observe\.sh$/,
     about:
-      "A line of `socket-bypass status` that begins with `problem` says what differs from what is declared. `pulumi up` with `detectDrift: true` mends exactly that step; without it, `socket-bypass boot start --instance NAME` on the host runs all steps again.",
+      "A line of `socket-bypass status` that begins with `problem` says what differs from what is declared. `pulumi up` with `detectDrift: true` repairs exactly that step. Without `detectDrift`, run `socket-bypass boot start --instance NAME` on the host, which runs all steps again.",
     fix: "run `socket-bypass boot start --instance NAME` on the host, or `pulumi up` with `detectDrift: true`",
   },
   {
     heading: "Boot",
     sources: /^host\/script\/(lib\/boot|lib\/boot-unit|verbs\/boot-start)\.sh$/,
-    about: "Where systemd runs, `attach` writes a unit that applies everything again at boot.",
+    about: "Where systemd runs, `attach` writes a unit that runs all steps again at boot.",
   },
   {
     heading: "Reports and captures",
     sources: /^host\/script\/verbs\/(advise|bench|flows|metrics|tap|top|status)\.sh$/,
-    about: "Reports change nothing that serves, so after an error they can be run again at any time.",
+    about: "Reports change nothing that serves, so you can run them again after an error.",
   },
   {
     heading: "Wrong usage of the host script",
     sources: /^host\/script\/lib\/arguments\.sh$/,
-    about:
-      "The script exits with 2 and has changed nothing. [host-script.md](host-script.md) lists all verbs and flags.",
+    about: "The script exits with 2, and changes nothing. [host-script.md](host-script.md) lists all verbs and flags.",
     fix: "correct the command line",
   },
   {
     heading: "Logging in and sending files",
     sources: /^src\/(targets|install)\//,
     about:
-      "These come from previews with `detectDrift`, and from the hook that sends the files. The name of the host stands before them. [troubleshoot-fleet.md](../how-to/troubleshoot-fleet.md) says more about each.",
+      "These errors come from previews with `detectDrift`, and from the hook that sends the files. The name of the host precedes each error. [troubleshoot-fleet.md](../how-to/troubleshoot-fleet.md) says more about each.",
   },
   {
     heading: "The package",
     sources: /^src\/(plugin\.ts|(bundle|commands|components|args)\/)/,
-    about: "These come before any host is touched. [arguments.md](arguments.md) has the errors of each argument.",
+    about:
+      "These errors come before any host is touched. [arguments.md](arguments.md) has the errors of each argument.",
   },
   {
     heading: "The operator's command",
     sources: /^src\/cli(\/|\.ts)/,
     about:
-      "`npx socket-bypass` puts the host in front of an error of one host and goes on with the others. [cli.md](cli.md) has its verbs and flags.",
+      "If one host fails, `npx socket-bypass` prints the name of the host before the error, and continues with the others. [cli.md](cli.md) has its verbs and flags.",
   },
 ];
 
 const usage = "correct the command line; `npx socket-bypass help` lists verbs and flags";
 const otherVersion = "run `pulumi up`: the script on the host is of another version, or somebody controls the host";
-const hangs = "look at the host: it accepts the login and hangs";
+const hangs = "check the host: it accepts the login and then hangs";
 
 /** What to do about an error whose own text does not say it, by that text. */
 export const fixes: Readonly<Record<string, string>> = {
@@ -101,7 +100,7 @@ export const fixes: Readonly<Record<string, string>> = {
   "--from: expected a folder": "name the folder of the unpacked bundle",
   "--from …: expected the unpacked bundle, found no socket-bypass in it": "name the folder that holds the script",
   "bpffs: expected a plain mount point, found …": "mount bpffs at a path of letters, digits and . _ - only",
-  "build.sh: compiling the objects failed for the reason above": 'mend what clang says, or use `"prebuilt"`',
+  "build.sh: compiling the objects failed for the reason above": 'correct what clang reports, or use `"prebuilt"`',
   "instance …: expected it in … or …, found neither": "name an instance that `socket-bypass status` lists",
   "instance …: expected it in …, found nothing pinned":
     "name an instance that `socket-bypass status` lists; after a reboot run `socket-bypass boot start --instance NAME`",
@@ -138,13 +137,13 @@ export const fixes: Readonly<Record<string, string>> = {
     "run `socket-bypass bench --json >FILE` first",
   "--bench: expected what 'socket-bypass bench --json' printed, found something else in …":
     "run `socket-bypass bench --json >FILE` again, with the flag `--json`",
-  "advise: failed for the reason above": "mend what the lines before it name",
+  "advise: failed for the reason above": "correct what the lines before it name",
   "note: which sockets take the bypass already is not known: …":
     "services that take the bypass already show less traffic than they have; see `flows`",
   "bench: a run of … (…) failed: …": "run it again; the words after `failed:` are those of the helper",
-  "bench: expected redirected messages, found none": "look whether the self-test passes: `socket-bypass selftest`",
+  "bench: expected redirected messages, found none": "check that the self-test passes: `socket-bypass selftest`",
   "…: listing its sockets failed: …": "run it with CAP_SYS_ADMIN, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
-  "…: listing who has which socket open failed for the reason above": "mend what the lines before it name",
+  "…: listing who has which socket open failed for the reason above": "correct what the lines before it name",
   "tap: expected an instance, found none installed": "install one: a tap shows what is bypassed",
   "tap: expected --instance, found several instances: …": "name one of them by `--instance`",
   // Logging in and sending files

@@ -46,9 +46,14 @@ const kinds: readonly (readonly [kind: string, heading: string])[] = [
 export function verbsText(verbs: readonly Verb[]): string {
   return kinds
     .map(([kind, heading]) => {
+      let same = "";
       const rows = verbs
         .filter((verb) => verb.kind === kind)
-        .map(({ name, help }) => [`\`${name}\``, help.replace(/[,;]? ?(?:in this order|so do(?:es)?):$/, "")]);
+        .map(({ name, help }) => {
+          if (/so do(?:es)?:$/.test(help)) same = ` does the same as \`${name}\``;
+          else if (same !== "") return [`\`${name}\``, `${help === "" ? "" : `${help}:`}${same}`.trim()];
+          return [`\`${name}\``, help.replace(/[,;]? ?(?:in this order|so do(?:es)?):$/, "")];
+        });
       return `**${heading}**\n\n${table(["verb", "what it does"], rows)}`;
     })
     .join("\n\n");

@@ -8,7 +8,7 @@ export function sentences(text: string, indent = ""): string {
   return text
     .replace(/\s+/g, " ")
     .trim()
-    .split(/(?<=[.!?])\s(?=[A-Z"`0-9])/)
+    .split(/(?<=[.!?])\s(?=[A-Z"`0-9[])/)
     .flatMap((sentence) => wrap(sentence, MOST_COLUMNS - indent.length))
     .map((line) => `${indent}${line}`)
     .join("\n");
