@@ -73,9 +73,21 @@ describe("a release of this checkout", () => {
     expect(files).toEqual(
       expect.arrayContaining(["bin/index.js", "dist/host/socket-bypass", "PulumiPlugin.yaml", "schema.json"]),
     );
-    const released = JSON.parse(fs.readFileSync(join(clone, "package.json"), "utf8"));
-    const { scripts, devDependencies, ...rest } = manifest;
-    expect(released).toEqual(rest);
+  });
+
+  test("has peers for npm, and for Pulumi the versions of them that the tests use", () => {
+    const { scripts, devDependencies, ...forNpm } = manifest;
+    const tarball = join(folder, "out", `socket-bypass-${manifest.version}.tgz`);
+    const packed = execFileSync("tar", ["-xzOf", tarball, "package/package.json"], { encoding: "utf8" });
+    expect(JSON.parse(packed)).toEqual(forNpm);
+    const { peerDependencies, peerDependenciesMeta, dependencies, ...rest } = forNpm;
+    expect(Object.keys(peerDependencies)).toEqual(["@pulumi/kubernetes", "@pulumi/pulumi"]);
+    const { "@pulumi/kubernetes": kubernetes, "@pulumi/pulumi": pulumi } = devDependencies;
+    expect([kubernetes, pulumi]).toEqual(Array(2).fill(expect.stringMatching(/^\d+\.\d+\.\d+$/)));
+    expect(JSON.parse(fs.readFileSync(join(clone, "package.json"), "utf8"))).toEqual({
+      ...rest,
+      dependencies: { ...dependencies, "@pulumi/kubernetes": kubernetes, "@pulumi/pulumi": pulumi },
+    });
   });
 
   test("answers get-schema from a fresh clone of the tag, with no build", { timeout: 600_000 }, async () => {
@@ -83,6 +95,10 @@ describe("a release of this checkout", () => {
     // Pulumi does the same for a package that it has cloned.
     const { code, stderr } = await run("npm", ["install", "--prefix", clone, "--omit=dev", ...quiet], {}, clone);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const name of ["@pulumi/kubernetes", "@pulumi/pulumi"]) {
+      const { version } = JSON.parse(fs.readFileSync(join(clone, "node_modules", name, "package.json"), "utf8"));
+      expect({ name, version }).toEqual({ name, version: manifest.devDependencies[name] });
+    }
     const { pulumi, env } = findEngine();
     const said = await run(pulumi, ["package", "get-schema", clone], { ...env }, folder);
     expect(said.code, said.stderr).toBe(0);
