@@ -112,8 +112,12 @@ describe("a connection is refused", () => {
   });
 
   test("with null, and the error says how to do without", () => {
-    expect(problems(null)).toEqual(["connection: a connection, nothing; give one, or local: true without a connection"]);
-    expect(problems({ ...whole, proxy: null })).toEqual(["connection.proxy: a connection, nothing; leave it out for none"]);
+    expect(problems(null)).toEqual([
+      "connection: a connection, nothing; give one, or local: true without a connection",
+    ]);
+    expect(problems({ ...whole, proxy: null })).toEqual([
+      "connection.proxy: a connection, nothing; leave it out for none",
+    ]);
   });
 
   test("with allowUnknownHostKey inside, and the error says where it belongs", () => {
