@@ -98,13 +98,17 @@ function pack(from: string, to: string): string {
   return join(to, JSON.parse(run("npm", words))[0].filename);
 }
 
-/** Commits the folder on top of HEAD, with an index of its own: no branch and no file moves. */
+/**
+ * Commits the folder with an index of its own: no branch and no file moves. The commit has no
+ * parent: against that it would remove the workflows, which GitHub may refuse to a job.
+ */
 function commitTree(tree: string, index: string, message: string): string {
   const env = { GIT_INDEX_FILE: index, GIT_DIR: git(["rev-parse", "--absolute-git-dir"]), GIT_WORK_TREE: tree };
   // Forced, because the checkout ignores what it builds. Bytes stay as they are.
   run("git", ["-c", "core.autocrlf=false", "add", "--all", "--force", "."], { cwd: tree, env });
   const written = run("git", ["write-tree"], { cwd: tree, env });
-  return git(["commit-tree", written, "-p", "HEAD", "-m", `${message}\n\nWhat npm has, for git.`], dates());
+  const body = `What npm has of ${git(["rev-parse", "HEAD"])}, for git.`;
+  return git(["commit-tree", written, "-m", `${message}\n\n${body}`], dates());
 }
 
 function dates(): Record<string, string> {
