@@ -56,8 +56,8 @@ function programFor(machines: Machines) {
     }
     // A stack may have no machine yet, or none any more.
     if (Object.keys(hosts).length === 0) return {};
-    const { generation } = new SocketBypass("edge", { hosts, traffic: { ports: values.ports.split(",") } });
-    return { generation };
+    const { generation, logins } = new SocketBypass("edge", { hosts, traffic: { ports: values.ports.split(",") } });
+    return { generation, socketBypass: logins };
   };
 }
 

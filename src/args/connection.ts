@@ -96,21 +96,22 @@ const login = {
  * @internal
  */
 export function connectionSchema(isUnknownAllowed: boolean) {
-  const proxy = end(login, isUnknownAllowed).optional();
-  return end({ ...login, proxy }, isUnknownAllowed);
+  const proxy = end(login, isUnknownAllowed, "leave it out for none").optional();
+  return end({ ...login, proxy }, isUnknownAllowed, "give one, or local: true without a connection");
 }
 
 /**
  * Checks one machine to log in to: its properties, and that none of the required ones is missing. A
- * value that is not an object may hold a credential, so it is not shown either.
+ * value that is not an object may hold a credential, so it is not shown either. `instead` says what
+ * to do if there is none.
  */
-function end(properties: z.core.$ZodLooseShape, isUnknownAllowed: boolean) {
+function end(properties: z.core.$ZodLooseShape, isUnknownAllowed: boolean, instead: string) {
   const strict = shape(properties);
   return z.unknown().check((context) => {
     const { value } = context;
     if (isPending(value)) return;
     if (value === undefined || value === null) {
-      context.issues.push(wrongHidden(value, [], "a connection", "give one, or local: true without a connection"));
+      context.issues.push(wrongHidden(value, [], "a connection", instead));
       return;
     }
     if (typeof value !== "object" || Array.isArray(value)) {

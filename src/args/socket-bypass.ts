@@ -85,7 +85,7 @@ export const socketBypassSchema = shape({
   }
   if (pools !== undefined) {
     isCompiledBefore(context as never);
-    if (typeof pools === "object" && pools !== null) isForHosts(observe, pools, context.issues);
+    if (typeof pools === "object" && pools !== null && !isPending(pools)) isForHosts(observe, pools, context.issues);
     for (const key of sharedKeys(declared, pools)) {
       // Both are in the output `logins`.
       const fix = "rename the pool in this map";
@@ -97,7 +97,7 @@ export const socketBypassSchema = shape({
     const fix = "each of them would be the machine that runs Pulumi; leave out all but one, or give them connections";
     context.issues.push(wrong(locals.join(", "), ["hosts"], "at most one host with local: true", fix));
   }
-  for (const [at, name] of strangers(rollout, declared ?? {})) {
+  for (const [at, name] of isPending(declared) ? [] : strangers(rollout, declared ?? {})) {
     const fix = "use a name of the map hosts, or remove it";
     context.issues.push(wrong(name, ["rollout", "canary", at], "a host that is declared", fix));
   }
@@ -111,6 +111,8 @@ function localHosts(hosts: unknown): string[] {
 }
 
 function sharedKeys(hosts: unknown, pools: unknown): string[] {
-  const [first, second] = [hosts, pools].map((map) => Object.keys(typeof map === "object" && map !== null ? map : {}));
-  return (first ?? []).filter((key) => second?.includes(key));
+  const [first = [], second = []] = [hosts, pools].map((map) =>
+    typeof map === "object" && map !== null && !isPending(map) ? Object.keys(map) : [],
+  );
+  return first.filter((key) => second.includes(key));
 }

@@ -16,21 +16,25 @@ const root = resolve(__dirname, "../..");
 const tag = `v${manifest.version}`;
 
 describe("a release of this checkout", () => {
-  const folder = makeFolder();
-  const copy = join(folder, "copy");
-  const clone = join(folder, "clone");
+  let [folder, copy, clone] = ["", "", ""];
   const git = (cwd: string, ...words: string[]) => execFileSync("git", words, { cwd, encoding: "utf8" }).trim();
   const release = () =>
     run("node", ["--import", "tsx", "tools/release/main.ts", "--out", join(folder, "out")], {}, copy);
   let head = "";
 
-  beforeAll(async () => {
+  beforeAll(() => {
+    folder = makeFolder();
+    [copy, clone] = [join(folder, "copy"), join(folder, "clone")];
     const listed = git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0");
     for (const path of [...new Set(listed)]) {
       if (path === "" || !fs.existsSync(join(root, path))) continue;
       fs.mkdirSync(dirname(join(copy, path)), { recursive: true });
       fs.cpSync(join(root, path), join(copy, path), { preserveTimestamps: true });
     }
+    // A release is refused while changes wait there, and between two releases they do.
+    const changelog = fs.readFileSync(join(copy, "CHANGELOG.md"), "utf8");
+    const waiting = sectionOf(changelog, "Unreleased");
+    fs.writeFileSync(join(copy, "CHANGELOG.md"), changelog.replace(`[Unreleased]\n${waiting}`, "[Unreleased]\n\n"));
     // The build of this checkout, marked as newer than the sources: building again takes minutes.
     for (const path of ["bin", "dist"])
       fs.cpSync(join(root, path), join(copy, path), { recursive: true, preserveTimestamps: true });
@@ -61,6 +65,10 @@ describe("a release of this checkout", () => {
     expect(stdout).toContain(`git push origin ${tag} && npm publish`);
     expect(fs.readFileSync(join(folder, "out/notes.md"), "utf8")).toMatch(/^(###|The|-) /);
     expect([git(copy, "rev-parse", "HEAD"), git(copy, "status", "--porcelain")]).toEqual([head, ""]);
+    // A token that may not change workflows may push it, because it removes none.
+    expect(git(copy, "log", "--format=%B", tag)).toBe(
+      `socket-bypass ${manifest.version}\n\nWhat npm has of ${head}, for git.`,
+    );
     git(folder, "-c", "advice.detachedHead=false", "clone", "--quiet", "--branch", tag, copy, clone);
     const packed = execFileSync("tar", ["-tzf", join(folder, "out", `socket-bypass-${manifest.version}.tgz`)], {
       encoding: "utf8",
@@ -73,9 +81,21 @@ describe("a release of this checkout", () => {
     expect(files).toEqual(
       expect.arrayContaining(["bin/index.js", "dist/host/socket-bypass", "PulumiPlugin.yaml", "schema.json"]),
     );
-    const released = JSON.parse(fs.readFileSync(join(clone, "package.json"), "utf8"));
-    const { scripts, devDependencies, ...rest } = manifest;
-    expect(released).toEqual(rest);
+  });
+
+  test("has peers for npm, and for Pulumi the versions of them that the tests use", () => {
+    const { scripts, devDependencies, ...forNpm } = manifest;
+    const tarball = join(folder, "out", `socket-bypass-${manifest.version}.tgz`);
+    const packed = execFileSync("tar", ["-xzOf", tarball, "package/package.json"], { encoding: "utf8" });
+    expect(JSON.parse(packed)).toEqual(forNpm);
+    const { peerDependencies, peerDependenciesMeta, dependencies, ...rest } = forNpm;
+    expect(Object.keys(peerDependencies)).toEqual(["@pulumi/kubernetes", "@pulumi/pulumi"]);
+    const { "@pulumi/kubernetes": kubernetes, "@pulumi/pulumi": pulumi } = devDependencies;
+    expect([kubernetes, pulumi]).toEqual(Array(2).fill(expect.stringMatching(/^\d+\.\d+\.\d+$/)));
+    expect(JSON.parse(fs.readFileSync(join(clone, "package.json"), "utf8"))).toEqual({
+      ...rest,
+      dependencies: { ...dependencies, "@pulumi/kubernetes": kubernetes, "@pulumi/pulumi": pulumi },
+    });
   });
 
   test("answers get-schema from a fresh clone of the tag, with no build", { timeout: 600_000 }, async () => {
@@ -83,6 +103,10 @@ describe("a release of this checkout", () => {
     // Pulumi does the same for a package that it has cloned.
     const { code, stderr } = await run("npm", ["install", "--prefix", clone, "--omit=dev", ...quiet], {}, clone);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const name of ["@pulumi/kubernetes", "@pulumi/pulumi"]) {
+      const { version } = JSON.parse(fs.readFileSync(join(clone, "node_modules", name, "package.json"), "utf8"));
+      expect({ name, version }).toEqual({ name, version: manifest.devDependencies[name] });
+    }
     const { pulumi, env } = findEngine();
     const said = await run(pulumi, ["package", "get-schema", clone], { ...env }, folder);
     expect(said.code, said.stderr).toBe(0);

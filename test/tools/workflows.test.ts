@@ -42,6 +42,18 @@ test("a workflow begins with the right to read, and nothing else", () => {
   for (const text of Object.values(texts)) expect(parse(text).permissions).toEqual({ contents: "read" });
 });
 
+test("a job that runs what a pull request proposes has no more than that right", () => {
+  const proposed = Object.entries(texts).flatMap(([name, text]) => {
+    const { on, jobs } = parse(text);
+    if (!("pull_request" in on)) return [];
+    return Object.entries<{ if?: string; permissions?: object }>(jobs)
+      .filter(([, job]) => job.if !== "github.event_name != 'pull_request'")
+      .map(([job, { permissions }]) => [`${name}/${job}`, permissions]);
+  });
+  expect(Object.keys(Object.fromEntries(proposed))).toContain("image/build");
+  expect(proposed.filter(([, permissions]) => permissions !== undefined)).toEqual([]);
+});
+
 test("no text of GitHub gets into a shell line, except by the environment", () => {
   expect(steps.filter((step) => step.run?.includes("${{"))).toEqual([]);
 });
@@ -55,8 +67,8 @@ test("CI runs what .ci/run runs, and steps that need a service are few and known
   expect(steps.filter(({ job }) => job === "ci/test").at(-1)?.run).toBe("bash .ci/run");
   const linted = steps.filter((step) => step.run !== undefined && obstacleTo(step) !== undefined);
   expect(linted.map(({ job, name }) => `${job}: ${name}`).sort()).toEqual([
-    "image/build: Sign the image and its list of packages",
-    "image/build: Verify what a user would verify",
+    "image/publish: Sign the image and its list of packages",
+    "image/publish: Verify what a user would verify",
     "release/publish: Publish to npm, with provenance",
     "release/publish: Push the tag, which Pulumi reads",
     "release/publish: Write the release",
@@ -106,7 +118,7 @@ test("the runner runs the steps of a job in order until one fails, and says what
 });
 
 test("the image is named after its base, the day and the commit", async () => {
-  const { code, stdout } = await run("node", ["--import", "tsx", "tools/workflows/run.ts", "--run", "image/build"]);
+  const { code, stdout } = await run("node", ["--import", "tsx", "tools/workflows/run.ts", "--run", "image/publish"]);
   expect(code).toBe(0);
-  expect(stdout).toContain("image/build: Name the image after its base, the day and the commit: ran\n");
+  expect(stdout).toContain("image/publish: Name the image after its base, the day and the commit: ran\n");
 });

@@ -7,8 +7,9 @@
  * It checks that package.json, CHANGELOG.md and schema.json agree, builds, and makes
  *   - DIR/socket-bypass-X.Y.Z.tgz, which is for `npm publish` (default: dist/release)
  *   - DIR/notes.md, the section of CHANGELOG.md
- *   - the tag vX.Y.Z, whose commit has the files of that tarball and nothing else. Pulumi reads a
- *     package for other languages from a git tag and builds nothing.
+ *   - the tag vX.Y.Z, whose commit has the files of that tarball and nothing else; only its
+ *     package.json differs. Pulumi reads a package for other languages from a git tag and builds
+ *     nothing.
  *
  * Branches stay where they are, and nothing is sent anywhere: the last lines say how to do that.
  * The same checkout gives the same commit, whoever makes it and when.
@@ -19,6 +20,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { faultsOf, sectionOf } from "./changelog.js";
+import { forNpm, forTag } from "./manifest.js";
 
 const root = resolve(__dirname, "../..");
 /** What a release is useless without, whatever package.json lists. */
@@ -46,6 +48,7 @@ function main(): void {
   try {
     const tree = makeTree(folder);
     const tarball = pack(tree, out);
+    writeJson(join(tree, "package.json"), forTag(readJson(join(root, "package.json"))));
     fs.writeFileSync(join(out, "notes.md"), `${sectionOf(changelog(), version).trim()}\n`);
     const commit = commitTree(tree, join(folder, "index"), `${name} ${version}`);
     git(["tag", "--annotate", tag, commit, "--message", `${name} ${version}`], dates());
@@ -79,13 +82,12 @@ function requireClean(): void {
   if (changes !== "") throw new Refusal(`expected a checkout without changes, found:\n${changes}`);
 }
 
-/** Unpacks what `npm pack` takes, and drops from package.json what only a checkout can use. */
+/** Unpacks what `npm pack` takes, with the package.json for npm. */
 function makeTree(folder: string): string {
   const tarball = pack(root, folder);
   run("tar", ["-xzf", tarball, "-C", folder]);
   const tree = join(folder, "package");
-  const { scripts, devDependencies, ...manifest } = readJson(join(tree, "package.json"));
-  fs.writeFileSync(join(tree, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+  writeJson(join(tree, "package.json"), forNpm(readJson(join(root, "package.json"))));
   for (const file of required)
     if (!fs.existsSync(join(tree, file))) throw new Refusal(`${file}: expected it in the release, found none`);
   return tree;
@@ -96,13 +98,17 @@ function pack(from: string, to: string): string {
   return join(to, JSON.parse(run("npm", words))[0].filename);
 }
 
-/** Commits the folder on top of HEAD, with an index of its own: no branch and no file moves. */
+/**
+ * Commits the folder with an index of its own: no branch and no file moves. The commit has no
+ * parent: against that it would remove the workflows, which GitHub may refuse to a job.
+ */
 function commitTree(tree: string, index: string, message: string): string {
   const env = { GIT_INDEX_FILE: index, GIT_DIR: git(["rev-parse", "--absolute-git-dir"]), GIT_WORK_TREE: tree };
   // Forced, because the checkout ignores what it builds. Bytes stay as they are.
   run("git", ["-c", "core.autocrlf=false", "add", "--all", "--force", "."], { cwd: tree, env });
   const written = run("git", ["write-tree"], { cwd: tree, env });
-  return git(["commit-tree", written, "-p", "HEAD", "-m", `${message}\n\nWhat npm has, for git.`], dates());
+  const body = `What npm has of ${git(["rev-parse", "HEAD"])}, for git.`;
+  return git(["commit-tree", written, "-m", `${message}\n\n${body}`], dates());
 }
 
 function dates(): Record<string, string> {
@@ -122,6 +128,10 @@ function run(command: string, words: readonly string[], options: ExecFileSyncOpt
 
 function readJson(file: string) {
   return JSON.parse(fs.readFileSync(file, "utf8"));
+}
+
+function writeJson(file: string, value: unknown): void {
+  fs.writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
 }
 
 try {

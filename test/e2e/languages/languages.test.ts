@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findPolyglot } from "../../../tools/pulumi/stack.js";
+import { follow } from "../local/follow.js";
 import { attachments, each, isSkipped } from "../local/machine.js";
 import { type Language, Program } from "./program.js";
 import { unpackRelease } from "./released.js";
@@ -66,6 +67,16 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
     },
     1_200_000,
   );
+
+  // The pods of a pool are proved in test/e2e/kubernetes.
+  test("a program in YAML plans a node pool, though nobody has installed the package of the provider", async () => {
+    const program = new Program("yaml", released, "yaml-pool");
+    program.install();
+    const stack = await program.open();
+    const kinds = ({ type }: { readonly type: string }) => /^kubernetes:.*:(\w+)$/.exec(type)?.[1];
+    const { changes } = await follow((onEvent) => stack.preview({ onEvent }), kinds);
+    expect(changes).toMatchObject({ Namespace: "create", DaemonSet: "create" });
+  }, 600_000);
 
   test("a wrong argument from another language is one error that names the property", async () => {
     const program = new Program("yaml", released);

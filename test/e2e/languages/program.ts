@@ -8,7 +8,10 @@ import { Machine } from "../local/machine.js";
 
 export type Language = "yaml" | "python" | "go";
 
-/** A program of this folder in another language, with a private cgroup and state directory. */
+/**
+ * A program of this folder in another language, with a private cgroup and state directory. It
+ * reaches no cluster.
+ */
 export class Program extends Machine {
   override readonly project: string;
   private readonly work: string;
@@ -18,12 +21,13 @@ export class Program extends Machine {
   constructor(
     private readonly language: Language,
     private readonly released: string,
+    program: string = language,
   ) {
     super();
     this.project = `in-${language}`;
     this.args = { hosts: { here: { local: true } } };
     this.work = join(this.folder, language);
-    fs.cpSync(join(__dirname, language), this.work, { recursive: true });
+    fs.cpSync(join(__dirname, program), this.work, { recursive: true });
   }
 
   /** Does what a user types before the first preview. */
@@ -79,6 +83,7 @@ export class Program extends Machine {
       PATH: [dirname(this.engine.pulumi), process.env.PATH].join(":"),
       PULUMI_BACKEND_URL: `file://${join(this.folder, "backend")}`,
       PULUMI_CONFIG_PASSPHRASE: "made for a while",
+      KUBECONFIG: join(this.folder, "none"),
       SOCKET_BYPASS_PATH: `${this.toolFolder}:/usr/sbin:/usr/bin:/sbin:/bin`,
       // go.sum pins what a program in Go is built from.
       GOFLAGS: "-mod=mod -trimpath",

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join, resolve } from "node:path";
+import { forTag } from "../../../tools/release/manifest.js";
 
 const root = resolve(__dirname, "../../..");
 
@@ -15,15 +16,8 @@ export function unpackRelease(folder: string): string {
   const [packed] = JSON.parse(npm(root, "pack", "--json", "--pack-destination", folder));
   execFileSync("tar", ["-xzf", join(folder, packed.filename), "-C", folder]);
   const released = join(folder, "package");
-  const { scripts: _, devDependencies, ...manifest } = readJson(join(released, "package.json"));
-  // The newest SDK of the peer range wants a newer Node than these tests have.
-  const peer = { "@pulumi/pulumi": devDependencies["@pulumi/pulumi"] };
-  const dependencies = { ...manifest.dependencies, ...peer };
-  fs.writeFileSync(join(released, "package.json"), JSON.stringify({ ...manifest, dependencies }));
+  const manifest = JSON.parse(fs.readFileSync(join(root, "package.json"), "utf8"));
+  fs.writeFileSync(join(released, "package.json"), JSON.stringify(forTag(manifest)));
   npm(released, "install", "--omit=dev", "--no-audit", "--no-fund", "--prefer-offline");
   return released;
-}
-
-function readJson(file: string) {
-  return JSON.parse(fs.readFileSync(file, "utf8"));
 }

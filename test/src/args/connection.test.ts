@@ -111,6 +111,15 @@ describe("a connection is refused", () => {
     expect(pathsOf(problems({ ...whole, proxy: { ...whole, proxy: whole } }))).toEqual(["connection.proxy.proxy"]);
   });
 
+  test("with null, and the error says how to do without", () => {
+    expect(problems(null)).toEqual([
+      "connection: a connection, nothing; give one, or local: true without a connection",
+    ]);
+    expect(problems({ ...whole, proxy: null })).toEqual([
+      "connection.proxy: a connection, nothing; leave it out for none",
+    ]);
+  });
+
   test("with allowUnknownHostKey inside, and the error says where it belongs", () => {
     const problem = (at: string) =>
       `connection.${at}allowUnknownHostKey: this beside the connection, true; move it out of the connection: { connection: { … }, allowUnknownHostKey: true }`;

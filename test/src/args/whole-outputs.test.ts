@@ -19,3 +19,12 @@ test("an Output instead of an object is one problem, and its value is not shown"
     "hosts: expected a map of at least one host, found an Output; write the map itself and put Outputs inside its entries, because the names are needed before",
   );
 });
+
+test("Outputs instead of both maps are one problem each, whatever else is given", () => {
+  const [hosts, nodePools] = [pulumi.output({ a: {} }), pulumi.output({ a: {} })];
+  const lines = problemsOfMany({ hosts, nodePools, traffic, observe: {}, rollout: { canary: ["a"] } }).slice(1);
+  expect(lines.map((line) => line.split(", found")[0])).toEqual([
+    "hosts: expected a map of at least one host",
+    "nodePools: expected a map of at least one node pool",
+  ]);
+});

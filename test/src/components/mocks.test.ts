@@ -44,6 +44,9 @@ const mock = async (stateOf: (inputs: object) => unknown, organization?: string)
 const notRun = { outcome: "off", kernel: "", machine: "", pairs: 0, redirectedMessages: 0, spliceGuard: "none" };
 const resolved = <T>(output: pulumi.Output<T>) => new Promise<T>((done) => output.apply(done));
 
+/** Other tests keep the machine busy. */
+const waiting = { timeout: 20_000 };
+
 /** Sockets and processes that the program asked for. */
 const opened: string[] = [];
 const hook = createHook({
@@ -96,15 +99,16 @@ describe.each([
     await vi.waitFor(() => {
       const its = asked.registered.filter((one) => one.startsWith(`${name}-web-`));
       expect(its.sort()).toEqual(steps.map((step) => `${name}-web-${step}`));
-    });
+    }, waiting);
   });
 
   test("a host that is only observed: its one step is registered, and its advice names no service", async () => {
     const { hosts, advice } = new SocketBypass("look", { hosts: { web: { local: true } }, observe: {} });
     expect(await resolved(hosts)).toEqual({});
     expect((await resolved(advice)).web).toMatchObject({ services: [], traffic: { ports: [] } });
-    await vi.waitFor(() =>
-      expect(asked.registered.filter((one) => one.startsWith("look-web-"))).toEqual(["look-web-observe"]),
+    await vi.waitFor(
+      () => expect(asked.registered.filter((one) => one.startsWith("look-web-"))).toEqual(["look-web-observe"]),
+      waiting,
     );
   });
 
