@@ -170,7 +170,7 @@ observe() {
 	done
 	folder=$B/$instance/$serving
 	# A pod sees only its own processes, and with them one network namespace.
-	if [ -n "$serving" ] && [ -z "${SOCKET_BYPASS_PLACE:-}" ] && [ -e "$folder/maps/policies" ]; then
+	if [ -n "$serving" ] && [ -z "${SOCKET_BYPASS_PLACE:-}" ] && [ -e "$folder/maps/knobs" ] && [ -e "$folder/maps/policies" ]; then
 		if seen=$(observe_established "$folder" 2>&1) || skip_gone "$folder" "$seen"; then say "$seen"; fi
 	fi
 	observe_splice_guard
