@@ -111,7 +111,9 @@ observe_generation() { # FOLDER
 	[ "$g" != "$serving" ] || expected=$v2${cgroup%/}
 	[ "$places" = "$expected" ] || problem "$g: expected to be attached to ${expected:-nothing}, found ${places:-nothing}"
 	for map in counters knobs policies; do
-		[ -e "$1/maps/$map" ] || return 0
+		[ ! -e "$1/maps/$map" ] || continue
+		[ "$g" != "$serving" ] || fact unreadable "instance=$instance"
+		return 0
 	done
 	get_knob "$1" "$drain_knob"
 	enrolled=$(count_keys "$1/sockets" || say null)
