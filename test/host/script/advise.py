@@ -201,6 +201,53 @@ def held():
     ready(**ports)
 
 
+def addresses():
+    """
+    Programs that listen on one port at several addresses. On the first port, one listens at any address and another
+    at 127.0.0.1. On the second, one listens at 127.0.0.2, and another has closed its socket at 127.0.0.1 and keeps
+    what it accepted there. Each has a connection that nobody accepts, besides those that are accepted.
+    """
+    new_namespace()
+    shared = ((socket.SOL_SOCKET, socket.SO_REUSEPORT, 1),)
+    any_address = listen(address="0.0.0.0", options=shared)
+    both = any_address.getsockname()[1]
+    exact = listen(port=both, options=shared)
+    other = listen(address="127.0.0.2")
+    one = other.getsockname()[1]
+    closed = listen(port=one)
+    listeners = (any_address, exact, other, closed)
+    done = Mailbox()
+
+    def hold(program, kept, accepts):
+        name(program)
+        for listener in listeners:
+            if listener is not kept:
+                listener.close()
+        ends = [kept.accept() for _ in range(accepts)]
+        if kept is closed:
+            kept.close()
+        done.put()
+        signal.pause()
+        del ends
+
+    def frontend(*places):
+        name("frontend")
+        ends = [connect(port, address=address) for port, address in places]
+        done.put()
+        signal.pause()
+        del ends
+
+    for program, kept, accepts in (("anywhere", any_address, 1), ("exact", exact, 0), ("other", other, 0),
+                                   ("gone", closed, 1)):
+        fork(hold, program, kept, accepts)
+    for listener in listeners:
+        listener.close()
+    fork(frontend, (both, "127.0.0.3"), (both, "127.0.0.1"), (one, "127.0.0.2"), (one, "127.0.0.1"))
+    for _ in range(5):
+        done.get()
+    ready(both=both, one=one)
+
+
 def spaces(count):
     """So many processes, each in a network namespace of its own; in the last one a client talks to a server."""
     done = Mailbox()
