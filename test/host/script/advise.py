@@ -182,6 +182,7 @@ def held():
         signal.pause()
 
     def frontend(ports):
+        fresh.close()
         name("frontend")
         ends = [connect(port) for port in ports]
         accepted.put()
