@@ -4,6 +4,7 @@
 advise.py CASE WORD...: makes connections for `advise` to look at. It prints a line of JSON once they
 exist, and ends with its stdin. What it shares with test/bpf/cases comes from there.
 """
+import http.client
 import json
 import os
 import resource
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 
-from common import CLONE_NEWNET, LIBC, Mailbox, call, connect, fork, listen, new_namespace, receive
+from common import CLONE_NEWNET, LIBC, PATIENCE, Mailbox, call, connect, fork, listen, new_namespace, receive
 from paths import dnat_to, place, route, wire
 from services import ask, name, serve, service, setting, talk
 
@@ -357,7 +358,23 @@ def crowd(count):
 
 
 def talk_to(port):
-    talk(int(port))
+    def begin(client):
+        client.sendall(b"q" * 50)
+        receive(client, 100)
+        print("talking", flush=True)
+
+    talk(int(port), prepare=begin)
+
+
+def fetch_from(port):
+    """A client of HTTP that says when its first answer has come."""
+    name("frontend")
+    client = http.client.HTTPConnection("127.0.0.1", int(port), timeout=PATIENCE)
+    while True:
+        client.request("GET", "/10/100")
+        client.getresponse().read()
+        print("talking", flush=True)
+        time.sleep(0.005)
 
 
 def serve_at(port):
