@@ -104,17 +104,23 @@ describe.skipIf(isSkipped)("advise", () => {
 
   beforeAll(async () => {
     const path = await Datapath.make([], "--ports", "1");
+    const running: ReturnType<Datapath["start"]>[] = [];
     const start = async (title: string, [name, ...words]: Danger["run"]) => {
-      const running = path.start(`dangers.${name}`, ...words);
-      ports[title] = Number(await running.ready());
-      return running;
+      const one = path.start(`dangers.${name}`, ...words);
+      running.push(one);
+      ports[title] = Number(await one.ready());
     };
-    const running = [await start("none", ["plain"])];
-    for (const [title, { run }] of present) running.push(await start(title, run));
-    const { code, stdout, stderr } = await path.host.raw("advise", "--json", "--seconds", "2");
-    expect({ code, stderr }).toMatchObject({ code: 0 });
-    advice = JSON.parse(stdout);
-    for (const one of running) one.go();
+    try {
+      await start("none", ["plain"]);
+      for (const [title, { run }] of present) await start(title, run);
+      const { code, stdout, stderr } = await path.host.raw("advise", "--json", "--seconds", "2");
+      expect({ code, stderr }).toMatchObject({ code: 0 });
+      advice = JSON.parse(stdout);
+    } finally {
+      // The kernel's own servers outlive a case that is killed.
+      for (const one of running) one.go();
+      await Promise.allSettled(running.map((one) => one.result()));
+    }
     for (const one of running) await one.result();
   });
 

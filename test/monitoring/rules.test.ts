@@ -4,7 +4,7 @@
  * situation. Three things are not recorded but changed in the recording. Two cannot be had here: a
  * kernel with a method for the splice guard, and a redirect that the kernel refuses. The programs
  * look for a reader before each redirect, so that not even a socket that somebody takes out of the
- * pinned sockhash provokes the latter. The third is a node of a pool whose clients find no peer.
+ * pinned sockhash provokes the latter. The third is a node of a pool whose sockets no map takes.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -48,7 +48,7 @@ const changed = [
   ),
   // A pod does not see what is established.
   ...like("pool", ({ name, values }) =>
-    name === "socket_bypass_unpaired_total"
+    name === "socket_bypass_refused_other_total"
       ? { values: `0x9 1+1x${last - 10}` }
       : { values: name === "socket_bypass_established_connections" ? `_x${last}` : values },
   ),
@@ -122,7 +122,7 @@ describe.skipIf(isSkipped)("the alerts", () => {
       SocketBypassUnsupported: ["unsupported"],
       SocketBypassNothingBypassed: ["doubtful", "shared"],
       SocketBypassNotEnrolled: ["busy", "crowded", "deferred"],
-      SocketBypassUnpaired: ["pool"],
+      SocketBypassRefusedOther: ["pool"],
       SocketBypassDoubtfulReaders: ["doubtful"],
       SocketBypassDeferredAccept: ["deferred"],
       SocketBypassRefusedFull: ["crowded"],

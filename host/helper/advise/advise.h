@@ -42,6 +42,8 @@ enum trait {
 	IS_ENROLLED = 2048,
 	/* It listens, and its process is known to have accepted a connection there. */
 	HAS_ACCEPTED = 8192,
+	/* Its options are known. */
+	IS_ASKED = 16384,
 };
 
 /* One socket of a connection, or one that listens. */

@@ -25,7 +25,10 @@ static bool is_any_address(const uint8_t *address)
 	return memcmp(address, any, 16) == 0 || memcmp(address, any_of_ipv4, 16) == 0;
 }
 
-/* What listens on the port of this end: at its address, or else at another one. */
+/*
+ * What listens on the port of this end: at its own address, or else at any, or else at another one,
+ * as where a program has closed the socket from which it accepted.
+ */
 static struct tcp_end *find_listener(const struct tcp_ends *ends, const struct index *listeners,
 				     const struct tcp_end *end)
 {
@@ -38,10 +41,10 @@ static struct tcp_end *find_listener(const struct tcp_ends *ends, const struct i
 
 		if (listener->space != end->space || listener->local.port != end->local.port)
 			continue;
-		if (is_any_address(listener->local.address) ||
-		    is_same_point(&listener->local, &end->local))
+		if (is_same_point(&listener->local, &end->local))
 			return listener;
-		if (!found)
+		if (!found || (is_any_address(listener->local.address) &&
+			       !is_any_address(found->local.address)))
 			found = listener;
 	}
 	return found;
@@ -49,11 +52,15 @@ static struct tcp_end *find_listener(const struct tcp_ends *ends, const struct i
 
 /*
  * Many may hold a socket that listens: systemd and the service that it starts, or a supervisor and
- * its workers. Whoever has a connection of it is the one that accepts.
+ * its workers. Whoever has a connection of it is the one that accepts. What listens at another
+ * address has not accepted this one.
  */
 static void note_accepted(struct tcp_end *listener, const struct tcp_end *end)
 {
 	if (end->process == NOBODY || listener->traits & HAS_ACCEPTED)
+		return;
+	if (!is_any_address(listener->local.address) &&
+	    !is_same_point(&listener->local, &end->local))
 		return;
 	listener->process = end->process;
 	listener->traits |= HAS_ACCEPTED;

@@ -80,19 +80,17 @@ struct walk {
 /* The socket's own descriptor is borrowed for the questions, and closed behind them. */
 static void ask(struct tcp_end *end, int process, const char *fd, int *pidfd)
 {
-	if (asked == MOST_ASKED) {
-		unseen.not_asked++;
+	if (asked == MOST_ASKED)
 		return;
-	}
 	if (*pidfd == -1) {
 		*pidfd = (int)syscall(SYS_pidfd_open, (pid_t)processes[process].pid, 0);
 		if (*pidfd < 0)
 			*pidfd = -2;
 	}
-	if (*pidfd >= 0 && ask_options(*pidfd, (unsigned int)number_in(&fd, 10), end))
-		asked++;
-	else
-		unseen.not_asked++;
+	if (*pidfd < 0 || !ask_options(*pidfd, (unsigned int)number_in(&fd, 10), end))
+		return;
+	end->traits |= IS_ASKED;
+	asked++;
 }
 
 /* A manager of services opens sockets for others, which accept. */
@@ -125,8 +123,11 @@ static void take_process(struct walk *walk, const char *pid)
 				continue;
 			if (met == NOBODY)
 				met = add_process(walk->proc, process, pid);
-			/* A reader in the bypass would take us for a second one. */
-			if (end->process == NOBODY && walk->is_last && !(end->traits & IS_ENROLLED))
+			/*
+			 * Where a manager could not be asked, the next holder is. A reader in the
+			 * bypass would take us for a second one.
+			 */
+			if (walk->is_last && !(end->traits & (IS_ENROLLED | IS_ASKED)))
 				ask(end, met, entry->name, &pidfd);
 			end->process = met;
 		}
@@ -160,6 +161,9 @@ bool find_processes(struct tcp_ends *ends, bool is_last)
 	while ((entry = next_entry(&listing)))
 		if (*entry->name >= '1' && *entry->name <= '9')
 			take_process(&walk, entry->name);
+	for (uint32_t i = 0; is_last && i < ends->count; i++)
+		unseen.not_asked += ends->all[i].process != NOBODY &&
+				    !(ends->all[i].traits & (IS_ENROLLED | IS_ASKED));
 	drop_index(&by_inode);
 	close(listing.fd);
 	if (!listing.error)

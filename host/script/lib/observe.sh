@@ -111,7 +111,9 @@ observe_generation() { # FOLDER
 	[ "$g" != "$serving" ] || expected=$v2${cgroup%/}
 	[ "$places" = "$expected" ] || problem "$g: expected to be attached to ${expected:-nothing}, found ${places:-nothing}"
 	for map in counters knobs policies; do
-		[ -e "$1/maps/$map" ] || return 0
+		[ ! -e "$1/maps/$map" ] || continue
+		[ "$g" != "$serving" ] || fact unreadable "instance=$instance"
+		return 0
 	done
 	get_knob "$1" "$drain_knob"
 	enrolled=$(count_keys "$1/sockets" || say null)
@@ -170,7 +172,7 @@ observe() {
 	done
 	folder=$B/$instance/$serving
 	# A pod sees only its own processes, and with them one network namespace.
-	if [ -n "$serving" ] && [ -z "${SOCKET_BYPASS_PLACE:-}" ] && [ -e "$folder/maps/policies" ]; then
+	if [ -n "$serving" ] && [ -z "${SOCKET_BYPASS_PLACE:-}" ] && [ -e "$folder/maps/knobs" ] && [ -e "$folder/maps/policies" ]; then
 		if seen=$(observe_established "$folder" 2>&1) || skip_gone "$folder" "$seen"; then say "$seen"; fi
 	fi
 	observe_splice_guard

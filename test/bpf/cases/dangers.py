@@ -154,11 +154,6 @@ def nfs():
     call("mount --make-rprivate /")
     call("mount -t nfsd nfsd /proc/fs/nfsd")
     listener = listen(port=2049)
-    # Older versions would be registered with rpcbind. Linux 6.12 knows no version 2 any more.
-    for file, texts in (("versions", ("-2", "-3")), ("portlist", (listener.fileno(),)), ("threads", (1,))):
-        for text in texts:
-            write_to(f"/proc/fs/nfsd/{file}", text, may_fail=text == "-2")
-    listener.close()
 
     def ask_for_nothing():
         name("frontend")
@@ -170,9 +165,17 @@ def nfs():
             receive(client, size)
             time.sleep(0.01)
 
-    fork(ask_for_nothing)
-    report_line(2049)
-    write_to("/proc/fs/nfsd/threads", 0)
+    # Older versions would be registered with rpcbind. Linux 6.12 knows no version 2 any more.
+    for file, texts in (("versions", ("-2", "-3")), ("portlist", (listener.fileno(),)), ("threads", (1,))):
+        for text in texts:
+            write_to(f"/proc/fs/nfsd/{file}", text, may_fail=text == "-2")
+    # The kernel's threads do not end with this process.
+    try:
+        listener.close()
+        fork(ask_for_nothing)
+        report_line(2049)
+    finally:
+        write_to("/proc/fs/nfsd/threads", 0)
 
 
 def iscsi():
@@ -181,12 +184,33 @@ def iscsi():
     target = "iqn.2026-01.test:one"
     group = f"{base}/{target}/tpgt_1"
     portal = f"{group}/np/127.0.0.1:3260"
-    for folder in (base, group, portal):
-        os.makedirs(folder, exist_ok=True)
-    write_to(f"{group}/attrib/authentication", 0)
-    write_to(f"{group}/attrib/generate_node_acls", 1)
-    write_to(f"{group}/enable", 1)
-    client = connect(3260)
+
+    def is_disabled():
+        with open(f"{group}/enable") as file:
+            return file.read().strip() == "0" or not write_to(f"{group}/enable", 0)
+
+    def remove():
+        if os.path.exists(group):
+            wait_until(is_disabled, "an end of the session")
+        for folder in (portal, group, os.path.dirname(group), base):
+            if os.path.exists(folder):
+                os.rmdir(folder)
+
+    remove()  # what a run that was killed has left
+    try:
+        for folder in (base, group, portal):
+            os.makedirs(folder, exist_ok=True)
+        write_to(f"{group}/attrib/authentication", 0)
+        write_to(f"{group}/attrib/generate_node_acls", 1)
+        write_to(f"{group}/enable", 1)
+        with connect(3260) as client:
+            log_in(client, target)
+            report_line(3260)
+    finally:
+        remove()
+
+
+def log_in(client, target):
     keys = f"InitiatorName=iqn.2026-01.test:me\0TargetName={target}\0SessionType=Normal\0".encode()
     is_in = False
     while not is_in:
@@ -201,11 +225,6 @@ def iscsi():
         proposed = receive(client, length + 3 & ~3)[:length].split(b"\0")
         keys = b"\0".join(re.sub(b"=.*,", b"=", key) for key in proposed if not key.startswith(b"Target"))
         is_in = answer[1] & 0x80
-    report_line(3260)
-    client.close()
-    wait_until(lambda: not write_to(f"{group}/enable", 0), "an end of the session")
-    for folder in (portal, group, os.path.dirname(group), base):
-        os.rmdir(folder)
 
 
 def write_to(path, text, may_fail=False):

@@ -9,26 +9,13 @@ import { chmodSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Datapath } from "../../bpf/datapath.js";
-import { root, temporaryFolder, writeTool } from "../../support/host.js";
+import { temporaryFolder, writeTool } from "../../support/host.js";
 import { freePort } from "../../support/port.js";
-import { client, fileWith, isSkippedWithout, Program } from "./program.js";
+import { type Advice, adviseOn, client, connections, fileWith, isSkippedWithout, Program } from "./program.js";
 
 const kinds = ["splice", "splice-only", "splice-unknown", "fionread", "go", "relay"] as const;
 
-interface Service {
-  readonly port: number;
-  readonly program: string;
-  readonly advice: string;
-  readonly dangers: readonly { readonly kind: string; readonly program: string }[];
-}
-
-/** Connections of test/host/script/advise.py. */
-function connections(...words: (string | number)[]): (string | number)[] {
-  const path = `PYTHONPATH=${join(root, "test/bpf/cases")}`;
-  return ["env", path, "python3", "-B", join(root, "test/host/script/advise.py"), ...words];
-}
-
-describe.skipIf(isSkippedWithout("haproxy", "pasta", "nginx", "wrk", "socat", "go", "python3", "ip"))("advise", () => {
+describe.skipIf(isSkippedWithout("haproxy", "pasta", "nginx", "socat", "go", "python3", "ip"))("advise", () => {
   let go = "";
   beforeAll(() => {
     go = join(temporaryFolder(), "go-proxy");
@@ -40,7 +27,7 @@ describe.skipIf(isSkippedWithout("haproxy", "pasta", "nginx", "wrk", "socat", "g
     const start = (...words: (string | number)[]) => new Program(path, words);
     const port = { back: 0, web: 0, splicing: 0, unread: 0, pasta: 0, nginx: 0, go: 0, relay: 0, "relay in go": 0 };
     for (const name of Object.keys(port) as (keyof typeof port)[]) port[name] = await freePort();
-    const talk = (at: number) => start(...connections("talk_to", at));
+    const talk = (kind: "talk_to" | "fetch_from", at: number) => start(...connections(kind, at)).says(/talking/);
 
     await start(...connections("serve_at", port.back)).listens(port.back);
     await start(...client("web"), "serve", port.web).listens(port.web);
@@ -56,17 +43,14 @@ describe.skipIf(isSkippedWithout("haproxy", "pasta", "nginx", "wrk", "socat", "g
       start("env", "GODEBUG=multipathtcp=0", go, kind, `127.0.0.1:${from}`, `127.0.0.1:${to}`).listens(from);
     await proxy("http", port.go, port.web);
     await proxy("tcp", port["relay in go"], port.back);
-    for (const at of [port.splicing, port.unread, port.relay, port["relay in go"]]) talk(at);
-    for (const at of [port.nginx, port.go]) start("wrk", "-t1", "-c2", "-d60s", `http://127.0.0.1:${at}/10/100`);
+    for (const at of [port.splicing, port.unread, port.relay, port["relay in go"]]) await talk("talk_to", at);
+    for (const at of [port.nginx, port.go]) await talk("fetch_from", at);
     await start(...client("pasta"), temporaryFolder(), port.pasta, "talk").says(/talking/);
-    await new Promise((wake) => setTimeout(wake, 1000));
 
     // As on a kernel whose FIONREAD does not count what is redirected.
     const grep = execFileSync("which", ["grep"], { encoding: "utf8" }).trim();
     writeTool(path.host, "grep", `[ "$2" != msg_tot_len ] || exit 1; exec ${grep} "$@"`);
-    const { code, stdout, stderr } = await path.host.raw("advise", "--json", "--seconds", "4");
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    const services: Service[] = JSON.parse(stdout).services;
+    const { services } = await adviseOn(path, Object.values(port));
     const found = Object.fromEntries(
       Object.entries(port).map(([name, at]) => [name, services.filter((one) => one.port === at).map(textOf)]),
     );
@@ -90,7 +74,7 @@ describe.skipIf(isSkippedWithout("haproxy", "pasta", "nginx", "wrk", "socat", "g
   });
 });
 
-function textOf({ program, advice, dangers }: Service): string {
+function textOf({ program, advice, dangers }: Advice["services"][number]): string {
   const named = dangers.map(({ kind, program: its }) => `${kind} of ${its}`).sort();
   return `${program} ${advice}: ${named.join(", ")}`;
 }

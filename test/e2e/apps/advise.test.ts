@@ -4,9 +4,9 @@ import { chmodSync, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Datapath } from "../../bpf/datapath.js";
-import { root, temporaryFolder } from "../../support/host.js";
+import { temporaryFolder } from "../../support/host.js";
 import { freePort } from "../../support/port.js";
-import { client, fileWith, folderOf, isSkippedWithout, Program } from "./program.js";
+import { adviseOn, client, connections, fileWith, folderOf, isSkippedWithout, Program } from "./program.js";
 
 const versions = existsSync("/usr/lib/postgresql") ? readdirSync("/usr/lib/postgresql") : [];
 const newest = versions.sort((a, b) => Number(a) - Number(b)).at(-1) ?? "(none)";
@@ -25,12 +25,6 @@ const tools = [
   "python3",
 ];
 
-/** Connections of test/host/script/advise.py. */
-function connections(...words: (string | number)[]): (string | number)[] {
-  const path = `PYTHONPATH=${join(root, "test/bpf/cases")}`;
-  return ["env", path, "python3", "-B", join(root, "test/host/script/advise.py"), ...words];
-}
-
 // Not proven here: that what is expected of these programs is what the bypass brings, which
 // tools/bench/advise measures (docs/explanation/benchmarks); a client on another machine, of
 // which `advise` sees as little as of a socket in a network without a process.
@@ -47,7 +41,6 @@ describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs
   test("names exactly the ports that gain, and every danger", async () => {
     const path = await Datapath.make([], "--ports", "1");
     const start = (...words: (string | number)[]) => new Program(path, words);
-    const talk = (port: number) => start(...connections("talk_to", port));
     const ports = {
       redis: 0,
       postgres: 0,
@@ -96,7 +89,7 @@ describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs
       `127.0.0.1:${ports.relay}`,
       `127.0.0.1:${ports.far}`,
     ).listens(ports.relay);
-    for (const port of [ports.haproxy, ports.relay]) talk(port);
+    for (const port of [ports.haproxy, ports.relay]) await start(...connections("talk_to", port)).says(/talking/);
     await start(...connections("cluster", "dnat", ports.cluster)).says(/"port"/);
     await start(...connections("remote", ports.remote)).says(/"port"/);
     await new Promise((wake) => setTimeout(wake, 1000));
@@ -136,32 +129,6 @@ describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs
     );
   });
 });
-
-interface Advice {
-  readonly services: readonly {
-    readonly port: number;
-    readonly program: string;
-    readonly clients: readonly string[];
-    readonly kind: string;
-    readonly advice: string;
-    readonly onHost: number;
-    readonly dangers: readonly { readonly kind: string; readonly program: string }[];
-  }[];
-  readonly traffic: { readonly ports: readonly string[] };
-}
-
-/** On a busy machine a client may need seconds to begin, so it asks again while one has not. */
-async function adviseOn(path: Datapath, ports: readonly number[]): Promise<Advice> {
-  for (let tries = 1; ; tries++) {
-    const { code, stdout, stderr } = await path.host.raw("advise", "--json", "--seconds", "4");
-    // Other tests may have instances here that this version cannot read.
-    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^(socket-bypass: note: .*\n)*$/) });
-    const advice: Advice = JSON.parse(stdout);
-    const isBusy = (port: number) =>
-      advice.services.some((one) => one.port === port && (one.kind !== "idle" || one.onHost === 0));
-    if (ports.every(isBusy) || tries === 3) return advice;
-  }
-}
 
 /** Connections that last: of those that come and go, `advise` does not always know the client. */
 function nginxConfig(front: number, back: number): string {

@@ -11,7 +11,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect } from "vitest";
 import { type Datapath, expectCounters, isSkipped as isDatapathSkipped } from "../../bpf/datapath.js";
-import { temporaryFolder } from "../../support/host.js";
+import { root, temporaryFolder } from "../../support/host.js";
 
 // Debian installs servers in folders that only root has on PATH.
 const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
@@ -132,6 +132,12 @@ export function client(name: string): string[] {
   return ["env", `PYTHONPATH=${join(__dirname, "../../bpf/cases")}`, "python3", "-B", script];
 }
 
+/** Connections of test/host/script/advise.py. */
+export function connections(...words: (string | number)[]): (string | number)[] {
+  const path = `PYTHONPATH=${join(root, "test/bpf/cases")}`;
+  return ["env", path, "python3", "-B", join(root, "test/host/script/advise.py"), ...words];
+}
+
 /**
  * The words to put before a command for which the kernel refuses splice with this error, as in a
  * unit with SystemCallFilter=~splice:…
@@ -171,6 +177,32 @@ export async function expectRedirected(path: Datapath, pairs: number, messages: 
     refused_options: 0,
     refused_deferred: 0,
   });
+}
+
+export interface Advice {
+  readonly services: readonly {
+    readonly port: number;
+    readonly program: string;
+    readonly clients: readonly string[];
+    readonly kind: string;
+    readonly advice: string;
+    readonly onHost: number;
+    readonly dangers: readonly { readonly kind: string; readonly program: string }[];
+  }[];
+  readonly traffic: { readonly ports: readonly string[] };
+}
+
+/** On a busy machine a client may need seconds to begin, so it asks again while one has not. */
+export async function adviseOn(path: Datapath, ports: readonly number[]): Promise<Advice> {
+  for (let tries = 1; ; tries++) {
+    const { code, stdout, stderr } = await path.host.raw("advise", "--json", "--seconds", "4");
+    // Other tests may have instances here that this version cannot read.
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^(socket-bypass: note: .*\n)*$/) });
+    const advice: Advice = JSON.parse(stdout);
+    const isBusy = (port: number) =>
+      advice.services.some((one) => one.port === port && (one.kind !== "idle" || one.onHost === 0));
+    if (ports.every(isBusy) || tries === 3) return advice;
+  }
 }
 
 function isListening(port: number): boolean {

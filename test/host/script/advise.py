@@ -4,6 +4,7 @@
 advise.py CASE WORD...: makes connections for `advise` to look at. It prints a line of JSON once they
 exist, and ends with its stdin. What it shares with test/bpf/cases comes from there.
 """
+import http.client
 import json
 import os
 import resource
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 
-from common import CLONE_NEWNET, LIBC, Mailbox, call, connect, fork, listen, new_namespace, receive
+from common import CLONE_NEWNET, LIBC, PATIENCE, Mailbox, call, connect, fork, listen, new_namespace, receive
 from paths import dnat_to, place, route, wire
 from services import ask, name, serve, service, setting, talk
 
@@ -182,6 +183,7 @@ def held():
         signal.pause()
 
     def frontend(ports):
+        fresh.close()
         name("frontend")
         ends = [connect(port) for port in ports]
         accepted.put()
@@ -199,6 +201,53 @@ def held():
     fork(frontend, (ports["busy"], ports["fresh"], ports["fresh"]))
     accepted.get()
     ready(**ports)
+
+
+def addresses():
+    """
+    Programs that listen on one port at several addresses. On the first port, one listens at any address and another
+    at 127.0.0.1. On the second, one listens at 127.0.0.2, and another has closed its socket at 127.0.0.1 and keeps
+    what it accepted there. Each has a connection that nobody accepts, besides those that are accepted.
+    """
+    new_namespace()
+    shared = ((socket.SOL_SOCKET, socket.SO_REUSEPORT, 1),)
+    any_address = listen(address="0.0.0.0", options=shared)
+    both = any_address.getsockname()[1]
+    exact = listen(port=both, options=shared)
+    other = listen(address="127.0.0.2")
+    one = other.getsockname()[1]
+    closed = listen(port=one)
+    listeners = (any_address, exact, other, closed)
+    done = Mailbox()
+
+    def hold(program, kept, accepts):
+        name(program)
+        for listener in listeners:
+            if listener is not kept:
+                listener.close()
+        ends = [kept.accept() for _ in range(accepts)]
+        if kept is closed:
+            kept.close()
+        done.put()
+        signal.pause()
+        del ends
+
+    def frontend(*places):
+        name("frontend")
+        ends = [connect(port, address=address) for port, address in places]
+        done.put()
+        signal.pause()
+        del ends
+
+    for program, kept, accepts in (("anywhere", any_address, 1), ("exact", exact, 0), ("other", other, 0),
+                                   ("gone", closed, 1)):
+        fork(hold, program, kept, accepts)
+    for listener in listeners:
+        listener.close()
+    fork(frontend, (both, "127.0.0.3"), (both, "127.0.0.1"), (one, "127.0.0.2"), (one, "127.0.0.1"))
+    for _ in range(5):
+        done.get()
+    ready(both=both, one=one)
 
 
 def spaces(count):
@@ -309,7 +358,23 @@ def crowd(count):
 
 
 def talk_to(port):
-    talk(int(port))
+    def begin(client):
+        client.sendall(b"q" * 50)
+        receive(client, 100)
+        print("talking", flush=True)
+
+    talk(int(port), prepare=begin)
+
+
+def fetch_from(port):
+    """A client of HTTP that says when its first answer has come."""
+    name("frontend")
+    client = http.client.HTTPConnection("127.0.0.1", int(port), timeout=PATIENCE)
+    while True:
+        client.request("GET", "/10/100")
+        client.getresponse().read()
+        print("talking", flush=True)
+        time.sleep(0.005)
 
 
 def serve_at(port):

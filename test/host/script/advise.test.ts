@@ -207,6 +207,28 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(find(advice, fresh)).toMatchObject({ program: "activated", connections: 2, onHost: 2 });
   });
 
+  test("tells programs apart that listen on one port at several addresses", async () => {
+    const host = new Host(shell);
+    const { both, one } = await play(host, "addresses");
+    const { services } = await advise(host);
+    // They are in a network namespace of their own, and another one may use these ports too.
+    const ours = ["anywhere", "exact", "gone", "other"];
+    const on = (port: number | undefined) =>
+      services
+        .filter((service) => service.port === port && ours.includes(service.program))
+        .map(({ program, connections, onHost }) => ({ program, connections, onHost }))
+        .sort((a, b) => (a.program < b.program ? -1 : 1));
+    const alone = { connections: 1, onHost: 1 };
+    expect(on(both)).toEqual([
+      { program: "anywhere", ...alone },
+      { program: "exact", ...alone },
+    ]);
+    expect(on(one)).toEqual([
+      { program: "gone", ...alone },
+      { program: "other", ...alone },
+    ]);
+  });
+
   test("goes on while processes and namespaces come and go", async () => {
     const host = new Host(shell);
     await play(host, "vanish");

@@ -125,6 +125,19 @@ describe.skipIf(isSkipped).each(shells)("metrics under %s", (shell) => {
     expect([value(found, "up"), value(found, "healthy"), value(found, "pairs_total")]).toEqual([1, 0, 0]);
   });
 
+  test.each(["counters", "knobs", "policies"])(
+    "say that the state cannot be read while maps/%s is not pinned",
+    async (map) => {
+      const host = new Host(shell);
+      await host.apply();
+      fs.rmSync(join(host.pins, host.generation, "maps", map));
+      const found = scrape("openmetrics", await metrics(host));
+      const names = found.samples.map(([name]) => name).filter((name) => /_(up|healthy|pairs_total)$/.test(name));
+      expect(names).toEqual(["socket_bypass_up", "socket_bypass_healthy"]);
+      expect([value(found, "up"), value(found, "healthy")]).toEqual([0, 0]);
+    },
+  );
+
   test("of the whole host say which instance cannot be read, and have all of the others", async () => {
     const [host, other] = [new Host(shell), new Host(shell)];
     await host.apply();

@@ -180,6 +180,7 @@ describe.skipIf(isSkipped).each(shells)("status under %s", (shell) => {
       (host: Host) => fs.rmSync(pin(host, "maps/policies")),
       /policies is not pinned$/,
     ],
+    ["the pin of the knobs is gone", (host: Host) => fs.rmSync(pin(host, "maps/knobs")), /maps\/knobs is not pinned$/],
     ["a program pin is gone", (host: Host) => fs.rmSync(pin(host, "redirect")), /redirect is not pinned$/],
     [
       "the verdict is detached",
