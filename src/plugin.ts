@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { BypassHost, BypassNodePool, SocketBypass } from "./index";
+import { servePlugin } from "./targets/current-run";
 
 type Construct = NonNullable<pulumi.provider.Provider["construct"]>;
 
@@ -44,4 +45,5 @@ function make(...[name, type, inputs, options]: Parameters<Construct>): pulumi.C
   }
 }
 
+servePlugin();
 void pulumi.provider.main(new Plugin(), process.argv.slice(2));

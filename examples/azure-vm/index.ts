@@ -18,6 +18,8 @@ const host = new tls.PrivateKey("host", { algorithm: "ED25519" });
 const cloudConfig = pulumi.jsonStringify({
   ssh_keys: { ed25519_private: host.privateKeyOpenssh, ed25519_public: host.publicKeyOpenssh },
   packages: ["bpftool"],
+  // Makes the other types. Azure's agent waits half an hour for a key of type rsa.
+  runcmd: ["ssh-keygen -A"],
 });
 const customData = pulumi.interpolate`#cloud-config\n${cloudConfig}\n`.apply((text) =>
   Buffer.from(text).toString("base64"),
@@ -75,7 +77,8 @@ const vm = new azure.compute.LinuxVirtualMachine(
     osDisk: { caching: "ReadWrite", storageAccountType: "Standard_LRS" },
     sourceImageReference: { publisher: "Debian", offer: "debian-13", sku: "13-gen2", version: "latest" },
   },
-  { dependsOn: [guarded] },
+  // A network interface serves one VM at a time.
+  { dependsOn: [guarded], deleteBeforeReplace: true },
 );
 
 const connection = {

@@ -17,6 +17,14 @@ const host = new tls.PrivateKey("host", { algorithm: "ED25519" });
 const cloudConfig = pulumi.jsonStringify({
   ssh_authorized_keys: [login.publicKeyOpenssh],
   ssh_keys: { ed25519_private: host.privateKeyOpenssh, ed25519_public: host.publicKeyOpenssh },
+  // Otherwise Google's agent makes host keys of its own when the VM boots for the first time.
+  write_files: [
+    {
+      path: "/etc/default/instance_configs.cfg",
+      append: true,
+      content: "[InstanceSetup]\nset_host_keys = false\n",
+    },
+  ],
   // Ubuntu's bpftool belongs to one kernel.
   runcmd: ["apt-get update && apt-get install --yes linux-tools-$(uname -r)"],
 });

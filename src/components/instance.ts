@@ -3,9 +3,9 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Where } from "../args/validation/check";
 import { ArgsError, pathText } from "../args/validation/problem";
 import { type Identity, identify } from "../commands/identity";
+import { currentRun } from "../targets/current-run";
 
-// Whether each instance name was given by the user. The map is kept per run, because a process may
-// run a program several times.
+// Whether each instance name was given by the user, by the run of the engine.
 const taken = new WeakMap<object, Map<string, boolean>>();
 
 /**
@@ -16,10 +16,10 @@ const taken = new WeakMap<object, Map<string, boolean>>();
 export function identityOf(key: readonly string[], given: string | undefined, where: Where): Identity {
   const identity = identify([pulumi.getProject(), pulumi.getStack(), ...key], given);
   const { instance } = identity;
-  const monitor = pulumi.runtime.getMonitor();
-  if (monitor === undefined) return identity;
-  const mine = taken.get(monitor) ?? new Map<string, boolean>();
-  taken.set(monitor, mine);
+  const run = currentRun();
+  if (run === undefined) return identity;
+  const mine = taken.get(run) ?? new Map<string, boolean>();
+  taken.set(run, mine);
   const wasGiven = mine.get(instance);
   // Derived names are equal only for components of one name under different parents, which install
   // on different machines.

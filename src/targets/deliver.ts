@@ -6,6 +6,7 @@ import type { Right } from "../args/validation/right";
 import { printable } from "../commands/printable";
 import { type Files, receiving } from "../commands/staged";
 import { limitConcurrency } from "./concurrency";
+import { currentRun } from "./current-run";
 import { isMocked } from "./mocked";
 import { patience } from "./patience";
 import type { Delivery } from "./target";
@@ -81,20 +82,18 @@ function registered(hook: pulumi.ResourceHook, parent: pulumi.Resource | undefin
 const withoutHooks =
   "socket-bypass: expected an engine that has resource hooks, by which the files reach a host: a Pulumi CLI of 3.182 or newer";
 
-// How often each name was used, by the engine's address: a process may run a program several times,
-// each time with another engine, and a plugin makes each component with a client of its own. An
-// engine takes each name once.
-const used = new Map<string, Map<string, number>>();
+// How often each name was used, by the run of the engine, which takes each name once.
+const used = new WeakMap<object, Map<string, number>>();
 
 /**
  * Two components of one name may have parents of different types, so a number makes the names
  * unique.
  */
 function unusedName(name: string): string {
-  const monitor = pulumi.runtime.getMonitor() as { getChannel?(): { getTarget(): string } } | undefined;
-  const engine = monitor?.getChannel?.().getTarget() ?? "";
-  const mine = used.get(engine) ?? new Map<string, number>();
-  used.set(engine, mine);
+  const run = currentRun();
+  if (run === undefined) return `files for ${name}`;
+  const mine = used.get(run) ?? new Map<string, number>();
+  used.set(run, mine);
   const before = mine.get(name) ?? 0;
   mine.set(name, before + 1);
   return `files for ${name}${before === 0 ? "" : ` (${before + 1})`}`;

@@ -21,21 +21,30 @@ export class Installed {
   private constructor(private readonly folder: string) {}
 
   static async install(names: readonly string[]): Promise<Installed> {
-    const folder = makeFolder();
+    const installed = new Installed(makeFolder());
+    try {
+      await installed.fill(names);
+    } catch (error) {
+      installed.remove();
+      throw error;
+    }
+    return installed;
+  }
+
+  private async fill(names: readonly string[]): Promise<void> {
     const wanted: Record<string, string> = {};
     for (const name of names) {
       const { dependencies, devDependencies } = manifestOf(name);
       Object.assign(wanted, dependencies, devDependencies);
-      copyExample(name, folder);
+      copyExample(name, this.folder);
     }
     // The engine of the tests has plugins of these versions, and newer SDKs ask for a newer Node.
     for (const name of ["@pulumi/pulumi", "@pulumi/kubernetes"])
       if (name in wanted) wanted[name] = manifest.devDependencies[name];
-    const dependencies = { ...wanted, "socket-bypass": `file:${await packTarball(folder)}` };
-    fs.writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, dependencies }));
+    const dependencies = { ...wanted, "socket-bypass": `file:${await packTarball(this.folder)}` };
+    fs.writeFileSync(this.path("package.json"), JSON.stringify({ private: true, dependencies }));
     const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
-    execFileSync("npm", ["install", ...quiet], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
-    return new Installed(folder);
+    execFileSync("npm", ["install", ...quiet], { cwd: this.folder, stdio: ["ignore", "ignore", "pipe"] });
   }
 
   path(...names: string[]): string {

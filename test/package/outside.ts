@@ -7,9 +7,9 @@ import { run } from "../tools/ensure.js";
 /** The package.json of this checkout. */
 export const manifest = JSON.parse(fs.readFileSync(join(__dirname, "../../package.json"), "utf8"));
 
-/** A folder outside this checkout, which the caller removes. */
+/** A folder outside this checkout, which the caller removes; test/support/sweep.ts knows its name. */
 export function makeFolder(): string {
-  return fs.mkdtempSync(join(tmpdir(), "socket-bypass-outside-"));
+  return fs.mkdtempSync(join(tmpdir(), `socket-bypass-outside-${process.pid}-`));
 }
 
 /** Packs what is built, as `npm publish` does, and gives the path of the tarball. */
@@ -31,8 +31,9 @@ export class Outside {
     const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
     const words = ["install", "--prefix", outside.folder, ...quiet, ...packages];
     const { code, stderr } = await outside.run("npm", words);
-    if (code !== 0) throw new Error(`npm install ${packages.join(" ")} ended with ${code}: ${stderr}`);
-    return outside;
+    if (code === 0) return outside;
+    outside.remove();
+    throw new Error(`npm install ${packages.join(" ")} ended with ${code}: ${stderr}`);
   }
 
   write(name: string, text: string): void {

@@ -4,6 +4,7 @@
 // the host script would mount one, with a message.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { findMount } from "../../tools/setup/mounts.js";
 
@@ -13,10 +14,11 @@ const pins = join(bpffs, "socket-bypass");
 const link = "/usr/local/sbin/socket-bypass";
 
 /**
- * The process that made it, according to the names that test/host/script and test/e2e/local give.
+ * The process that made it, according to the names that test/host/script, test/e2e/local and
+ * test/package give.
  */
 function makerOf(name: string): number | undefined {
-  const pid = /^(?:engine-test\/t|socket-bypass-engine-t|socket-bypass-test-|test-)(\d+)-/.exec(name)?.[1];
+  const pid = /^(?:engine-test\/t|socket-bypass-engine-t|socket-bypass-(?:test|outside)-|test-)(\d+)-/.exec(name)?.[1];
   return pid === undefined ? undefined : Number(pid);
 }
 
@@ -43,6 +45,12 @@ export async function sweep(): Promise<void> {
   for (const folder of list("/var/lib").filter(isLeft)) {
     say(folder);
     fs.rmSync(join("/var/lib", folder), { recursive: true });
+  }
+  // Other programs have files there too.
+  const outside = list(tmpdir()).filter((name) => name.startsWith("socket-bypass-outside-"));
+  for (const folder of outside.filter(isLeft)) {
+    say(folder);
+    fs.rmSync(join(tmpdir(), folder), { recursive: true });
   }
   const v2 = findMount("cgroup2");
   for (const group of v2 === undefined ? [] : list(v2).filter(isLeft)) {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "mocha";
 import { SocketBypass } from "socket-bypass";
+import { hostsOf } from "../hosts.js";
 import { mock, registered, resolved } from "../mocks.js";
 
 describe("the stack", () => {
@@ -30,7 +31,7 @@ describe("the stack", () => {
   });
 
   it("refuses a port that is no port", () => {
-    const hosts = stack.hostsOf({ web3: { address: "192.0.2.3", hostKey: "ssh-ed25519 AAAA" } });
+    const hosts = hostsOf({ web3: { address: "192.0.2.3", hostKey: "ssh-ed25519 AAAA" } }, "no key");
     assert.throws(() => new SocketBypass("wrong", { hosts, traffic: { ports: ["http"] } }), /traffic\.ports\[0\]/);
   });
 });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { SocketBypass } from "socket-bypass";
 import { beforeAll, expect, test } from "vitest";
+import { hostsOf } from "../hosts.js";
 import { mock, registered, resolved } from "../mocks.js";
 
 let stack: typeof import("../index.js");
@@ -28,6 +29,6 @@ test("only commands over SSH are registered, none for the machine that runs Pulu
 });
 
 test("a port that is no port is refused", () => {
-  const hosts = stack.hostsOf({ web3: { address: "192.0.2.3", hostKey: "ssh-ed25519 AAAA" } });
+  const hosts = hostsOf({ web3: { address: "192.0.2.3", hostKey: "ssh-ed25519 AAAA" } }, "no key");
   expect(() => new SocketBypass("wrong", { hosts, traffic: { ports: ["http"] } })).toThrow("traffic.ports[0]");
 });

@@ -78,6 +78,14 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
     expect(changes).toMatchObject({ Namespace: "create", DaemonSet: "create" });
   }, 600_000);
 
+  test("two components in YAML with one instance are refused, though the plugin makes each by itself", async () => {
+    const program = new Program("yaml", released, "yaml-twins");
+    program.install();
+    expect(await program.failure(program.preview())).toContain(
+      'instance: expected an instance that no other host or pool of this program has, found "one"',
+    );
+  }, 600_000);
+
   test("a wrong argument from another language is one error that names the property", async () => {
     const program = new Program("yaml", released);
     program.install();

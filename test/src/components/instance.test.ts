@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { beforeEach, expect, test } from "vitest";
 import { identify } from "../../../src/commands/identity";
 import { identityOf } from "../../../src/components/instance";
+import { servePlugin } from "../../../src/targets/current-run";
 
 // Each test is a run of the program.
 beforeEach(() =>
@@ -28,4 +29,19 @@ test.each([
 
 test("equal names below parents of different types give the same instance", () => {
   expect([identityFor("a"), identityFor("a")]).toMatchObject([{ instance: made }, { instance: made }]);
+});
+
+// The last test, because this holds for the process. test/e2e/languages has a real plugin.
+test("in a plugin, where each component has a client of its own, an engine still takes each instance once", async () => {
+  servePlugin();
+  const connect = async (address: string) => {
+    await pulumi.runtime.setMocks({ newResource: () => ({ id: "1", state: {} }), call: () => ({}) }, "shop", "prod");
+    Object.assign(pulumi.runtime.getMonitor() ?? {}, { getChannel: () => ({ getTarget: () => address }) });
+  };
+  await connect("127.0.0.1:1");
+  identityFor("a", "one");
+  await connect("127.0.0.1:1");
+  expect(() => identityFor("b", "one")).toThrow("instance: expected an instance that no other host or pool");
+  await connect("127.0.0.1:2");
+  expect(identityFor("b", "one")).toMatchObject({ instance: "one" });
 });
