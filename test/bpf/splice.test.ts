@@ -27,7 +27,7 @@ describe.skipIf(isSkipped)("without a way for the splice guard", () => {
     try {
       const path = await Datapath.make([], "--splice-guard", "auto");
       expect((await path.host.status()).spliceGuard).toMatchObject({
-        ...{ declared: "auto", way: "none" },
+        ...{ declared: "auto", method: "none" },
         why: expect.stringMatching(/^no-way: /),
       });
       await path.play("splice.receiving");
@@ -204,7 +204,7 @@ describe.skipIf(isSkipped).each(["lsm", "fmod_ret", "syscall"])("the splice guar
       .filter((name) => name.startsWith("for-"));
     expect((await path.host.status()).spliceGuard).toMatchObject({
       declared: "off",
-      way: others.length > 1 ? way : "none",
+      method: others.length > 1 ? way : "none",
     });
     await other.apply();
     expect((await path.host.status()).spliceGuard).toMatchObject({ declared: "off", method: way });
