@@ -7,7 +7,9 @@ import { run } from "../tools/ensure.js";
 /** The package.json of this checkout. */
 export const manifest = JSON.parse(fs.readFileSync(join(__dirname, "../../package.json"), "utf8"));
 
-/** A folder outside this checkout, which the caller removes; test/support/sweep.ts knows its name. */
+/**
+ * A folder outside this checkout, which the caller removes. test/support/sweep.ts knows its name.
+ */
 export function makeFolder(): string {
   return fs.mkdtempSync(join(tmpdir(), `socket-bypass-outside-${process.pid}-`));
 }
