@@ -2,13 +2,15 @@
 
 // What Pulumi runs for programs in other languages: PulumiPlugin.yaml makes its language host load
 // the `main` of package.json, which is this file. It serves the schema.json of the package. It
-// exports nothing, because the SDK would serve an exported component by a schema of its own, for
-// which it would compile our sources on the user's machine.
+// exports nothing then, because the SDK would serve an exported component by a schema of its own,
+// for which it would compile our sources on the user's machine.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { BypassHost, BypassNodePool, SocketBypass } from "./index";
+import * as components from "./index";
 import { servePlugin } from "./targets/current-run";
+
+const { BypassHost, BypassNodePool, SocketBypass } = components;
 
 type Construct = NonNullable<pulumi.provider.Provider["construct"]>;
 
@@ -45,5 +47,11 @@ function make(...[name, type, inputs, options]: Parameters<Construct>): pulumi.C
   }
 }
 
-servePlugin();
-void pulumi.provider.main(new Plugin(), process.argv.slice(2));
+// The language host starts @pulumi/pulumi/cmd/run-plugin/index.js, which keeps that argument.
+if (/[\\/]run-plugin[\\/]/.test(process.argv[1] ?? "")) {
+  servePlugin();
+  void pulumi.provider.main(new Plugin(), process.argv.slice(2));
+} else {
+  // A tool that does not know the `exports` of package.json loads its `main`.
+  module.exports = components;
+}

@@ -136,8 +136,11 @@ describe("a release of this checkout", () => {
     const tarball = join(folder, "out", `socket-bypass-${manifest.version}.tgz`);
     const outside = await Outside.install([tarball, `@pulumi/pulumi@${manifest.devDependencies["@pulumi/pulumi"]}`]);
     try {
-      const words = ["-p", "Object.keys(require('socket-bypass')).includes('SocketBypass')"];
-      expect(await outside.run(process.execPath, words)).toEqual({ code: 0, stdout: "true\n", stderr: "" });
+      // The path finds what tools load that do not know the `exports` of package.json.
+      for (const name of ["socket-bypass", "./node_modules/socket-bypass"]) {
+        const words = ["-p", `Object.keys(require('${name}')).includes('SocketBypass')`];
+        expect(await outside.run(process.execPath, words)).toEqual({ code: 0, stdout: "true\n", stderr: "" });
+      }
     } finally {
       outside.remove();
     }
