@@ -14,7 +14,7 @@ case $SSH_ORIGINAL_COMMAND in *" receive.sh "*) echo "wants $digest" ;; esac
 cat >/dev/null
 case $SSH_ORIGINAL_COMMAND in
 *" receive.sh "*) echo "has $digest" ;;
-*" selftest "*) echo '{"serial":1,"selftest":"off","kernel":"none","machine":"none","pairs":0,"redirected":0,"facts":null}' ;;
+*" selftest "*) echo '{"serial":1,"selftest":"off","kernel":"none","machine":"none","pairs":0,"redirected":0,"spliceGuard":"none","facts":null}' ;;
 *) echo 1 ;;
 esac
 `;
