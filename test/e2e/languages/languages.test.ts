@@ -7,14 +7,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findPolyglot } from "../../../tools/pulumi/stack.js";
 import { follow } from "../local/follow.js";
 import { attachments, each, isSkipped } from "../local/machine.js";
+import { GitServer } from "./git-server.js";
 import { type Language, Program } from "./program.js";
-import { unpackRelease } from "./released.js";
+import { makeRepository, unpackRelease } from "./released.js";
 
 const root = join(__dirname, "../../..");
 
 // This does not prove what `pulumi package add` writes into a program in Python or Go, for which
-// the language hosts of the tests are too old (docs/contributing/engine.md), nor that a release can
-// be fetched by git.
+// the language hosts of the tests are too old (docs/contributing/engine.md), nor what GitHub adds to
+// a fetch by git.
 describe.skipIf(isSkipped)("the released package, installed where nothing is built", () => {
   const folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-languages-"));
   let released = "";
@@ -45,7 +46,7 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
     "a program in %s installs, changes one port and removes a local host",
     async (language) => {
       const program = new Program(language, released);
-      program.install();
+      await program.install();
       await program.setPorts(6379);
       expect((await program.up()).changes).toEqual(each("create"));
       const status = program.status("here");
@@ -68,10 +69,30 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
     1_200_000,
   );
 
+  test("a program in YAML installs a release that Pulumi fetches by git, from the tag of the version", async () => {
+    const server = new GitServer(folder);
+    const { path, version } = makeRepository(folder);
+    const source = `${await server.open()}/${path}`;
+    try {
+      const program = new Program("yaml", `${source}@${version}`);
+      program.more = { PULUMI_HOME: copyHome(folder), SSL_CERT_FILE: server.authority };
+      await program.install();
+      expect(program.projectFile()).toContain(source);
+      await program.setPorts(6379);
+      expect((await program.up()).changes).toEqual(each("create"));
+      expect(program.status("here")).toMatchObject({ healthy: true, owner: program.owner("here") });
+      expect((await program.destroy()).changes).toEqual(each("delete"));
+      expect(program.traces()).toEqual([]);
+      expect(server.requests).toEqual(expect.arrayContaining([`POST /${path}.git/git-upload-pack`]));
+    } finally {
+      await server.close();
+    }
+  }, 900_000);
+
   // The pods of a pool are proved in test/e2e/kubernetes.
   test("a program in YAML plans a node pool, though nobody has installed the package of the provider", async () => {
     const program = new Program("yaml", released, "yaml-pool");
-    program.install();
+    await program.install();
     const stack = await program.open();
     const kinds = ({ type }: { readonly type: string }) => /^kubernetes:.*:(\w+)$/.exec(type)?.[1];
     const { changes } = await follow((onEvent) => stack.preview({ onEvent }), kinds);
@@ -80,7 +101,7 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
 
   test("two components in YAML with one instance are refused, though the plugin makes each by itself", async () => {
     const program = new Program("yaml", released, "yaml-twins");
-    program.install();
+    await program.install();
     expect(await program.failure(program.preview())).toContain(
       'instance: expected an instance that no other host or pool of this program has, found "one"',
     );
@@ -88,10 +109,17 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
 
   test("a wrong argument from another language is one error that names the property", async () => {
     const program = new Program("yaml", released);
-    program.install();
+    await program.install();
     await program.setPorts(0);
     expect(await program.failure(program.preview())).toMatch(
       /SocketBypass resource 'edge' has a problem: 1 problem in the arguments of SocketBypass "edge":\n +traffic\.ports\[0\]: expected /,
     );
   }, 600_000);
 });
+
+/** A home with the plugins of the engine's own, so that what Pulumi fetches vanishes with the folder. */
+function copyHome(folder: string): string {
+  const plugins = join(findPolyglot().env.PULUMI_HOME ?? "", "plugins");
+  fs.cpSync(plugins, join(folder, "home/plugins"), { recursive: true });
+  return join(folder, "home");
+}

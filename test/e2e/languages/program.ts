@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation/index.js";
 import { findPolyglot } from "../../../tools/pulumi/stack.js";
 import { Machine } from "../local/machine.js";
@@ -17,7 +18,10 @@ export class Program extends Machine {
   private readonly work: string;
   private readonly engine = findPolyglot();
   private opened: Stack | undefined;
+  /** What the engine finds in its environment besides. */
+  more: Readonly<Record<string, string>> = {};
 
+  /** @param released its folder, or its address and version, as `pulumi package add` takes them */
   constructor(
     private readonly language: Language,
     private readonly released: string,
@@ -31,19 +35,23 @@ export class Program extends Machine {
   }
 
   /** Does what a user types before the first preview. */
-  install(): void {
-    const { pulumi } = this.engine;
-    const { status, stderr } = spawnSync(pulumi, ["package", "add", this.released], this.options());
+  async install(): Promise<void> {
+    const added = this.run(this.engine.pulumi, "package", "add", this.released);
+    const stderr = await added.then(() => "", String);
     // It has made the SDK and asks the language host to link it. Of that only versions can be built
     // that are older than the CLI and do not understand this, so the projects of this folder hold
     // the link, and the line below the package.
     const isUnlinked = /error: linking package: /.test(stderr);
-    if (status !== 0 && !isUnlinked) throw new Error(`pulumi package add: ${stderr}`);
+    if (!isUnlinked) await added;
     if (isUnlinked) fs.appendFileSync(join(this.work, "Pulumi.yaml"), `packages:\n  socket-bypass: ${this.released}\n`);
     if (this.language !== "python") return;
-    this.run("python3", "-m", "venv", "venv");
+    await this.run("python3", "-m", "venv", "venv");
     const words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    this.run("venv/bin/python", ...words, "requirements.txt");
+    await this.run("venv/bin/python", ...words, "requirements.txt");
+  }
+
+  projectFile(): string {
+    return fs.readFileSync(join(this.work, "Pulumi.yaml"), "utf8");
   }
 
   override async open(): Promise<Stack> {
@@ -67,14 +75,10 @@ export class Program extends Machine {
     for (const [i, port] of ports.entries()) await stack.setConfig(`ports[${i}]`, { value: `${port}` }, true);
   }
 
-  private run(command: string, ...words: string[]): void {
-    const { status, stderr } = spawnSync(command, words, this.options());
-    if (status !== 0) throw new Error(`${[command, ...words].join(" ")}: ${stderr}`);
-  }
-
-  private options() {
+  private async run(command: string, ...words: string[]): Promise<void> {
     const limits = { timeout: 900_000, killSignal: "SIGKILL", maxBuffer: 1 << 26 } as const;
-    return { cwd: this.work, env: { ...process.env, ...this.env() }, encoding: "utf8", ...limits } as const;
+    const env = { ...process.env, ...this.env() };
+    await promisify(execFile)(command, words, { cwd: this.work, env, ...limits });
   }
 
   private env(): Record<string, string> {
@@ -88,6 +92,7 @@ export class Program extends Machine {
       // go.sum pins what a program in Go is built from.
       GOFLAGS: "-mod=mod -trimpath",
       ...{ GOWORK: "off", GOTOOLCHAIN: "local", CGO_ENABLED: "0" },
+      ...this.more,
     };
   }
 }
