@@ -18,6 +18,16 @@ uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+uint64_t now_ms(void)
+{
+	return now_ns() / 1000000;
+}
+
+uint64_t in_ms(unsigned int ms)
+{
+	return now_ns() + (uint64_t)ms * 1000000;
+}
+
 void sleep_ms(unsigned int ms)
 {
 	struct timespec t = { ms / 1000, (long)(ms % 1000) * 1000000 };

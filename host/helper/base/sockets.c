@@ -24,11 +24,6 @@ bool reset_on_close(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0;
 }
 
-uint64_t in_ms(unsigned int ms)
-{
-	return now_ns() + (uint64_t)ms * 1000000;
-}
-
 bool wait_for(int fd, short events, uint64_t deadline_ns)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = events };

@@ -5,9 +5,6 @@
 
 #include "probe.h"
 
-/* serve.c */
-uint64_t now_ms(void);
-
 /* http.c */
 enum {
 	/* Room for two generations with as many ranges of ports as bpf/socket_bypass.h counts. */

@@ -43,11 +43,6 @@ static char report_text[LARGEST_REPORT];
 static uint64_t began, not_before;
 static bool is_asked;
 
-uint64_t now_ms(void)
-{
-	return now_ns() / 1000000;
-}
-
 static void tell_front(void)
 {
 	is_asked = false;

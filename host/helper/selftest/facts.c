@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: it has a function for each fact, and calls them all.
 /* Measures and reports where a redirected socket may differ from TCP; it does not judge. */
-#include "probe.h"
+#include "selftest.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -31,6 +31,8 @@ struct answer {
 	ssize_t result;
 	uint8_t bytes[BYTES];
 };
+
+struct facts *facts;
 
 static struct answer *found;
 

@@ -15,7 +15,7 @@
  *
  * Each side closes the connection at the end of its text.
  */
-#include "probe.h"
+#include "selftest.h"
 
 /* If a redirect is to be in progress, requests and responses come first. */
 const struct scene scenes[] = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Performs the texts of scenes.c. */
-#include "probe.h"
+#include "selftest.h"
 
 enum { EARLY_MESSAGES = 3, LARGEST_EARLY = 12 * 1024, FAST_OPEN_BYTES = 1000 };
 

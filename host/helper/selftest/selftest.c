@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long: it runs the cases in their order and reports on each.
 /* selftest [--seconds N]: runs every case over real sockets and prints one line of JSON. */
-#include "probe.h"
+#include "selftest.h"
 
 #include <fcntl.h>
 #include <net/if.h>
@@ -9,103 +9,10 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
-enum { DEFAULT_SECONDS = 20, MAX_CASES = 24 };
+enum { DEFAULT_SECONDS = 20 };
 
-struct report {
-	struct result results[MAX_CASES];
-	struct facts facts;
-};
-
-struct facts *facts;
-unsigned int case_number;
-
-static struct report *report;
 static const char *case_name = "";
 static uint64_t limit_seconds = DEFAULT_SECONDS;
-
-void add_bytes(size_t count)
-{
-	__atomic_fetch_add(&report->results[case_number].bytes, count, __ATOMIC_RELAXED);
-}
-
-void note_sent(const struct end *end)
-{
-	report->results[case_number].sent[end->is_client] = end->out.offset;
-}
-
-void skip_case(const char *reason)
-{
-	report->results[case_number].skipped = reason;
-}
-
-/* Null if the case has failed before. */
-static struct result *claim_failure(const char *error, int code)
-{
-	struct result *result = &report->results[case_number];
-
-	if (__atomic_exchange_n(&result->is_failed, 1, __ATOMIC_SEQ_CST))
-		return NULL;
-	result->error = error;
-	result->code = code;
-	result->expected = -1;
-	result->belongs_at = -1;
-	return result;
-}
-
-bool fail(const char *error, int code)
-{
-	claim_failure(error, code);
-	return false;
-}
-
-static struct result *fail_at(bool to_server, uint64_t offset, const char *error, int code)
-{
-	struct result *result = claim_failure(error, code);
-
-	if (result) {
-		result->direction = to_server ? "client to server" : "server to client";
-		result->is_to_server = to_server;
-		result->offset = offset;
-	}
-	return result;
-}
-
-bool fail_in(const struct end *end, const char *error, int code)
-{
-	fail_at(!end->is_client, end->in.offset, error, code);
-	return false;
-}
-
-bool fail_silence(const struct end *end, const char *error)
-{
-	if (report->results[case_number].sent[!end->is_client] <= end->in.offset)
-		sleep_ms(200);
-	return fail_in(end, error, 0);
-}
-
-bool fail_out(const struct end *end, const char *error, int code)
-{
-	fail_at(end->is_client, end->out.offset, error, code);
-	return false;
-}
-
-bool check_content(struct end *end, const uint8_t *bytes, size_t count)
-{
-	size_t right = count_right(&end->in, bytes, count);
-	struct result *result;
-
-	add_bytes(right);
-	end->in.offset += right;
-	if (right == count)
-		return true;
-	result = fail_at(!end->is_client, end->in.offset, "wrong byte", 0);
-	if (result) {
-		result->expected = byte_at(&end->in, end->in.offset);
-		result->found = bytes[right];
-		result->belongs_at = find_bytes(&end->in, bytes + right, count - right);
-	}
-	return false;
-}
 
 static void run_both(const struct scene *scene)
 {
@@ -134,7 +41,7 @@ static void run_both(const struct scene *scene)
 		return;
 	}
 	is_ok = play(scene, &place, true);
-	if (report->results[case_number].skipped) {
+	if (results[case_number].skipped) {
 		reap(child, 0);
 		return;
 	}
@@ -225,8 +132,8 @@ static bool run_all(uint64_t deadline)
 			run_both(&scenes[i]);
 		else
 			measure_facts();
-		report->results[i].ns = now_ns() - begin;
-		is_ok &= !report->results[i].is_failed;
+		results[i].ns = now_ns() - begin;
+		is_ok &= !results[i].is_failed;
 	}
 	return is_ok;
 }
@@ -297,8 +204,8 @@ int verb_selftest(char **words)
 		say("selftest: expected --seconds 1..3600 or nothing, found ", words[0]);
 		return EXIT_USAGE;
 	}
-	report = share_memory(sizeof(*report));
-	facts = &report->facts;
+	share_results();
+	facts = share_memory(sizeof(*facts));
 	limit_time((unsigned int)limit_seconds, give_up);
 	leave_network();
 	/* The rest of the time, which a stuck case may use up, is left for the answer. */
@@ -308,7 +215,7 @@ int verb_selftest(char **words)
 	put_bool_member("ok", is_ok);
 	open_object("cases");
 	for (unsigned int i = 0; i <= scene_count; i++)
-		put_result(i < scene_count ? scenes[i].name : "facts", &report->results[i]);
+		put_result(i < scene_count ? scenes[i].name : "facts", &results[i]);
 	close_object();
 	put_facts();
 	put_number_member("ms", (now_ns() - begin) / 1000000);

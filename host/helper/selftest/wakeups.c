@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Counts how often a message wakes the thread that waits for it; it does not judge. */
-#include "probe.h"
+#include "selftest.h"
 
 #include <sys/epoll.h>
 

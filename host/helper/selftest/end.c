@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "probe.h"
+#include "selftest.h"
 
 static uint8_t buffer[LARGEST_MESSAGE];
 
