@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { types } from "@pulumi/command";
+import type { UnwrappedObject } from "@pulumi/pulumi";
 import type { Client, ConnectConfig } from "ssh2";
 import { patience } from "./patience";
 import { asClientReads } from "./private-key";
-import type { Connection } from "./ssh";
+
+/** A connection as the provider takes it, with its defaults filled in. */
+export type Connection = UnwrappedObject<types.input.remote.ConnectionArgs>;
 
 /** How long a machine may take to let us log in; through a bastion it may take twice that. */
 export const loginSeconds = 10 * patience;

@@ -2,8 +2,7 @@
 import type { Client } from "ssh2";
 import { printable } from "../commands/printable";
 import { patience } from "./patience";
-import type { Connection } from "./ssh";
-import { logIn, loginSeconds, wordsOf } from "./ssh-client";
+import { type Connection, logIn, loginSeconds, wordsOf } from "./ssh-client";
 
 /**
  * How long the remote line may run, and below how much it may print: `status` takes a second and

@@ -2,8 +2,7 @@
 import type { Client } from "ssh2";
 import type { Files } from "../commands/staged";
 import { answerSeconds, deliver, type Running } from "./deliver";
-import type { Connection } from "./ssh";
-import { logIn, Unreached, wordsOf } from "./ssh-client";
+import { type Connection, logIn, Unreached, wordsOf } from "./ssh-client";
 
 /**
  * Sends the files to a line that reads them. It dials as often as the provider would, with the same

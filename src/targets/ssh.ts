@@ -11,12 +11,10 @@ import { limitConcurrency } from "./concurrency";
 import { deliverBefore, receiveSeconds } from "./deliver";
 import { isMocked } from "./mocked";
 import { withShortTrace } from "./short-trace";
+import type { Connection } from "./ssh-client";
 import { lookBySsh, lookSeconds } from "./ssh-look";
 import { sendBySsh } from "./ssh-send";
 import { type Looked, type Step, type StepResource, type Target, usualMachine } from "./target";
-
-/** A connection as the provider takes it, with its defaults filled in. */
-export type Connection = pulumi.UnwrappedObject<command.types.input.remote.ConnectionArgs>;
 
 /**
  * The time between asking a line to stop, so that it can undo what it has half done, and killing

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 import { localTarget } from "./local";
-import { type Connection, sshTarget } from "./ssh";
+import { sshTarget } from "./ssh";
+import type { Connection } from "./ssh-client";
 import type { Target } from "./target";
 
 /** Chooses where a host's commands run. */

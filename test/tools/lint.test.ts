@@ -70,6 +70,23 @@ describe("imports", () => {
     const faults = checkImports(files({ [path]: `import { b } from "${specifier}";\n` }));
     expect(faults).toHaveLength(isRight ? 0 : 1);
   });
+
+  test.each([
+    [
+      { "a.ts": "./b", "b.ts": "./c", "c.ts": "./a.js" },
+      "c.ts: expected no circle of imports, found a.ts -> b.ts -> c.ts -> a.ts",
+    ],
+    [
+      { "a/index.ts": "./b", "a/b.ts": "../a" },
+      "a/b.ts: expected no circle of imports, found a/index.ts -> a/b.ts -> a/index.ts",
+    ],
+    [{ "a.ts": "./b", "b.ts": "./c", "c.ts": "./d", "d.ts": "./none" }, undefined],
+  ])("case %# has a circle or none", (all, circle) => {
+    const sources = Object.entries(all).map(([path, specifier]) => [path, `import type { A } from "${specifier}";\n`]);
+    expect(checkImports(files(Object.fromEntries(sources)))).toEqual(
+      circle === undefined ? [] : [expect.stringContaining(circle)],
+    );
+  });
 });
 
 describe("links and names", () => {

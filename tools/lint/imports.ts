@@ -15,15 +15,22 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Checks that imports in src go down only, and that the product imports nothing from tools and
- * test.
+ * Checks that imports in src go down only, that the product imports nothing from tools and test,
+ * and that no import, be it of a type, leads back to the file that it is in.
  */
 export function checkImports(files: Files): string[] {
   const faults: string[] = [];
+  const all = new Map<string, string[]>();
   for (const [path, text] of files) {
     if (!/\.(ts|mts|mjs)$/.test(path)) continue;
-    for (const [, specifier = ""] of text.matchAll(/\b(?:from|import|require)\s*\(?\s*"(\.[^"]*)"/g)) {
-      const target = posix.normalize(posix.join(posix.dirname(path), specifier));
+    const targets = [...text.matchAll(/\b(?:from|import|require)\s*\(?\s*"(\.[^"]*)"/g)].map(([, specifier = ""]) =>
+      posix.normalize(posix.join(posix.dirname(path), specifier)),
+    );
+    all.set(
+      path,
+      targets.flatMap((target) => fileOf(target, files) ?? []),
+    );
+    for (const target of targets) {
       const [top = "", layer = ""] = path.split("/");
       const [itsTop = "", itsLayer = ""] = target.split("/");
       if (!["tools", "test"].includes(top) && ["tools", "test"].includes(itsTop) && path.includes("/"))
@@ -37,5 +44,30 @@ export function checkImports(files: Files): string[] {
         );
     }
   }
+  return [...faults, ...circlesOf(all)];
+}
+
+/** The file that an import of this path means, or undefined if it is none of ours. */
+function fileOf(target: string, files: Files): string | undefined {
+  const stem = target.replace(/\.js$/, "");
+  return [target, `${stem}.ts`, `${stem}.mts`, `${stem}/index.ts`].find((path) => files.has(path));
+}
+
+/** One fault for each import that closes a circle, with the files of the circle in order. */
+function circlesOf(all: ReadonlyMap<string, readonly string[]>): string[] {
+  const faults: string[] = [];
+  const done = new Set<string>();
+  const follow = (path: string, above: readonly string[]) => {
+    if (above.includes(path)) {
+      const circle = above.slice(above.indexOf(path));
+      faults.push(
+        `${circle.at(-1)}: expected no circle of imports, found ${[...circle, path].join(" -> ")}; move what both need to a file of its own`,
+      );
+    }
+    if (done.has(path) || above.includes(path)) return;
+    for (const target of all.get(path) ?? []) follow(target, [...above, path]);
+    done.add(path);
+  };
+  for (const path of all.keys()) follow(path, []);
   return faults;
 }

@@ -11,7 +11,7 @@ import { join } from "node:path";
  */
 const address = `127.${100 + (process.pid >> 16)}.${(process.pid >> 8) & 255}.${process.pid & 255}`;
 
-/** The bare repositories of a folder, over HTTPS on loopback, as git's own http-backend serves them. */
+/** Serves the bare repositories of a folder over HTTPS on loopback by git's own http-backend. */
 export class GitServer {
   /** The authority that signed its certificate, as a file. */
   readonly authority: string;

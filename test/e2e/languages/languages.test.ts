@@ -14,8 +14,8 @@ import { makeRepository, unpackRelease } from "./released.js";
 const root = join(__dirname, "../../..");
 
 // This does not prove what `pulumi package add` writes into a program in Python or Go, for which
-// the language hosts of the tests are too old (docs/contributing/engine.md), nor what GitHub adds to
-// a fetch by git.
+// the language hosts of the tests are too old (docs/contributing/engine.md), nor that GitHub serves
+// a repository as git's own http-backend does.
 describe.skipIf(isSkipped)("the released package, installed where nothing is built", () => {
   const folder = fs.mkdtempSync(join(tmpdir(), "socket-bypass-languages-"));
   let released = "";
@@ -117,7 +117,10 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
   }, 600_000);
 });
 
-/** A home with the plugins of the engine's own, so that what Pulumi fetches vanishes with the folder. */
+/**
+ * Makes a home with the plugins of the engine's own, so that what Pulumi fetches vanishes with the
+ * folder.
+ */
 function copyHome(folder: string): string {
   const plugins = join(findPolyglot().env.PULUMI_HOME ?? "", "plugins");
   fs.cpSync(plugins, join(folder, "home/plugins"), { recursive: true });

@@ -3,7 +3,7 @@ import { connect, createServer, Socket } from "node:net";
 import type { ServerChannel } from "ssh2";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { receiving } from "../../../src/commands/staged";
-import type { Connection } from "../../../src/targets/ssh";
+import type { Connection } from "../../../src/targets/ssh-client";
 import { sendBySsh } from "../../../src/targets/ssh-send";
 import { ends, listen, serve } from "./server";
 

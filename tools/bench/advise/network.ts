@@ -3,7 +3,10 @@
 // does, and a network in which no process lives, so that whoever looks at this machine takes it for
 // another one.
 import { execFileSync } from "node:child_process";
-import type { Place } from "./services";
+
+/** With the bypass, or without it. */
+export const places = ["tcp", "bypass"] as const;
+export type Place = (typeof places)[number];
 
 const tag = `sba${process.pid}`;
 export const [near, node, far, elsewhere] = [`${tag}near`, `${tag}node`, `${tag}far`, `${tag}else`];

@@ -7,8 +7,8 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { freePort } from "../../../test/support/port";
 import { inGroup, type Way } from "../loopback/ways";
-import { closeNetwork, openNetwork } from "./network";
-import { type Place, places, type Service, type Setting, services } from "./services";
+import { closeNetwork, openNetwork, type Place, places } from "./network";
+import { type Service, type Setting, services } from "./services";
 
 export const folder = path.join(os.tmpdir(), `socket-bypass-bench-advise-${process.pid}`);
 const root = path.join(__dirname, "../../..");

@@ -2,11 +2,7 @@
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { elsewhere, far, farAddress, near, service } from "./network";
-
-/** With the bypass, or without it. */
-export const places = ["tcp", "bypass"] as const;
-export type Place = (typeof places)[number];
+import { elsewhere, far, farAddress, near, type Place, service } from "./network";
 
 /** What a command line needs to know. */
 export interface Setting {

@@ -25,6 +25,7 @@ import { Endpoints } from "./endpoints";
 import { measureLarge } from "./large";
 import { median } from "./numbers";
 import { drawFleet } from "./plot";
+import type { FleetResult, StackResult } from "./result";
 import { runLoop, runStack } from "./runs";
 
 const { values } = parseArgs({
@@ -38,28 +39,6 @@ const { values } = parseArgs({
 
 /** Whether the engine writes its state after each step. */
 const modes = [true, false];
-
-/** Medians of the rounds, in seconds, MiB and bytes. */
-interface StackResult {
-  readonly up: number;
-  /** The median of the rounds' ratios of up to loop. */
-  readonly ratio: number;
-  readonly preview: number;
-  readonly destroy: number;
-  readonly dials: number;
-  readonly peakMiB: number;
-  /** The peaks of the last round, by the name of the process. */
-  readonly peaks: Readonly<Record<string, number>>;
-  readonly stateBytes: number;
-}
-
-export interface FleetResult extends StackResult {
-  readonly hosts: number;
-  readonly rounds: number;
-  readonly loop: number;
-  readonly loopDials: number;
-  readonly withoutCheckpoints: StackResult;
-}
 
 async function measure(hosts: number, rounds: number): Promise<FleetResult> {
   const endpoints = new Endpoints();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { grid, ink, svg, text } from "../report/plot";
-import type { FleetResult } from "./main";
+import type { FleetResult } from "./result";
 
 const lines: readonly { label: string; colour: string; of: (result: FleetResult) => number }[] = [
   { label: "up", colour: "#0b6bcb", of: ({ up }) => up },

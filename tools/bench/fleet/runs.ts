@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fork, spawn } from "node:child_process";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import { join } from "node:path";
 import type { Endpoints } from "./endpoints";
-import type { Asked, Measured } from "./stack";
-
-/** The default of the engine. */
-export const parallel = 4 * os.cpus().length;
+import { type Asked, type Measured, parallel } from "./result";
 
 const pins = "/sys/fs/bpf";
 const article = [

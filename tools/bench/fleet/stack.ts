@@ -6,26 +6,7 @@ import { join } from "node:path";
 import { SocketBypass } from "../../../src/index";
 import { createStack } from "../../pulumi/stack";
 import { watchMemory } from "./memory";
-import { parallel } from "./runs";
-
-export interface Asked {
-  /** Where the stack may write. */
-  readonly folder: string;
-  readonly addresses: readonly string[];
-  readonly hostKey: string;
-  readonly privateKey: string;
-  readonly hasCheckpoints: boolean;
-}
-
-/** In seconds, MiB and bytes. */
-export interface Measured {
-  readonly up: number;
-  readonly preview: number;
-  readonly destroy: number;
-  readonly peakMiB: number;
-  readonly peaks: Readonly<Record<string, number>>;
-  readonly stateBytes: number;
-}
+import { type Asked, type Measured, parallel } from "./result";
 
 async function measure({ folder, addresses, hostKey, privateKey, hasCheckpoints }: Asked): Promise<Measured> {
   const connection = { user: "root", privateKey, hostKey };
