@@ -18,8 +18,8 @@ export interface Plot {
   /** Runs before the traffic begins. */
   readonly before?: (scene: Scene) => void;
   /**
-   * How it is scraped. "file": by what node-exporter reads; "host": as one of all instances, and it
-   * may be missing; "pod": at the port of a pod on a kernel that is not supported; "exporter": at a
+   * How it is scraped. "file": by what node-exporter reads; "host": as one of all instances, one of
+   * which may be missing or broken; "pod": at the port of a pod on a kernel that is not supported; "exporter": at a
    * port where somebody may stop listening. Default: by itself.
    */
   readonly by?: "file" | "host" | "pod" | "exporter";
@@ -46,6 +46,8 @@ export class Scene {
   private traffic: ChildProcess | undefined;
   private exporter: Server | undefined;
   private exporterUrl = "";
+  /** Whether the timer runs that writes the file of `metrics`. */
+  isTimed = true;
 
   constructor(
     readonly name: string,
@@ -113,13 +115,20 @@ export class Scene {
     if (this.plot.by === "pod") return { text: await (await fetch(`http://127.0.0.1:${podPort}/metrics`)).text() };
     if (this.plot.by === "file") return await this.scrapeFile();
     if (this.plot.by === "exporter") return await this.scrapeExporter();
-    try {
-      return { text: await this.verb("metrics") };
-    } catch (error) {
-      // The report of all instances has no line of one that is not installed.
-      if (this.plot.by === "host" && !fs.existsSync(this.pins)) return { text: "" };
-      throw error;
-    }
+    if (this.plot.by === "host") return { text: await this.reportOfAll() };
+    return { text: await this.verb("metrics") };
+  }
+
+  /** Gives what the report of all instances says of this one: nothing once it is removed. */
+  private async reportOfAll(): Promise<string> {
+    const words = [join(this.bundle, "socket-bypass"), "metrics", "--state-dir", join(this.folder, "state")];
+    const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+    // It goes on without an instance that cannot be read, and fails at the end.
+    const { stdout } = await promisify(execFile)("sh", words, { env }).catch((error) => error);
+    return `${stdout}`
+      .split("\n")
+      .filter((line) => line.includes(`{instance="${this.instance}"`))
+      .join("\n");
   }
 
   private async scrapeExporter(): Promise<Scrape> {
@@ -132,10 +141,9 @@ export class Scene {
     }
   }
 
-  /** The file of an earlier run stays when a run fails. */
   private async scrapeFile(): Promise<Scrape> {
     const file = join(this.folder, "socket-bypass.prom");
-    await this.verb("metrics", "--textfile", this.folder).catch(() => undefined);
+    if (this.isTimed) await this.verb("metrics", "--textfile", this.folder);
     return { text: fs.readFileSync(file, "utf8"), written: fs.statSync(file).mtimeMs };
   }
 

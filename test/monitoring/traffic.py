@@ -12,6 +12,7 @@ import time
 
 PACE = 0.02  # seconds between two requests of a connection
 TAKE = 1 << 16
+IPPROTO_MPTCP = 262  # Python knows the name from 3.10 on
 phase = 1
 
 
@@ -114,6 +115,28 @@ def deferred():
     """The listener hands over a connection when its first bytes are there."""
     serve(6379, [(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)])
     come_and_go()
+
+
+def multipath():
+    """Connections of MPTCP, whose sockets no map takes."""
+    listener = socket.socket(proto=IPPROTO_MPTCP)
+    listener.bind(("127.0.0.1", 6379))
+    listener.listen(128)
+
+    def one():
+        while True:
+            client = socket.socket(proto=IPPROTO_MPTCP)
+            client.connect(("127.0.0.1", 6379))
+            server = listener.accept()[0]
+            for _ in range(50):
+                client.sendall(b"x" * 64)
+                server.sendall(server.recv(TAKE))
+                client.recv(TAKE)
+                time.sleep(PACE)
+            client.close()
+            server.close()
+
+    start(one)
 
 
 def mixed():

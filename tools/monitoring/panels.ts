@@ -87,7 +87,7 @@ export const rows: readonly Row[] = [
       },
       {
         ...{ kind: "tile", title: "Messages bypassed per second", unit: "ops", width: 4 },
-        description: "A socket adds its messages every 32 messages, every 64 KiB and at its end.",
+        description: "A socket adds its messages every 32 messages, every 256 KiB and at its end.",
         queries: [{ expr: `sum(${rate("redirected_messages")})` }],
       },
       {
