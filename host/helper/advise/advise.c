@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * advise SECONDS [json] [misses] [gains KIND SIZE FROM TO...]: looks twice at all TCP sockets of
- * all network namespaces in which a process lives, and tells which services would gain from the
+ * advise SECONDS [json] [misses|exact] [gains KIND SIZE FROM TO...]: looks twice at all TCP sockets
+ * of all network namespaces in which a process lives, and tells which services would gain from the
  * bypass and which would be harmed. It loads nothing and enrols nothing. `misses` says that
- * FIONREAD of this kernel misses what is redirected; `gains` are ratios of this host's own bench.
- * On stdin it reads the inodes of the sockets that take the bypass already.
+ * FIONREAD of this kernel misses what is redirected, and `exact` that it misses nothing; `gains`
+ * are ratios of this host's own bench. On stdin it reads the inodes of the sockets that take the
+ * bypass already.
  */
 #include "advise.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -35,25 +35,12 @@ static void note_confinement(void)
 		syscall(SYS_capget, &header, sets) || !(sets[0].effective & 1U << CAP_NET_ADMIN);
 }
 
-/* Each namespace keeps a socket open until the end. */
-static void allow_files(void)
-{
-	const rlim_t wanted = MOST_SPACES + 64;
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= wanted)
-		return;
-	files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
-	setrlimit(RLIMIT_NOFILE, &files);
-}
-
 static int run(uint64_t seconds, struct run *run)
 {
 	struct tcp_ends first = { 0 }, last = { 0 }, ended = { 0 };
 	uint64_t begin = now_ns(), heard;
 
 	note_confinement();
-	allow_files();
 	if (!visit_spaces(0, &first) || !find_processes(&first, false))
 		return EXIT_FAILED;
 	heard = hear_ended(begin + seconds * 1000000000, &ended);
@@ -92,7 +79,7 @@ static void give_up(int signal)
 
 static int refuse(void)
 {
-	say("advise: expected SECONDS [json] [misses] [gains KIND SIZE FROM TO...]");
+	say("advise: expected SECONDS [json] [misses|exact] [gains KIND SIZE FROM TO...]");
 	return EXIT_USAGE;
 }
 
@@ -120,6 +107,7 @@ int verb_advise(char **words)
 	words++;
 	options.is_json = take_word(&words, "json");
 	misses_redirected = take_word(&words, "misses");
+	is_fionread_exact = !misses_redirected && take_word(&words, "exact");
 	options.is_bench = take_word(&words, "gains");
 	if (options.is_bench ? !read_gains(words) : *words != NULL)
 		return refuse();

@@ -44,6 +44,8 @@ enum trait {
 	HAS_ACCEPTED = 8192,
 	/* Its options are known. */
 	IS_ASKED = 16384,
+	/* It listens at [::] or another address of IPv6, and takes no connection of IPv4. */
+	ONLY_IPV6 = 32768,
 };
 
 /* One socket of a connection, or one that listens. */
@@ -55,6 +57,8 @@ struct tcp_end {
 	uint32_t segments[2], moved_segments[2];
 	uint32_t mss;
 	uint32_t inode;
+	/* The interface that it is bound to, or 0. */
+	uint32_t device;
 	uint16_t space;
 	uint16_t traits;
 	uint8_t state;
@@ -156,6 +160,11 @@ struct process {
 extern struct process *processes;
 extern uint32_t process_count;
 
+/*
+ * Its folder; that of another thread if the first one has ended, because only a thread that lives
+ * shows what it has open. -1 if there is none.
+ */
+int open_process(int proc, const char *pid);
 /* Finds who has these sockets open, and at the last look asks the sockets for their options. */
 bool find_processes(struct tcp_ends *ends, bool is_last);
 const char *name_process(int process);
@@ -172,8 +181,10 @@ void mark_enrolled(struct tcp_ends *ends);
 /* merge.c: both looks and what ended between them, as one list of how much each end moved. */
 void merge(struct tcp_ends *first, struct tcp_ends *ended, struct tcp_ends *last);
 
-/* pairs.c: finds the other end of each connection on this host. */
+/* servers.c: finds who listens for each connection that was accepted. */
 void find_servers(struct tcp_ends *ends);
+
+/* pairs.c: finds the other end of each connection on this host. */
 void find_pairs(struct tcp_ends *ends);
 
 /* relays.c */
@@ -246,6 +257,8 @@ void find_dangers(struct service *service, const struct tcp_end *end);
 bool stays_on_tcp(const struct tcp_end *end);
 /* Whether FIONREAD of this kernel misses what is redirected. */
 extern bool misses_redirected;
+/* Whether it is known to miss nothing, so that connections of listeners that defer are enrolled. */
+extern bool is_fionread_exact;
 
 /* gain.c: the expected ratio to plain TCP, from the host's own bench or from our table. */
 /* Words by four: rr or stream, size, and the least and the most ratio in hundredths. */

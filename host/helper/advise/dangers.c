@@ -6,6 +6,7 @@
 #include "advise.h"
 
 bool misses_redirected;
+bool is_fionread_exact;
 
 static const struct danger_kind kinds[] = {
 	{ "splice", HARMS,
@@ -30,9 +31,8 @@ static const struct danger_kind kinds[] = {
 	{ "ulp", STAYS, "a protocol of the kernel is on its socket, which stays on TCP" },
 	{ "mptcp", STAYS, "its socket is one of MPTCP, which stays on TCP" },
 	{ "deferred", STAYS,
-	  "its listener defers (TCP_DEFER_ACCEPT), so its connections stay on TCP where FIONREAD "
-	  "of "
-	  "the bypass is wrong" },
+	  "its listener defers (TCP_DEFER_ACCEPT), so its connections stay on TCP, because this "
+	  "kernel's FIONREAD is not known to count all bytes of the bypass" },
 	{ "lowat", STAYS, "it has set SO_RCVLOWAT, so its connections stay on TCP" },
 	{ "zerocopy", STAYS, "it has set SO_ZEROCOPY, so its connections stay on TCP" },
 	{ "option", STAYS,

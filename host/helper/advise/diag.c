@@ -57,11 +57,15 @@ bool read_end(const uint8_t *message, size_t length, struct tcp_end *end)
 	end->remote = point_of(head.idiag_family, head.id.idiag_dst, head.id.idiag_dport);
 	end->cookie = (uint64_t)head.id.idiag_cookie[1] << 32 | head.id.idiag_cookie[0];
 	end->inode = head.idiag_inode;
+	end->device = head.id.idiag_if;
 	attribute = find_attribute(message, length, INET_DIAG_ULP_INFO, &size);
 	if (attribute)
 		read_ulp(attribute, size, end);
-	if (end->state == LISTENS)
+	if (end->state == LISTENS) {
+		attribute = find_attribute(message, length, INET_DIAG_SKV6ONLY, &size);
+		end->traits |= attribute && size && *attribute ? ONLY_IPV6 : 0;
 		return end->local.port;
+	}
 	/* What is left of a socket that waits for its time to pass has no tcp_info. */
 	attribute = find_attribute(message, length, INET_DIAG_INFO, &size);
 	if (!attribute || !end->local.port || !end->remote.port)

@@ -6,7 +6,8 @@ static uint64_t hash_end(const struct tcp_end *end)
 {
 	uint64_t hash = hash_bytes(end->space, &end->local, sizeof(end->local));
 
-	return hash_bytes(hash, &end->remote, sizeof(end->remote));
+	hash = hash_bytes(hash, &end->remote, sizeof(end->remote));
+	return hash_bytes(hash, &end->cookie, sizeof(end->cookie));
 }
 
 static bool is_same_end(const struct tcp_end *a, const struct tcp_end *b)
@@ -34,16 +35,33 @@ static struct tcp_end *find_end(const struct index *index, const struct tcp_ends
 	return NULL;
 }
 
+/*
+ * A socket that was connected again, with the addresses that it had, counts from 0. Segments are
+ * counted by 32 bits, and each has a byte.
+ */
+static bool is_connected_again(const struct tcp_end *end, const struct tcp_end *before)
+{
+	for (unsigned int i = IN; i <= OUT; i++) {
+		uint32_t segments = end->segments[i] - before->segments[i];
+
+		if (end->bytes[i] < before->bytes[i] ||
+		    (segments > INT32_MAX && segments > end->bytes[i] - before->bytes[i]))
+			return true;
+	}
+	return false;
+}
+
 static void subtract(struct tcp_end *end, const struct tcp_end *before)
 {
+	if (before && end->process == NOBODY)
+		end->process = before->process;
+	if (before && is_connected_again(end, before))
+		before = NULL;
 	for (unsigned int i = IN; i <= OUT; i++) {
 		end->moved[i] = end->bytes[i] - (before ? before->bytes[i] : 0);
 		end->moved_segments[i] = end->segments[i] - (before ? before->segments[i] : 0);
 	}
-	if (!before)
-		end->traits |= IS_NEW;
-	else if (end->process == NOBODY)
-		end->process = before->process;
+	end->traits |= before ? 0 : IS_NEW;
 }
 
 /* Takes over what the other list has and this one lacks. */

@@ -56,7 +56,9 @@ bool ask_options(int pidfd, unsigned int fd, struct tcp_end *end)
 		return false;
 	}
 	if (end->state == LISTENS) {
-		end->traits |= get_option(own, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0) ? DEFERS : 0;
+		/* Where FIONREAD misses nothing, the bypass takes what such a listener accepts. */
+		if (!is_fionread_exact && get_option(own, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0))
+			end->traits |= DEFERS;
 	} else {
 		end->traits |= get_option(own, SOL_SOCKET, SO_RCVLOWAT, 1) > 1 ? HAS_LOWAT : 0;
 		end->traits |= get_option(own, SOL_SOCKET, SO_ZEROCOPY, 0) ? HAS_ZEROCOPY : 0;

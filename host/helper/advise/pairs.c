@@ -2,96 +2,77 @@
 /* Finds the other end of each connection, if it is on this host. */
 #include "advise.h"
 
-#include <string.h>
+#include <sys/mman.h>
 
-/* How many ends without a partner are compared with each other. */
-enum { MOST_LONELY = 4096 };
+enum {
+	/* How many ends without a partner are compared with each other. */
+	MOST_LONELY = 4096,
+	/* With how many of the same addresses an end is compared. */
+	MOST_ALIKE = 1024,
+	NONE = UINT32_MAX,
+};
 
-static uint64_t hash_port(uint16_t space, uint16_t port)
+/*
+ * Ends by hash, in the order of the list. A client that connects from one port again and again may
+ * have 50,000 of the same addresses, which an index alone would compare with each other.
+ */
+struct chains {
+	struct index heads;
+	/* By the place of an end: for the head of a chain its hash and its first end. */
+	uint64_t *hashes;
+	uint32_t *first;
+	/* And for each the next one. */
+	uint32_t *next;
+	size_t room;
+};
+
+static void make_chains(struct chains *chains, uint32_t count)
 {
-	return hash_bytes(space, &port, sizeof(port));
+	make_index(&chains->heads, count);
+	chains->room = (size_t)count + 1;
+	chains->hashes = take_memory(chains->room * sizeof(*chains->hashes));
+	chains->first = take_memory(chains->room * sizeof(*chains->first));
+	chains->next = take_memory(chains->room * sizeof(*chains->next));
+}
+
+static void drop_chains(struct chains *chains)
+{
+	drop_index(&chains->heads);
+	munmap(chains->hashes, chains->room * sizeof(*chains->hashes));
+	munmap(chains->first, chains->room * sizeof(*chains->first));
+	munmap(chains->next, chains->room * sizeof(*chains->next));
+}
+
+/* NULL if there is none. */
+static uint32_t *find_chain(const struct chains *chains, uint64_t hash)
+{
+	uint64_t at = hash;
+	uint32_t place;
+
+	while (next_place(&chains->heads, &at, &place))
+		if (chains->hashes[place] == hash)
+			return &chains->first[place];
+	return NULL;
+}
+
+/* In front, so the last ones have to come first. */
+static void put_in_chain(struct chains *chains, uint64_t hash, uint32_t place)
+{
+	uint32_t *first = find_chain(chains, hash);
+
+	if (!first) {
+		put_place(&chains->heads, hash, place);
+		chains->hashes[place] = hash;
+		first = &chains->first[place];
+		*first = NONE;
+	}
+	chains->next[place] = *first;
+	*first = place;
 }
 
 static uint64_t hash_points(const struct point *one, const struct point *two)
 {
 	return hash_bytes(hash_bytes(0, one, sizeof(*one)), two, sizeof(*two));
-}
-
-/* IPv4's own lies within it. */
-static bool is_any_address(const uint8_t *address)
-{
-	static const uint8_t any[16], any_of_ipv4[16] = { [10] = 0xff, [11] = 0xff };
-
-	return memcmp(address, any, 16) == 0 || memcmp(address, any_of_ipv4, 16) == 0;
-}
-
-/*
- * What listens on the port of this end: at its own address, or else at any, or else at another one,
- * as where a program has closed the socket from which it accepted.
- */
-static struct tcp_end *find_listener(const struct tcp_ends *ends, const struct index *listeners,
-				     const struct tcp_end *end)
-{
-	uint64_t hash = hash_port(end->space, end->local.port);
-	struct tcp_end *found = NULL;
-	uint32_t place;
-
-	while (next_place(listeners, &hash, &place)) {
-		struct tcp_end *listener = &ends->all[place];
-
-		if (listener->space != end->space || listener->local.port != end->local.port)
-			continue;
-		if (is_same_point(&listener->local, &end->local))
-			return listener;
-		if (!found || (is_any_address(listener->local.address) &&
-			       !is_any_address(found->local.address)))
-			found = listener;
-	}
-	return found;
-}
-
-/*
- * Many may hold a socket that listens: systemd and the service that it starts, or a supervisor and
- * its workers. Whoever has a connection of it is the one that accepts. What listens at another
- * address has not accepted this one.
- */
-static void note_accepted(struct tcp_end *listener, const struct tcp_end *end)
-{
-	if (end->process == NOBODY || listener->traits & HAS_ACCEPTED)
-		return;
-	if (!is_any_address(listener->local.address) &&
-	    !is_same_point(&listener->local, &end->local))
-		return;
-	listener->process = end->process;
-	listener->traits |= HAS_ACCEPTED;
-}
-
-void find_servers(struct tcp_ends *ends)
-{
-	struct index listeners;
-
-	make_index(&listeners, ends->count);
-	for (uint32_t i = 0; i < ends->count; i++)
-		if (ends->all[i].state == LISTENS)
-			put_place(&listeners,
-				  hash_port(ends->all[i].space, ends->all[i].local.port), i);
-	for (unsigned int pass = 0; pass < 2; pass++) {
-		for (uint32_t i = 0; i < ends->count; i++) {
-			struct tcp_end *end = &ends->all[i], *listener = NULL;
-
-			if (end->state != LISTENS)
-				listener = find_listener(ends, &listeners, end);
-			if (!listener)
-				continue;
-			end->traits |= IS_SERVER | (listener->traits & (DEFERS | HAS_MPTCP));
-			if (pass == 0)
-				note_accepted(listener, end);
-			else if (end->process == NOBODY)
-				/* Nobody has accepted it yet, or it is not known who did. */
-				end->process = listener->process;
-		}
-	}
-	drop_index(&listeners);
 }
 
 static bool is_lonely(const struct tcp_end *end)
@@ -132,18 +113,25 @@ static bool is_better(const struct tcp_end *end, const struct tcp_end *one,
 	return differ(end, one) < differ(end, two);
 }
 
-static void pair_by(struct tcp_ends *ends, const struct index *index, uint32_t place, uint64_t hash,
+static void pair_by(struct tcp_ends *ends, struct chains *chains, uint32_t place, uint64_t hash,
 		    bool (*is_match)(const struct tcp_end *end, const struct tcp_end *other))
 {
 	const struct tcp_end *end = &ends->all[place];
+	uint32_t *link = find_chain(chains, hash), compared = 0;
 	int best = NOBODY;
-	uint32_t other;
 
-	while (next_place(index, &hash, &other)) {
+	while (link && *link != NONE && compared < MOST_ALIKE) {
+		uint32_t other = *link;
 		const struct tcp_end *candidate = &ends->all[other];
 
-		if (other != place && is_lonely(candidate) && may_meet(end, candidate) &&
-		    is_match(end, candidate) &&
+		/* One that has its peer is out of the way for good. */
+		if (!is_lonely(candidate)) {
+			*link = chains->next[other];
+			continue;
+		}
+		link = &chains->next[other];
+		compared++;
+		if (other != place && may_meet(end, candidate) && is_match(end, candidate) &&
 		    (best == NOBODY || is_better(end, candidate, &ends->all[best])))
 			best = (int)other;
 	}
@@ -210,18 +198,18 @@ static void pair_lonely(struct tcp_ends *ends)
 
 void find_pairs(struct tcp_ends *ends)
 {
-	struct index by_points, by_client;
+	struct chains by_points, by_client;
 
-	make_index(&by_points, ends->count);
-	make_index(&by_client, ends->count);
-	for (uint32_t i = 0; i < ends->count; i++) {
+	make_chains(&by_points, ends->count);
+	make_chains(&by_client, ends->count);
+	for (uint32_t i = ends->count; i-- > 0;) {
 		const struct tcp_end *end = &ends->all[i];
 
 		if (end->state == LISTENS)
 			continue;
-		put_place(&by_points, hash_points(&end->local, &end->remote), i);
+		put_in_chain(&by_points, hash_points(&end->local, &end->remote), i);
 		if (end->traits & IS_SERVER)
-			put_place(&by_client, hash_points(&end->remote, &end->remote), i);
+			put_in_chain(&by_client, hash_points(&end->remote, &end->remote), i);
 	}
 	for (uint32_t i = 0; i < ends->count; i++) {
 		const struct tcp_end *end = &ends->all[i];
@@ -237,7 +225,7 @@ void find_pairs(struct tcp_ends *ends)
 			pair_by(ends, &by_client, i, hash_points(&end->local, &end->local),
 				is_client_of);
 	}
-	drop_index(&by_points);
-	drop_index(&by_client);
+	drop_chains(&by_points);
+	drop_chains(&by_client);
 	pair_lonely(ends);
 }

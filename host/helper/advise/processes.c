@@ -42,10 +42,51 @@ static int find_process(uint64_t pid, const char *name)
 	return NOBODY;
 }
 
+static bool is_alive(int process)
+{
+	return !faccessat(process, "ns/net", F_OK, 0) || errno != ENOENT;
+}
+
+int open_process(int proc, const char *pid)
+{
+	int process = open_folder(proc, pid);
+	struct listing threads = { .fd = -1 };
+	const struct entry *entry;
+
+	if (process < 0 || is_alive(process))
+		return process;
+	threads.fd = open_folder(process, "task");
+	while (threads.fd >= 0 && (entry = next_entry(&threads))) {
+		int thread = open_folder(threads.fd, entry->name);
+
+		if (thread >= 0 && is_alive(thread)) {
+			close(process);
+			process = thread;
+			break;
+		}
+		if (thread >= 0)
+			close(thread);
+	}
+	if (threads.fd >= 0)
+		close(threads.fd);
+	return process;
+}
+
+/* The first thread has the name of the process, even if it has ended. */
+static size_t read_name(int proc, const char *pid, char *name, size_t room)
+{
+	int process = open_folder(proc, pid);
+	size_t length = process < 0 ? 0 : read_process_name(process, name, room);
+
+	if (process >= 0)
+		close(process);
+	return length;
+}
+
 static int add_process(int proc, int process, const char *digits)
 {
 	char name[64], program[64];
-	size_t length = read_process_name(process, name, sizeof(name) - 1);
+	size_t length = read_name(proc, digits, name, sizeof(name) - 1);
 	uint64_t pid = number_in(&digits, 10);
 	struct process *added;
 	int known;
@@ -101,7 +142,7 @@ static bool is_manager(int process)
 
 static void take_process(struct walk *walk, const char *pid)
 {
-	int process = open_folder(walk->proc, pid), met = NOBODY, pidfd = -1;
+	int process = open_process(walk->proc, pid), met = NOBODY, pidfd = -1;
 	struct listing listing = { .fd = process < 0 ? -1 : open_folder(process, "fd") };
 	const struct entry *entry;
 	char text[32];

@@ -107,7 +107,9 @@ void find_services(const struct tcp_ends *ends)
 	for (uint32_t i = 0; i < space_count; i++) {
 		uint64_t accepted = spaces[i].accepted[1] - spaces[i].accepted[0];
 
-		if (spaces[i].is_met[0] && spaces[i].is_met[1] && accepted > spaces[i].heard)
+		/* A new namespace may have the inode of one that is gone. */
+		if (spaces[i].is_met[0] && spaces[i].is_met[1] &&
+		    spaces[i].accepted[1] > spaces[i].accepted[0] && accepted > spaces[i].heard)
 			unseen.missed += accepted - spaces[i].heard;
 	}
 }

@@ -5,13 +5,21 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 struct space spaces[MOST_SPACES];
 uint32_t space_count;
 struct unseen unseen;
 
-enum { MOST_ADDRESSES = 65536 };
+enum {
+	MOST_ADDRESSES = 65536,
+	/* How many files are open at once besides those that hear what ends. */
+	OTHER_FILES = 16,
+};
+
+/* The highest number that a file that hears may have. */
+static int last_file;
 
 static uint8_t (*addresses)[16];
 static uint32_t address_count, address_room;
@@ -84,6 +92,20 @@ static struct space *find_space(uint64_t inode)
 	return &spaces[space_count++];
 }
 
+/* Each namespace keeps a socket open until the end. */
+static void allow_files(void)
+{
+	const rlim_t wanted = MOST_SPACES + OTHER_FILES;
+	struct rlimit files = { 0 };
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	if (files.rlim_cur < wanted) {
+		files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	last_file = (int)(files.rlim_cur < wanted ? files.rlim_cur : wanted) - OTHER_FILES;
+}
+
 /* What ends is heard from before the first list is made, so that nothing is missed between. */
 static bool look_at(struct space *space, unsigned int look, struct tcp_ends *ends)
 {
@@ -92,6 +114,10 @@ static bool look_at(struct space *space, unsigned int look, struct tcp_ends *end
 	space->is_met[look] = 1;
 	if (look == 0) {
 		space->ended = open_ended();
+		if (space->ended > last_file) {
+			close(space->ended);
+			space->ended = -1;
+		}
 		unseen.is_deaf |= space->ended < 0;
 		list_addresses(add_address);
 	}
@@ -136,12 +162,14 @@ bool visit_spaces(unsigned int look, struct tcp_ends *ends)
 	const struct entry *entry;
 	bool is_done = own >= 0 && !fstat(own, &stat);
 
+	if (!look)
+		allow_files();
 	if (!is_done)
 		say("advise: /proc/self/ns/net: ", name_error(errno));
 	is_done = is_done && visit(self, stat.st_ino, look, ends);
 	while (is_done && (entry = next_entry(&listing))) {
 		if (*entry->name < '1' || *entry->name > '9' ||
-		    (process = open_folder(listing.fd, entry->name)) < 0)
+		    (process = open_process(listing.fd, entry->name)) < 0)
 			continue;
 		is_done = visit(process, 0, look, ends);
 		close(process);

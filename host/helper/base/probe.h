@@ -40,6 +40,8 @@ void put_bytes(const char *bytes, size_t length);
 void put_number(uint64_t number);
 void put_tenths(uint64_t tenths);
 void flush_text(int fd);
+/* The same without the end of a line. */
+void write_text(int fd);
 void drop_text(void);
 const char *name_error(int code);
 /* The next name in a list of names that each end in a NUL. */

@@ -45,13 +45,10 @@ void put_tenths(uint64_t tenths)
 	put_number(tenths % 10);
 }
 
-void flush_text(int fd)
+void write_text(int fd)
 {
 	size_t done = 0;
 
-	if (used == sizeof(buffer))
-		used--;
-	buffer[used++] = '\n';
 	while (done < used) {
 		ssize_t n = write(fd, buffer + done, used - done);
 
@@ -61,6 +58,14 @@ void flush_text(int fd)
 			done += (size_t)n;
 	}
 	used = 0;
+}
+
+void flush_text(int fd)
+{
+	if (used == sizeof(buffer))
+		used--;
+	buffer[used++] = '\n';
+	write_text(fd);
 }
 
 void drop_text(void)

@@ -22,11 +22,15 @@ set_knob() { # FOLDER N VALUE
 	changed=1
 }
 
-# Tells the programs whether FIONREAD of an enrolled socket counts what came over TCP. If the probe
-# cannot tell, the knob stays 0 and the programs are cautious.
+# True if FIONREAD of an enrolled socket counts what came over TCP, and false if the probe cannot
+# tell.
+counts_tcp() { [ "$("$probe" unread 2>&1)" = exact ]; } # reads $probe
+
+# Tells the programs that. Otherwise the knob stays 0 and they are cautious.
 put_unread() { # FOLDER
 	# An earlier version has no such knob.
 	[ -e "$1/maps/feeds" ] || return 0
 	find_probe "$home/$generation"
-	case $("$probe" unread 2>&1) in exact) put_number "$1/maps/knobs" "$unread_knob" 1 ;; esac
+	counts_tcp || return 0
+	put_number "$1/maps/knobs" "$unread_knob" 1
 }

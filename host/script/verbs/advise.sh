@@ -42,7 +42,12 @@ cmd_advise() {
 	find_probe
 	set -- "$seconds"
 	[ -z "$json" ] || set -- "$@" json
-	counts_redirected || set -- "$@" misses
+	# As the programs decide it (is_fionread_right() in bpf/socket_bypass.h).
+	if ! counts_redirected; then
+		set -- "$@" misses
+	elif counts_tcp; then
+		set -- "$@" exact
+	fi
 	if [ -n "$bench" ]; then
 		read_bench "$bench"
 		# shellcheck disable=SC2086 # split on purpose: words of digits and letters

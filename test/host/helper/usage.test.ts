@@ -7,7 +7,7 @@ const probe = build();
 describe("wrong usage exits with 2 and one line that says what was expected", () => {
   const bench = "--mode, --transport, --size, --seconds, --ms, --port, --fds, --pin or --connections";
   const map = "expected count MAP, keys MAP, numbers MAP [KEY] or bytes MAP KEY";
-  const advise = "expected SECONDS [json] [misses] [gains KIND SIZE FROM TO...]";
+  const advise = "expected SECONDS [json] [misses|exact] [gains KIND SIZE FROM TO...]";
   const verbs =
     "lock, grace, cgroup, selftest, bench, iterate, list, claim, write, hooks, owners, attach, splice, unread, map, tap, tapped, listeners, established or advise";
   test.each([

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from services import ask, name, serve, service, setting, talk
 # `advise` looks at all of the machine, where other tests use 7000 in namespaces of their own.
 OWN_PORT = 7391
 
-SO_ZEROCOPY, TCP_DEFER_ACCEPT = 60, 9
+SO_ZEROCOPY, TCP_DEFER_ACCEPT, SYS_EXIT = 60, 9, 60
 
 
 def ready(**facts):
@@ -37,8 +38,12 @@ def options():
         lowat=service(at_client=setting(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 2)),
         zerocopy=service(at_client=setting(socket.SOL_SOCKET, SO_ZEROCOPY, 1)),
         option=service(at_client=setting(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)),
-        deferred=service(prepare=setting(socket.IPPROTO_TCP, TCP_DEFER_ACCEPT, 5)),
     )
+
+
+def deferring():
+    """A service whose listener defers."""
+    ready(port=service(prepare=setting(socket.IPPROTO_TCP, TCP_DEFER_ACCEPT, 5)))
 
 
 def drink(listener):
@@ -248,6 +253,266 @@ def addresses():
     for _ in range(5):
         done.get()
     ready(both=both, one=one)
+
+
+def keep_two(listener, program, others, done):
+    """Accepts the first of two connections, and nobody accepts the second."""
+    name(program)
+    for other in others:
+        if other is not listener:
+            other.close()
+    kept = listener.accept()
+    done.put()
+    signal.pause()
+    del kept
+
+
+def send_to(places, done):
+    """Connects twice to each place. What defers has a connection when its first byte has come."""
+    name("frontend")
+    kept = []
+    for kind, address, port in places * 2:
+        kept.append(connect(port, kind, address))
+        kept[-1].sendall(b"x")
+    done.put()
+    signal.pause()
+
+
+def families():
+    """
+    Two programs that listen at any address on one port: on the first one, `four` takes IPv4 only and `six`, which
+    defers, IPv6 only. On the second one, `wide` takes both, and `narrow` has the connections of IPv4.
+    """
+    new_namespace()
+    shared = ((socket.SOL_SOCKET, socket.SO_REUSEPORT, 1),)
+    apart = ((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1), (socket.IPPROTO_TCP, TCP_DEFER_ACCEPT, 5))
+    four, narrow = listen(address="0.0.0.0"), listen(address="0.0.0.0", options=shared)
+    split, both = four.getsockname()[1], narrow.getsockname()[1]
+    listeners = {
+        "four": four, "six": listen("ipv6", "::", split, apart),
+        "narrow": narrow, "wide": listen("ipv6", "::", both, shared),
+    }
+    done = Mailbox()
+    for program, listener in listeners.items():
+        fork(keep_two, listener, program, listeners.values(), done)
+    fork(send_to, [(kind, None, port) for port in (split, both) for kind in ("ipv4", "ipv6")], done)
+    for _ in range(5):
+        done.get()
+    ready(split=split, both=both)
+
+
+def devices():
+    """Two programs that listen at any address on one port, each bound to an interface."""
+    listening, done = Mailbox(), Mailbox()
+
+    def bound(device):
+        return ((socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device),)
+
+    def servers():
+        inner = listen(address="0.0.0.0", port=OWN_PORT, options=bound(b"lo"))
+        outer = listen(address="0.0.0.0", port=OWN_PORT, options=bound(b"b1"))
+        fork(keep_two, inner, "inner", (inner, outer), done)
+        fork(keep_two, outer, "outer", (inner, outer), done)
+        fork(send_to, [("ipv4", "127.0.0.1", OWN_PORT)], done)
+        inner.close(), outer.close()
+        listening.put()
+        signal.pause()
+
+    near, go_near = place(lambda: send_to([("ipv4", "10.77.0.2", OWN_PORT)], done))
+    far, go_far = place(servers)
+    wire(near, "10.77.0.1/24", far, "10.77.0.2/24", 1)
+    go_far.put()
+    listening.get()
+    go_near.put()
+    for _ in range(4):
+        done.get()
+    ready(port=OWN_PORT)
+
+
+def twins():
+    """
+    Programs that serve one port in a network namespace each, two of them with one name. Each has two connections, and
+    a client that comes and goes.
+    """
+    done = Mailbox()
+
+    def come_and_go():
+        name("briefly")
+        while True:
+            with connect(OWN_PORT) as client:
+                client.sendall(b"q")
+            time.sleep(0.02)
+
+    def live(program):
+        new_namespace()
+        name(program)
+        listener = listen(port=OWN_PORT)
+        fork(send_to, [("ipv4", None, OWN_PORT)], done)
+        kept = [listener.accept(), listener.accept()]
+        fork(come_and_go)
+        done.put()
+        while kept:
+            with listener.accept()[0] as server:
+                server.recv(10)
+
+    for program in ("first", "second", "alike", "alike"):
+        fork(live, program)
+    for _ in range(8):
+        done.get()
+    ready(port=OWN_PORT)
+
+
+def renewed():
+    """
+    A socket at a port of its own is connected, moves a megabyte, and at the first line from stdin it is dissolved and
+    connected again: with its old addresses, and new counts. The listener is closed, so the lower port is the service's.
+    """
+    new_namespace()
+    first = listen()
+    port, done = first.getsockname()[1], Mailbox()
+
+    def backend():
+        name("backend")
+        listener = first
+        while True:
+            server = listener.accept()[0]
+            listener.close()
+            done.put()
+            try:
+                while server.recv(1 << 20):
+                    server.sendall(b"a" * 100)
+            except OSError:
+                listener = listen(port=port)
+
+    fork(backend)
+    name("frontend")
+    first.close()
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    client.bind(("127.0.0.1", OWN_PORT))
+    client.connect(("127.0.0.1", port))
+    done.get()
+    client.sendall(bytes(1 << 20))
+    print(json.dumps({"port": OWN_PORT}), flush=True)
+    sys.stdin.readline()
+    if LIBC.connect(client.fileno(), bytes(16), 16):  # AF_UNSPEC
+        raise OSError("connect")
+    while client.connect_ex(("127.0.0.1", port)):
+        time.sleep(0.01)
+    ask(client)
+
+
+def leaderless():
+    """A process alone in its network namespace, whose first thread has ended. A service and its client go on in it."""
+    reader, writer = os.pipe()
+    done = Mailbox()
+
+    def end_with_parent():
+        os.read(reader, 1)
+        os._exit(0)
+
+    def live():
+        new_namespace()
+        os.close(writer)
+        listener = listen(port=OWN_PORT)
+        for function, *words in ((end_with_parent,), (serve, listener, 100, "headless"),
+                                 (talk, OWN_PORT, 50, 100, "headless")):
+            threading.Thread(target=function, args=words).start()
+        done.put()
+        LIBC.syscall(SYS_EXIT, 0)
+
+    fork(live)
+    os.close(reader)
+    done.get()
+    ready(port=OWN_PORT, writer=writer)
+
+
+def many(count):
+    """So many services of one program, each of which answers two messages a second."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
+    listeners = [listen() for _ in range(int(count))]
+    ports = [listener.getsockname()[1] for listener in listeners]
+
+    def backend():
+        name("backend")
+        servers = [listener.accept()[0] for listener in listeners]
+        while True:
+            for server in servers:
+                server.sendall(receive(server, 50) + b"a" * 50)
+
+    def frontend():
+        name("frontend")
+        clients = [connect(port) for port in ports]
+        while True:
+            for client in clients:
+                client.sendall(b"q" * 50)
+            for client in clients:
+                receive(client, 100)
+            time.sleep(0.2)
+
+    fork(backend)
+    fork(frontend)
+    for listener in listeners:
+        listener.close()
+    ready(count=len(ports))
+
+
+def replaced():
+    """Network namespaces without end, one after the other, each of which has accepted fewer connections."""
+    def live(connections):
+        new_namespace()
+        listener = listen()
+        for _ in range(connections):
+            connect(listener.getsockname()[1]).close()
+            listener.accept()[0].close()
+        time.sleep(0.5)
+        os._exit(0)
+
+    def churn():
+        for connections in range(3000, 0, -200):
+            os.waitpid(fork(live, connections), 0)
+        signal.pause()
+
+    for _ in range(24):
+        place(signal.pause)
+    for _ in range(4):
+        fork(churn)
+    time.sleep(0.5)
+    ready()
+
+
+def again(count):
+    """A client at one port connects so many times, and resets each connection by an answer that it does not read."""
+    new_namespace()
+    listener = listen(port=OWN_PORT)
+
+    def backend():
+        name("backend")
+        while True:
+            with listener.accept()[0] as server:
+                try:
+                    server.sendall(server.recv(10))
+                    server.recv(10)
+                except OSError:
+                    pass
+
+    def frontend():
+        name("frontend")
+        for _ in range(int(count)):
+            with socket.socket() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                client.bind(("127.0.0.1", OWN_PORT + 1))
+                client.connect(("127.0.0.1", OWN_PORT))
+                client.sendall(b"q")
+                client.recv(1, socket.MSG_PEEK)
+        signal.pause()
+
+    fork(backend)
+    listener.close()
+    print(json.dumps({"port": OWN_PORT}), flush=True)
+    sys.stdin.readline()
+    fork(frontend)
+    sys.stdin.buffer.read()
 
 
 def spaces(count):
