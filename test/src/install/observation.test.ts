@@ -162,7 +162,7 @@ test.each([
   [
     "no advice",
     "\x1b[2JWelcome",
-    /^expected the host to answer with its advice, found another answer; does sshd force/,
+    /^expected the host to answer with its advice, found another answer; correct what makes sshd force/,
   ],
   ["advice", answer, undefined],
   ["nothing, as a step that --target leaves out", undefined, undefined],
