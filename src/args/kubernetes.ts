@@ -131,7 +131,10 @@ export function listOf(entry: z.ZodType, what: string) {
     .optional();
 }
 
-/** A map of texts whose keys follow the rules of Kubernetes. `example` shows how to write one. @internal */
+/**
+ * A map of texts whose keys follow the rules of Kubernetes. `example` shows how to write one.
+ * @internal
+ */
 export function mapOf(what: string, example: string, holds: (value: string) => boolean) {
   return z
     .unknown()

@@ -121,7 +121,7 @@ describe("a preview without traffic", () => {
     await recordOf(() => new SocketBypass("edge", { hosts, observe }), true);
     const loads = texts(info).filter((text) => text.includes("loads nothing"));
     expect(loads).toEqual([
-      "observe: without traffic, up loads nothing on a, b, c, d, e and 2 more: it looks at the connections and leaves no file",
+      "observe: without traffic, up loads nothing into the datapath of a, b, c, d, e and 2 more: it looks at the connections and leaves no file",
     ]);
   });
 
