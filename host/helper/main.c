@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+/*
+ * The helper: a verb for each task that a shell cannot do. On a host it is called the probe: its
+ * file is probe-x86_64 or probe-aarch64, and its own errors begin with "probe: ". It keeps this
+ * name because a script looks for that file in the folders of generations of other versions too
+ * (find_probe in host/script/lib/paths.sh), and they look for it in ours.
+ */
 #include "probe.h"
 
 static const struct {

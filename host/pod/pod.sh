@@ -58,7 +58,7 @@ unpack() {
 	[ -f "$probe" ] || err "$probe: expected it, found none; a node must be of type x86_64 or aarch64"
 	# Without arguments it says how it is used.
 	ran=$("$probe" 2>&1)
-	[ $? -ne 126 ] || err "$probe: expected it to run, found: ${ran##*: }; is $state mounted noexec? leave it in memory (a transform must not take the medium of the volume 'state')"
+	[ $? -ne 126 ] || err "$probe: expected it to run, found: ${ran##*: }; leave $state in memory, because a disk may be mounted noexec (a transform must not take the medium of the volume 'state')"
 	ln -sfn "$probe" "$state/probe"
 }
 

@@ -99,11 +99,12 @@ export const longName = hiddenText(
   (value) => /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(value),
 );
 /** @internal */
-export const folder = text(
-  'a folder of the nodes such as "/sys/fs/bpf"',
-  'begin with "/"; use letters, digits and . _ - in each part, and no "..", no double or closing "/"',
-  (value) => value.length <= 200 && /^(\/[A-Za-z0-9._-]+)+$/.test(value) && !/\/\.{1,2}(\/|$)/.test(value),
-);
+export const folder = (example: string) =>
+  text(
+    `a folder of the nodes such as "${example}"`,
+    'begin with "/"; use letters, digits and . _ - in each part, and no "..", no double or closing "/"',
+    (value) => value.length <= 200 && /^(\/[A-Za-z0-9._-]+)+$/.test(value) && !/\/\.{1,2}(\/|$)/.test(value),
+  );
 /** @internal */
 export const oneOf = (...words: string[]) =>
   text(words.map((word) => `"${word}"`).join(", "), "choose one of them", (value) => words.includes(value));
@@ -130,24 +131,25 @@ export function listOf(entry: z.ZodType, what: string) {
     .optional();
 }
 
-/** A map of texts whose keys follow the rules of Kubernetes. @internal */
-export function mapOf(what: string, holds: (value: string) => boolean) {
+/**
+ * A map of texts whose keys follow the rules of Kubernetes. `example` shows how to write one.
+ * @internal
+ */
+export function mapOf(what: string, example: string, holds: (value: string) => boolean) {
   return z
     .unknown()
     .check((context) => {
       const { value } = context;
       if (isPending(value) || value === undefined) return;
       if (typeof value !== "object" || value === null || Array.isArray(value)) {
-        context.issues.push(wrongHidden(value, [], `a map of ${what}`, 'write it as in { "example.com/pool": "web" }'));
+        context.issues.push(wrongHidden(value, [], `a map of ${what}`, `write it as in ${example}`));
         return;
       }
       for (const [key, one] of Object.entries(value)) {
         if (!/^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(key))
           context.issues.push(wrong(key, [key], "a key as Kubernetes has it", "rename it"));
         if (!isPending(one) && !(typeof one === "string" && holds(one)))
-          context.issues.push(
-            wrongHidden(one, [key], `a text for ${what}`, "write it in quotes, as Kubernetes has it"),
-          );
+          context.issues.push(wrongHidden(one, [key], `a text for ${what}`, `write it as in ${example}`));
       }
     })
     .optional();
@@ -168,8 +170,8 @@ export const toleration = shape({
 
 /** @internal */
 export const reader = shape({
-  namespaceLabels: mapOf("labels of namespaces", isLabel),
-  podLabels: mapOf("labels of pods", isLabel),
+  namespaceLabels: mapOf("labels of namespaces", '{ "kubernetes.io/metadata.name": "monitoring" }', isLabel),
+  podLabels: mapOf("labels of pods", '{ "app.kubernetes.io/name": "prometheus" }', isLabel),
   cidr: text('a network such as "10.1.0.0/16"', "set the bits behind the mask to zero", isNetwork),
 }).check((context) => {
   const { namespaceLabels, podLabels, cidr } = context.value as MetricsReader;
@@ -178,17 +180,22 @@ export const reader = shape({
 });
 
 const ownLabels = ["app.kubernetes.io/name", "app.kubernetes.io/instance"];
-/** @internal */
-export const labels = mapOf("labels", isLabel).check((context) => {
-  const { value } = context;
-  if (typeof value !== "object" || value === null) return;
-  for (const key of ownLabels)
-    if (key in value) context.issues.push(wrong(key, [key], "a label that is not ours", "remove it"));
-});
+/** Labels that stand beside our own. @internal */
+export function labels(example: string) {
+  return mapOf("labels", example, isLabel).check((context) => {
+    const { value } = context;
+    if (typeof value !== "object" || value === null) return;
+    for (const key of ownLabels)
+      if (key in value) context.issues.push(wrong(key, [key], "a label that is not ours", "remove it"));
+  });
+}
 
 /** @internal */
 export const monitoring = shape({
   annotations: flag(),
   // The pods make no report sooner than ten seconds after the one before.
-  podMonitor: shape({ labels, intervalSeconds: whole(10, 3600, "seconds") }).optional(),
+  podMonitor: shape({
+    labels: labels('{ release: "prometheus" }'),
+    intervalSeconds: whole(10, 3600, "seconds"),
+  }).optional(),
 }).optional();

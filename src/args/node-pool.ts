@@ -134,21 +134,21 @@ export const poolProperties = {
   imagePullPolicy: oneOf("Always", "IfNotPresent", "Never"),
   imagePullSecrets: listOf(longName, "names of secrets"),
   namespace: shortName,
-  nodeSelector: mapOf("labels of nodes", isLabel),
+  nodeSelector: mapOf("labels of nodes", '{ "example.com/pool": "web" }', isLabel),
   tolerations: listOf(toleration, "tolerations"),
   maxSurge: text('a number of nodes such as "1", or a share such as "25%"', "write it in quotes", (value) =>
     /^([1-9][0-9]{0,3}|[1-9][0-9]?%|100%)$/.test(value),
   ),
   priorityClassName: longName,
   resources: shape({
-    requests: mapOf("quantities", isQuantity),
-    limits: mapOf("quantities", isQuantity),
+    requests: mapOf("quantities", '{ cpu: "10m", memory: "32Mi" }', isQuantity),
+    limits: mapOf("quantities", '{ cpu: "500m", memory: "128Mi" }', isQuantity),
   }).optional(),
-  labels,
-  annotations: mapOf("annotations", () => true),
-  bpffs: folder,
+  labels: labels('{ "example.com/team": "web" }'),
+  annotations: mapOf("annotations", '{ "example.com/owner": "the web team" }', () => true),
+  bpffs: folder("/sys/fs/bpf"),
   mountBpffs: plainFlag(),
-  cgroupRoot: folder,
+  cgroupRoot: folder("/sys/fs/cgroup"),
   metricsFrom: listOf(reader, "readers").check((context) => {
     // A preview must already know whether to create a policy.
     if (isPending(context.value))

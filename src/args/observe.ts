@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { shape, text, whole, wrong } from "./validation/schema";
 
-/** Two looks at the connections of a host, which load nothing. */
+/** Two looks at the connections of a host, which load nothing into the datapath. */
 export interface Observe {
   /**
    * Seconds between the two looks, from 1 to 600. Choose a time with the usual traffic. Default 30.
@@ -22,8 +22,8 @@ export interface ObservedArgs {
   /**
    * See what would gain: which connections of each host would gain from the bypass, and which
    * programs it would harm. The result is the output `advice`. Without `traffic` nothing is loaded
-   * and nothing stays on the host. With `traffic`, a warning names the listed ports that do not
-   * gain and the unlisted ones that would. For hosts only. Default none.
+   * into the datapath and nothing stays on the host. With `traffic`, a warning names the listed
+   * ports that do not gain and the unlisted ones that would. For hosts only. Default none.
    */
   observe?: Observe;
 }

@@ -110,6 +110,6 @@ export function readAnswer<T>(schema: z.ZodType<T>, said: string): T {
   if (data !== undefined) return data;
   const issue = error?.issues[0];
   throw new Problem(
-    `answers with something else at ${printable(issue?.path.join(".") || "the top")}; is its version another?`,
+    `answers with something else at ${printable(issue?.path.join(".") || "the top")}; run pulumi up, because the version there may be another`,
   );
 }

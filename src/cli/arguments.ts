@@ -7,7 +7,7 @@ export const verbs = {
   status: { help: "what serves on each host, whether it is healthy, and how much it redirects", flags: [] },
   flows: { help: "each enrolled connection of each host", flags: [] },
   metrics: { help: "the counters of all hosts as OpenMetrics, with a label host", flags: [] },
-  advise: { help: "which services of each host would gain from a bypass; loads nothing", flags: ["seconds"] },
+  advise: { help: "which services of each host would gain; loads nothing into the datapath", flags: ["seconds"] },
   top: { help: "live rates of all hosts; q quits", flags: ["seconds", "interval", "count"] },
   record: { help: "writes what advise, the counters and the processors' clocks say", flags: ["seconds", "file"] },
   report: { help: "puts recordings side by side as Markdown and SVG", flags: ["before", "after", "output"] },

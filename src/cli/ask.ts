@@ -90,7 +90,10 @@ export async function ask(
   if (answer.code !== 0) throw new Problem(reasonIn(answer.stderr) ?? `ends the command with ${answer.code}`);
   if (onData !== undefined) return "";
   const at = answer.stdout.indexOf(`${mark}\n`);
-  if (at < 0) throw new Problem("runs another command than it is told; does sshd force one (ForceCommand)?");
+  if (at < 0)
+    throw new Problem(
+      "runs another command than it is told; remove what forces one there: ForceCommand of sshd, or command= in authorized_keys",
+    );
   return answer.stdout.slice(at + mark.length + 1);
 }
 

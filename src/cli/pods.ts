@@ -64,7 +64,7 @@ async function podsOf({ namespace, daemonSet, instance }: Pool, context?: string
   if (data === undefined) throw new Problem("kubectl: expected a list of pods, found something else");
   if (data.items.length === 0)
     throw new Problem(
-      `expected pods of the DaemonSet ${daemonSet} in ${namespace}, found none; is kubectl's context the cluster of the pool? --context names another`,
+      `expected pods of the DaemonSet ${daemonSet} in ${namespace}, found none; name the context of the pool's cluster by --context`,
     );
   const ofNodes = new Map<string, Pod>();
   // In a roll-out a node has two pods; either knows the node, and the last one here is kept.

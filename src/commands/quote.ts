@@ -12,7 +12,9 @@ const bare = /^[A-Za-z0-9_@%+:,./-]+$/;
  */
 export function quote(word: string): string {
   if (word.includes("\0")) {
-    throw new Error("expected a word for the shell, found a NUL character in it; no argument can hold one");
+    throw new Error(
+      "expected a word for the shell, found a NUL character in it; remove it, because no argument can hold one",
+    );
   }
   return bare.test(word) ? word : `'${word.replace(/['\\!]/g, "'\\$&'")}'`;
 }

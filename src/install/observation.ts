@@ -79,8 +79,8 @@ export async function isAdvice(step: StepResource): Right {
   const printed = await valueIfKnown(step.stdout);
   if (printed === undefined || isMocked() || readAdvice(printed) !== undefined) return undefined;
   const text =
-    "expected the host to answer with its advice, found another answer; does sshd force another command " +
-    "(ForceCommand, or command= in authorized_keys)? Correct it, then give observe another rerun";
+    "expected the host to answer with its advice, found another answer; correct what makes sshd force another command " +
+    "(ForceCommand, or command= in authorized_keys), then give observe another rerun";
   return { error: withShortInspection(new pulumi.ResourceError(text, step, true)) };
 }
 

@@ -122,8 +122,8 @@ function readAnswer(printed: string | undefined, step: pulumi.Resource): string 
   // The mocks of a unit test answer nothing, or anything.
   if (isMocked()) return "";
   const text =
-    "expected the host to answer with the serial of this step, found another answer, so the step did not run; does sshd force another command " +
-    "(ForceCommand, or command= in authorized_keys), or lose its exit status? Correct it, then type: pulumi up --replace URN-OF-THIS-STEP";
+    "expected the host to answer with the serial of this step, found another answer, so the step did not run; correct what makes sshd force another command " +
+    "(ForceCommand, or command= in authorized_keys) or lose its exit status, then type: pulumi up --replace URN-OF-THIS-STEP";
   throw withShortInspection(new pulumi.ResourceError(text, step, true));
 }
 

@@ -7,7 +7,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { packageErrors, scriptErrors } from "../../tools/docs/error-texts";
-import { gapsOf } from "../../tools/docs/errors";
+import { gapsOf, oddIn } from "../../tools/docs/errors";
 import { makePages } from "../../tools/docs/pages";
 import { root } from "./pages";
 
@@ -48,9 +48,25 @@ describe("the page of errors", () => {
   });
 
   test.each([
+    [{ text: "…: expected to write it, found: …", fix: "is the disk full?" }, "a question"],
+    [{ text: "…: expected it, found none", fix: "it is sent with adopt" }, "words"],
+    [{ text: "kernel …: …", fix: "update it" }, "words"],
+    [{ text: "drift: not looked at, because the host …", fix: "…" }, "a gap"],
+  ])("refuses the row %j", (row, fault) => {
+    expect(oddIn(row)).toEqual([expect.stringContaining(fault)]);
+    expect(oddIn({ text: "bpffs: expected one at /sys/fs/bpf, found none", fix: "mount one" })).toEqual([]);
+  });
+
+  test.each([
     ["host/script", "selftest: expected every case to pass, found… failed (exit …): …; nothing was attached to …"],
     ["host/script", "bpftool: expected 5.8 or newer, found … without…; install a newer one"],
+    ["host/script", "kernel …: expected …, found one before …; …"],
     ["src", "socket-bypass: …: expected the files of the bundle, found none; run `npm run build`"],
+    ["src", "socket-bypass: reading the state of this stack failed: …; run it again"],
+    [
+      "src",
+      "shows another host key than is declared: it was made anew, or somebody is in between; correct hostKey only when you know which",
+    ],
   ])("is made from the texts of %s, such as %s", (folder, text) => {
     const texts = errors.filter(({ path }) => path.startsWith(folder)).map((error) => error.text);
     expect(texts).toContain(text);

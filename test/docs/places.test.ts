@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { suffixes } from "../../src/commands/step-names";
 import { anchorsOf } from "../../tools/lint/links";
 import { root } from "./pages";
 
@@ -17,6 +18,12 @@ function namesIn(
     ),
   );
 }
+
+test("the command that leaves out one host alone names each of its steps", () => {
+  const page = fs.readFileSync(join(root, "docs/how-to/host-gone.md"), "utf8");
+  const found = [...page.matchAll(/--exclude='\*\*::edge-web1-'\{(.*)\}/g)].map(([, names = ""]) => names.split(","));
+  expect(found).toEqual([Object.values(suffixes)]);
+});
 
 test.each(["src", "host", "monitoring", "tools", "image"])(
   "pages that %s names exist, with their headings",

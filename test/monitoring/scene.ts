@@ -19,8 +19,8 @@ export interface Plot {
   readonly before?: (scene: Scene) => void;
   /**
    * How it is scraped. "file": by what node-exporter reads; "host": as one of all instances, one of
-   * which may be missing or broken; "pod": at the port of a pod on a kernel that is not supported; "exporter": at a
-   * port where somebody may stop listening. Default: by itself.
+   * which may be missing or broken; "pod": at the port of a pod on a kernel that is not supported;
+   * "exporter": at a port where somebody may stop listening. Default: by itself.
    */
   readonly by?: "file" | "host" | "pod" | "exporter";
   /** What is done before the scrape of that number. */

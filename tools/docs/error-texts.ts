@@ -61,10 +61,12 @@ export function packageErrors(root: string): readonly ErrorText[] {
   return filesBelow(root, "src", ".ts").flatMap((path) => {
     const source = ts.createSourceFile(path, fs.readFileSync(join(root, path), "utf8"), ts.ScriptTarget.Latest, true);
     const texts: string[] = [];
+    const named = namedIn(source);
     const visit = (node: ts.Node): void => {
       const isCall = ts.isNewExpression(node) || ts.isCallExpression(node);
       const name = isCall ? node.expression.getText(source).replace(/^.*\./, "") : "";
-      if (isCall && speakers.includes(name)) for (const word of node.arguments ?? []) texts.push(...literals(word));
+      if (isCall && speakers.includes(name))
+        for (const word of node.arguments ?? []) texts.push(...textsOf(word, named));
       ts.forEachChild(node, visit);
     };
     visit(source);
@@ -72,24 +74,39 @@ export function packageErrors(root: string): readonly ErrorText[] {
   });
 }
 
+/** What the variables of a source are set to, because a long text often has a name. */
+function namedIn(source: ts.SourceFile): ReadonlyMap<string, ts.Expression> {
+  const named = new Map<string, ts.Expression>();
+  const visit = (node: ts.Node): void => {
+    if (ts.isVariableDeclaration(node) && ts.isIdentifier(node.name) && node.initializer !== undefined)
+      named.set(node.name.text, node.initializer);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return named;
+}
+
+function textsOf(word: ts.Expression, named: ReadonlyMap<string, ts.Expression>): string[] {
+  const whole = ts.isIdentifier(word) ? (named.get(word.text) ?? word) : word;
+  return literals(whole).map(clean).filter(isTelling);
+}
+
 /** The texts that an expression may have. */
 function literals(node: ts.Expression): string[] {
-  if (ts.isStringLiteral(node) || ts.isNoSubstitutionTemplateLiteral(node)) return texty(node.text);
+  if (ts.isStringLiteral(node) || ts.isNoSubstitutionTemplateLiteral(node)) return [node.text];
   if (ts.isTemplateExpression(node))
-    return texty([node.head.text, ...node.templateSpans.map(({ literal }) => `${GAP}${literal.text}`)].join(""));
+    return [[node.head.text, ...node.templateSpans.map(({ literal }) => `${GAP}${literal.text}`)].join("")];
   if (ts.isConditionalExpression(node)) return [...literals(node.whenTrue), ...literals(node.whenFalse)];
   if (ts.isParenthesizedExpression(node)) return literals(node.expression);
+  if (ts.isBinaryExpression(node))
+    return literals(node.left).flatMap((left) => literals(node.right).map((right) => left + right));
   return [];
 }
 
-function texty(text: string): string[] {
-  const whole = clean(text);
-  return isTelling(whole) ? [whole] : [];
-}
-
-/** Whether a text says something by itself, and not only around a gap. */
+/** Whether a text says something by itself, and not only around a gap or in its advice. */
 function isTelling(text: string): boolean {
-  return text.replace(/^note: /, "").replace(/[^A-Za-z]/g, "").length >= 16;
+  const told = text.replace(/^note: /, "").replace(/[^A-Za-z;]/g, "");
+  return told.length >= 16 && !told.startsWith(";");
 }
 
 function clean(text: string): string {

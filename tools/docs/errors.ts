@@ -36,19 +36,30 @@ export function errorsPage(errors: readonly ErrorText[]): string {
     .concat("\n");
 }
 
-/** Errors that have no area or no fix, and fixes that have no error. */
+/** Errors that have no area or no fix, fixes that have no error, and rows that help nobody. */
 export function gapsOf(errors: readonly ErrorText[]): string[] {
   const texts = new Set(errors.map(({ text }) => text));
   const lacking = errors.flatMap(({ path, text }) => {
     const area = areas.find(({ sources }) => sources.test(path));
     if (area === undefined) return [`${path}: ${text}: expected an area for this file in tools/docs/fixes.ts`];
-    const { fix } = entryOf(text);
-    return fix === undefined && area.fix === undefined
-      ? [`${path}: ${text}: expected what to do, in the text or in tools/docs/fixes.ts`]
-      : [];
+    const entry = entryOf(text);
+    const fix = entry.fix ?? area.fix;
+    if (fix === undefined) return [`${path}: ${text}: expected what to do, in the text or in tools/docs/fixes.ts`];
+    return oddIn({ ...entry, fix }).map((fault) => `${path}: ${text}: ${fault}`);
   });
   const stale = Object.keys(fixes).filter((text) => !texts.has(text));
   return [...lacking, ...stale.map((text) => `tools/docs/fixes.ts: ${text}: expected an error with this text`)];
+}
+
+/** A reader finds an error by its words, and a question tells nobody what to do. */
+export function oddIn({ text, fix }: Entry): string[] {
+  const words = text.match(/[A-Za-z]+/g) ?? [];
+  const own = words.filter((word) => !/^(expected|found|none|nothing|note|failed|kernel)$|^.{1,3}$/.test(word));
+  return [
+    ...(own.length === 0 ? ["expected words by which a reader finds it"] : []),
+    ...(fix?.includes("?") ? ["expected what to do, found a question"] : []),
+    ...(fix?.startsWith("…") ? ["expected what to do, found a gap"] : []),
+  ];
 }
 
 function entriesOf(errors: readonly ErrorText[]): Entry[] {

@@ -96,6 +96,9 @@ export const fixes: Readonly<Record<string, string>> = {
   "machine: expected x86_64 or aarch64, found …": "leave the host out: there are no programs for its processor",
   "spliceGuard: expected a method to protect programs that splice, found none: …":
     'use another kernel, or set `spliceGuard: "auto"` and leave out the ports of programs that splice',
+  "kernel …: expected …, found one before …; …": "update the kernel, or do what the error says after its semicolon",
+  "note: kernel …: expected …, found one before …; …":
+    "update the kernel, or do what the note says after its semicolon",
   // Files and root
   "--from: expected a folder": "name the folder of the unpacked bundle",
   "--from …: expected the unpacked bundle, found no socket-bypass in it": "name the folder that holds the script",
@@ -105,12 +108,18 @@ export const fixes: Readonly<Record<string, string>> = {
   "instance …: expected it in …, found nothing pinned":
     "name an instance that `socket-bypass status` lists; after a reboot run `socket-bypass boot start --instance NAME`",
   "note: bpffs: expected one, found none and could not mount it at /sys/fs/bpf":
-    "nothing of the instance is in the kernel then, so only its files are removed",
+    "do nothing: nothing of the instance is in the kernel then, so only its files are removed",
+  "note: instance … belongs to …, not to …; left alone":
+    "do nothing, if that owner still uses it; otherwise run `socket-bypass remove --instance NAME` on the host",
+  "note: no bpffs was mounted; mounted one at /sys/fs/bpf with mode=0700":
+    "do nothing, or mount bpffs at boot, as systemd does",
   "…: putting the files there failed: it cannot be written to":
     "make the folder writable for root, or choose another `stateDir`",
   // Cgroups and bpffs
   "--cgroup: expected a path below the cgroup v2 mount, found …":
     'begin with "/", without the mount point and without ".."',
+  "note: …: expected sock_ops program … to be pinned, found its pins gone; it is drained and detached":
+    "find out who removed the pins or unmounted bpffs",
   "…: listing what is attached in it failed: …":
     "run it with CAP_SYS_ADMIN, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
   "…: expected to run in a cgroup of its own below …, found: …":
@@ -118,7 +127,15 @@ export const fixes: Readonly<Record<string, string>> = {
   // Loading and attaching
   "bpftool prog load …/track-new failed: …": "report it with the kernel's version: its verifier refuses this program",
   "bpftool prog load …/redirect failed: …": "report it with the kernel's version: its verifier refuses this program",
+  "note: …: listing its sockets failed: …; … stay enrolled":
+    "do nothing: these sockets go on over TCP until they close",
+  "note: …: … sockets stay enrolled and go on over TCP until they close; … of them hold unread bytes":
+    "do nothing, or restart the programs that do not read what they were sent",
   "reading map … failed: …": "run it again; if it stays, something else has removed the map: run `pulumi up`",
+  "selftest: expected every case to pass, found… failed (exit …): …; nothing was attached to …":
+    "report it with the kernel's version; until it is mended, leave the host out",
+  "selftest: expected redirected messages, found … in … pairs; nothing was attached to …":
+    "report it with the kernel's version; until it is mended, leave the host out",
   "spliceGuard: attaching it by … failed: …": 'report it with the kernel\'s version; `spliceGuard: "off"` does without',
   "kernel: expected it to load adopt.bpf.o (Linux 6.12 or newer), found: …":
     "leave `adopt` out on this host, or update its kernel to 6.12.104, 6.18.45, 7.1.9 or newer",
@@ -128,10 +145,19 @@ export const fixes: Readonly<Record<string, string>> = {
   "note: limits.sockets is …, but the instances of this host have room for … sockets that are redirected to: what finds none stays on TCP, until all instances have been removed once":
     "remove all instances of the host once, then install them again, if `refused_full` grows",
   // Problems that status shows
+  "instance …: looking at it failed for the reason above; the other instances follow":
+    "correct what the lines before it name",
+  "looking at it failed; 'socket-bypass status --instance …' says why":
+    "run `socket-bypass status --instance NAME` on the host: it says why",
   "the self-test passed on kernel …, and this is …": "run `pulumi up`, which runs the self-test on this kernel",
   "…: its files are not those that were installed":
     "run `pulumi up`; find out who has changed them, because root runs them",
   "the boot unit … is not there": "run `pulumi up`, or set `boot: false`",
+  // Boot
+  "note: systemctl disable … failed; its file is removed all the same":
+    "do nothing: without its file the unit starts at no boot",
+  "note: systemd …: expected 244 or newer, which can try a unit of this kind again; a boot start that fails is not tried again":
+    "update systemd, or run `socket-bypass boot start --instance NAME` after a boot at which it failed",
   // Reports and captures
   "--bench: expected a file with what 'socket-bypass bench --json' printed, found no file …":
     "run `socket-bypass bench --json >FILE` first",
@@ -144,9 +170,14 @@ export const fixes: Readonly<Record<string, string>> = {
   "bench: expected redirected messages, found none": "check that the self-test passes: `socket-bypass selftest`",
   "…: listing its sockets failed: …": "run it with CAP_SYS_ADMIN, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
   "…: listing who has which socket open failed for the reason above": "correct what the lines before it name",
+  "instance …: expected a generation that serves, found none; nothing is bypassed":
+    "run `socket-bypass boot start --instance NAME` on the host, or `pulumi up` with `detectDrift: true`",
   "tap: expected an instance, found none installed": "install one: a tap shows what is bypassed",
   "tap: expected --instance, found several instances: …": "name one of them by `--instance`",
   // Logging in and sending files
+  "does not answer its bastion within … s": "check the address as the bastion sees it, and whether the host runs",
+  "drift: not looked at, because the host …; …":
+    "correct what the error says of the host; until then leave it out by `--exclude`, or see [host-gone.md](../how-to/host-gone.md)",
   "gives no answer within … s": hangs,
   "ends the connection": "look at the log of sshd on the host: fail2ban, `MaxStartups` or a crash end connections",
   "ends the command with …": "run `socket-bypass status` there by hand; `sudo` or a shell refused the command",
@@ -157,6 +188,10 @@ export const fixes: Readonly<Record<string, string>> = {
   // The package
   "expected a component of socket-bypass, found …":
     "use a type of the package's schema: `pulumi package get-schema` lists them",
+  'socket-bypass: bpf.compile: expected clang to compile bpf/ on this machine, found: … install clang and llvm, or use "prebuilt"':
+    "do so on the machine that runs Pulumi; if clang is there, correct what it reports",
+  "socket-bypass: ConfigMap: expected at most … bytes, found …; leave something out of dist/host":
+    'use `bpf: { compile: "prebuilt" }`; in a checkout, leave something out of dist/host',
   "socket-bypass: host: expected a machine of type x86_64 or aarch64, found …":
     "leave the host out: there are no programs for its processor",
   // The operator's command
@@ -164,6 +199,8 @@ export const fixes: Readonly<Record<string, string>> = {
   "expected a verb (…), found …": usage,
   "…: expected --ssh USER@HOST or --stack NAME": usage,
   "…: expected --ssh or --stack, found both": usage,
+  "report: expected a service that is in --before and in --after, found none; compare their hosts":
+    "record the same hosts before and after, while the services have traffic",
   "record: expected -o FILE": usage,
   "report: expected --before and --after": usage,
   "--instance: expected one of this stack (…), found …":
@@ -185,7 +222,6 @@ export const fixes: Readonly<Record<string, string>> = {
   "answers with no OpenMetrics text: its end is missing": otherVersion,
   "answers with no OpenMetrics text: …": otherVersion,
   "answers with no clock": otherVersion,
-  "answers with something else at …": otherVersion,
   "answers with something else than its counters and clocks": otherVersion,
   "prints a line of more than … bytes": otherVersion,
   "…: expected a file that record wrote, found something else at …": "record again with this version",

@@ -12,7 +12,9 @@
  *     nothing.
  *
  * Branches stay where they are, and nothing is sent anywhere: the last lines say how to do that.
- * The same checkout gives the same commit, whoever makes it and when.
+ * The same checkout and compilers give the same files at any time, dated as the checked-out commit.
+ * The commit and the tag also name who made them (user.name and user.email of git), so the same
+ * person gets the same commit again, and another person gets another one.
  */
 import { type ExecFileSyncOptions, execFileSync } from "node:child_process";
 import * as fs from "node:fs";

@@ -25,7 +25,7 @@ report|preflight|says what is missing or in the way; with --ports or --cidrs als
 report|status|shows what is declared, what is there, what differs
 report|metrics|prints state and counters as OpenMetrics text
 report|flows|shows each enrolled connection: its ends, processes, state, counts, and why it is not redirected
-report|advise|watches all TCP connections of this host and tells which services would gain, which would be harmed, and which ports to list
+report|advise|watches all TCP connections of this host and tells which services would gain, which would be harmed, and which ports to list; loads nothing into the datapath
 report|top|shows live, by port and by connection: what goes by bypass and by TCP, and why; q quits
 report|tap|writes the messages of a port that take the bypass to a file for Wireshark, for a while
 report|bench|measures plain TCP, bypass and Unix sockets on this host, in a private cgroup

@@ -7,8 +7,8 @@ task_names='adopted seen enrolled other_cgroup policy special busy left noted fu
 
 check_iterator() {
 	find_release
-	why=$(list_faults | sed -n 's/^\([^|]*\)|refuse|iterator|\(.*\)/expected \2, found one before \1/p')
-	[ -z "$why" ] || err "kernel $release: $why; update it, or say --force where your vendor has fixed it" 3
+	what=$(list_faults | sed -n 's/^\([^|]*\)|refuse|iterator|\(.*\)/\2, as \1 has it/p')
+	[ -z "$what" ] || err "adopt: expected a kernel with $what, found $release; update it, or say --force where your vendor has fixed it" 3
 }
 
 # Three passes over the sockets of every network namespace; see adopt.bpf.c.
@@ -18,7 +18,7 @@ adopt_open() { # -> $report: one line for each name=value
 	get_knob "$mine" "$drain_knob"
 	[ "$value" -eq 0 ] || err "instance $instance: expected it to serve, found it drained; run resume, or set enabled: true"
 	object=$home/$serving/adopt.bpf.o
-	[ -f "$object" ] || err "$object: expected it, found none; it is sent where adopt: true is declared"
+	[ -f "$object" ] || err "$object: expected the iterator that adopts connections, found none; declare adopt: true, with which it is sent"
 	cgroup_folder=$v2$(recorded cgroup)
 	id=$(ls -di "$cgroup_folder") || err "$cgroup_folder: expected the cgroup that is attached to, found none; run attach again"
 	[ -n "$force" ] || check_iterator

@@ -27,8 +27,11 @@ check_kernel() {
 			advice="update it, or leave out the ports of programs that use kTLS"
 			;;
 		esac
-		what="kernel $release: expected $what, found one before $before; $advice"
-		if [ "$verdict" = refuse ]; then finding kernel "$what"; else warn "note: $what"; fi
+		if [ "$verdict" = refuse ]; then
+			finding kernel "kernel $release: expected $what, found one before $before; $advice"
+		else
+			warn "note: kernel $release: expected $what, found one before $before; $advice"
+		fi
 	done <<-END
 		$(list_faults)
 	END

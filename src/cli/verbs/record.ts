@@ -70,7 +70,10 @@ export function readLooks(said: string, mark: string): HostRecording {
     end: { ...readClocks(end), counters: sums(said.slice(from)) },
     advise: readAnswer(adviceAnswer, advise),
   });
-  if (data === undefined) throw new Problem(`answers with something else at ${pathOf(error)}`);
+  if (data === undefined)
+    throw new Problem(
+      `answers with something else at ${pathOf(error)}; run pulumi up, because the version there may be another`,
+    );
   return data;
 }
 

@@ -22,7 +22,7 @@ describe.skipIf(isSkipped || (isLacking && !process.env.CI))("observe", () => {
 
     const planned = await machine.preview();
     expect(planned.changes).toEqual({ observe: "create" });
-    expect(planned.said).toContain("observe: without traffic, up loads nothing on web");
+    expect(planned.said).toContain("observe: without traffic, up loads nothing into the datapath of web");
     expect(machine.traces()).toEqual([]);
 
     const first = await machine.up();

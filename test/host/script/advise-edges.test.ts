@@ -3,9 +3,10 @@
  * What `advise` says where programs, counts, namespaces or its own means are out of the ordinary.
  * Not proven here: sockets of a routing domain (VRF), and those that a program of sk_lookup steers.
  */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { copyOf, Host, isSkipped, replaceProbe, run, shellFolder } from "../../support/host.js";
+import { copyOf, faultyBpftool, Host, isSkipped, replaceProbe, run, shellFolder } from "../../support/host.js";
 import { type Advice, advise, find, notes, play, upTo } from "./advice.js";
 
 /** The helper says this of FIONREAD of a socket that is enrolled and has got bytes by TCP. */
@@ -110,6 +111,27 @@ describe.skipIf(isSkipped)("advise", () => {
     const found = services.find((one) => one.port === port && one.program === "backend");
     expect(found?.shortConnections).toBeGreaterThan(1000);
     expect(Number(timed.stderr.trim().split("\n").at(-1))).toBeLessThan(4);
+  });
+
+  test("loads nothing but the program of flows, for each generation that is installed, and removes it", async () => {
+    const host = new Host();
+    const calls = faultyBpftool(host, 0, "fail");
+    // Other tests may have instances here, which it lists too.
+    const loads = () =>
+      readFileSync(calls, "utf8")
+        .split("\n")
+        .filter((call) => /prog load(all)? /.test(call));
+    await advise(host, "--state-dir", host.stateDir);
+    expect(loads().filter((call) => call.includes(host.instance))).toEqual([]);
+    await host.apply();
+    writeFileSync(calls, "");
+    const before = readdirSync(join(host.pins, host.generation));
+    await advise(host, "--state-dir", host.stateDir);
+    expect(loads().filter((call) => call.includes(host.instance))).toEqual([
+      expect.stringMatching(`/flows\\.bpf\\.o ${host.pins}/${host.generation}/flows-\\d+ type classifier `),
+    ]);
+    expect(loads().filter((call) => !call.includes("/flows.bpf.o "))).toEqual([]);
+    expect(readdirSync(join(host.pins, host.generation))).toEqual(before);
   });
 
   test("lists every port of a thousand services in the line to paste", async () => {

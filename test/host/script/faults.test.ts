@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
   copyOf,
@@ -8,6 +8,8 @@ import {
   isSkipped,
   removeTool,
   replaceProbe,
+  run,
+  shellFolder,
   shells,
   writeTool,
 } from "../../support/host.js";
@@ -188,5 +190,27 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
       code: 1,
       stderr: expect.stringMatching(/^socket-bypass: reading map \S+\/maps\/knobs failed: EPERM\n$/),
     });
+  });
+
+  test("a state directory that is mounted noexec, or is full, is named with what to do about it", async () => {
+    const host = new Host(shell);
+    mkdirSync(host.stateDir, { recursive: true });
+    const call = (verb: string) => `sh ${host.bundle}/socket-bypass ${verb} "$@"`;
+    const mounted = async (options: string, ...lines: string[]) => {
+      const line = [`mount -t tmpfs -o ${options},mode=0755 none ${host.stateDir}`, ...lines].join(" && ");
+      const words = ["--mount", "sh", "-c", line, "sh", ...host.common, "--generation", host.generation];
+      const PATH = `${shellFolder(shell)}:${process.env.PATH}`;
+      const { code, stderr } = await run("unshare", words, { ...host.env, PATH });
+      expect(code).toBe(1);
+      return stderr.trimEnd().split("\n").at(-1);
+    };
+    expect(await mounted("noexec", call("object install"))).toMatch(
+      /\/probe-\w+: expected it to run, found the reason above; remount \S+\/state without noexec, or choose another --state-dir$/,
+    );
+    const fill = `{ cat /dev/zero >${host.stateDir}/filled 2>/dev/null || true; }`;
+    expect(await mounted("size=4m", call("object install"), fill, call("map create"))).toMatch(
+      /expected to write it, found: .*; free space on its disk, or choose another --state-dir$/,
+    );
+    await host.end();
   });
 });

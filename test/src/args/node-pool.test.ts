@@ -78,7 +78,7 @@ describe("a node pool", () => {
     ],
     [
       { image, nodeSelector: { pool: true } },
-      "nodeSelector.pool: expected a text for labels of nodes, found true; write it in quotes, as Kubernetes has it",
+      'nodeSelector.pool: expected a text for labels of nodes, found true; write it as in { "example.com/pool": "web" }',
     ],
     [
       { image, tolerations: [{ effect: "Never" }] },
@@ -94,7 +94,7 @@ describe("a node pool", () => {
     ],
     [
       { image, resources: { limits: { memory: "much" } } },
-      "resources.limits.memory: expected a text for quantities, found another text; write it in quotes, as Kubernetes has it",
+      'resources.limits.memory: expected a text for quantities, found another text; write it as in { cpu: "500m", memory: "128Mi" }',
     ],
     [
       { image, labels: { "app.kubernetes.io/name": "mine" } },
@@ -103,6 +103,10 @@ describe("a node pool", () => {
     [
       { image, bpffs: "/sys/../x" },
       'bpffs: expected a folder of the nodes such as "/sys/fs/bpf", found "/sys/../x"; begin with "/"; use letters, digits and . _ - in each part, and no "..", no double or closing "/"',
+    ],
+    [
+      { image, cgroupRoot: "cgroup" },
+      'cgroupRoot: expected a folder of the nodes such as "/sys/fs/cgroup", found "cgroup"; begin with "/"; use letters, digits and . _ - in each part, and no "..", no double or closing "/"',
     ],
     [
       { image, mountBpffs: pulumi.output(true) },
@@ -167,6 +171,33 @@ describe("a node pool", () => {
   ];
   test.each(refused)("may not be %j", (pool, problem) => {
     expect(problems(pool)).toEqual([`nodePools.workers.${problem}`]);
+  });
+
+  test.each<[string, string, (value: object) => object]>([
+    ["nodeSelector", "labels of nodes", (nodeSelector) => ({ nodeSelector })],
+    ["resources.requests", "quantities", (requests) => ({ resources: { requests } })],
+    ["resources.limits", "quantities", (limits) => ({ resources: { limits } })],
+    ["labels", "labels", (labels) => ({ labels })],
+    ["annotations", "annotations", (annotations) => ({ annotations })],
+    [
+      "metricsFrom[0].namespaceLabels",
+      "labels of namespaces",
+      (value) => ({ metricsFrom: [{ namespaceLabels: value }] }),
+    ],
+    ["metricsFrom[0].podLabels", "labels of pods", (podLabels) => ({ metricsFrom: [{ podLabels }] })],
+    [
+      "monitoring.podMonitor.labels",
+      "labels",
+      (labels) => ({ monitoring: { podMonitor: { labels } }, namespace: "network" }),
+    ],
+  ])("says how to write %s by an example that fits", (path, what, withValue) => {
+    const [problem, ...others] = problems({ image, ...withValue([]) });
+    const [start, example = ""] = problem?.split("; write it as in ") ?? [];
+    expect(others).toEqual([]);
+    expect(start).toBe(`nodePools.workers.${path}: expected a map of ${what}, found a list of 0`);
+    const value = JSON.parse(example.replace(/(\w+): /g, '"$1": '));
+    expect(problems({ image, ...withValue(value) })).toEqual([]);
+    if (what !== "annotations") expect("cpu" in value).toBe(what === "quantities");
   });
 
   test("may not have an unknown property", () => {

@@ -60,7 +60,12 @@ describe.skipIf(process.getuid?.() !== 0)("a hostile host", () => {
   test.each([
     ["no JSON", "status", "echo hello", "answers with no JSON: hello"],
     ["nothing", "flows", ":", "answers with no JSON: nothing"],
-    ["another shape", "status", 'echo "[{}]"', "answers with something else at 0.instance; is its version another?"],
+    [
+      "another shape",
+      "status",
+      'echo "[{}]"',
+      "answers with something else at 0.instance; run pulumi up, because the version there may be another",
+    ],
     [
       "a number that is too large",
       "flows",
@@ -115,5 +120,7 @@ test("a forced command that runs something else is told from an answer", async (
   const PATH = `${programs({ ssh: "echo '[]'" })}:${process.env.PATH}`;
   const { stdout, code } = await cli(["status", "--ssh", "web1"], { PATH });
   expect(code).toBe(1);
-  expect(stdout).toContain("runs another command than it is told; does sshd force one (ForceCommand)?");
+  expect(stdout).toContain(
+    "runs another command than it is told; remove what forces one there: ForceCommand of sshd, or ",
+  );
 });

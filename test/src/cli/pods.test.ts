@@ -85,7 +85,11 @@ test("a node that changes hands is asked through the pod that is ready and stays
 });
 
 test.each([
-  ["no pods", { items: [] }, "expected pods of the DaemonSet loader-1 in edge-1, found none; is kubectl's context"],
+  [
+    "no pods",
+    { items: [] },
+    "expected pods of the DaemonSet loader-1 in edge-1, found none; name the context of the pool's cluster by --context",
+  ],
   ["a pod whose name is an option", { items: [pod("--kubeconfig=x", "node-1")] }, "expected a list of pods"],
   ["a node whose name moves the cursor", { items: [pod("a", "\u001b[2J")] }, "expected a list of pods"],
   ["no list", "nothing", "kubectl: expected a list of pods, found something else"],

@@ -57,6 +57,6 @@ test("plain words stay unquoted, so that a preview reads well", () => {
 
 test("a NUL is refused, and the error does not show the word", () => {
   expect(() => quote("hunter2\0")).toThrow(
-    /^expected a word for the shell, found a NUL character in it; no argument can hold one$/,
+    /^expected a word for the shell, found a NUL character in it; remove it, because no argument can hold one$/,
   );
 });

@@ -121,7 +121,7 @@ describe("a preview without traffic", () => {
     await recordOf(() => new SocketBypass("edge", { hosts, observe }), true);
     const loads = texts(info).filter((text) => text.includes("loads nothing"));
     expect(loads).toEqual([
-      "observe: without traffic, up loads nothing on a, b, c, d, e and 2 more: it looks at the connections and leaves no file",
+      "observe: without traffic, up loads nothing into the datapath of a, b, c, d, e and 2 more: it looks at the connections and leaves no file",
     ]);
   });
 
@@ -162,7 +162,7 @@ test.each([
   [
     "no advice",
     "\x1b[2JWelcome",
-    /^expected the host to answer with its advice, found another answer; does sshd force/,
+    /^expected the host to answer with its advice, found another answer; correct what makes sshd force/,
   ],
   ["advice", answer, undefined],
   ["nothing, as a step that --target leaves out", undefined, undefined],
