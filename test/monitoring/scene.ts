@@ -3,11 +3,15 @@ import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_pro
 import * as fs from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { findMount } from "../../tools/setup/mounts";
 
-const generation = "0123456789ab";
+export const generation = "0123456789ab";
+/** Flags of `apply` in each scene on a host. */
+export const usual = ["--ports", "6379,5432", "--off", "--boot", "false", "--drain-seconds", "1"] as const;
+/** Runs "$@" in the cgroup "$0" and a network namespace of its own. */
+export const inCgroup = `echo $$ >"$0/cgroup.procs" && exec unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$@"`;
 
 /** What happens on a host while it is recorded. */
 export interface Plot {
@@ -34,10 +38,22 @@ export interface Scrape {
   readonly written?: number;
 }
 
+/** One installation that is recorded. */
+export interface Recorded {
+  /** The host in the recording. */
+  readonly name: string;
+  begin(): Promise<void>;
+  /** Does what belongs before the scrape of that number. */
+  act?(at: number): Promise<void>;
+  /** `reportOfAll` gives what `metrics` prints of all installations of this machine. */
+  scrape(reportOfAll: () => Promise<string>): Promise<Scrape>;
+  end(): Promise<void>;
+}
+
 const podPort = 18480;
 
 /** One real installation on this machine, in a cgroup and with traffic of its own. */
-export class Scene {
+export class Scene implements Recorded {
   readonly instance: string;
   readonly cgroup: string;
   readonly pins: string;
@@ -53,23 +69,22 @@ export class Scene {
     readonly name: string,
     readonly plot: Plot,
     /** The folder of what is installed. */
-    readonly bundle: string,
+    private readonly bundle: string,
+    /** The state directory of all scenes. */
+    private readonly stateDir: string,
   ) {
     const v2 = findMount("cgroup2");
     if (v2 === undefined) throw new Error("record: expected a cgroup2 mount, found none");
     this.instance = `recorded-${name}`;
     this.cgroup = join(v2, this.instance);
     this.pins = join("/sys/fs/bpf/socket-bypass", this.instance);
-    // Root runs what lies there, so nobody else may be able to write to any folder above it.
-    this.folder = fs.mkdtempSync("/var/lib/socket-bypass-record-");
+    this.folder = fs.mkdtempSync(join(stateDir, `../${basename(stateDir)}-${name}-`));
   }
 
   /** Runs a verb of the host script for this installation. */
   async verb(...words: string[]): Promise<string> {
-    const common = ["--instance", this.instance, "--state-dir", join(this.folder, "state"), "--owner", "recording"];
-    const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-    const all = [join(this.bundle, "socket-bypass"), ...words, ...common];
-    return (await promisify(execFile)("sh", all, { env })).stdout;
+    const common = ["--instance", this.instance, "--state-dir", this.stateDir, "--owner", "recording"];
+    return (await promisify(execFile)("sh", [join(this.bundle, "socket-bypass"), ...words, ...common])).stdout;
   }
 
   async begin(): Promise<void> {
@@ -79,17 +94,18 @@ export class Scene {
       return;
     }
     fs.mkdirSync(this.cgroup);
-    const flags = ["--generation", generation, "--cgroup", `/${this.instance}`, "--ports", "6379,5432"];
+    const flags = ["--generation", generation, "--cgroup", `/${this.instance}`, ...usual];
     const { plot } = this;
-    await this.verb("apply", ...flags, "--off", "--boot", "false", "--drain-seconds", "1", ...(plot.flags ?? []));
+    await this.verb("apply", ...flags, ...(plot.flags ?? []));
     plot.before?.(this);
     if (plot.by === "exporter") await this.serve();
     if (plot.traffic === undefined) return;
-    const line =
-      'echo $$ >"$0/cgroup.procs" && exec unshare -n sh -c \'ip link set lo up && exec python3 "$@"\' sh "$@"';
-    this.traffic = spawn("sh", ["-c", line, this.cgroup, join(__dirname, "traffic.py"), plot.traffic], {
-      stdio: ["pipe", "inherit", "inherit"],
-    });
+    const words = ["python3", join(__dirname, "traffic.py"), plot.traffic];
+    this.traffic = spawn("sh", ["-c", inCgroup, this.cgroup, ...words], { stdio: ["pipe", "inherit", "inherit"] });
+  }
+
+  async act(at: number): Promise<void> {
+    await this.plot.acts?.[at]?.(this);
   }
 
   /** Begins the next phase of the traffic. */
@@ -111,24 +127,18 @@ export class Scene {
   }
 
   /** What a scraper gets. */
-  async scrape(): Promise<Scrape> {
+  async scrape(reportOfAll: () => Promise<string>): Promise<Scrape> {
     if (this.plot.by === "pod") return { text: await (await fetch(`http://127.0.0.1:${podPort}/metrics`)).text() };
     if (this.plot.by === "file") return await this.scrapeFile();
     if (this.plot.by === "exporter") return await this.scrapeExporter();
-    if (this.plot.by === "host") return { text: await this.reportOfAll() };
+    if (this.plot.by === "host") return { text: this.linesOf(await reportOfAll()) };
     return { text: await this.verb("metrics") };
   }
 
-  /** Gives what the report of all instances says of this one: nothing once it is removed. */
-  private async reportOfAll(): Promise<string> {
-    const words = [join(this.bundle, "socket-bypass"), "metrics", "--state-dir", join(this.folder, "state")];
-    const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-    // It goes on without an instance that cannot be read, and fails at the end.
-    const { stdout } = await promisify(execFile)("sh", words, { env }).catch((error) => error);
-    return `${stdout}`
-      .split("\n")
-      .filter((line) => line.includes(`{instance="${this.instance}"`))
-      .join("\n");
+  /** What the report of all installations says of this one: nothing once it is removed. */
+  private linesOf(report: string): string {
+    const lines = report.split("\n");
+    return lines.filter((line) => line.includes(`{instance="${this.instance}"`)).join("\n");
   }
 
   private async scrapeExporter(): Promise<Scrape> {
@@ -149,9 +159,9 @@ export class Scene {
 
   /**
    * Loads a program with a sockmap of its own and attaches it before ours, as another product
-   * would.
+   * would. A socket can be in several sockmaps, but only in one with a verdict.
    */
-  attachOther(): void {
+  attachOther(hasVerdict: boolean): void {
     const [object, theirs] = [join(this.folder, "other.o"), `${this.pins}-other`];
     const include = `/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
     const flags = ["-target", "bpfel", "-mcpu=v2", "-O2", "-g", "-idirafter", include, "-c", "-o", object];
@@ -163,12 +173,24 @@ export class Scene {
     fs.mkdirSync(theirs);
     this.ends.push(() => fs.rmSync(theirs, { recursive: true }));
     bpftool("prog", "loadall", object, join(theirs, "progs"), "pinmaps", join(theirs, "maps"));
-    const map = join(theirs, "maps/theirs");
-    bpftool("prog", "attach", "pinned", join(theirs, "progs/pass"), "msg_verdict", "pinned", map);
+    const [verdict, map] = [join(theirs, "progs/pass"), join(theirs, "maps/theirs")];
+    if (hasVerdict) bpftool("prog", "attach", "pinned", verdict, "msg_verdict", "pinned", map);
     hook("detach", ours);
     hook("attach", join(theirs, "progs/take"));
     this.ends.push(() => hook("detach", join(theirs, "progs/take")));
     hook("attach", ours);
+  }
+
+  /**
+   * Takes each socket out of our sockhash, as somebody may who finds its pin. A program that sends
+   * to such a socket sees that another sockmap still holds it and redirects, which the kernel
+   * refuses.
+   */
+  emptySockhash(): void {
+    const pin = ["pinned", join(this.pins, generation, "sockets")];
+    const dump = execFileSync("/usr/sbin/bpftool", ["-j", "map", "dump", ...pin], { encoding: "utf8" });
+    for (const { key } of JSON.parse(dump) as { key: string[] }[])
+      execFileSync("/usr/sbin/bpftool", ["map", "delete", ...pin, "key", ...key]);
   }
 
   /** Puts something in the place of a pin from which no counters can be read. */

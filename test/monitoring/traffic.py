@@ -3,6 +3,7 @@
 Traffic for a recording: `traffic.py SCENE`, in a cgroup and a network namespace of its own. Each
 line on stdin begins the next phase of the scene; the end of stdin ends it.
 """
+import errno
 import os
 import signal
 import socket
@@ -31,12 +32,28 @@ def echo(server):
         server.sendall(data)
 
 
-def serve(port, options=()):
+def serve(port, options=(), answer=echo):
     def accept(listener):
         while True:
-            threading.Thread(target=echo, args=listener.accept()[:1], daemon=True).start()
+            threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
 
     threading.Thread(target=accept, args=(listen(port, options),), daemon=True).start()
+
+
+def splice_back(server):
+    """Answers like a relay, which does not read what it sends on."""
+    out, into = os.pipe()
+    try:
+        while size := os.splice(server.fileno(), into, TAKE):
+            os.splice(out, server.fileno(), size)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        echo(server)  # as programs do whose splice is refused
+    finally:
+        os.close(out)
+        os.close(into)
+        server.close()
 
 
 def connect(port):
@@ -98,10 +115,10 @@ def comes():
     come_and_go()
 
 
-def come_and_go():
+def come_and_go(port=6379):
     def one():
         while True:
-            client = connect(6379)
+            client = connect(port)
             for _ in range(150):
                 ask(client)
                 time.sleep(PACE)
@@ -109,6 +126,13 @@ def come_and_go():
 
     for _ in range(3):
         start(one)
+
+
+def splices():
+    """Beside good connections those of a server that splices."""
+    works()
+    serve(6380, answer=splice_back)
+    come_and_go(6380)
 
 
 def deferred():

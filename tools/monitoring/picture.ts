@@ -92,7 +92,7 @@ async function main(): Promise<void> {
   const seconds = (recording.scrapes - 1) * 60;
   const names = ["working", "ports", "why", "capacity", "hosts"];
   const pages = Object.fromEntries(rows.map((row, at) => [`${names[at]}.html`, page(row, seconds)]));
-  const heights: Readonly<Record<string, number>> = { working: 445, ports: 650, why: 660, capacity: 360, hosts: 330 };
+  const heights: Readonly<Record<string, number>> = { working: 445, ports: 650, why: 660, capacity: 360, hosts: 490 };
   const prometheus = await Prometheus.start(recording, [], pages);
   const folder = mkdtempSync(join(tmpdir(), "socket-bypass-pictures-"));
   try {

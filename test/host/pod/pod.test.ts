@@ -3,8 +3,8 @@
 import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { test as always, expect } from "vitest";
-import { fieldOf, generations, isSkipped, machine, Node, ticksOf, until } from "./pod.js";
+import { afterEach, test as always, expect } from "vitest";
+import { endNodes, fieldOf, generations, isSkipped, machine, Node, ticksOf, until } from "./pod.js";
 
 /*
  * Runs the loader in namespaces, with the capabilities and the root folder that a kubelet would
@@ -13,6 +13,7 @@ import { fieldOf, generations, isSkipped, machine, Node, ticksOf, until } from "
  */
 const test = always.skipIf(isSkipped);
 const [first, second] = generations;
+afterEach(endNodes);
 
 test("a new pod takes over from the old one, which then leaves everything alone", async () => {
   const node = new Node();

@@ -5,7 +5,6 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { afterEach } from "vitest";
 import { findMount } from "../../../tools/setup/mounts.js";
 
 const root = resolve(__dirname, "../../..");
@@ -40,9 +39,10 @@ const flags = [
 
 let made = 0;
 const nodes: Node[] = [];
-afterEach(async () => {
+/** Ends what the nodes made so far have left. */
+export async function endNodes(): Promise<void> {
   for (const node of nodes.splice(0)) await node.end();
-});
+}
 
 /** What a pod sees of its node: a bpffs and a tree of cgroups, both made by the test. */
 export class Node {
