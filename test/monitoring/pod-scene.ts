@@ -7,7 +7,8 @@ import { generation, inCgroup, type Recorded, type Scrape } from "./scene";
 
 /** A pod that serves a node, as test/host/pod runs it; the node is a cgroup. */
 export class PodScene implements Recorded {
-  private readonly node = new Node();
+  /** Made last: without another bpffs, the host script would pin its things in that of this node. */
+  private node: Node | undefined;
   private pod: Pod | undefined;
   private traffic: ChildProcess | undefined;
 
@@ -18,9 +19,11 @@ export class PodScene implements Recorded {
   ) {}
 
   async begin(): Promise<void> {
-    this.pod = this.node.start("recorded", generation);
+    const node = new Node();
+    this.node = node;
+    this.pod = node.start("recorded", generation);
     await this.pod.ready();
-    const cgroup = join(this.node.group, "application");
+    const cgroup = join(node.group, "application");
     fs.mkdirSync(cgroup);
     const words = ["python3", join(__dirname, "traffic.py"), this.scene];
     this.traffic = spawn("sh", ["-c", inCgroup, cgroup, ...words], { stdio: ["pipe", "inherit", "inherit"] });
@@ -35,6 +38,6 @@ export class PodScene implements Recorded {
   async end(): Promise<void> {
     this.traffic?.kill("SIGKILL");
     this.pod?.stop(generation);
-    await this.node.end();
+    await this.node?.end();
   }
 }

@@ -84,7 +84,11 @@ async function main(): Promise<void> {
         await new Promise((wake) => setTimeout(wake, next - Date.now()));
       }
     } finally {
-      for (const scene of scenes) await scene.end();
+      for (const scene of scenes)
+        await scene.end().catch((error) => {
+          console.error(`record: ${scene.name}: ${error}`);
+          process.exitCode = 1;
+        });
     }
   };
   try {

@@ -2,8 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { type Connection as Peer, Server, type ServerChannel, utils } from "ssh2";
+import { type Connection as Peer, Server, type ServerChannel } from "ssh2";
 import type { Connection } from "../../../src/index.js";
+import { makeKeyPair } from "../../src/targets/key-pair.js";
 import { atEnd, type Far } from "./far.js";
 
 /** What may go wrong with one command. */
@@ -16,7 +17,7 @@ export type Fault =
   | "floods, then runs it"
   | "stalls";
 
-const { private: hostKey, public: hostKeyPublic } = utils.generateKeyPairSync("ed25519");
+const { private: hostKey, public: hostKeyPublic } = makeKeyPair();
 
 /**
  * An SSH server in this process that runs commands on a far machine as a real one would, except for

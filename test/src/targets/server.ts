@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { once } from "node:events";
 import { connect } from "node:net";
-import { type Connection as Peer, Server, type ServerChannel, utils } from "ssh2";
+import { type Connection as Peer, Server, type ServerChannel } from "ssh2";
 import { afterEach } from "vitest";
+import { makeKeyPair } from "./key-pair.js";
 
 const { private: hostKey, public: hostKeyPublic } = makeKeyPair();
 const { private: userKey } = makeKeyPair();
@@ -12,15 +13,6 @@ export const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
-
-/** Of the keys that ssh2 1.17 makes, it cannot read one in two hundred itself. */
-export function makeKeyPair(options: Parameters<typeof utils.generateKeyPairSync<"ed25519">>[1] = {}) {
-  for (;;) {
-    const pair = utils.generateKeyPairSync("ed25519", options);
-    if (!(utils.parseKey(pair.private, "passphrase" in options ? options.passphrase : "") instanceof Error))
-      return pair;
-  }
-}
 
 /**
  * An SSH server in this process that lets everybody in except those who say "wrong", and passes
