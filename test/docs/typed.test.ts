@@ -38,7 +38,12 @@ test("a line that installs vitest says which one Node.js 20 needs", () => {
 test("the pages ask for the Go that the engine is built with", () => {
   const [, numbers = ""] = /^export const OLDEST_GO = \[(.*)\];$/m.exec(read("tools/pulumi/entries.mjs")) ?? [];
   const oldest = numbers.replaceAll(", ", ".");
-  const wanted = ["README.md", "docs/tutorials/try-it.md", "docs/contributing/testing.md", "docs/contributing/engine.md"];
+  const wanted = [
+    "README.md",
+    "docs/tutorials/try-it.md",
+    "docs/contributing/testing.md",
+    "docs/contributing/engine.md",
+  ];
   const named = pages.flatMap(({ path, text }) =>
     [...text.matchAll(/\bGo\s+(\d[\d.]*\d) or newer/g)].map(([, version]) => ({ path, version })),
   );
@@ -67,10 +72,17 @@ test("the image of the pods has one name, that under which the workflow publishe
   const workflow = read(".github/workflows/image.yml");
   const [, image = ""] = /^ +IMAGE: (\S+)$/m.exec(workflow) ?? [];
   expect(image).toMatch(/^ghcr\.io\//);
-  const named = ["SECURITY.md", "docs/tutorials/first-pool.md", "docs/reference/requirements.md", "src/args/node-pool.ts"];
+  const named = [
+    "SECURITY.md",
+    "docs/tutorials/first-pool.md",
+    "docs/reference/requirements.md",
+    "src/args/node-pool.ts",
+  ];
   expect(named.filter((path) => !read(path).includes(image))).toEqual([]);
   const others = pages.flatMap(({ path, text }) =>
-    [...text.matchAll(/\bghcr\.io\/[\w./-]*\w/g)].filter(([name]) => name !== image).map(([name]) => `${path}: ${name}`),
+    [...text.matchAll(/\bghcr\.io\/[\w./-]*\w/g)]
+      .filter(([name]) => name !== image)
+      .map(([name]) => `${path}: ${name}`),
   );
   expect(others).toEqual([]);
   expect(read("SECURITY.md")).toContain("/.github/workflows/image.yml@refs/heads/main");
