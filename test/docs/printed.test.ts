@@ -18,6 +18,14 @@ test.each([
   expect(read("docs/how-to/use-from-other-languages.md")).toContain(`\`\`\`${language}\n${program}\`\`\`\n`);
 });
 
+test("the page of other languages names the CLI and the SDKs that the tests run its programs with", () => {
+  const page = read("docs/how-to/use-from-other-languages.md").replaceAll("\n", " ");
+  const [, cli] = /PULUMI_VERSION = "v(.*)"/.exec(read("tools/pulumi/entries.mjs")) ?? [];
+  const [, python] = /^pulumi==(.*)$/m.exec(read("test/e2e/languages/python/requirements.txt")) ?? [];
+  const [, go] = /pulumi\/sdk\/v3 v(.*)$/m.exec(read("test/e2e/languages/go/go.mod")) ?? [];
+  expect(page).toContain(`with CLI ${cli}, with \`pulumi\` ${python} of Python, and with \`sdk/v3\` ${go} of Go`);
+});
+
 // test/examples runs these tests in a copy of the example.
 test.each(["hosts.ts", "index.ts", "mocks.ts", "vitest/stack.test.ts"])(
   "the page of unit tests has %s of examples/testing",
