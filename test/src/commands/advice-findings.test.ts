@@ -59,7 +59,7 @@ describe("the advice differs from traffic", () => {
 
 test("what would gain is one line, with the traffic to declare", () => {
   expect(gainsIn(all)).toBe(
-    'port 6379 (redis-server) would gain (1.2 to 1.6 times plain TCP); what to declare: traffic: {"ports":["6379"]}',
+    'port 6379 (redis-server) would gain (1.2 to 1.6 times plain TCP); what to declare: traffic: {"ports":[6379]}',
   );
   expect(gainsIn(told([iperf, quiet]))).toBe("no port would gain, of 2 services that were seen");
 });
