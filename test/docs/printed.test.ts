@@ -23,7 +23,9 @@ test("the page of other languages names the CLI and the SDKs that the tests run 
   const [, cli] = /PULUMI_VERSION = "v(.*)"/.exec(read("tools/pulumi/entries.mjs")) ?? [];
   const [, python] = /^pulumi==(.*)$/m.exec(read("test/e2e/languages/python/requirements.txt")) ?? [];
   const [, go] = /pulumi\/sdk\/v3 v(.*)$/m.exec(read("test/e2e/languages/go/go.mod")) ?? [];
-  expect(page).toContain(`with CLI ${cli}, with \`pulumi\` ${python} of Python, and with \`sdk/v3\` ${go} of Go`);
+  expect(page).toContain(
+    `with the Pulumi CLI ${cli}, with the package \`pulumi\` ${python} in Python, and with \`sdk/v3\` ${go} in Go`,
+  );
 });
 
 // test/examples runs these tests in a copy of the example.

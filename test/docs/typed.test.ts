@@ -10,7 +10,11 @@ import { blocksOf, listPages, root } from "./pages";
 
 const pages = listPages();
 const read = (path: string) => fs.readFileSync(join(root, path), "utf8");
-const { devDependencies } = JSON.parse(read("package.json")) as { devDependencies: Readonly<Record<string, string>> };
+interface Manifest {
+  readonly version: string;
+  readonly devDependencies: Readonly<Record<string, string>>;
+}
+const { version, devDependencies }: Manifest = JSON.parse(read("package.json"));
 const shellOf = (page: (typeof pages)[number]) => blocksOf(page).filter(({ language }) => language === "sh");
 
 /** Lines of shell that install packages of npm. */
@@ -45,9 +49,9 @@ test("the pages ask for the Go that the engine is built with", () => {
     "docs/contributing/engine.md",
   ];
   const named = pages.flatMap(({ path, text }) =>
-    [...text.matchAll(/\bGo\s+(\d[\d.]*\d) or newer/g)].map(([, version]) => ({ path, version })),
+    [...text.matchAll(/\bGo\s+(\d[\d.]*\d) or newer/g)].map(([, its]) => ({ path, its })),
   );
-  expect(named.filter(({ version }) => version !== oldest)).toEqual([]);
+  expect(named.filter(({ its }) => its !== oldest)).toEqual([]);
   expect(wanted.filter((path) => !named.some((one) => one.path === path))).toEqual([]);
 });
 
@@ -66,6 +70,14 @@ test("each variable in a command is set by a command of the same page", () => {
   });
   expect(used.length).toBeGreaterThan(5);
   expect(used.filter(({ isKnown }) => !isKnown).map(({ place }) => place)).toEqual([]);
+});
+
+test("a command that adds the package for another language asks for this version", () => {
+  const named = pages.flatMap(({ path, text }) =>
+    [...text.matchAll(/github\.com\/socket-bypass\/socket-bypass@(\d[\w.-]*\w)/g)].map(([, its]) => ({ path, its })),
+  );
+  expect(named.length).toBeGreaterThan(4);
+  expect(named.filter(({ its }) => its !== version)).toEqual([]);
 });
 
 test("the image of the pods has one name, that under which the workflow publishes it", () => {

@@ -50,6 +50,16 @@ export class Program extends Machine {
     await this.run("venv/bin/python", ...words, "requirements.txt");
   }
 
+  /** Does what a user types whose Pulumi.yaml has the package already. */
+  async installPackages(): Promise<void> {
+    await this.run(this.engine.pulumi, "install");
+  }
+
+  /** Puts a file in the place of one of the program. */
+  write(file: string, text: string): void {
+    fs.writeFileSync(join(this.work, file), text);
+  }
+
   projectFile(): string {
     return fs.readFileSync(join(this.work, "Pulumi.yaml"), "utf8");
   }
