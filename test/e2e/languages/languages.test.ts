@@ -102,7 +102,7 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
       const text = fs.readFileSync(join(root, "docs/_index.md"), "utf8");
       const [shown] = blocksOf({ path: "docs/_index.md", text }).filter((block) => block.language === language);
       const program = new Program(language, released);
-      // A stack of the tests belongs to the project of their folder, and a release is not on GitHub yet.
+      // The stacks of the tests are those of one project, and the release is a folder.
       const named = `${shown?.text}\n`.replace(/^name: edge$/m, `name: ${program.project}`);
       expect(source.test(named)).toBe(language === "yaml");
       program.write(file, named.replace(source, released));
