@@ -7,7 +7,9 @@ type Service = AdviceAnswer["services"][number];
 /** The widest list of clients; --json has all of them. */
 const widest = 24;
 
-/** What the host's own table tells: figures, reasons, dangers, what was not seen, what to declare. */
+/**
+ * What the host's own table tells: figures, reasons, dangers, what was not seen, what to declare.
+ */
 export function describeAdvice(name: string, answer: AdviceAnswer): string {
   const { services, traffic } = answer;
   const from = answer.gainFrom === "bench" ? "this host's own bench" : "a table that another host made";
