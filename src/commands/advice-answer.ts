@@ -3,9 +3,11 @@ import { z } from "zod";
 import { type Advice, GainSource, ServiceAdvice, ServiceKind } from "./advice";
 import { printable } from "./printable";
 
+/** A host tells of at most 1,024 services, in some 4 KB each. */
+export const largestAdvice = 8 * 1024 * 1024;
+
 // The host and the names of its programs decide what is printed, so everything has a bound, and no
 // text reaches a terminal as it is.
-const mostBytes = 1 << 20;
 const number = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 const whole = number.int();
 const text = z.string().max(8192).transform(printable);
@@ -33,13 +35,24 @@ export type AdviceAnswer = z.infer<typeof adviceAnswer>;
 
 /** Reads what `advise --json` printed; undefined if it cannot have printed that. */
 export function readAdvice(printed: string): Advice | undefined {
-  if (printed.length > mostBytes) return undefined;
-  // Some login shells print something of their own first.
-  const start = printed.search(/^\{/m);
-  const told = adviceAnswer.safeParse(asJson(printed.slice(Math.max(start, 0)))).data;
+  const told = parse(printed)?.data;
   if (told === undefined) return undefined;
   const { version: _, ...advice } = withoutNull(told);
   return advice;
+}
+
+/** What was found in place of advice. */
+export function foundInstead(printed: string): string {
+  const path = parse(printed)?.error?.issues[0]?.path.join(".");
+  if (path) return `an answer that is wrong at ${printable(path)}`;
+  return printed.length > largestAdvice ? `more than ${largestAdvice} bytes` : "another answer";
+}
+
+function parse(printed: string) {
+  if (printed.length > largestAdvice) return undefined;
+  // Some login shells print something of their own first.
+  const start = printed.search(/^\{/m);
+  return adviceAnswer.safeParse(asJson(printed.slice(Math.max(start, 0))));
 }
 
 /** What the host does not know is absent for a program. */
