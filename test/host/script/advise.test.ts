@@ -189,7 +189,7 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(stdout).toContain(
       `\n${lowat} backend: leave: frontend: it has set SO_RCVLOWAT, so its connections stay on TCP\n`,
     );
-    expect(lines.at(-1)).toMatch(new RegExp(`^traffic: \\{ ports: \\[.*"${plain}".*\\] \\}$`));
+    expect(lines.at(-1)).toMatch(new RegExp(`^traffic: \\{ ports: \\[.*\\b${plain}\\b.*\\] \\}$`));
   });
 
   test("takes the gain from this host's own bench, and refuses a file that is none", async () => {
