@@ -28,7 +28,7 @@ test("the advice of a host has all that decides: figures, reasons, dangers, what
     "",
     "gain: ratio to plain TCP, by this host's own bench",
     "unseen: processes that may not be looked at: 1",
-    'traffic: { ports: ["6379"] }',
+    "traffic: { ports: [6379] }",
   ]);
 });
 
