@@ -17,6 +17,15 @@ const rates = z.object({ inbound: number, outbound: number });
 const known = <T extends z.ZodType>(type: T) => type.nullish().transform((value) => value ?? null);
 
 const port = z.number().int().min(1).max(65535);
+/** A build before the first release printed texts, which are in the states of its stacks. */
+const listedPort = z.union([
+  port,
+  z
+    .string()
+    .regex(/^\d{1,5}$/)
+    .transform(Number)
+    .pipe(port),
+]);
 
 const service = z.object({
   ...{ port, program: text, clients: list(text) },
@@ -29,7 +38,7 @@ const service = z.object({
 export const adviceAnswer = z.object({
   ...{ version: z.literal(1), seconds: number, kernel: text, machine: text, gainFrom: z.enum(GainSource) },
   ...{ namespaces: whole, sockets: whole, services: list(service) },
-  ...{ traffic: z.object({ ports: list(port) }), unseen: known(text) },
+  ...{ traffic: z.object({ ports: list(listedPort) }), unseen: known(text) },
 });
 export type AdviceAnswer = z.infer<typeof adviceAnswer>;
 
