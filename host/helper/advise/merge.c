@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Makes one list of both looks and of what ended between them. */
+/*
+ * Makes one list of both looks and of what ended between them.
+ *
+ * A socket is in one network namespace for good, and the kernel lists it in no other one. Its cookie
+ * is unique on the host since Linux 5.4 (cd48bdda4fb8), and in its namespace before. It keeps the
+ * cookie when it is connected again, so the addresses tell those connections apart.
+ */
 #include "advise.h"
 
 static uint64_t hash_end(const struct tcp_end *end)
@@ -33,6 +39,28 @@ static struct tcp_end *find_end(const struct index *index, const struct tcp_ends
 		if (is_same_end(&ends->all[place], end))
 			return &ends->all[place];
 	return NULL;
+}
+
+/*
+ * The kernel lists sockets in parts, and adds new ones at the front of their bucket. So a socket
+ * that stands behind one that was added between two parts may be listed again.
+ */
+static void drop_repeated(struct tcp_ends *ends)
+{
+	uint32_t count = ends->count;
+	struct index index;
+
+	make_index(&index, count);
+	ends->count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct tcp_end *end = &ends->all[i];
+
+		if (find_end(&index, ends, end))
+			continue;
+		put_place(&index, hash_end(end), ends->count);
+		ends->all[ends->count++] = *end;
+	}
+	drop_index(&index);
 }
 
 /*
@@ -85,6 +113,8 @@ void merge(struct tcp_ends *first, struct tcp_ends *ended, struct tcp_ends *last
 {
 	struct index index;
 
+	drop_repeated(first);
+	drop_repeated(last);
 	/* One that ended behind the last look is in it. */
 	add_missing(last, ended);
 	/* Of these it is not known what they moved. */
