@@ -58,6 +58,8 @@ struct tcp_end {
 	/* By direction: bytes and data segments in all, and those since the first look. */
 	uint64_t bytes[2], moved[2];
 	uint32_t segments[2], moved_segments[2];
+	/* Segments that were sent again, which `segments` has and `moved_segments` has not. */
+	uint32_t resent;
 	uint32_t mss;
 	uint32_t inode;
 	/* The interface that it is bound to, or 0. */

@@ -81,6 +81,8 @@ static bool is_connected_again(const struct tcp_end *end, const struct tcp_end *
 
 static void subtract(struct tcp_end *end, const struct tcp_end *before)
 {
+	uint32_t resent;
+
 	if (before && end->process == NOBODY)
 		end->process = before->process;
 	if (before && is_connected_again(end, before))
@@ -89,6 +91,12 @@ static void subtract(struct tcp_end *end, const struct tcp_end *before)
 		end->moved[i] = end->bytes[i] - (before ? before->bytes[i] : 0);
 		end->moved_segments[i] = end->segments[i] - (before ? before->segments[i] : 0);
 	}
+	/* SYN and FIN count as sent again, but have no data. */
+	resent = end->resent - (before ? before->resent : 0);
+	if (end->moved_segments[OUT] > resent)
+		end->moved_segments[OUT] -= resent;
+	else if (end->moved_segments[OUT])
+		end->moved_segments[OUT] = 1;
 	end->traits |= before ? 0 : IS_NEW;
 }
 

@@ -44,13 +44,26 @@ static bool is_service_end(const struct tcp_end *end, const struct tcp_end *peer
 }
 
 /*
+ * How many segments came or went, each once. What was sent again, or doubled on its way, has come
+ * twice; the other end knows how many it has sent.
+ */
+static uint64_t count_segments(const struct tcp_end *end, const struct tcp_end *peer,
+			       enum direction direction)
+{
+	uint64_t own = end->moved_segments[direction], its = peer->moved_segments[!direction];
+
+	return direction == IN && its && its < own ? its : own;
+}
+
+/*
  * How many messages these segments were. A message that does not fit into a segment takes several
  * full ones; then there were as many as in the other direction, which answers it.
  */
-static uint64_t count_messages(const struct tcp_end *end, enum direction direction)
+static uint64_t count_messages(const struct tcp_end *end, const struct tcp_end *peer,
+			       enum direction direction)
 {
-	uint64_t segments = end->moved_segments[direction], bytes = end->moved[direction];
-	uint64_t others = end->moved_segments[!direction];
+	uint64_t segments = count_segments(end, peer, direction), bytes = end->moved[direction];
+	uint64_t others = count_segments(end, peer, !direction);
 
 	if (!segments || bytes / segments <= end->mss / 2 || others >= segments)
 		return segments;
@@ -63,7 +76,7 @@ static void add_sums(struct sums *sums, const struct tcp_end *end, const struct 
 	sums->staying += stays_on_tcp(end) || stays_on_tcp(peer);
 	for (unsigned int i = IN; i <= OUT; i++) {
 		sums->bytes[i] += end->moved[i];
-		sums->messages[i] += count_messages(end, i);
+		sums->messages[i] += count_messages(end, peer, i);
 	}
 }
 
