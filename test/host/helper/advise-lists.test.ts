@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from "node:child_process";
-import { globSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { makeFolder } from "./probe.js";
@@ -10,12 +10,20 @@ let program: string;
 beforeAll(() => {
   program = join(makeFolder(), "advise-lists");
   const helper = join(__dirname, "../../../host/helper");
-  const sources = globSync(join(helper, "{advise/*,base/*,verbs/owners}.c"));
+  const sourcesIn = (folder: string) =>
+    readdirSync(join(helper, folder))
+      .filter((name) => name.endsWith(".c"))
+      .map((name) => join(helper, folder, name));
   // glibc's tcp_info has not all the fields of the kernel's.
   const words = ["-std=gnu11", "-O1", "-D_NETINET_TCP_H", "-include", "linux/tcp.h"];
   const checks = ["-fno-sanitize-recover=all", "-fsanitize=address,undefined", "-fsanitize-coverage=trace-pc"];
   const folders = ["-I", join(helper, "base"), "-I", join(helper, "advise")];
-  const files = [join(__dirname, "advise-lists.c"), ...sources];
+  const files = [
+    join(__dirname, "advise-lists.c"),
+    ...sourcesIn("advise"),
+    ...sourcesIn("base"),
+    join(helper, "verbs/owners.c"),
+  ];
   const built = spawnSync("clang-19", [...words, ...checks, ...folders, "-o", program, ...files], { encoding: "utf8" });
   expect(built).toMatchObject({ status: 0, stderr: "" });
 });

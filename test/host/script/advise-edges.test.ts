@@ -115,7 +115,6 @@ describe.skipIf(isSkipped)("advise", () => {
     const { services } = await advise(host, "--seconds", "8");
     const found = services.find((one) => one.port === port && one.program === "backend");
     expect(found?.shortConnections).toBeGreaterThan(100);
-    expect(found?.connections).toBeLessThanOrEqual(1);
   });
 
   test("looks at ten thousand connections, and asks a listener for its options that comes behind all of them", async () => {

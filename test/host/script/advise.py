@@ -20,8 +20,9 @@ from common import CLONE_NEWNET, LIBC, PATIENCE, Mailbox, call, connect, fork, l
 from paths import dnat_to, place, route, wire
 from services import ask, name, serve, service, setting, talk
 
-# `advise` looks at all of the machine, where other tests use 7000 in namespaces of their own.
-OWN_PORT = 7391
+# `advise` looks at all namespaces of the machine, in which other tests, and other runs of these, have services too.
+# So each run of a case has a port of its own, below those that the kernel gives.
+OWN_PORT = 11000 + os.getpid() % 20000
 
 SO_ZEROCOPY, TCP_DEFER_ACCEPT, SYS_EXIT = 60, 9, 60
 
