@@ -45,8 +45,8 @@ static const struct danger_kind kinds[] = {
 };
 
 /*
- * If there is no room, the last danger of the weakest effect makes it, so that the strongest ones are
- * told whichever was seen first. NULL if all are as strong.
+ * If there is no room, the last danger of the weakest effect makes it, so that the strongest ones
+ * are told whichever was seen first. NULL if all are as strong.
  */
 static struct danger *find_room(struct service *service, enum effect effect)
 {

@@ -2,9 +2,9 @@
 /*
  * Makes one list of both looks and of what ended between them.
  *
- * A socket is in one network namespace for good, and the kernel lists it in no other one. Its cookie
- * is unique on the host since Linux 5.4 (cd48bdda4fb8), and in its namespace before. It keeps the
- * cookie when it is connected again, so the addresses tell those connections apart.
+ * A socket is in one network namespace for good, and the kernel lists it in no other one.
+ * Its cookie is unique on the host since Linux 5.4 (cd48bdda4fb8), and in its namespace before.
+ * A socket that is connected again keeps its cookie, so addresses tell those connections apart.
  */
 #include "advise.h"
 

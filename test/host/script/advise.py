@@ -20,8 +20,8 @@ from common import CLONE_NEWNET, LIBC, PATIENCE, Mailbox, call, connect, fork, l
 from paths import dnat_to, place, route, wire
 from services import ask, name, serve, service, setting, talk
 
-# `advise` looks at all namespaces of the machine, in which other tests, and other runs of these, have services too.
-# So each run of a case has a port of its own, below those that the kernel gives.
+# `advise` looks at all namespaces of the machine, where other tests, and other runs of these, have
+# services too. So each run of a case has its own port, below those that the kernel gives.
 OWN_PORT = 11000 + os.getpid() % 20000
 
 SO_ZEROCOPY, TCP_DEFER_ACCEPT, SYS_EXIT = 60, 9, 60
