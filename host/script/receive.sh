@@ -48,25 +48,28 @@ finish() {
 }
 
 # Some tools print two lines when they fail, and some print nothing.
-no_room() { # WHY
+not_written() { # WHY
 	why=${1##*"$nl"}
-	err "$staged: expected room for the files, found: ${why:-less than was sent}; make room there, or choose another stateDir"
+	case $why in
+	*[Ss]pace* | *[Qq]uota* | '') err "$staged: expected room for the files, found: ${why:-less than was sent}; make room there, or choose another stateDir" ;;
+	esac
+	err "$staged: expected a folder that root can write to, found: $why; correct that, or choose another stateDir"
 }
 
 receive() {
-	new=$(mktemp -d "$staged/new-XXXXXX" 2>&1) || { why=$new new='' && no_room "$why"; }
+	new=$(mktemp -d "$staged/new-XXXXXX" 2>&1) || { why=$new new='' && not_written "$why"; }
 	# The host script and its probe run from this folder, so noexec is found before anything is
 	# sent.
-	why=$(printf '#!/bin/sh\nexit 0\n' 2>&1 >"$new/try") || no_room "$why"
+	why=$(printf '#!/bin/sh\nexit 0\n' 2>&1 >"$new/try") || not_written "$why"
 	chmod 0700 "$new/try"
 	"$new/try" 2>/dev/null || err "$staged: expected files that can run there, found that they cannot; remount it without noexec, or choose another stateDir"
 	echo "wants $digest"
 	why=$(gzip -dc 2>&1 >"$new/tar")
-	case $why in *[Ss]pace* | *[Qq]uota* | *[Ww]rite*) no_room "$why" ;; esac
+	case $why in *[Ss]pace* | *[Qq]uota* | *[Ww]rite*) not_written "$why" ;; esac
 	found=$(sha256sum <"$new/tar")
 	found=${found%% *}
 	[ "$found" = "$digest" ] || err "files: expected digest $digest, found $found; they were cut or changed on the way, run up again"
-	why=$(mkdir "$new/$digest" 2>&1 && tar -xof "$new/tar" -C "$new/$digest" 2>&1) || no_room "$why"
+	why=$(mkdir "$new/$digest" 2>&1 && tar -xof "$new/tar" -C "$new/$digest" 2>&1) || not_written "$why"
 	chmod -R go= "$new/$digest"
 	# One rename: a folder of this name is complete.
 	mv "$new/$digest" "$staged/" 2>/dev/null || [ -f "$staged/$digest/socket-bypass" ] || err "$staged: putting the files there failed: it cannot be written to"
@@ -84,7 +87,7 @@ main() {
 	trap finish EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
-	why=$(mkdir -p "$staged" 2>&1) || no_room "$why"
+	why=$(mkdir -p "$staged" 2>&1) || not_written "$why"
 	if [ ! -f "$staged/$digest/socket-bypass" ]; then
 		# These were left by runs that ended before their step, or belong to other versions.
 		rm -rf "${staged:?}"/*

@@ -27,6 +27,8 @@ export const statusAnswer = z
             generation: text,
             drain: z.boolean().optional(),
             sockets: whole.nullish(),
+            // Port 0 is all of them.
+            tap: z.object({ port: whole, snaplen: whole }).nullish(),
             counters: z.record(z.string().regex(/^[a-z_]{1,64}$/), whole),
           }),
         )

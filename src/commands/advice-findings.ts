@@ -5,8 +5,15 @@ import type { Policy } from "./verbs";
 /** How many findings are told of a host. */
 const mostFindings = 10;
 
-/** What would gain on a host that is only observed, in one line. */
-export function gainsIn({ services, traffic }: Advice): string {
+/** What is in danger and what would gain on a host that is only observed, in one line. */
+export function findingsIn(advice: Advice): string {
+  const dangers = advice.services
+    .filter(({ advice }) => advice === "danger")
+    .map((one) => `${nameOf(one)} must be left out: ${one.reason}`);
+  return [...shorten(dangers), gainsIn(advice)].join("; ");
+}
+
+function gainsIn({ services, traffic }: Advice): string {
   const gaining = services
     .filter(({ advice }) => advice === "include")
     .map((one) => `${nameOf(one)} would gain${gainOf(one)}`);
@@ -23,18 +30,22 @@ export function gainsIn({ services, traffic }: Advice): string {
 export function differences({ services }: Advice, policy: Policy): string[] {
   const isListed = ({ port }: AdvisedService) =>
     policy.everything || policy.ports.length === 0 || policy.ports.some((range) => isIn(port, range));
-  const found = services.flatMap((one) => {
+  const dangers = services.filter((one) => isListed(one) && one.advice === "danger");
+  const others = services.flatMap((one) => {
     const { advice, kind, reason } = one;
     if (!isListed(one))
       return advice === "include"
         ? [`${nameOf(one)}, which traffic does not list, would gain${gainOf(one)}: ${reason}`]
         : [];
-    if (advice === "danger") return [`${nameOf(one)}, which traffic lists, is in danger: ${reason}`];
     return advice === "leave" && kind !== "idle"
       ? [`${nameOf(one)}, which traffic lists, gains nothing: ${reason}`]
       : [];
   });
-  return shorten(found);
+  // Dangers come first, because what comes last may be cut off.
+  return shorten([
+    ...dangers.map((one) => `${nameOf(one)}, which traffic lists, is in danger: ${one.reason}`),
+    ...others,
+  ]);
 }
 
 function nameOf({ port, program }: AdvisedService): string {

@@ -57,7 +57,7 @@ export interface AdvisedTraffic {
   /**
    * Ports that gain.
    */
-  ports: string[];
+  ports: number[];
 }
 
 /** One service of a host. */

@@ -4,8 +4,8 @@ import { valueIfKnown } from "../args/validation/outputs";
 import { withShortInspection } from "../args/validation/problem";
 import { allRight, type Right } from "../args/validation/right";
 import { type Advice, GainSource } from "../commands/advice";
-import { readAdvice } from "../commands/advice-answer";
-import { differences, gainsIn } from "../commands/advice-findings";
+import { foundInstead, readAdvice } from "../commands/advice-answer";
+import { differences, findingsIn } from "../commands/advice-findings";
 import { running } from "../commands/staged";
 import { adviseOn, type Policy } from "../commands/verbs";
 import { isMocked } from "../targets/mocked";
@@ -79,8 +79,8 @@ export async function isAdvice(step: StepResource): Right {
   const printed = await valueIfKnown(step.stdout);
   if (printed === undefined || isMocked() || readAdvice(printed) !== undefined) return undefined;
   const text =
-    "expected the host to answer with its advice, found another answer; correct what makes sshd force another command " +
-    "(ForceCommand, or command= in authorized_keys), then give observe another rerun";
+    `expected the host to answer with its advice, found ${foundInstead(printed)}; correct what makes sshd force another command ` +
+    "(ForceCommand, or command= in authorized_keys), if anything does, then give observe another rerun";
   return { error: withShortInspection(new pulumi.ResourceError(text, step, true)) };
 }
 
@@ -94,7 +94,7 @@ export function tellAdvice(
   resource: pulumi.Resource,
 ): void {
   if (policy === undefined) {
-    advice.apply(async (seen) => seen && (await pulumi.log.info(`observe: ${gainsIn(seen)}`, resource)));
+    advice.apply(async (seen) => seen && (await pulumi.log.info(`observe: ${findingsIn(seen)}`, resource)));
     return;
   }
   pulumi.all([advice, policy]).apply(async ([seen, declared]) => {

@@ -2,7 +2,7 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Readable, Writable } from "node:stream";
 import * as pulumi from "@pulumi/pulumi";
-import type { Right } from "../args/validation/right";
+import { allRight, type Right } from "../args/validation/right";
 import { printable } from "../commands/printable";
 import { type Files, receiving } from "../commands/staged";
 import { limitConcurrency } from "./concurrency";
@@ -39,30 +39,52 @@ export interface Running {
 export type Send = (files: Files) => Promise<number>;
 
 const inTurn = limitConcurrency((done) => `files: done with ${done} hosts`);
+const looksInTurn = limitConcurrency((done) => `looked whether ${done} hosts answer`);
 
 /**
  * Sends the files in a resource hook, which runs in this process and never in a preview. A destroy
- * does not need the program for it. An error of the hook names `name`.
+ * does not need the program for it. An error of the hook names `name`. With `reach`, which finds
+ * out whether a target answers within a bounded time, other steps that are updated look first: the
+ * provider would wait forever for a target that hangs.
  */
 export function deliverBefore(
   name: string,
   files: () => Promise<Files>,
   send: Send,
   opts: pulumi.CustomResourceOptions,
+  reach?: () => Promise<unknown>,
 ): Delivery {
   // The mocks of a unit test have no engine that could call a hook.
-  if (isMocked("registerResourceHook")) return { opts, right: Promise.resolve(undefined) };
+  if (isMocked("registerResourceHook")) return { opts, later: opts, right: Promise.resolve(undefined) };
   const { parent } = opts;
+  let isReached = false;
   const run = async () => {
     const sent = await inTurn(async () => await send(await files()));
+    isReached = true;
     if (sent > 0)
       pulumi.log.info(`files: ${Math.ceil(sent / 1024)} KiB sent`, parent, undefined, true).catch(() => undefined);
   };
-  // The SDK finds the engine by the async context of its caller but calls a hook in another
-  // context, so the hook is bound to this one.
-  const hook = new pulumi.ResourceHook(unusedName(name), AsyncResource.bind(run));
-  const hooks = { beforeCreate: [hook], beforeUpdate: [hook] };
-  return { opts: { ...opts, hooks }, right: registered(hook, parent) };
+  const hook = makeHook(`files for ${name}`, run);
+  const sending = { ...opts, hooks: { beforeCreate: [hook], beforeUpdate: [hook] } };
+  if (reach === undefined) return { opts: sending, later: opts, right: registered(hook, parent) };
+  const look = makeHook(`look at ${name}`, async () => {
+    // One look is enough for all steps of a run.
+    if (!isReached) await looksInTurn(reach);
+    isReached = true;
+  });
+  return {
+    opts: sending,
+    later: { ...opts, hooks: { beforeUpdate: [look] } },
+    right: allRight([registered(hook, parent), registered(look, parent)]),
+  };
+}
+
+/**
+ * The SDK finds the engine by the async context of its caller but calls a hook in another context,
+ * so the hook is bound to this one.
+ */
+function makeHook(name: string, run: () => Promise<void>): pulumi.ResourceHook {
+  return new pulumi.ResourceHook(unusedName(name), AsyncResource.bind(run));
 }
 
 /**
@@ -91,12 +113,12 @@ const used = new WeakMap<object, Map<string, number>>();
  */
 function unusedName(name: string): string {
   const run = currentRun();
-  if (run === undefined) return `files for ${name}`;
+  if (run === undefined) return name;
   const mine = used.get(run) ?? new Map<string, number>();
   used.set(run, mine);
   const before = mine.get(name) ?? 0;
   mine.set(name, before + 1);
-  return `files for ${name}${before === 0 ? "" : ` (${before + 1})`}`;
+  return `${name}${before === 0 ? "" : ` (${before + 1})`}`;
 }
 
 /** Talks to host/script/receive.sh. If this fails, the caller ends the command. */

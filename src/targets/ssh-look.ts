@@ -35,7 +35,8 @@ export async function lookBySsh(connection: Connection, line: string): Promise<s
   }
 }
 
-function run(client: Client, line: string): Promise<string> {
+/** Resolves with what a line prints, within a bounded time. */
+export function run(client: Client, line: string): Promise<string> {
   return new Promise((done, fail) => {
     // The remote bound stops the line; this one applies when the machine itself hangs.
     const late = setTimeout(() => fail(new Error(`gives no answer within ${answerSeconds} s`)), answerSeconds * 1000);

@@ -3,19 +3,30 @@ import type { Client } from "ssh2";
 import type { Files } from "../commands/staged";
 import { answerSeconds, deliver, type Running } from "./deliver";
 import { type Connection, logIn, Unreached, wordsOf } from "./ssh-client";
+import { run } from "./ssh-look";
 
 /**
- * Sends the files to a line that reads them. It dials as often as the provider would, with the same
- * pauses, because a machine may be just starting; once a machine has let us in, it tries only once.
- * Error messages show nothing of the connection.
+ * Sends the files to a line that reads them. Error messages show nothing of the connection.
  */
-export async function sendBySsh(connection: Connection, line: string, files: Files): Promise<number> {
+export function sendBySsh(connection: Connection, line: string, files: Files): Promise<number> {
+  return withClient(connection, async (client) => await deliver(await start(client, line), files));
+}
+
+/** Runs a line whose output does not matter. Its errors are those of lookBySsh(). */
+export async function reachBySsh(connection: Connection, line: string): Promise<void> {
+  await withClient(connection, (client) => run(client, line));
+}
+
+/**
+ * Dials as often as the provider would, with the same pauses, because a machine may be just
+ * starting; once a machine has let us in, it tries only once.
+ */
+async function withClient<T>(connection: Connection, use: (client: Client) => Promise<T>): Promise<T> {
   const limit = connection.dialErrorLimit ?? 10;
   for (let [tried, pause] = [1, 100]; ; tried++, pause = Math.min(pause * 1.5, 5000)) {
     const clients: Client[] = [];
     try {
-      const client = await logIn(connection, clients, ({ perDialTimeout = 15 }) => perDialTimeout);
-      return await deliver(await start(client, line), files);
+      return await use(await logIn(connection, clients, ({ perDialTimeout = 15 }) => perDialTimeout));
     } catch (error) {
       if (!(error instanceof Unreached) || (limit >= 0 && tried > limit)) throw error;
     } finally {

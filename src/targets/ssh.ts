@@ -13,7 +13,7 @@ import { isMocked } from "./mocked";
 import { withShortTrace } from "./short-trace";
 import type { Connection } from "./ssh-client";
 import { lookBySsh, lookSeconds } from "./ssh-look";
-import { sendBySsh } from "./ssh-send";
+import { reachBySsh, sendBySsh } from "./ssh-send";
 import { type Looked, type Step, type StepResource, type Target, usualMachine } from "./target";
 
 /**
@@ -36,7 +36,14 @@ export function sshTarget(
   return {
     machine: machine.apply((given) => given ?? usualMachine),
     run: (name, step, opts) => runRemotely(name, step, connection, become, opts),
-    deliver: (name, files, opts) => deliverBefore(name, files, (all) => send(connection, become, all), opts),
+    deliver: (name, files, opts) =>
+      deliverBefore(
+        name,
+        files,
+        (all) => send(connection, become, all),
+        opts,
+        () => reach(connection, become),
+      ),
     answerOf: (step) => step.stdout.apply((printed) => readAnswer(printed, step)),
     look: (line) => look(connection, become, line),
   };
@@ -59,6 +66,14 @@ function look(
   // The result is not an output of the connection: the connection is secret, but what the host
   // answers is not, and lines that depend on a machine in up but not in its preview break the plan.
   return pulumi.output(isReachable.then((is) => (is ? promiseOf(looked) : { printed: "", isEarly: true })));
+}
+
+/** Fails if the host does not run a command within a bounded time. */
+async function reach(connection: pulumi.Output<Connection>, become: pulumi.Output<string>): Promise<void> {
+  const [way, prefix] = await promiseOf(pulumi.all([connection, become]));
+  await reachBySsh(way, boundedLine(prefix, lookSeconds, ["true"])).catch((error: Error) => {
+    throw new Error(`the host ${error.message}`);
+  });
 }
 
 async function send(

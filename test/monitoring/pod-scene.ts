@@ -7,7 +7,7 @@ import { generation, inCgroup, type Recorded, type Scrape } from "./scene";
 
 /** A pod that serves a node, as test/host/pod runs it; the node is a cgroup. */
 export class PodScene implements Recorded {
-  /** Made last: without another bpffs, the host script would pin its things in that of this node. */
+  /** Made last: without another bpffs, the host script would pin its things in this node's. */
   private node: Node | undefined;
   private pod: Pod | undefined;
   private traffic: ChildProcess | undefined;

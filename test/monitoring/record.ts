@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records what `socket-bypass metrics` prints on real installations, one for each situation that an
 // alert is about: `npx tsx test/monitoring/record.ts [--scrapes N] [--seconds N]`, as root, after
-// `npm run build`. Takes seven minutes. It writes recorded.json beside this file.
+// `npm run build`. Takes a quarter of an hour. It writes recorded.json beside this file.
 //
 //   --scrapes N   scrapes of each installation (40)
 //   --seconds N   at least, between two scrapes (4); in the recording they are a minute apart
 //   --bundle DIR  what is installed (dist/host)
+//   --only NAMES  of these hosts, with commas between; the others stay as they were recorded
 //
 // A host with a splice guard is recorded in a virtual machine, because not every kernel lets root
 // load programs for it; how such a machine is made is in docs/contributing/testing.md.
@@ -42,6 +43,7 @@ const plots: Readonly<Record<string, Plot>> = {
   refused: { traffic: "multipath" },
   unsupported: { by: "pod" },
   down: { traffic: "works", flags: guarded, by: "exporter", acts: { [turn]: (scene) => scene.stopExporter() } },
+  lost: { traffic: "works", acts: { [turn]: (scene) => scene.losePin() } },
   doubtful: { traffic: "doubtful", acts: { [turn]: (scene) => scene.next() } },
   failing: {
     traffic: "comes",
@@ -50,15 +52,25 @@ const plots: Readonly<Record<string, Plot>> = {
   },
 };
 
+const file = join(__dirname, "recorded.json");
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       scrapes: { type: "string", default: "40" },
       seconds: { type: "string", default: "4" },
       bundle: { type: "string", default: join(__dirname, "../../dist/host") },
+      only: { type: "string" },
     },
   });
   const [scrapes, seconds] = [Number(values.scrapes), Number(values.seconds)];
+  const before = values.only === undefined ? undefined : (JSON.parse(fs.readFileSync(file, "utf8")) as Recording);
+  if (before !== undefined && before.scrapes !== scrapes)
+    throw new Error(`--scrapes: expected ${before.scrapes}, as of the other hosts, found ${scrapes}`);
+  const names = [...Object.keys(plots), "pool", "guarded"];
+  const only = values.only?.split(",") ?? names;
+  for (const name of only)
+    if (!names.includes(name)) throw new Error(`--only: expected some of ${names.join(", ")}, found ${name}`);
   // Root runs what lies there, so nobody else may be able to write to any folder above it.
   const stateDir = fs.mkdtempSync("/var/lib/socket-bypass-record-");
   process.env.PATH = `${process.env.PATH}:/usr/sbin`;
@@ -92,22 +104,26 @@ async function main(): Promise<void> {
     }
   };
   try {
-    const scenes = Object.entries(plots).map(([name, plot]) => new Scene(name, plot, values.bundle, stateDir));
-    await record([...scenes, new PodScene("pool", "multipath")]);
+    const chosen = Object.entries(plots).filter(([name]) => only.includes(name));
+    const scenes = chosen.map(([name, plot]) => new Scene(name, plot, values.bundle, stateDir));
+    await record([...scenes, ...(only.includes("pool") ? [new PodScene("pool", "multipath")] : [])]);
   } finally {
     // The last installation that is removed takes an empty one with it.
     fs.rmSync(stateDir, { recursive: true, force: true });
   }
-  await withGuest(await getImage(guest, true), async ({ config }) => {
-    await record([new GuestScene("guarded", "splices", config, values.bundle)]);
-  });
+  if (only.includes("guarded"))
+    await withGuest(await getImage(guest, true), async ({ config }) => {
+      await record([new GuestScene("guarded", "splices", config, values.bundle)]);
+    });
+  const recorded = Object.fromEntries([...hosts].map(([name, host]) => [name, host.byLabels(scrapes)]));
+  const all = { ...before?.hosts, ...recorded };
   const recording: Recording = {
     command: `npx tsx test/monitoring/record.ts --scrapes ${scrapes} --seconds ${seconds}`,
     kernel: release(),
     scrapes,
-    hosts: Object.fromEntries([...hosts].map(([name, host]) => [name, host.byLabels(scrapes)])),
+    hosts: Object.fromEntries(names.flatMap((name) => (all[name] === undefined ? [] : [[name, all[name]]]))),
   };
-  fs.writeFileSync(join(__dirname, "recorded.json"), `${JSON.stringify(recording, null, 1)}\n`);
+  fs.writeFileSync(file, `${JSON.stringify(recording, null, 1)}\n`);
 }
 
 /** The series of one host. */

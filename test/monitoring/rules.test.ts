@@ -109,7 +109,7 @@ describe.skipIf(isSkipped)("the alerts", () => {
         .sort(),
     );
     expect(others).toEqual({
-      SocketBypassUnhealthy: ["drained"],
+      SocketBypassUnhealthy: ["broken", "drained", "lost"],
       SocketBypassTargetDown: ["down"],
       SocketBypassMetricsStale: ["stale"],
       SocketBypassMetricsMissing: ["removed"],
@@ -129,7 +129,7 @@ describe.skipIf(isSkipped)("the alerts", () => {
   test("tell of a drain after an hour, and forget what is over", () => {
     const { SocketBypassSpliceGuardMissing: _, ...others } = firing(held(all, 90), last + 90);
     expect(others).toEqual({
-      SocketBypassUnhealthy: ["drained"],
+      SocketBypassUnhealthy: ["broken", "drained", "lost"],
       SocketBypassTargetDown: ["down"],
       SocketBypassMetricsStale: ["stale"],
       SocketBypassUnsupported: ["unsupported"],

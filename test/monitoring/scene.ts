@@ -193,6 +193,11 @@ export class Scene implements Recorded {
       execFileSync("/usr/sbin/bpftool", ["map", "delete", ...pin, "key", ...key]);
   }
 
+  /** Takes away a pin that no counter is read from. */
+  losePin(): void {
+    fs.rmSync(join(this.pins, generation, "maps/taps"));
+  }
+
   /** Puts something in the place of a pin from which no counters can be read. */
   breakCounters(): void {
     const pin = join(this.pins, generation, "maps/counters");

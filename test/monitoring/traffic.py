@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Long: the scenes share few lines, and each is read beside the others.
 """
 Traffic for a recording: `traffic.py SCENE`, in a cgroup and a network namespace of its own. Each
 line on stdin begins the next phase of the scene; the end of stdin ends it.

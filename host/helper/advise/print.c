@@ -157,9 +157,7 @@ void print_json(const struct run *run)
 		if (!is_listed(i))
 			continue;
 		put_name(NULL);
-		put_text("\"");
 		put_number(services[i].port);
-		put_text("\"");
 		/* A line has no room for all of a thousand. */
 		if (++listed % 100 == 0)
 			flush_text(STDOUT_FILENO);

@@ -174,9 +174,9 @@ void show_table(const struct run *run)
 	for (uint32_t i = 0; i < service_count; i++) {
 		if (!is_listed(i))
 			continue;
-		put_text(listed++ ? ", \"" : "\"");
+		if (listed++)
+			put_text(", ");
 		put_number(services[i].port);
-		put_text("\"");
 		/* All of a thousand would not fit. */
 		if (listed % 100 == 0)
 			write_text(STDOUT_FILENO);

@@ -2,16 +2,15 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../bundle/package-root";
-import { type AdviceAnswer, adviceAnswer } from "../../commands/advice-answer";
+import { type AdviceAnswer, adviceAnswer, largestAdvice } from "../../commands/advice-answer";
 import { printable } from "../../commands/printable";
+import { describeAdvice } from "../advice-table";
 import { readAnswer } from "../answers";
 import { ask, type Manner, scriptText } from "../ask";
 import { type Context, failures } from "../context";
 import type { Host } from "../host";
 import { Problem } from "../problem";
-import { short, table } from "../table";
 
-const largest = 16 * 1024 * 1024;
 const usualSeconds = 30;
 
 /** What would gain on each host. One where nothing is installed is sent the files for the time. */
@@ -22,7 +21,7 @@ export async function advise(context: Context): Promise<number> {
     told,
     (value) => value,
     () => {
-      const parts = told.flatMap((one) => ("error" in one ? [] : [describe(one.host.name, one.value)]));
+      const parts = told.flatMap((one) => ("error" in one ? [] : [describeAdvice(one.host.name, one.value)]));
       return [...parts, ...failures(told)].join("\n\n");
     },
   );
@@ -30,7 +29,7 @@ export async function advise(context: Context): Promise<number> {
 
 async function adviseOn(host: Host, manner: Manner, seconds: number): Promise<AdviceAnswer> {
   const line = `advise --json --seconds ${seconds}`;
-  const bounds = { seconds: seconds + 60, largest };
+  const bounds = { seconds: seconds + 60, largest: largestAdvice };
   const text = scriptText(host, `bypass ${line}`, 'echo "absent $(uname -m)"; exit 0');
   const said = await ask(host, manner, text, bounds);
   const machine = /^absent ([\w.-]{1,32})\s*$/.exec(said)?.[1];
@@ -59,38 +58,4 @@ function filesFor(machine: string): Buffer {
   if (!/^prebuilt-(x86_64|aarch64)\./.test(name))
     throw new Problem(`expected a machine of type x86_64 or aarch64, found ${printable(machine)}`);
   return fs.readFileSync(file);
-}
-
-function describe(name: string, answer: AdviceAnswer): string {
-  const rows = answer.services.map((one) => [
-    `${one.port}`,
-    one.program,
-    one.clients.join(", ") || "remote",
-    `${one.onHost}/${one.connections}`,
-    short(one.perSecond.inbound + one.perSecond.outbound),
-    `${short(one.bytesPerMessage.inbound)}/${short(one.bytesPerMessage.outbound)}`,
-    one.kind,
-    one.gain === null ? "-" : `${one.gain.low.toFixed(1)}-${one.gain.high.toFixed(1)}`,
-    one.advice,
-    one.reason,
-  ]);
-  const headings = [
-    "PORT",
-    "PROGRAM",
-    "CLIENTS",
-    ">ON HOST",
-    ">MSG/S",
-    ">B IN/OUT",
-    "KIND",
-    ">GAIN",
-    "ADVICE",
-    "REASON",
-  ];
-  const { ports } = answer.traffic;
-  return [
-    `# ${name} (Linux ${answer.kernel}, ${answer.seconds} s, gain from ${answer.gainFrom === "bench" ? "its own bench" : "the table"})`,
-    rows.length > 0 ? table(headings, rows) : "no service talks by TCP",
-    ports.length > 0 ? `traffic: ${JSON.stringify({ ports })}` : "nothing here would gain",
-    ...(answer.unseen === null ? [] : [answer.unseen]),
-  ].join("\n");
 }

@@ -28,11 +28,12 @@ export function statusTable(told: readonly Told<StatusAnswer>[]): string {
       const sum = (name: string) => its.generations.reduce((total, { counters }) => total + (counters[name] ?? 0), 0);
       const sockets = its.generations.reduce((total, { sockets }) => total + (sockets ?? 0), 0);
       const isOff = its.policy?.enabled === false || its.generations.some(({ drain }) => drain);
+      const isTapped = its.generations.some(({ tap }) => tap);
       return [
         one.host.name,
         its.instance,
         its.healthy ? "yes" : "no",
-        `${its.serving || "nothing"}${isOff ? " (drained)" : ""}`,
+        [its.serving || "nothing", ...(isOff ? ["(drained)"] : []), ...(isTapped ? ["(tap)"] : [])].join(" "),
         `${Math.ceil(sockets / 2)}`,
         `${sum("redirected_messages")}`,
         `${sum("tcp_messages")}`,

@@ -100,10 +100,21 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     expect(far.status()).toMatchObject([{ healthy: true, policy: { ports: "1" } }]);
   });
 
-  test("by stalling blocks up until it is interrupted, and the next up succeeds", async () => {
+  test("by stalling before a later step is found by a look, so up fails within a bound and changes nothing", async () => {
+    fleet.args = { ...fleet.args, traffic: { ports: ["3"] } };
+    liar.fault = { at: " true", fault: "stalls" };
+    const dials = liar.dials;
+    const { changes, said } = await fleet.failure(fleet.up());
+    expect(changes).toEqual({ "web-policy": "update" });
+    expect(said).toContain('before hook "look at edge-web" failed: the host gives no answer within 15 s');
+    expect(liar.dials - dials).toBe(1);
+    expect(far.status()).toMatchObject([{ healthy: true, policy: { ports: "1" } }]);
+  });
+
+  test("by stalling in a step blocks up until it is interrupted, and the next up succeeds", async () => {
     fleet.args = { ...fleet.args, traffic: { ports: ["2"] } };
     liar.fault = { at: "policy set", fault: "stalls" };
-    const before = liar.commands.length;
+    const before = liar.commands.length + 1;
     const failed = fleet.failure(fleet.up());
     const early = failed.then(({ said }) => expect.fail(`expected up to wait, found ${said}`));
     const reached = vi.waitFor(() => expect(liar.commands.length).toBe(before + 1), { timeout: 30_000, interval: 100 });

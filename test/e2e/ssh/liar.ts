@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { type Connection as Peer, Server, type ServerChannel } from "ssh2";
 import type { Connection } from "../../../src/index.js";
-import { makeKeyPair } from "../../src/targets/key-pair.js";
+import { makeKeyPair } from "../../src/targets/keys.js";
 import { atEnd, type Far } from "./far.js";
 
 /** What may go wrong with one command. */

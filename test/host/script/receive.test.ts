@@ -137,6 +137,15 @@ describe.skipIf(isSkipped).each(shells)("files for a step, by %s", (shell) => {
     expect(fs.readFileSync(left, "utf8")).toBe("");
   });
 
+  test("are refused below a folder that is mounted read-only, with the words of the tool", async () => {
+    const files = small();
+    const outer = join(files.stateDir, "..");
+    const line = `mount -t tmpfs -o ro,mode=0755 none ${outer} && exec "$@"`;
+    expect(await refusal(files, ["unshare", "--mount", "sh", "-c", line, "sh"])).toMatch(
+      /^takes no files: .*_staged-web: expected a folder that root can write to, found: .*Read-only file system; correct that, or choose another stateDir$/,
+    );
+  });
+
   test("are not written where nothing can run, as on a file system that is mounted noexec", async () => {
     const files = small();
     const outer = join(files.stateDir, "..");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
 import { readAnswer, statusAnswer } from "../../../src/cli/answers";
+import { statusTable } from "../../../src/cli/verbs/status";
 
 test.each([
   [{ method: "fexit" }, { method: "fexit" }],
@@ -11,4 +12,12 @@ test.each([
   expect(readAnswer(statusAnswer, JSON.stringify([{ ...status, spliceGuard: said }]))).toEqual([
     { ...status, spliceGuard: read },
   ]);
+});
+
+test("a status says that a tap copies what is sent", () => {
+  const generation = { generation: "abc", drain: true, sockets: 2, counters: {}, tap: { port: 6379, snaplen: 128 } };
+  const status = { instance: "edge", serving: "abc", healthy: true, problems: [], generations: [generation] };
+  const value = readAnswer(statusAnswer, JSON.stringify([status]));
+  expect(value[0]?.generations).toEqual([generation]);
+  expect(statusTable([{ host: { name: "web1" } as never, value }]).split("\n")[1]).toMatch(/ abc \(drained\) \(tap\) /);
 });

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { AdvisedService } from "../../../src/commands/advice";
 import { readAdvice } from "../../../src/commands/advice-answer";
-import { differences, gainsIn } from "../../../src/commands/advice-findings";
+import { differences, findingsIn } from "../../../src/commands/advice-findings";
 import type { Policy } from "../../../src/commands/verbs";
 import { advice, service } from "./advice";
 
@@ -31,8 +31,8 @@ const all = told([redis, iperf, idle, haproxy, quiet]);
 
 describe("the advice differs from traffic", () => {
   const listed = [
-    "port 5201 (iperf3), which traffic lists, gains nothing: a stream",
     "port 8080 (haproxy), which traffic lists, is in danger: it splices",
+    "port 5201 (iperf3), which traffic lists, gains nothing: a stream",
   ];
   const unlisted =
     "port 6379 (redis-server), which traffic does not list, would gain (1.2 to 1.6 times plain TCP): requests of 34 bytes";
@@ -41,7 +41,7 @@ describe("the advice differs from traffic", () => {
     ["what gains alone", policy({ ports: ["6379"] }), []],
     ["nothing that is there", policy({ ports: ["1"] }), [unlisted]],
     ["a range", policy({ ports: ["5000-9000"] }), listed],
-    ["the ends of ranges", policy({ ports: ["5201-5300", "8000-8080"] }), [unlisted, ...listed]],
+    ["the ends of ranges", policy({ ports: ["5201-5300", "8000-8080"] }), [listed[0], unlisted, listed[1]]],
     ["what was too quiet", policy({ ports: ["6379", "9000"] }), []],
     ["everything", policy({ everything: true }), listed],
     ["any port of some networks", policy({ cidrs: ["10.0.0.0/8"] }), listed],
@@ -54,12 +54,14 @@ describe("the advice differs from traffic", () => {
     const found = differences(many, policy({ everything: true }));
     expect(found).toHaveLength(11);
     expect(found.at(-1)).toBe("30 more in the output advice");
+    const last = told([...Array.from({ length: 40 }, (_, at) => ({ ...iperf, port: 1000 + at })), haproxy]);
+    expect(differences(last, policy({ everything: true }))[0]).toBe(listed[0]);
   });
 });
 
-test("what would gain is one line, with the traffic to declare", () => {
-  expect(gainsIn(all)).toBe(
-    'port 6379 (redis-server) would gain (1.2 to 1.6 times plain TCP); what to declare: traffic: {"ports":["6379"]}',
+test("what is in danger and what would gain is one line, with the traffic to declare", () => {
+  expect(findingsIn(all)).toBe(
+    'port 8080 (haproxy) must be left out: it splices; port 6379 (redis-server) would gain (1.2 to 1.6 times plain TCP); what to declare: traffic: {"ports":[6379]}',
   );
-  expect(gainsIn(told([iperf, quiet]))).toBe("no port would gain, of 2 services that were seen");
+  expect(findingsIn(told([iperf, quiet]))).toBe("no port would gain, of 2 services that were seen");
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readAdvice } from "../../../src/commands/advice-answer";
+import { foundInstead, largestAdvice, readAdvice } from "../../../src/commands/advice-answer";
 import { advice, service } from "./advice";
 
 const read = (told: object) => readAdvice(JSON.stringify(told));
@@ -26,6 +26,10 @@ test.each([
   expect(readAdvice(print(JSON.stringify(advice())))).toEqual(read(advice()));
 });
 
+test("ports that an earlier build printed as texts are read as numbers", () => {
+  expect(read(advice([], { traffic: { ports: ["6379", 80] } }))?.traffic).toEqual({ ports: [6379, 80] });
+});
+
 test("properties of a later version are left out", () => {
   const { services } = read({ ...advice([{ ...service(), more: 1 }]), more: 1 }) ?? {};
   expect(services?.[0]).not.toHaveProperty("more");
@@ -42,10 +46,27 @@ describe("a hostile host", () => {
     ["no port", JSON.stringify(advice([service({ port: 65536 })]))],
     ["unknown advice", JSON.stringify(advice([{ ...service(), advice: "rm -rf /" }]))],
     ["a port that is none", JSON.stringify(advice([], { traffic: { ports: ["$(id)"] } }))],
+    ["a port that is too large", JSON.stringify(advice([], { traffic: { ports: [65536] } }))],
     ["too many services", JSON.stringify(advice(Array(4097).fill(service())))],
-    ["too much", `${JSON.stringify(advice())}${" ".repeat(1 << 20)}`],
+    ["too much", `${JSON.stringify(advice())}${" ".repeat(largestAdvice)}`],
   ])("that prints %s gives no advice", (_, printed) => {
     expect(readAdvice(printed)).toBeUndefined();
+  });
+
+  test.each([
+    ["Welcome", "another answer"],
+    ["", "another answer"],
+    [" ".repeat(largestAdvice + 1), "more than 8388608 bytes"],
+    [JSON.stringify(advice([service({ port: 65536 })])), "an answer that is wrong at services.0.port"],
+  ])("is told what was found in place of advice", (printed, found) => {
+    expect(foundInstead(printed)).toBe(found);
+  });
+
+  test("that has a thousand services with long texts is read", () => {
+    const long = "x".repeat(100);
+    const dangers = Array(16).fill({ kind: "splice", program: "x".repeat(15), reason: long });
+    const services = Array(1024).fill(service({ clients: Array(16).fill("x".repeat(15)), reason: long, dangers }));
+    expect(read(advice(services))?.services).toHaveLength(1024);
   });
 
   test("cannot move the cursor of a terminal, hide text or fill a screen", () => {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { type Connection as Peer, Server, type ServerChannel } from "ssh2";
 import { afterEach } from "vitest";
-import { makeKeyPair } from "./key-pair.js";
+import { makeKeyPair } from "./keys.js";
 
 const { private: hostKey, public: hostKeyPublic } = makeKeyPair();
 const { private: userKey } = makeKeyPair();

@@ -3,7 +3,8 @@ import { createServer } from "node:net";
 import { utils } from "ssh2";
 import { describe, expect, test, vi } from "vitest";
 import { lookBySsh } from "../../../src/targets/ssh-look";
-import { answer, encrypted, ends, listen, makeKeyPair, serve } from "./server";
+import { makeKeyPair } from "./keys.js";
+import { answer, encrypted, ends, listen, serve } from "./server";
 
 const failure = (connection: Parameters<typeof lookBySsh>[0]) =>
   lookBySsh(connection, "status").then(
