@@ -57,7 +57,7 @@ static void fill(const struct service *service, uint64_t ms, struct cell *cells)
 	add_number(&cells[3], service->connections + service->shorts);
 	add_number(&cells[4], service->on_host + service->shorts_on_host);
 	for (unsigned int i = IN; i <= OUT; i++) {
-		add_number(&cells[5 + 2 * i], service->messages[i] * 1000 / ms);
+		add_number(&cells[5 + 2 * i], service->sums.messages[i] * 1000 / ms);
 		add_number(&cells[6 + 2 * i], find_size(service, i) / 10);
 	}
 	add_text(&cells[9], kind_words[service->kind]);

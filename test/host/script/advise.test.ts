@@ -114,6 +114,7 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     });
     expect(advice.traffic.ports).not.toContain(played.port);
     expect(advice.unseen).toContain("outside its own pid namespace");
+    expect(advice.unseen).toContain("whether sockets that nobody has open are the kernel's own");
   });
 
   test("counts what takes the bypass already as such", async () => {
@@ -222,24 +223,6 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
       ...{ code: 1, stdout: "" },
       stderr: refusal("a file with what 'socket-bypass bench --json' printed, found no file /nowhere"),
     });
-  });
-
-  test("looks at ten thousand connections within three seconds of processor time", async () => {
-    const host = new Host(shell);
-    const { port } = await play(host, "crowd", "10000");
-    const words = [
-      join(shellFolder(shell), "sh"),
-      join(host.bundle, "socket-bypass"),
-      "advise",
-      "--json",
-      "--seconds",
-      "1",
-    ];
-    const timed = await run("bash", ["-c", 'TIMEFORMAT="%U %S"; time "$@"', "bash", ...words], host.env);
-    expect(timed.code).toBe(0);
-    expect(find(JSON.parse(timed.stdout), port)).toMatchObject({ connections: 10_000, onHost: 10_000 });
-    const [user, system] = (timed.stderr.trim().split("\n").at(-1) ?? "").split(" ").map(Number);
-    expect((user ?? Number.NaN) + (system ?? Number.NaN)).toBeLessThan(3);
   });
 });
 
