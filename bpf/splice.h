@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Long: it is the common body of three objects, one for each way into the kernel. */
+/* Long: three objects share this body, one for each way into the kernel. */
 /*
  * The splice guard. It runs when a file is read and decides whether a splice from a socket goes on.
  * A program whose splice is refused uses recv() instead, as it does for files that cannot be

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// node pack.mjs DIR: writes DIR/prebuilt-MACHINE.tar.gz and DIR/target-MACHINE.tar.gz, what a host
-// of that type is sent, from the parts in DIR. And DIR/pod/*.gz, what a ConfigMap brings to pods:
-// by zopfli, which makes of the same bytes 6 % less than gzip, for that has no room for more.
+// node pack.mjs DIR: packs the parts in DIR. DIR/prebuilt-MACHINE.tar.gz and
+// DIR/target-MACHINE.tar.gz are sent to hosts of that machine type. DIR/pod/*.gz are the files in
+// the ConfigMap of a pool; zopfli packs them, because its output is 6 % smaller than that of gzip
+// and a ConfigMap has little room (src/bundle/config-map.ts).
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -16,7 +17,7 @@ for (const name of ["prebuilt-x86_64", "prebuilt-aarch64", "target-x86_64", "tar
 mkdirSync(join(folder, "pod"), { recursive: true });
 const names = readdirSync(folder).filter((file) => /^(socket-bypass|probe-\w+|\w+\.bpf\.o)$/.test(file));
 for (const packed of readdirSync(join(folder, "pod"))) {
-  // Of an earlier version.
+  // An earlier version left this file.
   if (!names.includes(packed.replace(/\.gz$/, ""))) rmSync(join(folder, "pod", packed));
 }
 for (const name of names) {
@@ -27,13 +28,13 @@ for (const name of names) {
   pack(file);
 }
 
-/** FILE becomes FILE.gz. */
+/** Replaces FILE by FILE.gz. */
 function pack(file) {
   const { error, status } = spawnSync("zopfli", ["--gzip", file], { stdio: ["ignore", "inherit", "inherit"] });
   rmSync(file);
   if (error || status !== 0) {
     console.error(
-      `host/build/pack.mjs: expected zopfli on PATH to succeed, found ${error?.message ?? `exit ${status}`}; install it`,
+      `host/build/pack.mjs: zopfli: expected exit 0, found ${error?.message ?? `exit ${status}`}; install it`,
     );
     process.exit(1);
   }

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Joins the parts of the host script, with the rows of kernels.deny and the version of package.json
-# in it: sh script.sh OUTDIR.
-# That for pods, whose ConfigMap has little room, is without the parts that a pod never comes to,
-# and behind its usage without comments, empty lines and indentation: OUTDIR/for-pods.
+# sh script.sh OUTDIR: joins the parts of the host script and fills in the rows of kernels.deny and
+# the version of package.json.
+# The script for pods (OUTDIR/for-pods) must be small, because it is in a ConfigMap. It leaves out
+# the parts that a pod never runs, and has no comments, empty lines or indentation below its usage.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -15,7 +15,7 @@ version=$(sed -n 's/^  "version": "\([0-9A-Za-z.+-]*\)",$/\1/p' "$here/../../pac
 	exit 1
 }
 
-# The first lines of a part are for those who lint it.
+# The first lines of a part are for the linters and are left out.
 join() { # IS-FOR-PODS
 	sed '/^# shellcheck shell=/d; /^# The parts of parts\.txt/,$d' "$scripts/main.sh"
 	grep -v '^#' "$scripts/parts.txt" | while read -r part _ pods; do
@@ -27,7 +27,8 @@ join() { # IS-FOR-PODS
 
 write() { # FILE IS-FOR-PODS
 	mkdir -p "${1%/*}"
-	# By itself: a part that cannot be read fails a pipeline only where it is the last of it.
+	# Not in the pipeline below, whose exit status is that of its last command: a part that cannot
+	# be read must fail the build.
 	join "$2" >"$1.parts"
 	cat -s "$1.parts" | awk -v list="$here/../kernels.deny" -v short="$2" -v version="$version" '
 		/^set -u$/ { body = short }

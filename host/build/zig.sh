@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh
-# What the builds of the programs share, as `. zig.sh`: one fixed version of the Zig compiler from
-# PyPI, its wheels by their digests (zig.txt), so the bytes are the same everywhere. It and what it
-# built stay in ${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass.
+# The builds of the programs read this file (`. zig.sh`). It installs one fixed version of the Zig
+# compiler from PyPI and checks the digests of its wheels (zig.txt), so that the programs have the
+# same bytes wherever they are built. The compiler and what it has built stay in
+# ${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass.
 
-# shellcheck disable=SC2154 # of who reads this, as $sources
+# shellcheck disable=SC2154 # the file that reads this one sets it, and $sources
 pins=$here/zig.txt
 architectures='x86_64 aarch64'
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/socket-bypass
@@ -20,10 +21,11 @@ digest() {
 	if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c 1-16
 }
 
-# Another folder for other digests: what is there was checked against these.
+# The digests name the folder, so that a compiler is used only with the digests it was checked by.
 zig=$cache/zig-$(digest <"$pins")
 
-# Into a folder of its own first: two builds may run at once, and one may be interrupted.
+# Installs into a temporary folder and renames it, because two builds may run at once and one may be
+# interrupted.
 install_zig() {
 	[ ! -x "$zig/bin/python" ] || return 0
 	command -v python3 >/dev/null || err 'expected python3 (with venv) to install the Zig compiler, found none'
@@ -44,8 +46,8 @@ cat_sources() {
 	find "$sources" -type f | LC_ALL=C sort | while IFS= read -r source; do cat "$source"; done
 }
 
-# NAME OUTDIR [FLAG...]: NAME-ARCHITECTURE for each into OUTDIR; `compile ARCHITECTURE FILE FLAG...`
-# makes one, of what is in the folder $sources.
+# build_all NAME OUTDIR [FLAG...] makes OUTDIR/NAME-ARCHITECTURE for each architecture. The caller
+# defines `compile ARCHITECTURE FILE FLAG...`, which makes one of them from the folder $sources.
 build_all() {
 	[ $# -ge 2 ] || {
 		say "expected ${0##*/} OUTDIR [COMPILER_FLAG...], found no OUTDIR"

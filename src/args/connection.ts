@@ -42,8 +42,8 @@ export interface Login {
   hostKey?: pulumi.Input<string>;
   /**
    * How often a failed dial is tried again, -1 for ever; the pauses grow from 0.1 to 5 seconds.
-   * Default 10: with perDialTimeout, a machine that does not answer is given up after about a
-   * minute.
+   * Default 10: 11 dials of perDialTimeout and 11 seconds of pauses, so by default a machine that
+   * does not answer is given up after 66 seconds, and one that refuses to connect after 11.
    */
   dialErrorLimit?: pulumi.Input<number>;
   /**

@@ -45,9 +45,9 @@ function gather(origin: ObjectOrigin, extras: readonly Extra[]): PodFiles {
     );
   const prebuilt = () => readFolder(built(), (file) => file.endsWith(".bpf.o"));
   const all = onlyWith(extras, origin === "deployer" ? compileObjects() : prebuilt());
-  // The ConfigMap has no room for two of the guards. The splice guard by system calls is the last
-  // of three, for kernels without any LSM; and without the guard of recv(MSG_WAITALL) a short read
-  // loses no data.
+  // Few nodes need two of the guards, so the room stays free for what comes later: the splice guard
+  // by system calls is the last of three, for kernels without any LSM; and without the guard of
+  // recv(MSG_WAITALL) a short read loses no data.
   const objects = new Map(all.filter(([name]) => !/^splice_(x86|arm64|waitall)\./.test(name)));
   const contents = {
     texts: Object.fromEntries([...texts].map(([name, text]) => [name, text.toString()])),

@@ -140,7 +140,7 @@ struct unseen {
 	bool is_deaf;
 	/* It has heard so much that it stopped before the end. */
 	bool is_sampled;
-	/* Of the connections that were accepted meanwhile, those of which nothing was heard. */
+	/* Connections that were accepted meanwhile but of which nothing was heard. */
 	uint64_t missed;
 	/* Sockets and services for which there was no room. */
 	uint64_t left_out;

@@ -56,8 +56,8 @@ static uint64_t count_segments(const struct tcp_end *end, const struct tcp_end *
 }
 
 /*
- * How many messages these segments were. A message that does not fit into a segment takes several
- * full ones; then there were as many as in the other direction, which answers it.
+ * Estimates how many messages these segments carried. If the segments are full, each message took
+ * several of them, and the other direction, which answers, tells how many messages there were.
  */
 static uint64_t count_messages(const struct tcp_end *end, const struct tcp_end *peer,
 			       enum direction direction)
@@ -94,7 +94,7 @@ static void add_connection(struct service *service, const struct tcp_end *end,
 	service->on_host += !is_short;
 	service->short_messages += is_short ? end->moved_segments[IN] : 0;
 	service->enrolled += ((end->traits | peer->traits) & IS_ENROLLED) != 0;
-	/* Whose connection comes and goes is most likely one of those that are there. */
+	/* The unknown client of a short connection is most likely one that is listed already. */
 	if (peer->process != NOBODY || !(peer->traits & (IS_NEW | IS_ENDED)))
 		add_client(service, name_process(peer->process));
 	find_dangers(service, peer);

@@ -2,7 +2,7 @@
 /* Says in one sentence what was not seen. */
 #include "advise.h"
 
-/* So few may be accepted while both looks are made. */
+/* Fewer than this may be accepted while the sockets are listed, so they are not reported. */
 enum { FEW = 16 };
 
 static bool is_begun;

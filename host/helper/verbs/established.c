@@ -380,7 +380,7 @@ static bool read_policy(const char *pin, uint32_t slot)
 	return !look_up(map, &slot, &policy) || refuse(pin);
 }
 
-/* A few processes may hide from everybody; without this right, all but our own do. */
+/* A few processes hide from everybody; without CAP_SYS_PTRACE, all but our own are hidden. */
 static bool may_look_at_processes(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };

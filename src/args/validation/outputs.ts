@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type * as pulumi from "@pulumi/pulumi";
 
-// What the SDK has no public words for, in one place.
+// What the SDK has no public functions for is in this file.
 
 /**
  * The value of an output, once it is there. Unlike `apply` it makes no other output, so the SDK

@@ -2,6 +2,7 @@
 import { connect, createServer, Socket } from "node:net";
 import type { ServerChannel } from "ssh2";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { loginDefaults } from "../../../src/args/connection";
 import { receiving } from "../../../src/commands/staged";
 import type { Connection } from "../../../src/targets/ssh-client";
 import { sendBySsh } from "../../../src/targets/ssh-send";
@@ -98,6 +99,28 @@ describe("a host that is just starting is dialled as often as dialErrorLimit say
     }, 300);
     expect(await starting).toBe(files.packed.length);
     expect(await failure({ ...way, user: "wrong" })).toBe("lets nobody in with this user and key, password or agent");
+  });
+
+  test("by default for 66 seconds if nothing answers, and for 11 if nobody listens, as the arguments say", async () => {
+    const way = await serve(takes([]));
+    vi.useFakeTimers();
+    const connecting = vi.spyOn(Socket.prototype, "connect").mockImplementation(function (this: Socket) {
+      return this;
+    });
+    const dialled = async () => {
+      const started = Date.now();
+      connecting.mockClear();
+      const failed = failure({ ...way, ...loginDefaults, port: way.port }).then((words) => [words, Date.now()] as const);
+      await vi.advanceTimersByTimeAsync(120_000);
+      const [words, ended] = await failed;
+      return [words, connecting.mock.calls.length, Math.trunc((ended - started) / 1000)];
+    };
+    expect(await dialled()).toEqual(["does not answer within 5 s", 11, 66]);
+    connecting.mockImplementation(function (this: Socket) {
+      this.destroy(Object.assign(new Error("refused"), { code: "ECONNREFUSED" }));
+      return this;
+    });
+    expect(await dialled()).toEqual(["refuses the connection", 11, 11]);
   });
 
   test("also if nothing answers and a dial may take longer than a login", async () => {
