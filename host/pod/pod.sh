@@ -55,15 +55,16 @@ unpack() {
 		{ gzip -dc "$packed" >"$files/.new" && chmod 0700 "$files/.new" && mv -f "$files/.new" "$files/$name"; } ||
 			err "$packed: expected to unpack it into $files, found the reason above"
 	done
-	[ -f "$probe" ] || err "$probe: expected it, found none; a node must be of type x86_64 or aarch64"
+	[ -f "$probe" ] || err "$files/probe-$machine: expected this program, found none; a node must be of type x86_64 or aarch64"
 	# Without arguments it says how it is used.
 	ran=$("$probe" 2>&1)
-	[ $? -ne 126 ] || err "$probe: expected it to run, found: ${ran##*: }; leave $state in memory, because a disk may be mounted noexec (a transform must not take the medium of the volume 'state')"
+	[ $? -ne 126 ] || err "$files/probe-$machine: expected it to run, found: ${ran##*: }; leave $state in memory, because a disk may be mounted noexec (a transform must not take the medium of the volume 'state')"
 	ln -sfn "$probe" "$state/probe"
 }
 
 prepare() {
-	probe=$files/probe-$(uname -m | sed 's/^arm64$/aarch64/')
+	machine=$(uname -m | sed 's/^arm64$/aarch64/')
+	probe=$files/probe-$machine
 	[ -e "$state/probe" ] || unpack
 	command -v bpftool >/dev/null || err "image: expected bpftool in it, found none; image/Dockerfile has it"
 	[ -x /usr/bin/env ] || err "image: expected /usr/bin/env in it, found none; image/Dockerfile has it"
