@@ -18,7 +18,7 @@ describe("the tests that a change can affect", () => {
       "bpf/track.bpf.c",
       ["bpf", "e2e/apps", "e2e/kubernetes", "e2e/local", "e2e/ssh", "host/pod", "host/script", "src/bundle"],
     ],
-    ["host/pod/pod.sh", ["e2e/kubernetes", "host/pod", "src/bundle"]],
+    ["host/pod/pod.sh", ["docs", "e2e/kubernetes", "host/pod", "src/bundle"]],
     [
       "src/args/host.ts",
       ["docs", "e2e/kubernetes", "e2e/languages", "e2e/local", "e2e/ssh", "examples", "package", "src"],

@@ -19,8 +19,9 @@ const withEngine = ["e2e/local", "e2e/ssh", "e2e/kubernetes", "e2e/languages", "
  * path can affect, besides those that import it.
  */
 export const touched: readonly (readonly [string, readonly string[]])[] = [
+  ["bpf/build.sh", [...onHosts, "src/bundle", "docs"]],
   ["bpf/", [...onHosts, "src/bundle"]],
-  ["host/pod/", ["host/pod", "e2e/kubernetes", "src/bundle"]],
+  ["host/pod/", ["host/pod", "e2e/kubernetes", "src/bundle", "docs"]],
   ["host/helper/", [...onHosts, "host/helper", "src/bundle"]],
   ["host/build/", [...onHosts, "host/helper", "src/bundle", "tools/zig.test.ts", "package/tarball.test.ts"]],
   ["host/script/", [...onHosts, "src/bundle", "docs"]],
@@ -34,7 +35,7 @@ export const touched: readonly (readonly [string, readonly string[]])[] = [
   ["tools/setup/", ["tools"]],
   ["tools/docs/", ["docs"]],
   ["tools/schema/", ["src/schema"]],
-  ["schema.json", ["src/schema", "package", "e2e/languages"]],
+  ["schema.json", ["src/schema", "package", "e2e/languages", "docs"]],
   ["tools/monitoring/", ["monitoring"]],
   ["tools/release/", ["package/release.test.ts"]],
   ["tools/workflows/", ["tools/workflows.test.ts"]],
