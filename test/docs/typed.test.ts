@@ -107,3 +107,27 @@ test("the image of the pods has one name, that under which the workflow publishe
   expect(others).toEqual([]);
   expect(read("SECURITY.md")).toContain("/.github/workflows/image.yml@refs/heads/main");
 });
+
+test("the page of versions claims what the tests run", () => {
+  const page = read("docs/reference/versioning.md");
+  const consumers = read("test/package/consumers.test.ts");
+  const newest = (name: string) => {
+    const [, its = ""] = new RegExp(`// npm: ${name}\\n\\s+\\w+: "([\\d.]+)"`).exec(consumers) ?? [];
+    expect(its, name).not.toBe("");
+    return its;
+  };
+  const minor = (its: string) => its.split(".").slice(0, 2).join(".");
+  const { peerDependencies, devDependencies: developed } = JSON.parse(read("package.json"));
+  const least = (name: string) => minor(peerDependencies[name].slice(1));
+  const lines = [...(/const lines = \[(.*), newest\.node\]/.exec(consumers)?.[1] ?? "").matchAll(/\d+/g)].join(", ");
+  const sdks = ["@pulumi/pulumi", "@pulumi/kubernetes"] as const;
+  const claims = [
+    `**Node.js** ${lines} or ${newest("node").split(".")[0]}, or 20 with \`@pulumi/pulumi\` ${developed[sdks[0]]} or older`,
+    `**\`${sdks[0]}\`** ${least(sdks[0])} and newer 3;`,
+    `**\`${sdks[1]}\`**, for node pools, ${least(sdks[1])} and newer 4,`,
+    `**TypeScript**, if you use it, ${minor(/typescript@([\d.]+)/.exec(consumers)?.[1] ?? "")} to ${minor(developed.typescript.slice(1))};`,
+    `**Bun**, instead of Node.js: ${minor(newest("bun"))} was tried`,
+    `\`@pulumi/pulumi\` ${developed[sdks[0]]} and \`@pulumi/kubernetes\` ${developed[sdks[1]]}.`,
+  ];
+  expect(claims.filter((claim) => !page.includes(claim))).toEqual([]);
+});
