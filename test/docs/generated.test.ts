@@ -35,6 +35,21 @@ test("each property of the arguments has a text, and most say what is expected o
   expect(refused.length).toBeGreaterThan(properties.length / 2);
 });
 
+test("each argument that may be left out says what holds then, and each number what it counts and its bounds", () => {
+  const properties = (pages.get("docs/reference/arguments.md") ?? "").split(/^- \*\*`/m).slice(1);
+  const headOf = (one: string) => one.split("\n")[0] ?? "";
+  const optional = properties.filter((one) => !headOf(one).includes(", required"));
+  expect(optional.length).toBeGreaterThan(60);
+  const lacking = optional.filter((one) => !/\bdefault\b/i.test(one.split("*Expected*")[0] ?? ""));
+  expect(lacking.map(headOf)).toEqual([]);
+  const numbers = properties.filter((one) => headOf(one).includes("`**: number"));
+  expect(numbers.length).toBeGreaterThan(10);
+  const unbounded = numbers.filter(
+    (one) => !/\*Expected\*: a (?:\w+ )*?(?:number of \w+|port) from -?\d+ to \d+/.test(one),
+  );
+  expect(unbounded.map(headOf)).toEqual([]);
+});
+
 test("each output has a text", () => {
   const text = pages.get("docs/reference/outputs.md") ?? "";
   const properties = text.split(/^- \*\*`/m).slice(1);

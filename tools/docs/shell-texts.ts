@@ -11,7 +11,7 @@ export interface ErrorText {
   readonly text: string;
 }
 
-/** The scripts that run on a host or in a pod. Those of host/build run where the package is made. */
+/** Scripts that run on a host or in a pod. Those of host/build run where the package is made. */
 const places: readonly (readonly [folder: string, ending: string])[] = [
   ["host/script", ".sh"],
   ["host/pod", ".sh"],
