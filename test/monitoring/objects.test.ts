@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The rules as an object of prometheus-operator: only fields of its definition (0.76 to 0.91), with
+ * The rules as an object of prometheus-operator: only fields of its definition (of version 0.76), with
  * their types. Not proven here: that a cluster takes it. test/e2e/kubernetes/monitoring.test.ts has
  * an API server check the PodMonitor of a pool.
  */
@@ -23,7 +23,7 @@ const rule = z.union([
 ]);
 const group = z.strictObject({
   name: z.string().min(1),
-  ...{ interval: duration.optional(), limit: z.int().optional(), labels: texts.optional() },
+  ...{ interval: duration.optional(), limit: z.int().optional() },
   rules: z.array(rule).min(1),
 });
 const prometheusRule = z.strictObject({
