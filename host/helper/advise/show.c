@@ -161,7 +161,8 @@ void show_table(const struct run *run)
 		put_text("no connection to a service of this host was seen");
 		flush_text(STDOUT_FILENO);
 	}
-	put_text(run->is_bench ? "gain: ratio to plain TCP, by this host's own bench"
+	put_text(run->is_bench ? "gain: ratio to plain TCP, by this host's own bench for the "
+				 "sizes that it has, else by a table that another host made"
 			       : "gain: ratio to plain TCP, by a table that another host made; "
 				 "--bench FILE takes this host's own");
 	flush_text(STDOUT_FILENO);

@@ -212,7 +212,9 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
       expect(find(advice, plain).gain).toEqual({ low: 1.03, high: 1.9 });
     }
     const refusal = (what: string) => expect.stringContaining(`socket-bypass: --bench: expected ${what}\n`);
-    for (const text of ["", "[]", "nonsense", JSON.stringify(rows).replaceAll("rr", "rr;reboot"), '{"way":"bypass"}']) {
+    const otherSizes = JSON.stringify(rows.map((row) => ({ ...row, size: 100 })));
+    const injected = JSON.stringify(rows).replaceAll("rr", "rr;reboot");
+    for (const text of ["", "[]", "nonsense", injected, '{"way":"bypass"}', otherSizes]) {
       fs.writeFileSync(file, text);
       expect(await host.raw("advise", "--seconds", "1", "--bench", file)).toMatchObject({
         ...{ code: 1, stdout: "" },

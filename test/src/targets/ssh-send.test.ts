@@ -110,7 +110,9 @@ describe("a host that is just starting is dialled as often as dialErrorLimit say
     const dialled = async () => {
       const started = Date.now();
       connecting.mockClear();
-      const failed = failure({ ...way, ...loginDefaults, port: way.port }).then((words) => [words, Date.now()] as const);
+      const failed = failure({ ...way, ...loginDefaults, port: way.port }).then(
+        (words) => [words, Date.now()] as const,
+      );
       await vi.advanceTimersByTimeAsync(120_000);
       const [words, ended] = await failed;
       return [words, connecting.mock.calls.length, Math.trunc((ended - started) / 1000)];
