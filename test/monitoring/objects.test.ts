@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The rules as an object of prometheus-operator: only fields of its definition (of version 0.76), with
- * their types. Not proven here: that a cluster takes it. test/e2e/kubernetes/monitoring.test.ts has
- * an API server check the PodMonitor of a pool.
+ * The rules as an object of prometheus-operator: only fields of its definition (of version 0.76),
+ * with their types. Not proven here: that a cluster takes it. In
+ * test/e2e/kubernetes/monitoring.test.ts an API server checks the PodMonitor of a pool.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
