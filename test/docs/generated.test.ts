@@ -65,7 +65,7 @@ describe("the page of errors", () => {
     ["src", "socket-bypass: reading the state of this stack failed: …; run it again"],
     [
       "src",
-      "shows another host key than is declared: it was made anew, or somebody is in between; correct hostKey only when you know which",
+      "has another host key than the declared one: it was installed anew, or somebody intercepts the connection; correct hostKey only when you know which",
     ],
   ])("is made from the texts of %s, such as %s", (folder, text) => {
     const texts = errors.filter(({ path }) => path.startsWith(folder)).map((error) => error.text);
