@@ -26,8 +26,8 @@ import { hiddenText, isPending, plainFlag, shape, text, whole, wrong } from "./v
 export interface NodePool {
   /**
    * Container image with a POSIX sh, the usual small tools (busybox has them) and bpftool 5.8 or
-   * newer; image/Dockerfile builds one. The programs and scripts are not in it: a ConfigMap brings
-   * them.
+   * newer: ghcr.io/socket-bypass/socket-bypass-node, by its digest, or one that image/Dockerfile
+   * builds. The programs and scripts are not in it: a ConfigMap brings them.
    */
   image: pulumi.Input<string>;
   /**
@@ -124,12 +124,13 @@ export const poolDefaults = {
   scrapeSeconds: 30,
 };
 
+const imageFix =
+  "take ghcr.io/socket-bypass/socket-bypass-node by its digest, or build image/Dockerfile and push it to where the nodes pull from";
+
 /** @internal */
 export const poolProperties = {
-  image: hiddenText(
-    'an image such as "registry.example.com/socket-bypass:1"',
-    "build image/Dockerfile and push it",
-    (value) => /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,500}$/.test(value),
+  image: hiddenText('an image such as "registry.example.com/socket-bypass:1"', imageFix, (value) =>
+    /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,500}$/.test(value),
   ),
   imagePullPolicy: oneOf("Always", "IfNotPresent", "Never"),
   imagePullSecrets: listOf(longName, "names of secrets"),
@@ -162,8 +163,7 @@ export const poolProperties = {
 /** A leaf is optional everywhere, but this one is required. @internal */
 export const imageIsThere: z.core.CheckFn<Record<string, unknown>> = (context) => {
   if (context.value.image !== undefined) return;
-  const fix = "build image/Dockerfile and push it to where the nodes pull from; there is none to be had elsewhere";
-  context.issues.push(wrong(undefined, ["image"], "an image with sh and bpftool", fix));
+  context.issues.push(wrong(undefined, ["image"], "an image with sh and bpftool", imageFix));
 };
 
 /** Otherwise every scrape would fail, and nothing would say why. @internal */

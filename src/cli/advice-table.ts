@@ -4,6 +4,8 @@ import { short, table } from "./table";
 
 type Service = AdviceAnswer["services"][number];
 
+const foreign = "a table that another host made";
+
 /** The widest list of clients; --json has all of them. */
 const widest = 24;
 
@@ -12,7 +14,8 @@ const widest = 24;
  */
 export function describeAdvice(name: string, answer: AdviceAnswer): string {
   const { services, traffic } = answer;
-  const from = answer.gainFrom === "bench" ? "this host's own bench" : "a table that another host made";
+  const from =
+    answer.gainFrom === "bench" ? `this host's own bench for the sizes that it has, else by ${foreign}` : foreign;
   return [
     `# ${name} (Linux ${answer.kernel}, ${answer.seconds} s)`,
     ...(services.length === 0
@@ -20,7 +23,7 @@ export function describeAdvice(name: string, answer: AdviceAnswer): string {
       : [table(headings, services.map(rowOf)), "", ...services.flatMap(reasonsOf), ""]),
     `gain: ratio to plain TCP, by ${from}`,
     `unseen: ${answer.unseen ?? "nothing"}`,
-    traffic.ports.length > 0 ? `traffic: { ports: ${JSON.stringify(traffic.ports)} }` : "traffic: no port would gain",
+    traffic.ports.length > 0 ? `traffic: { ports: [${traffic.ports.join(", ")}] }` : "traffic: no port would gain",
   ].join("\n");
 }
 

@@ -16,8 +16,19 @@ const rates = z.object({ inbound: number, outbound: number });
 /** null is what the host does not know. */
 const known = <T extends z.ZodType>(type: T) => type.nullish().transform((value) => value ?? null);
 
+const port = z.number().int().min(1).max(65535);
+/** A build before the first release printed texts, which are in the states of its stacks. */
+const listedPort = z.union([
+  port,
+  z
+    .string()
+    .regex(/^\d{1,5}$/)
+    .transform(Number)
+    .pipe(port),
+]);
+
 const service = z.object({
-  ...{ port: z.number().int().min(1).max(65535), program: text, clients: list(text) },
+  ...{ port, program: text, clients: list(text) },
   ...{ connections: whole, onHost: whole, shortConnections: known(whole) },
   ...{ perSecond: rates, bytesPerMessage: rates, bytesPerSecond: rates },
   ...{ kind: z.enum(ServiceKind), dangers: list(z.object({ kind: text, program: text, reason: text })) },
@@ -27,7 +38,7 @@ const service = z.object({
 export const adviceAnswer = z.object({
   ...{ version: z.literal(1), seconds: number, kernel: text, machine: text, gainFrom: z.enum(GainSource) },
   ...{ namespaces: whole, sockets: whole, services: list(service) },
-  ...{ traffic: z.object({ ports: list(z.string().regex(/^\d{1,5}(-\d{1,5})?$/)) }), unseen: known(text) },
+  ...{ traffic: z.object({ ports: list(listedPort) }), unseen: known(text) },
 });
 export type AdviceAnswer = z.infer<typeof adviceAnswer>;
 

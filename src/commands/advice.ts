@@ -17,7 +17,8 @@ export interface Advice {
    */
   machine: string;
   /**
-   * What the expected gains come from: a measurement on this host, or the table of the package.
+   * What the expected gains come from: a measurement on this host, for the message sizes that it
+   * has, or the table of the package.
    */
   gainFrom: GainSource;
   /**
@@ -57,7 +58,7 @@ export interface AdvisedTraffic {
   /**
    * Ports that gain.
    */
-  ports: string[];
+  ports: number[];
 }
 
 /** One service of a host. */

@@ -26,7 +26,7 @@ declare global {
   const vm: pulumiPackage.CustomResource & { readonly privateIp: pulumiPackage.Output<string> };
   const connection: { readonly host: string; readonly privateKey: string; readonly hostKey: string };
   const hosts: Record<string, { readonly connection: typeof connection }>;
-  const traffic: { readonly ports: string[] };
+  const traffic: { readonly ports: number[] };
   const cluster: kubernetesPackage.Provider;
   const a: SocketBypass;
   const b: SocketBypass;

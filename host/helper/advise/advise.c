@@ -43,7 +43,7 @@ static int run(uint64_t seconds, struct run *run)
 	note_confinement();
 	if (!visit_spaces(0, &first) || !find_processes(&first, false))
 		return EXIT_FAILED;
-	heard = hear_ended(begin + seconds * 1000000000, &ended);
+	heard = hear_ended(begin, begin + seconds * 1000000000, &ended);
 	if (!visit_spaces(1, &last))
 		return EXIT_FAILED;
 	run->ms = (now_ns() - begin) / 1000000;
@@ -52,7 +52,7 @@ static int run(uint64_t seconds, struct run *run)
 	if (!find_processes(&last, true))
 		return EXIT_FAILED;
 	/* Those that ended in the last look. */
-	hear_ended(0, &ended);
+	hear_ended(begin, 0, &ended);
 	merge(&first, &ended, &last);
 	unseen.left_out += last.left_out;
 	find_servers(&last);

@@ -14,7 +14,10 @@ enum {
 	MOST_ENDS = 1 << 18,
 	/* Each one costs its closing process a message, and us its reading. */
 	MOST_ENDED = 100000,
-	/* How many sockets are borrowed from their processes and asked for their options. */
+	/*
+	 * How many sockets are borrowed from their processes and asked for their options: of those
+	 * that listen, each of which speaks for all that it accepts, and of the others.
+	 */
 	MOST_ASKED = 20000,
 };
 
@@ -55,6 +58,8 @@ struct tcp_end {
 	/* By direction: bytes and data segments in all, and those since the first look. */
 	uint64_t bytes[2], moved[2];
 	uint32_t segments[2], moved_segments[2];
+	/* Segments that were sent again, which `segments` has and `moved_segments` has not. */
+	uint32_t resent;
 	uint32_t mss;
 	uint32_t inode;
 	/* The interface that it is bound to, or 0. */
@@ -139,13 +144,21 @@ struct unseen {
 	uint64_t missed;
 	/* Sockets and services for which there was no room. */
 	uint64_t left_out;
+	/* Services with more clients or dangers than there is room for. */
+	uint32_t cut_services;
 };
 
 extern struct unseen unseen;
 
+/* If not, a socket that no process seems to have open may be one of a process. */
+bool sees_all_processes(void);
+
 bool visit_spaces(unsigned int look, struct tcp_ends *ends);
-/* Listens to what ends until then, and gives for how many milliseconds it did. */
-uint64_t hear_ended(uint64_t until_ns, struct tcp_ends *ended);
+/*
+ * Listens to what ends until then, and gives for how many milliseconds it did; the sockets for that
+ * were opened at `since_ns`.
+ */
+uint64_t hear_ended(uint64_t since_ns, uint64_t until_ns, struct tcp_ends *ended);
 /* Whether it belongs to an interface of any of the namespaces. */
 bool is_host_address(const uint8_t *address);
 
@@ -193,6 +206,7 @@ void find_relays(struct tcp_ends *ends);
 /* services.c */
 enum { MOST_SERVICES = 1024, MOST_CLIENTS = 16, MOST_DANGERS = 16 };
 
+/* The strongest one first. */
 enum effect {
 	/* The program is harmed. */
 	HARMS,
@@ -213,6 +227,12 @@ struct danger {
 	const char *program;
 };
 
+struct sums {
+	/* How many connections are between namespaces, and how many stay on TCP. */
+	uint64_t across, staying;
+	uint64_t bytes[2], messages[2];
+};
+
 enum advice { INCLUDE, LEAVE, DANGER, WATCH };
 enum kind { REQUEST, STREAM, IDLE };
 
@@ -223,17 +243,15 @@ struct service {
 	uint32_t client_count;
 	uint32_t connections;
 	uint32_t on_host;
-	/* Of those on this host, how many are between namespaces, and how many stay on TCP. */
-	uint32_t across;
-	uint32_t staying;
 	uint32_t enrolled;
 	/* Connections that came and went between the looks, and what their clients sent. */
 	uint64_t shorts, shorts_on_host, short_messages;
-	/* On this host only. */
-	uint64_t bytes[2];
-	uint64_t messages[2];
+	/* Of all connections on this host, and of the short ones among them. */
+	struct sums sums, short_sums;
 	struct danger dangers[MOST_DANGERS];
 	uint32_t danger_count;
+	/* It has more clients or dangers than there is room for. */
+	bool is_cut;
 	enum kind kind;
 	enum advice advice;
 	/* Hundredths; both are 0 if there is none. */

@@ -44,9 +44,31 @@ static const struct danger_kind kinds[] = {
 	  "it passes on what it gets byte for byte: make sure that it does not splice" },
 };
 
+/*
+ * If there is no room, the last danger of the weakest effect makes it, so that the strongest ones
+ * are told whichever was seen first. NULL if all are as strong.
+ */
+static struct danger *find_room(struct service *service, enum effect effect)
+{
+	struct danger *weakest = NULL;
+
+	if (service->danger_count < MOST_DANGERS)
+		return &service->dangers[service->danger_count++];
+	service->is_cut = true;
+	for (uint32_t i = 0; i < MOST_DANGERS; i++) {
+		struct danger *danger = &service->dangers[i];
+
+		if (danger->kind->effect > effect &&
+		    (!weakest || danger->kind->effect >= weakest->kind->effect))
+			weakest = danger;
+	}
+	return weakest;
+}
+
 static void add_danger(struct service *service, const char *name, const char *program)
 {
 	const struct danger_kind *kind = kinds;
+	struct danger *place;
 
 	while (!same_text(kind->name, name))
 		kind++;
@@ -54,8 +76,9 @@ static void add_danger(struct service *service, const char *name, const char *pr
 		if (service->dangers[i].kind == kind &&
 		    same_text(service->dangers[i].program, program))
 			return;
-	if (service->danger_count < MOST_DANGERS)
-		service->dangers[service->danger_count++] = (struct danger){ kind, program };
+	place = find_room(service, kind->effect);
+	if (place)
+		*place = (struct danger){ kind, program };
 }
 
 void find_dangers_of_port(struct service *service)
@@ -122,7 +145,7 @@ void find_dangers(struct service *service, const struct tcp_end *end)
 	if (end->process != NOBODY)
 		judge_program(service, end, program);
 	/* The sockets below one of MPTCP are nobody's either. */
-	else if (end->inode && !unseen.is_confined && !unseen.refused_processes &&
+	else if (end->inode && sees_all_processes() &&
 		 !(end->traits & (IS_NEW | IS_ENDED | HAS_MPTCP)))
 		add_danger(service, "kernel", program);
 	for (size_t i = 0; i < sizeof(by_trait) / sizeof(*by_trait); i++)

@@ -23,6 +23,7 @@ static void read_info(const uint8_t *bytes, size_t size, struct tcp_end *end)
 	end->bytes[OUT] = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
 	end->segments[IN] = info.tcpi_data_segs_in;
 	end->segments[OUT] = info.tcpi_data_segs_out;
+	end->resent = info.tcpi_total_retrans;
 	end->mss = info.tcpi_snd_mss;
 }
 

@@ -48,7 +48,7 @@ bool read_gains(char **words)
 /* What lies between two sizes is expected to gain what either does. */
 void expect_gain(struct service *service, uint64_t size)
 {
-	bool is_across = service->across * 2 > service->on_host + service->shorts_on_host;
+	bool is_across = service->sums.across * 2 > service->on_host + service->shorts_on_host;
 	enum way way = service->kind == STREAM		  ? STREAMS
 		       : is_across && size <= MOST_ACROSS ? REQUESTS_ACROSS
 							  : REQUESTS;

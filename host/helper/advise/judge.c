@@ -37,7 +37,7 @@ static const struct danger *find_effect(const struct service *service, enum effe
 
 static enum kind find_traffic(const struct service *service, uint64_t ms)
 {
-	const uint64_t *messages = service->messages, *bytes = service->bytes;
+	const uint64_t *messages = service->sums.messages, *bytes = service->sums.bytes;
 	uint64_t fewer = messages[IN] < messages[OUT] ? messages[IN] : messages[OUT];
 	uint64_t more = bytes[IN] > bytes[OUT] ? bytes[IN] : bytes[OUT];
 
@@ -48,8 +48,8 @@ static enum kind find_traffic(const struct service *service, uint64_t ms)
 
 static void judge_gain(struct service *service)
 {
-	uint64_t in = divide(service->bytes[IN], service->messages[IN]);
-	uint64_t out = divide(service->bytes[OUT], service->messages[OUT]);
+	uint64_t in = divide(service->sums.bytes[IN], service->sums.messages[IN]);
+	uint64_t out = divide(service->sums.bytes[OUT], service->sums.messages[OUT]);
 
 	expect_gain(service, in > out ? in : out);
 	if (service->gain_from >= LEAST_FROM &&
@@ -87,7 +87,7 @@ static void judge(struct service *service, uint64_t ms)
 		decide(service, INCLUDE,
 		       "it takes the bypass already, where its messages are not seen; "
 		       "'socket-bypass flows' counts them");
-	} else if (stay && service->staying * 2 >= connections) {
+	} else if (stay && service->sums.staying * 2 >= connections) {
 		decide(service, LEAVE, stay->kind->reason);
 		service->whose = stay->program;
 	} else if (service->shorts_on_host >= SHORT_CONNECTIONS &&

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Makes one list of both looks and of what ended between them. */
+/*
+ * Makes one list of both looks and of what ended between them.
+ *
+ * A socket is in one network namespace for good, and the kernel lists it in no other one.
+ * Its cookie is unique on the host since Linux 5.4 (cd48bdda4fb8), and in its namespace before.
+ * A socket that is connected again keeps its cookie, so addresses tell those connections apart.
+ */
 #include "advise.h"
 
 static uint64_t hash_end(const struct tcp_end *end)
@@ -36,6 +42,28 @@ static struct tcp_end *find_end(const struct index *index, const struct tcp_ends
 }
 
 /*
+ * The kernel lists sockets in parts, and adds new ones at the front of their bucket. So a socket
+ * that stands behind one that was added between two parts may be listed again.
+ */
+static void drop_repeated(struct tcp_ends *ends)
+{
+	uint32_t count = ends->count;
+	struct index index;
+
+	make_index(&index, count);
+	ends->count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct tcp_end *end = &ends->all[i];
+
+		if (find_end(&index, ends, end))
+			continue;
+		put_place(&index, hash_end(end), ends->count);
+		ends->all[ends->count++] = *end;
+	}
+	drop_index(&index);
+}
+
+/*
  * A socket that was connected again, with the addresses that it had, counts from 0. Segments are
  * counted by 32 bits, and each has a byte.
  */
@@ -53,6 +81,8 @@ static bool is_connected_again(const struct tcp_end *end, const struct tcp_end *
 
 static void subtract(struct tcp_end *end, const struct tcp_end *before)
 {
+	uint32_t resent;
+
 	if (before && end->process == NOBODY)
 		end->process = before->process;
 	if (before && is_connected_again(end, before))
@@ -61,6 +91,12 @@ static void subtract(struct tcp_end *end, const struct tcp_end *before)
 		end->moved[i] = end->bytes[i] - (before ? before->bytes[i] : 0);
 		end->moved_segments[i] = end->segments[i] - (before ? before->segments[i] : 0);
 	}
+	/* SYN and FIN count as sent again, but have no data. */
+	resent = end->resent - (before ? before->resent : 0);
+	if (end->moved_segments[OUT] > resent)
+		end->moved_segments[OUT] -= resent;
+	else if (end->moved_segments[OUT])
+		end->moved_segments[OUT] = 1;
 	end->traits |= before ? 0 : IS_NEW;
 }
 
@@ -85,6 +121,8 @@ void merge(struct tcp_ends *first, struct tcp_ends *ended, struct tcp_ends *last
 {
 	struct index index;
 
+	drop_repeated(first);
+	drop_repeated(last);
 	/* One that ended behind the last look is in it. */
 	add_missing(last, ended);
 	/* Of these it is not known what they moved. */

@@ -34,9 +34,9 @@ static void put_rate(const char *name, const uint64_t *counts, uint64_t ms)
 
 uint64_t find_size(const struct service *service, enum direction direction)
 {
-	uint64_t messages = service->messages[direction];
+	uint64_t messages = service->sums.messages[direction];
 
-	return messages ? service->bytes[direction] * 10 / messages : 0;
+	return messages ? service->sums.bytes[direction] * 10 / messages : 0;
 }
 
 void put_hundredths(uint64_t hundredths)
@@ -99,12 +99,12 @@ static void put_service(const struct service *service, uint64_t ms)
 		put_text("null");
 	else
 		put_number(service->shorts);
-	put_rate("perSecond", service->messages, ms);
+	put_rate("perSecond", service->sums.messages, ms);
 	open_object("bytesPerMessage");
 	put_tenths_member("inbound", find_size(service, IN));
 	put_tenths_member("outbound", find_size(service, OUT));
 	close_object();
-	put_rate("bytesPerSecond", service->bytes, ms);
+	put_rate("bytesPerSecond", service->sums.bytes, ms);
 	put_string_member("kind", kind_words[service->kind]);
 	put_dangers(service);
 	if (service->gain_to) {
@@ -157,9 +157,7 @@ void print_json(const struct run *run)
 		if (!is_listed(i))
 			continue;
 		put_name(NULL);
-		put_text("\"");
 		put_number(services[i].port);
-		put_text("\"");
 		/* A line has no room for all of a thousand. */
 		if (++listed % 100 == 0)
 			flush_text(STDOUT_FILENO);

@@ -14,7 +14,8 @@ static uint32_t process_room;
 /* Of the processes, as far as there is room. */
 enum { MOST_KNOWN = 32768 };
 static struct index by_pid;
-static uint32_t asked;
+/* Of those that listen, and of the others. */
+static uint32_t asked[2];
 
 const char *name_process(int process)
 {
@@ -121,7 +122,9 @@ struct walk {
 /* The socket's own descriptor is borrowed for the questions, and closed behind them. */
 static void ask(struct tcp_end *end, int process, const char *fd, int *pidfd)
 {
-	if (asked == MOST_ASKED)
+	uint32_t *count = &asked[end->state != LISTENS];
+
+	if (*count == MOST_ASKED)
 		return;
 	if (*pidfd == -1) {
 		*pidfd = (int)syscall(SYS_pidfd_open, (pid_t)processes[process].pid, 0);
@@ -131,7 +134,7 @@ static void ask(struct tcp_end *end, int process, const char *fd, int *pidfd)
 	if (*pidfd < 0 || !ask_options(*pidfd, (unsigned int)number_in(&fd, 10), end))
 		return;
 	end->traits |= IS_ASKED;
-	asked++;
+	++*count;
 }
 
 /* A manager of services opens sockets for others, which accept. */

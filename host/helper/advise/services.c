@@ -28,6 +28,8 @@ static void add_client(struct service *service, const char *program)
 			return;
 	if (service->client_count < MOST_CLIENTS)
 		service->clients[service->client_count++] = program;
+	else
+		service->is_cut = true;
 }
 
 /* If both ends have a port that somebody listens on, or neither, the lower one is the service's. */
@@ -42,24 +44,39 @@ static bool is_service_end(const struct tcp_end *end, const struct tcp_end *peer
 }
 
 /*
+ * How many segments came or went, each once. What was sent again, or doubled on its way, has come
+ * twice; the other end knows how many it has sent.
+ */
+static uint64_t count_segments(const struct tcp_end *end, const struct tcp_end *peer,
+			       enum direction direction)
+{
+	uint64_t own = end->moved_segments[direction], its = peer->moved_segments[!direction];
+
+	return direction == IN && its && its < own ? its : own;
+}
+
+/*
  * Estimates how many messages these segments carried. If the segments are full, each message took
  * several of them, and the other direction, which answers, tells how many messages there were.
  */
-static uint64_t count_messages(const struct tcp_end *end, enum direction direction)
+static uint64_t count_messages(const struct tcp_end *end, const struct tcp_end *peer,
+			       enum direction direction)
 {
-	uint64_t segments = end->moved_segments[direction], bytes = end->moved[direction];
-	uint64_t others = end->moved_segments[!direction];
+	uint64_t segments = count_segments(end, peer, direction), bytes = end->moved[direction];
+	uint64_t others = count_segments(end, peer, !direction);
 
 	if (!segments || bytes / segments <= end->mss / 2 || others >= segments)
 		return segments;
 	return others && bytes / others <= LARGEST_MESSAGE_SEEN ? others : segments;
 }
 
-static void add_traffic(struct service *service, const struct tcp_end *end)
+static void add_sums(struct sums *sums, const struct tcp_end *end, const struct tcp_end *peer)
 {
+	sums->across += end->space != peer->space;
+	sums->staying += stays_on_tcp(end) || stays_on_tcp(peer);
 	for (unsigned int i = IN; i <= OUT; i++) {
-		service->bytes[i] += end->moved[i];
-		service->messages[i] += count_messages(end, i);
+		sums->bytes[i] += end->moved[i];
+		sums->messages[i] += count_messages(end, peer, i);
 	}
 }
 
@@ -76,14 +93,14 @@ static void add_connection(struct service *service, const struct tcp_end *end,
 	service->shorts_on_host += is_short;
 	service->on_host += !is_short;
 	service->short_messages += is_short ? end->moved_segments[IN] : 0;
-	service->across += end->space != peer->space;
 	service->enrolled += ((end->traits | peer->traits) & IS_ENROLLED) != 0;
-	service->staying += stays_on_tcp(end) || stays_on_tcp(peer);
 	/* The unknown client of a short connection is most likely one that is listed already. */
 	if (peer->process != NOBODY || !(peer->traits & (IS_NEW | IS_ENDED)))
 		add_client(service, name_process(peer->process));
 	find_dangers(service, peer);
-	add_traffic(service, end);
+	add_sums(&service->sums, end, peer);
+	if (is_short)
+		add_sums(&service->short_sums, end, peer);
 }
 
 void find_services(const struct tcp_ends *ends)
@@ -101,9 +118,11 @@ void find_services(const struct tcp_ends *ends)
 		if (service)
 			add_connection(service, end, peer);
 	}
-	for (uint32_t i = 0; i < service_count; i++)
+	for (uint32_t i = 0; i < service_count; i++) {
 		if (services[i].on_host + services[i].shorts_on_host && !services[i].client_count)
 			add_client(&services[i], name_process(NOBODY));
+		unseen.cut_services += services[i].is_cut;
+	}
 	for (uint32_t i = 0; i < space_count; i++) {
 		uint64_t accepted = spaces[i].accepted[1] - spaces[i].accepted[0];
 
@@ -114,16 +133,30 @@ void find_services(const struct tcp_ends *ends)
 	}
 }
 
+/* Adds what was not heard to `all`, of which `part` was heard. */
+static void stretch(uint64_t *all, uint64_t part, uint64_t ms, uint64_t heard_ms)
+{
+	*all += part * ms / heard_ms - part;
+}
+
 void estimate_shorts(uint64_t ms, uint64_t heard_ms)
 {
-	if (!unseen.is_sampled || !heard_ms)
+	if (!unseen.is_sampled || !heard_ms || heard_ms > ms)
 		return;
 	for (uint32_t i = 0; i < service_count; i++) {
 		struct service *service = &services[i];
+		const struct sums *part = &service->short_sums;
+		struct sums *all = &service->sums;
 
-		service->shorts = service->shorts * ms / heard_ms;
-		service->shorts_on_host = service->shorts_on_host * ms / heard_ms;
-		service->short_messages = service->short_messages * ms / heard_ms;
+		stretch(&service->shorts, service->shorts, ms, heard_ms);
+		stretch(&service->shorts_on_host, service->shorts_on_host, ms, heard_ms);
+		stretch(&service->short_messages, service->short_messages, ms, heard_ms);
+		stretch(&all->across, part->across, ms, heard_ms);
+		stretch(&all->staying, part->staying, ms, heard_ms);
+		for (unsigned int j = IN; j <= OUT; j++) {
+			stretch(&all->bytes[j], part->bytes[j], ms, heard_ms);
+			stretch(&all->messages[j], part->messages[j], ms, heard_ms);
+		}
 	}
 	unseen.missed = 0;
 }

@@ -57,7 +57,7 @@ static void fill(const struct service *service, uint64_t ms, struct cell *cells)
 	add_number(&cells[3], service->connections + service->shorts);
 	add_number(&cells[4], service->on_host + service->shorts_on_host);
 	for (unsigned int i = IN; i <= OUT; i++) {
-		add_number(&cells[5 + 2 * i], service->messages[i] * 1000 / ms);
+		add_number(&cells[5 + 2 * i], service->sums.messages[i] * 1000 / ms);
 		add_number(&cells[6 + 2 * i], find_size(service, i) / 10);
 	}
 	add_text(&cells[9], kind_words[service->kind]);
@@ -161,7 +161,8 @@ void show_table(const struct run *run)
 		put_text("no connection to a service of this host was seen");
 		flush_text(STDOUT_FILENO);
 	}
-	put_text(run->is_bench ? "gain: ratio to plain TCP, by this host's own bench"
+	put_text(run->is_bench ? "gain: ratio to plain TCP, by this host's own bench for the "
+				 "sizes that it has, else by a table that another host made"
 			       : "gain: ratio to plain TCP, by a table that another host made; "
 				 "--bench FILE takes this host's own");
 	flush_text(STDOUT_FILENO);
@@ -174,9 +175,9 @@ void show_table(const struct run *run)
 	for (uint32_t i = 0; i < service_count; i++) {
 		if (!is_listed(i))
 			continue;
-		put_text(listed++ ? ", \"" : "\"");
+		if (listed++)
+			put_text(", ");
 		put_number(services[i].port);
-		put_text("\"");
 		/* All of a thousand would not fit. */
 		if (listed % 100 == 0)
 			write_text(STDOUT_FILENO);

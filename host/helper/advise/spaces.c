@@ -189,10 +189,10 @@ bool visit_spaces(unsigned int look, struct tcp_ends *ends)
 	return is_done;
 }
 
-uint64_t hear_ended(uint64_t until_ns, struct tcp_ends *ended)
+uint64_t hear_ended(uint64_t since_ns, uint64_t until_ns, struct tcp_ends *ended)
 {
 	static struct pollfd fds[MOST_SPACES];
-	uint64_t begin = now_ns(), now = begin, heard = 0;
+	uint64_t now = now_ns(), heard = 0;
 
 	for (uint32_t i = 0; i < space_count; i++)
 		fds[i] = (struct pollfd){ .fd = spaces[i].ended, .events = POLLIN };
@@ -206,8 +206,10 @@ uint64_t hear_ended(uint64_t until_ns, struct tcp_ends *ended)
 			    !take_ended(fds[i].fd, (uint16_t)i, ended))
 				unseen.is_deaf = true;
 		now = now_ns();
+		if (unseen.is_sampled)
+			continue;
+		heard = now - since_ns;
 		if (ended->count < MOST_ENDED) {
-			heard = now - begin;
 			if (until_ns > now + 10000000)
 				sleep_ms(10);
 			continue;

@@ -7,6 +7,11 @@ enum { FEW = 16 };
 
 static bool is_begun;
 
+bool sees_all_processes(void)
+{
+	return !unseen.is_confined && !unseen.refused_processes;
+}
+
 static void begin(bool is_quoted)
 {
 	put_text(is_begun ? "; " : is_quoted ? "\"" : "");
@@ -26,6 +31,7 @@ bool put_unseen(bool is_quoted)
 		{ unseen.missed >= FEW ? unseen.missed : 0,
 		  "connections that were accepted and ended without a trace" },
 		{ unseen.not_asked, "sockets that could not be asked for their options" },
+		{ unseen.cut_services, "services of which not all clients and dangers are named" },
 	};
 
 	is_begun = false;
@@ -43,6 +49,12 @@ bool put_unseen(bool is_quoted)
 		put_text(": ");
 		put_number(counts[i].count);
 	}
+	if (!sees_all_processes()) {
+		begin(is_quoted);
+		put_text("whether sockets that nobody has open are the kernel's own, because not "
+			 "all "
+			 "processes were looked at");
+	}
 	if (unseen.lacks_net_admin) {
 		begin(is_quoted);
 		put_text("TLS and other protocols in the kernel, for lack of CAP_NET_ADMIN");
@@ -55,7 +67,7 @@ bool put_unseen(bool is_quoted)
 	if (unseen.is_sampled) {
 		begin(is_quoted);
 		put_text("short connections of a part of the time, from which the others are "
-			 "estimated");
+			 "estimated; what longer ones have moved that ended in the rest of it");
 	}
 	put_text(is_begun && is_quoted ? "\"" : "");
 	return is_begun;

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <time.h>
 
 enum {
 	/* The most bytes behind the headers of IPv4 and TCP. */
@@ -172,6 +173,14 @@ static void put_handshake(struct capture *capture, const struct headers *first, 
 	client.flags = ACK;
 	put_segment(capture, &client, time, NULL, 0, 0, name_direction(&client, port, true),
 		    comment);
+}
+
+uint64_t get_offset_of_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec - now_ns();
 }
 
 void put_piece(struct capture *capture, const struct piece *piece, uint64_t since_1970,

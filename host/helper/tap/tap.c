@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	LONGEST_SECONDS = 3600,
@@ -74,14 +73,6 @@ static bool open_file(struct capture *capture, const char *path)
 	return false;
 }
 
-static uint64_t get_offset_of_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec - now_ns();
-}
-
 enum reason { BY_TIME, BY_SIGNAL, BY_SIZE, BY_OUTPUT, BY_UPGRADE };
 
 struct tap {
@@ -93,6 +84,7 @@ struct tap {
 	uint64_t since_1970; /* what to add for CLOCK_REALTIME */
 	uint64_t received; /* messages */
 	uint64_t forgone; /* bytes that might have been written in time, and were not */
+	bool is_held_back; /* --max-rate has left something in the ring */
 };
 
 /* The bytes that may have been written by now. A quarter of a second is kept in reserve. */
@@ -129,6 +121,7 @@ static enum reason run(struct tap *tap)
 			put_piece(capture, piece, tap->since_1970, (uint16_t)tap->numbers[PORT]);
 			release_piece(&tap->ring);
 		}
+		tap->is_held_back |= capture->written >= allowance && next_piece(&tap->ring);
 		flush_capture(capture);
 		if (capture->error)
 			return BY_OUTPUT;
@@ -154,7 +147,8 @@ static uint64_t count_rest(struct ring *ring)
 	return messages;
 }
 
-static void report(const struct tap *tap, enum reason reason, uint64_t lost)
+/* `lost` messages found no room in the ring, and `rest` were still in it at the end. */
+static void report(const struct tap *tap, enum reason reason, uint64_t lost, uint64_t rest)
 {
 	static const char *const reasons[] = {
 		[BY_TIME] = "",
@@ -172,7 +166,14 @@ static void report(const struct tap *tap, enum reason reason, uint64_t lost)
 	put_number(tap->capture.written);
 	put_text(" bytes; ");
 	put_number(lost);
-	put_text(" messages missing or cut because they came faster than --max-rate");
+	put_text(" messages missing or cut ");
+	put_text(tap->is_held_back || !lost ? "because they came faster than --max-rate"
+					    : "for lack of room or memory");
+	if (rest) {
+		put_text("; ");
+		put_number(rest);
+		put_text(" more not written before the end");
+	}
 	put_text(reasons[reason]);
 	if (is_lease_lapsed())
 		put_text("; this process was held up, and what was sent meanwhile is missing");
@@ -196,7 +197,7 @@ static bool begin(struct tap *tap)
 static int show(struct tap *tap)
 {
 	const struct tapped *tapped = &tap->tapped;
-	uint64_t lost = count_lost(tapped);
+	uint64_t lost = count_lost(tapped), rest;
 	enum reason reason;
 
 	tap->since_1970 = get_offset_of_clock();
@@ -207,11 +208,10 @@ static int show(struct tap *tap)
 	end_lease();
 	stop_tap(tapped);
 	lost = count_lost(tapped) - lost;
-	if (reason != BY_SIZE)
-		lost += count_rest(&tap->ring);
+	rest = count_rest(&tap->ring);
 	end_capture(&tap->capture, tap->start + tap->since_1970, now_ns() + tap->since_1970,
-		    tap->received + lost, lost);
-	report(tap, reason, lost);
+		    tap->received + lost + rest, lost + rest);
+	report(tap, reason, lost, rest);
 	/* A reader that has enough of it goes. */
 	if (!tap->capture.error || tap->capture.error == EPIPE)
 		return 0;

@@ -96,7 +96,9 @@ void end_capture(struct capture *capture, uint64_t from, uint64_t to, uint64_t r
 		 uint64_t lost);
 void flush_capture(struct capture *capture);
 
-/* packets.c: makes packets of a piece. `since_1970` is what to add to its time. */
+/* packets.c: makes packets of a piece. */
+/* What to add to the time of a piece for that since 1970. */
+uint64_t get_offset_of_clock(void);
 void put_piece(struct capture *capture, const struct piece *piece, uint64_t since_1970,
 	       uint16_t port);
 

@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # advise: tells which services of this host would gain from the bypass, and which would be harmed.
 
-# Reads what `bench --json` has printed. The bypass on one CPU and on two gives, for each mode and
+# Reads what `bench --json` has printed. A file without a size that advise knows (rows in
+# host/helper/advise/gain.c) would change nothing, so it is refused. The bypass on one CPU and on two gives, for each mode and
 # size, the least and the most of what to expect.
 read_bench() { # FILE -> $gains: words by four, the ratios in hundredths
 	[ -f "$1" ] || err "--bench: expected a file with what 'socket-bypass bench --json' printed, found no file $1"
@@ -16,12 +17,13 @@ read_bench() { # FILE -> $gains: words by four, the ratios in hundredths
 		value("way") == "bypass" {
 			cell = value("mode") " " value("size"); ratio = int(value("ratio") * 100 + 0.5)
 			if (cell !~ /^(rr|stream) [1-9][0-9]*$/ || ratio < 1 || ratio > 10000) { bad = 1; exit }
+			if (cell ~ / (64|1024|16384|65536|262144)$/) known = 1
 			if (!(cell in least)) { order[++n] = cell; least[cell] = most[cell] = ratio }
 			if (ratio < least[cell]) least[cell] = ratio
 			if (ratio > most[cell]) most[cell] = ratio
 		}
 		END {
-			if (bad || !n) exit 1
+			if (bad || !known) exit 1
 			for (i = 1; i <= n; i++) print order[i], least[order[i]], most[order[i]]
 		}') || err "--bench: expected what 'socket-bypass bench --json' printed, found something else in $1"
 }

@@ -123,9 +123,9 @@ describe.skipIf(isSkippedWithout(...tools))("advise on a host with many programs
       remote: "backend  leave",
     });
     const gaining = ["redis", "postgres", "memcached", "nginx", "app", "stream", "cluster"] as const;
-    const ours = Object.values(ports).map(String);
+    const ours: readonly number[] = Object.values(ports);
     expect(advice.traffic.ports.filter((port) => ours.includes(port)).sort()).toEqual(
-      gaining.map((name) => `${ports[name]}`).sort(),
+      gaining.map((name) => ports[name]).sort(),
     );
   });
 });

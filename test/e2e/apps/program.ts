@@ -189,7 +189,7 @@ export interface Advice {
     readonly onHost: number;
     readonly dangers: readonly { readonly kind: string; readonly program: string }[];
   }[];
-  readonly traffic: { readonly ports: readonly string[] };
+  readonly traffic: { readonly ports: readonly number[] };
 }
 
 /** On a busy machine a client may need seconds to begin, so it asks again while one has not. */

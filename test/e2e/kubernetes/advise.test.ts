@@ -58,7 +58,7 @@ describe.skipIf(isSkipped)("a debug pod of a node", () => {
     expect(found).toEqual([
       expect.objectContaining({ clients: ["python3"], connections: 4, onHost: 4, advice: "include" }),
     ]);
-    expect(advice.traffic.ports).toContain(`${port}`);
+    expect(advice.traffic.ports).toContain(port);
   });
 
   test("leaves nothing in the kernel", async () => {

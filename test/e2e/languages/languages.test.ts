@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findPolyglot } from "../../../tools/pulumi/stack.js";
+import { blocksOf } from "../../docs/pages.js";
 import { follow } from "../local/follow.js";
 import { attachments, each, isSkipped } from "../local/machine.js";
 import { GitServer } from "./git-server.js";
@@ -88,6 +89,29 @@ describe.skipIf(isSkipped)("the released package, installed where nothing is bui
       await server.close();
     }
   }, 900_000);
+
+  // It would install on the whole machine, so it is only planned.
+  test.each([
+    ["yaml", "Pulumi.yaml"],
+    ["python", "__main__.py"],
+    ["go", "main.go"],
+  ] as const)(
+    "the program in %s of docs/_index.md plans a local host",
+    async (language, file) => {
+      const source = /github\.com\/socket-bypass\/socket-bypass@\S+/;
+      const text = fs.readFileSync(join(root, "docs/_index.md"), "utf8");
+      const [shown] = blocksOf({ path: "docs/_index.md", text }).filter((block) => block.language === language);
+      const program = new Program(language, released);
+      // The stacks of the tests are those of one project, and the release is a folder.
+      const named = `${shown?.text}\n`.replace(/^name: edge$/m, `name: ${program.project}`);
+      expect(source.test(named)).toBe(language === "yaml");
+      program.write(file, named.replace(source, released));
+      if (language === "yaml") await program.installPackages();
+      else await program.install();
+      expect((await program.preview()).changes).toEqual(each("create"));
+    },
+    1_200_000,
+  );
 
   // The pods of a pool are proved in test/e2e/kubernetes.
   test("a program in YAML plans a node pool, though nobody has installed the package of the provider", async () => {

@@ -36,18 +36,35 @@ export class Program extends Machine {
 
   /** Does what a user types before the first preview. */
   async install(): Promise<void> {
-    const added = this.run(this.engine.pulumi, "package", "add", this.released);
-    const stderr = await added.then(() => "", String);
-    // It has made the SDK and asks the language host to link it. Of that only versions can be built
-    // that are older than the CLI and do not understand this, so the projects of this folder hold
-    // the link, and the line below the package.
-    const isUnlinked = /error: linking package: /.test(stderr);
-    if (!isUnlinked) await added;
-    if (isUnlinked) fs.appendFileSync(join(this.work, "Pulumi.yaml"), `packages:\n  socket-bypass: ${this.released}\n`);
+    const isLinked = await this.link("package", "add", this.released);
+    // The projects of this folder hold the link, and the line below the package.
+    if (!isLinked) fs.appendFileSync(join(this.work, "Pulumi.yaml"), `packages:\n  socket-bypass: ${this.released}\n`);
     if (this.language !== "python") return;
     await this.run("python3", "-m", "venv", "venv");
     const words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     await this.run("venv/bin/python", ...words, "requirements.txt");
+  }
+
+  /** Does what a user types whose Pulumi.yaml has the package already. */
+  async installPackages(): Promise<void> {
+    await this.link("install");
+  }
+
+  /**
+   * Runs a command that makes the SDK and then asks the language host to link it. Of that only
+   * versions can be built that are older than the CLI and do not understand this.
+   */
+  private async link(...words: string[]): Promise<boolean> {
+    const linked = this.run(this.engine.pulumi, ...words);
+    const stderr = await linked.then(() => "", String);
+    const isUnlinked = /\blinking package: /.test(stderr);
+    if (!isUnlinked) await linked;
+    return !isUnlinked;
+  }
+
+  /** Puts a file in the place of one of the program. */
+  write(file: string, text: string): void {
+    fs.writeFileSync(join(this.work, file), text);
   }
 
   projectFile(): string {

@@ -34,7 +34,7 @@ describe.skipIf(isSkipped || (isLacking && !process.env.CI))("observe", () => {
     const changes = calls().filter((call) => /\b(load|loadall|attach|create|pin)\b/.test(call));
     expect(changes.filter((call) => !call.includes("/flows.bpf.o "))).toEqual([]);
     const seen = await adviceOf(machine);
-    expect(seen.traffic.ports).toContain(`${port}`);
+    expect(seen.traffic.ports).toContain(port);
     const redis = seen.services.filter((service) => service.port === port);
     expect(redis).toEqual([
       expect.objectContaining({

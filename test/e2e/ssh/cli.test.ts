@@ -208,6 +208,19 @@ describe.skipIf(isSkipped)("the command on the operator's machine", () => {
     expect(Number.parseFloat(share)).toBeGreaterThan(50);
   });
 
+  test("follows the rates of a host that is named, by the user's own ssh", async () => {
+    const port = await talk(ops);
+    const words = ["--ssh", `ops@${ops.address}`, "--become", "sudo -n", "--interval", "1", "--count", "4", "--json"];
+    const { stdout, stderr, code } = await cli(["top", ...words], env, cwd);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const [last, ...others] = stdout.trimEnd().split("\n").reverse();
+    expect(others).toHaveLength(3);
+    const [{ host, answer }] = JSON.parse(last ?? "").hosts;
+    const found = answer.ports.find((one: { port: number }) => one.port === port);
+    expect([host, found]).toMatchObject([`ops@${ops.address}`, { program: talkers, connections: 2 }]);
+    expect(found.bypass.messages).toBeGreaterThan(20);
+  });
+
   test("shows a host that has gone beside those that answer", async () => {
     await ops.stop();
     const { stdout, code } = await ask("status");

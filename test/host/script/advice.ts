@@ -33,7 +33,7 @@ export interface Advice {
   readonly namespaces: number;
   readonly sockets: number;
   readonly services: Service[];
-  readonly traffic: { ports: string[] };
+  readonly traffic: { ports: number[] };
   readonly unseen: string | null;
 }
 

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { copyOf, faultyBpftool, Host, isSkipped, replaceProbe, run, shellFolder } from "../../support/host.js";
-import { type Advice, advise, find, notes, play, upTo } from "./advice.js";
+import { type Advice, about, advise, find, notes, play, upTo } from "./advice.js";
 
 /** The helper says this of FIONREAD of a socket that is enrolled and has got bytes by TCP. */
 function answerUnread(host: Host, word: string): void {
@@ -77,6 +77,14 @@ describe.skipIf(isSkipped)("advise", () => {
     }
   });
 
+  test("counts a message once whose segment is sent again, or arrives twice", async () => {
+    const host = new Host();
+    const { port } = await play(host, "lossy");
+    const found = find(await advise(host, "--seconds", "4"), port);
+    expect(found).toMatchObject({ clients: ["frontend"], connections: 1, onHost: 1, kind: "request" });
+    expect(found.bytesPerMessage).toEqual({ inbound: about(50), outbound: about(100) });
+  });
+
   test("counts afresh what a socket moves that was connected again with its old addresses", async () => {
     const host = new Host();
     const { port } = await play(host, "renewed");
@@ -99,18 +107,49 @@ describe.skipIf(isSkipped)("advise", () => {
     ]);
   });
 
-  test("pairs the short connections of a client that always uses the same port within seconds of processor time", async () => {
+  // How much work that is: test/host/helper/advise-lists.test.ts.
+  test("pairs the short connections of a client that always uses the same port", async () => {
     const host = new Host();
     const { port } = await play(host, "again", "1000000");
     host.children.at(-1)?.stdin?.write("\n");
-    const words = [join(host.bundle, "socket-bypass"), "advise", "--json", "--seconds", "8"];
-    const sh = join(shellFolder("dash"), "sh");
-    const timed = await run("bash", ["-c", 'TIMEFORMAT="%U"; time "$@"', "bash", sh, ...words], host.env);
-    expect(timed.code).toBe(0);
-    const { services } = JSON.parse(timed.stdout) as Advice;
+    const { services } = await advise(host, "--seconds", "8");
     const found = services.find((one) => one.port === port && one.program === "backend");
-    expect(found?.shortConnections).toBeGreaterThan(1000);
-    expect(Number(timed.stderr.trim().split("\n").at(-1))).toBeLessThan(4);
+    expect(found?.shortConnections).toBeGreaterThan(100);
+  });
+
+  test("looks at ten thousand connections, and asks a listener for its options that comes behind all of them", async () => {
+    const host = new Host();
+    answerUnread(host, "echo zero");
+    const { port } = await play(host, "crowd", "10000");
+    const behind = await play(host, "deferring");
+    const told = await advise(host);
+    expect(find(told, port)).toMatchObject({ connections: 10_000, onHost: 10_000 });
+    expect(told.unseen).toMatch(/sockets that could not be asked for their options: \d+/);
+    expect(find(told, behind.port).dangers.map(({ kind }) => kind)).toEqual(["deferred"]);
+  });
+
+  test("names what harms although 16 weaker dangers were seen before, and says that names are left out", async () => {
+    const host = new Host();
+    const { port } = await play(host, "named", "20");
+    const told = await advise(host);
+    const { clients, dangers, ...found } = find(told, port);
+    expect(found).toMatchObject({ program: "backend", connections: 21, onHost: 21, advice: "danger" });
+    expect(found.reason).toMatch(/^sing-box: it splices/);
+    expect(clients).toHaveLength(16);
+    expect(dangers.map(({ kind }) => kind).sort()).toEqual([...Array(15).fill("lowat"), "splice"]);
+    expect(dangers.find(({ kind }) => kind === "splice")).toMatchObject({ program: "sing-box" });
+    expect(told.unseen).toMatch(/services of which not all clients and dangers are named: [1-9]/);
+  });
+
+  test("says that the kernel's own sockets are not told where not all processes may be looked at", async () => {
+    const host = new Host();
+    const rights = ["--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"];
+    const words = [...rights, join(shellFolder("dash"), "sh"), join(host.bundle, "socket-bypass"), "advise"];
+    const { code, stdout, stderr } = await run("setpriv", [...words, "--json", "--seconds", "1"], host.env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: notes });
+    const { unseen } = JSON.parse(stdout) as Advice;
+    expect(unseen).toMatch(/processes that may not be looked at: \d+/);
+    expect(unseen).toContain("whether sockets that nobody has open are the kernel's own");
   });
 
   test("loads nothing but the program of flows, for each generation that is installed, and removes it", async () => {
@@ -140,7 +179,7 @@ describe.skipIf(isSkipped)("advise", () => {
     const { code, stdout, stderr } = await host.raw("advise", "--seconds", "2");
     expect({ code, stderr }).toEqual({ code: 0, stderr: notes });
     const line = stdout.trimEnd().split("\n").at(-1) ?? "";
-    expect(line).toMatch(/^traffic: \{ ports: \["\d+"(, "\d+")*\] \}$/);
+    expect(line).toMatch(/^traffic: \{ ports: \[\d+(, \d+)*\] \}$/);
     expect(line.match(/\d+/g)?.length).toBeGreaterThanOrEqual(960);
   });
 

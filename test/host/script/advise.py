@@ -20,8 +20,9 @@ from common import CLONE_NEWNET, LIBC, PATIENCE, Mailbox, call, connect, fork, l
 from paths import dnat_to, place, route, wire
 from services import ask, name, serve, service, setting, talk
 
-# `advise` looks at all of the machine, where other tests use 7000 in namespaces of their own.
-OWN_PORT = 7391
+# `advise` looks at all namespaces of the machine, where other tests, and other runs of these, have
+# services too. So each run of a case has its own port, below those that the kernel gives.
+OWN_PORT = 11000 + os.getpid() % 20000
 
 SO_ZEROCOPY, TCP_DEFER_ACCEPT, SYS_EXIT = 60, 9, 60
 
@@ -44,6 +45,31 @@ def options():
 def deferring():
     """A service whose listener defers."""
     ready(port=service(prepare=setting(socket.IPPROTO_TCP, TCP_DEFER_ACCEPT, 5)))
+
+
+def named(count):
+    """
+    So many clients with an option, each by a name of its own, and one that splices. The kernel lists that one last,
+    because it lists IPv4 first.
+    """
+    four = listen()
+    port = four.getsockname()[1]
+    six = listen("ipv6", port=port)
+
+    def backend():
+        threading.Thread(target=serve, args=(four,), daemon=True).start()
+        serve(six)
+
+    def splicer():
+        name("sing-box")
+        ask(connect(port, "ipv6"))
+
+    fork(backend)
+    for i in range(int(count)):
+        fork(talk, port, 50, 100, f"client-{i}", setting(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 2))
+    fork(splicer)
+    four.close(), six.close()
+    ready(port=port)
 
 
 def drink(listener):
@@ -159,6 +185,35 @@ def remote(port):
     go_near.put()
     talking.get()
     ready(port=int(port))
+
+
+def lossy():
+    """A client each of whose segments arrives twice, and a server whose answers arrive only when they are sent again."""
+    listening, talking = Mailbox(), Mailbox()
+    twice = f"type filter hook output priority 0; tcp dport {OWN_PORT} dup to 10.77.0.2;"
+    lost = f"type filter hook input priority 0; tcp sport {OWN_PORT} ip length > 100 numgen inc mod 2 0 drop;"
+
+    def backend():
+        listener = listen(address="10.77.0.2", port=OWN_PORT)
+        listening.put()
+        serve(listener)
+
+    def client():
+        name("frontend")
+        rules = f"table ip t {{\nchain twice {{ {twice} }}\nchain lost {{ {lost} }}\n}}\n"
+        subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+        connection = connect(OWN_PORT, address="10.77.0.2")
+        talking.put()
+        ask(connection)
+
+    near, go_near = place(client)
+    far, go_far = place(backend)
+    wire(near, "10.77.0.1/24", far, "10.77.0.2/24", 1)
+    go_far.put()
+    listening.get()
+    go_near.put()
+    talking.get()
+    ready(port=OWN_PORT)
 
 
 def held():

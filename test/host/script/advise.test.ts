@@ -54,10 +54,9 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     // What came by short connections counts too.
     expect(short.perSecond).toEqual({ inbound: upTo(300), outbound: upTo(300) });
 
-    const listed = [ports.back, ports.relay, ports.stream].map(String);
+    const listed = [ports.back, ports.relay, ports.stream];
     expect(
       Object.values(ports)
-        .map(String)
         .filter((port) => advice.traffic.ports.includes(port))
         .sort(),
     ).toEqual(listed.sort());
@@ -71,7 +70,7 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     for (const [kind, port] of Object.entries(others)) {
       expect(find(advice, port)).toMatchObject({ advice: "leave", gain: null });
       expect(find(advice, port).dangers.map((danger) => danger.kind)).toContain(kind);
-      expect(advice.traffic.ports).not.toContain(`${port}`);
+      expect(advice.traffic.ports).not.toContain(port);
     }
   });
 
@@ -113,8 +112,9 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
       },
       ...{ advice: "leave", reason: "all its clients are on other hosts, or their ends were not found" },
     });
-    expect(advice.traffic.ports).not.toContain(`${played.port}`);
+    expect(advice.traffic.ports).not.toContain(played.port);
     expect(advice.unseen).toContain("outside its own pid namespace");
+    expect(advice.unseen).toContain("whether sockets that nobody has open are the kernel's own");
   });
 
   test("counts what takes the bypass already as such", async () => {
@@ -190,7 +190,7 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     expect(stdout).toContain(
       `\n${lowat} backend: leave: frontend: it has set SO_RCVLOWAT, so its connections stay on TCP\n`,
     );
-    expect(lines.at(-1)).toMatch(new RegExp(`^traffic: \\{ ports: \\[.*"${plain}".*\\] \\}$`));
+    expect(lines.at(-1)).toMatch(new RegExp(`^traffic: \\{ ports: \\[.*\\b${plain}\\b.*\\] \\}$`));
   });
 
   test("takes the gain from this host's own bench, and refuses a file that is none", async () => {
@@ -212,7 +212,9 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
       expect(find(advice, plain).gain).toEqual({ low: 1.03, high: 1.9 });
     }
     const refusal = (what: string) => expect.stringContaining(`socket-bypass: --bench: expected ${what}\n`);
-    for (const text of ["", "[]", "nonsense", JSON.stringify(rows).replaceAll("rr", "rr;reboot"), '{"way":"bypass"}']) {
+    const otherSizes = JSON.stringify(rows.map((row) => ({ ...row, size: 100 })));
+    const injected = JSON.stringify(rows).replaceAll("rr", "rr;reboot");
+    for (const text of ["", "[]", "nonsense", injected, '{"way":"bypass"}', otherSizes]) {
       fs.writeFileSync(file, text);
       expect(await host.raw("advise", "--seconds", "1", "--bench", file)).toMatchObject({
         ...{ code: 1, stdout: "" },
@@ -223,24 +225,6 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
       ...{ code: 1, stdout: "" },
       stderr: refusal("a file with what 'socket-bypass bench --json' printed, found no file /nowhere"),
     });
-  });
-
-  test("looks at ten thousand connections within three seconds of processor time", async () => {
-    const host = new Host(shell);
-    const { port } = await play(host, "crowd", "10000");
-    const words = [
-      join(shellFolder(shell), "sh"),
-      join(host.bundle, "socket-bypass"),
-      "advise",
-      "--json",
-      "--seconds",
-      "1",
-    ];
-    const timed = await run("bash", ["-c", 'TIMEFORMAT="%U %S"; time "$@"', "bash", ...words], host.env);
-    expect(timed.code).toBe(0);
-    expect(find(JSON.parse(timed.stdout), port)).toMatchObject({ connections: 10_000, onHost: 10_000 });
-    const [user, system] = (timed.stderr.trim().split("\n").at(-1) ?? "").split(" ").map(Number);
-    expect((user ?? Number.NaN) + (system ?? Number.NaN)).toBeLessThan(3);
   });
 });
 

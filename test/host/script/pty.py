@@ -64,11 +64,9 @@ for what, *words in actions:
         resize(*words)
     elif what == "forget":
         said = b""
-asked = time.monotonic()
 while code is None and time.monotonic() < end:
     read(0.05)
     code = status()
-took = time.monotonic() - asked
 if code is None:
     os.kill(child, signal.SIGKILL)
     sys.exit(f"it goes on: {said!r}")
@@ -78,7 +76,6 @@ print(
         {
             "said": said.decode(errors="backslashreplace"),
             "code": os.waitstatus_to_exitcode(code),
-            "took": took,
             "restored": termios.tcgetattr(inner) == before,
         }
     )

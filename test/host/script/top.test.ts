@@ -86,10 +86,10 @@ describe.skipIf(isSkipped).each<Shell | "bash">([...shells, "bash"])("top under 
     ["SIGQUIT", ["signal", "QUIT"], 131],
   ])("fills a terminal and restores it at %s", async (_, action, code) => {
     const { host, port } = await talk(shell, 20);
-    const shown = await inTerminal(host, shell, 12, 100, [["wait", `  -${esc}[K`], ["wait", `${esc}[J`], action]);
+    // It does not wait for its next look, which is an hour away.
+    const actions: Action[] = [["wait", `  -${esc}[K`], ["wait", `${esc}[J`], action];
+    const shown = await inTerminal(host, shell, 12, 100, actions, "3600");
     expect(shown).toMatchObject({ code, restored: true });
-    // It waits for a look that is under way at most.
-    expect(shown.took).toBeLessThan(5);
     expect(shown.said.startsWith(enter)).toBe(true);
     expect(shown.said.trimEnd().endsWith(leave)).toBe(true);
     const frames = framesIn(shown.said);
@@ -208,7 +208,6 @@ function top(host: Host, shell: Shell | "bash", ...flags: string[]) {
 interface Shown {
   readonly said: string;
   readonly code: number;
-  readonly took: number;
   readonly restored: boolean;
 }
 

@@ -46,15 +46,15 @@ describe("a node pool", () => {
   const refused: [object, string][] = [
     [
       {},
-      "image: expected an image with sh and bpftool, found nothing; build image/Dockerfile and push it to where the nodes pull from; there is none to be had elsewhere",
+      "image: expected an image with sh and bpftool, found nothing; take ghcr.io/socket-bypass/socket-bypass-node by its digest, or build image/Dockerfile and push it to where the nodes pull from",
     ],
     [
       { image: "" },
-      'image: expected an image such as "registry.example.com/socket-bypass:1", found an empty text; build image/Dockerfile and push it',
+      'image: expected an image such as "registry.example.com/socket-bypass:1", found an empty text; take ghcr.io/socket-bypass/socket-bypass-node by its digest, or build image/Dockerfile and push it to where the nodes pull from',
     ],
     [
       { image: "a b" },
-      'image: expected an image such as "registry.example.com/socket-bypass:1", found another text; build image/Dockerfile and push it',
+      'image: expected an image such as "registry.example.com/socket-bypass:1", found another text; take ghcr.io/socket-bypass/socket-bypass-node by its digest, or build image/Dockerfile and push it to where the nodes pull from',
     ],
     [
       { image, imagePullPolicy: "always" },

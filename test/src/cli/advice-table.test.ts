@@ -26,9 +26,9 @@ test("the advice of a host has all that decides: figures, reasons, dangers, what
     "9000 backend: danger: haproxy: it splices",
     "    relay: gateway: it relays",
     "",
-    "gain: ratio to plain TCP, by this host's own bench",
+    "gain: ratio to plain TCP, by this host's own bench for the sizes that it has, else by a table that another host made",
     "unseen: processes that may not be looked at: 1",
-    'traffic: { ports: ["6379"] }',
+    "traffic: { ports: [6379] }",
   ]);
 });
 

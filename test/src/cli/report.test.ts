@@ -15,7 +15,7 @@ const service = (program: string, perSecond: number) => ({
 });
 const advice = (program: string, perSecond: number) => ({
   ...{ version: 1 as const, seconds: 10, kernel: "6.1", machine: "x86_64", gainFrom: "table" as const, namespaces: 1 },
-  ...{ sockets: 2, services: [service(program, perSecond)], traffic: { ports: ["6379"] }, unseen: null },
+  ...{ sockets: 2, services: [service(program, perSecond)], traffic: { ports: [6379] }, unseen: null },
 });
 
 /** The server uses `cpu` seconds in ten, for 2 * perSecond messages a second. */

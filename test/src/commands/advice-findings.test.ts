@@ -61,7 +61,7 @@ describe("the advice differs from traffic", () => {
 
 test("what is in danger and what would gain is one line, with the traffic to declare", () => {
   expect(findingsIn(all)).toBe(
-    'port 8080 (haproxy) must be left out: it splices; port 6379 (redis-server) would gain (1.2 to 1.6 times plain TCP); what to declare: traffic: {"ports":["6379"]}',
+    'port 8080 (haproxy) must be left out: it splices; port 6379 (redis-server) would gain (1.2 to 1.6 times plain TCP); what to declare: traffic: {"ports":[6379]}',
   );
   expect(findingsIn(told([iperf, quiet]))).toBe("no port would gain, of 2 services that were seen");
 });

@@ -26,6 +26,10 @@ test.each([
   expect(readAdvice(print(JSON.stringify(advice())))).toEqual(read(advice()));
 });
 
+test("ports that an earlier build printed as texts are read as numbers", () => {
+  expect(read(advice([], { traffic: { ports: ["6379", 80] } }))?.traffic).toEqual({ ports: [6379, 80] });
+});
+
 test("properties of a later version are left out", () => {
   const { services } = read({ ...advice([{ ...service(), more: 1 }]), more: 1 }) ?? {};
   expect(services?.[0]).not.toHaveProperty("more");
@@ -42,6 +46,7 @@ describe("a hostile host", () => {
     ["no port", JSON.stringify(advice([service({ port: 65536 })]))],
     ["unknown advice", JSON.stringify(advice([{ ...service(), advice: "rm -rf /" }]))],
     ["a port that is none", JSON.stringify(advice([], { traffic: { ports: ["$(id)"] } }))],
+    ["a port that is too large", JSON.stringify(advice([], { traffic: { ports: [65536] } }))],
     ["too many services", JSON.stringify(advice(Array(4097).fill(service())))],
     ["too much", `${JSON.stringify(advice())}${" ".repeat(largestAdvice)}`],
   ])("that prints %s gives no advice", (_, printed) => {

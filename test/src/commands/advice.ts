@@ -17,7 +17,7 @@ export function service(more: Partial<AdvisedService> = {}) {
 export function advice(services: object[] = [service()], more: object = {}) {
   return {
     ...{ version: 1, seconds: 30, kernel: "6.1.0", machine: "x86_64", gainFrom: "bench", namespaces: 1, sockets: 26 },
-    ...{ services, traffic: { ports: ["6379"] }, unseen: null },
+    ...{ services, traffic: { ports: [6379] }, unseen: null },
     ...more,
   };
 }

@@ -170,7 +170,7 @@ describe("under mocks", () => {
     const rates = { inbound: 1, outbound: 1 };
     const more = { perSecond: rates, bytesPerMessage: rates, bytesPerSecond: rates, kind: "request", dangers: [] };
     const seen = { seconds: 30, kernel: "6.12", machine: "x86_64", gainFrom: "table", namespaces: 1, sockets: 20 };
-    const told = { services: [{ ...service, ...more, advice: "include", reason: "" }], traffic };
+    const told = { services: [{ ...service, ...more, advice: "include", reason: "" }], traffic: { ports: [6379] } };
     await mock((inputs) => ({ ...inputs, stdout: JSON.stringify({ version: 1, ...seen, ...told }) }));
     const { advice } = new SocketBypass("look", { hosts: { web: { connection } }, observe: {} });
     expect((await resolved(advice)).web).toEqual({ ...seen, ...told });

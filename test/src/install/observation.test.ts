@@ -137,7 +137,7 @@ describe("the advice", () => {
     await recordOf(async () => {
       host = new BypassHost("one", { local: true, observe }).advice ?? host;
       many = new SocketBypass("edge", { hosts: { a: { local: true }, b: far }, observe, traffic }).advice;
-      const its = { kernel: "6.1.0", services: [{ port: 6379 }, { port: 5201 }], traffic: { ports: ["6379"] } };
+      const its = { kernel: "6.1.0", services: [{ port: 6379 }, { port: 5201 }], traffic: { ports: [6379] } };
       expect(await resolved(host)).toMatchObject(its);
       expect(await resolved(many)).toMatchObject({ a: its, b: its });
     });
