@@ -55,15 +55,16 @@ unpack() {
 		{ gzip -dc "$packed" >"$files/.new" && chmod 0700 "$files/.new" && mv -f "$files/.new" "$files/$name"; } ||
 			err "$packed: expected a gzip file and room for it in $files, found the reason above; leave the ConfigMap and the volume 'state' as the pool declares them"
 	done
-	[ -f "$probe" ] || err "$probe: expected the helper for this type of machine, found none; leave the node out by nodeSelector (a node must be of type x86_64 or aarch64)"
+	[ -f "$probe" ] || err "$files/probe-$machine: expected the helper for this type of machine, found none; leave the node out by nodeSelector (a node must be of type x86_64 or aarch64)"
 	# Without arguments it says how it is used.
 	ran=$("$probe" 2>&1)
-	[ $? -ne 126 ] || err "$probe: expected a program that can run, found: ${ran##*: }; leave $state in memory, because a disk may be mounted noexec (a transform must not take the medium of the volume 'state')"
+	[ $? -ne 126 ] || err "$files/probe-$machine: expected a program that can run, found: ${ran##*: }; leave $state in memory, because a disk may be mounted noexec (a transform must not take the medium of the volume 'state')"
 	ln -sfn "$probe" "$state/probe"
 }
 
 prepare() {
-	probe=$files/probe-$(uname -m | sed 's/^arm64$/aarch64/')
+	machine=$(uname -m | sed 's/^arm64$/aarch64/')
+	probe=$files/probe-$machine
 	[ -e "$state/probe" ] || unpack
 	command -v bpftool >/dev/null || err "image: expected bpftool in it, found none; image/Dockerfile has it"
 	[ -x /usr/bin/env ] || err "image: expected /usr/bin/env in it, found none; image/Dockerfile has it"

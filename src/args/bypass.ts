@@ -22,7 +22,7 @@ export type SpliceGuard = (typeof SpliceGuard)[keyof typeof SpliceGuard];
 export interface BypassArgs {
   /**
    * Which connections may skip the TCP/IP stack. An explicit choice: ports, cidrs, or everything.
-   * Required, except on hosts that `observe` only looks at.
+   * Required, except on hosts that `observe` only looks at. Default none.
    */
   traffic?: Traffic;
   /**
@@ -44,7 +44,7 @@ export interface BypassArgs {
    */
   selfTest?: SelfTest;
   /**
-   * Bounds on what the bypass may hold.
+   * Bounds on what the bypass may hold: sockets, pairs and unread bytes. Each has a default.
    */
   limits?: Limits;
   /**

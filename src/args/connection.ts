@@ -20,15 +20,15 @@ export interface Login {
    */
   user?: pulumi.Input<string>;
   /**
-   * Password of the user, for the methods password and keyboard-interactive.
+   * Password of the user, for the methods password and keyboard-interactive. Default none.
    */
   password?: pulumi.Input<string>;
   /**
-   * Text of a private key, not its path.
+   * Text of a private key, not its path. Default none; an agent or the password is tried then.
    */
   privateKey?: pulumi.Input<string>;
   /**
-   * Password of the private key, when it is encrypted.
+   * Password of the private key, when it is encrypted. Default none.
    */
   privateKeyPassword?: pulumi.Input<string>;
   /**
@@ -38,6 +38,7 @@ export interface Login {
   /**
    * Public key that the machine must prove to have, of type ed25519 or ecdsa: "ssh-ed25519 AAAA…",
    * as in /etc/ssh/ssh_host_ed25519_key.pub. Required unless allowUnknownHostKey is true.
+   * Default none.
    */
   hostKey?: pulumi.Input<string>;
   /**
@@ -55,7 +56,8 @@ export interface Login {
 /** How a host is reached by SSH. */
 export interface Connection extends Login {
   /**
-   * Bastion: a machine to log in to first, from which the host is reached.
+   * Bastion: a machine to log in to first, from which the host is reached. Default none: the
+   * machine that runs Pulumi connects to the host itself.
    */
   proxy?: pulumi.Input<Login>;
 }

@@ -15,7 +15,7 @@ export interface Toleration {
    */
   operator?: pulumi.Input<string>;
   /**
-   * Value of the taint, with "Equal".
+   * Value of the taint, with "Equal". Default "", as in Kubernetes.
    */
   value?: pulumi.Input<string>;
   /**
@@ -56,7 +56,7 @@ export interface MetricsReader {
    */
   podLabels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /**
-   * A network such as "10.1.0.0/16", and no labels beside it.
+   * A network such as "10.1.0.0/16", and no labels beside it. Default none: the labels decide.
    */
   cidr?: pulumi.Input<string>;
 }

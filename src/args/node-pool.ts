@@ -64,15 +64,16 @@ export interface NodePool {
    */
   priorityClassName?: pulumi.Input<string>;
   /**
-   * CPU and memory of each pod.
+   * CPU and memory of each pod. By default it requests 10m of CPU and 32Mi of memory, without
+   * limits.
    */
   resources?: PodResources;
   /**
-   * Labels of the DaemonSet and its pods, beside our own.
+   * Labels of the DaemonSet and its pods, beside our own. Default none.
    */
   labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /**
-   * Annotations of the DaemonSet and its pods.
+   * Annotations of the DaemonSet and its pods. Default none.
    */
   annotations?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /**

@@ -19,8 +19,8 @@ import { checkThisMachine } from "./this-machine";
  */
 export class BypassHost extends pulumi.ComponentResource {
   /**
-   * Twelve hex digits that name what is installed: they change with the programs and with the size
-   * of their maps. Empty if it is only observed.
+   * Names what is installed, by 12 hexadecimal digits such as "0f3a9c1b27de". They change with the
+   * programs and with the size of their maps. Empty if it is only observed.
    */
   public readonly generation: pulumi.Output<string>;
   /**

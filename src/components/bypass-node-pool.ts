@@ -13,8 +13,8 @@ import { deployNodePool, outputsOfPool, poolType } from "./node-pool";
  */
 export class BypassNodePool extends pulumi.ComponentResource {
   /**
-   * Twelve hex digits that name what is installed: they change with the programs and with the size
-   * of their maps.
+   * Names what is installed, by 12 hexadecimal digits such as "0f3a9c1b27de". They change with the
+   * programs and with the size of their maps.
    */
   public readonly generation: pulumi.Output<string>;
   /**

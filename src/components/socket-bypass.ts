@@ -68,8 +68,8 @@ export class SocketBypass extends pulumi.ComponentResource {
    */
   public readonly advice: pulumi.Output<Record<string, Advice>>;
   /**
-   * Twelve hex digits that name what is installed on the first host, or without hosts on the first
-   * node pool. Empty if the hosts are only observed.
+   * Names what is installed on the first host, or without hosts on the first node pool, by 12
+   * hexadecimal digits such as "0f3a9c1b27de". Empty if the hosts are only observed.
    */
   public readonly generation: pulumi.Output<string>;
   /**

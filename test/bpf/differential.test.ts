@@ -40,7 +40,7 @@ const rows: Record<string, string> = {
   queue: "may wait; then its sender continues over TCP",
   spill_room: "128 KiB of room instead of the send buffer",
   cork: "`MSG_MORE`, `TCP_CORK` and Nagle's algorithm",
-  edges: "one edge more",
+  edges: "with an extra edge",
   notsent_lowat: "`TCP_NOTSENT_LOWAT` reads 131071",
   empty_send: "a `send` of no bytes",
   empty_recv: "a `recv` of no bytes",

@@ -34,6 +34,13 @@ describe("the pages", () => {
     expect(long.map(({ path, text }) => `${path}: ${proseOf(text).length}`)).toEqual([]);
   });
 
+  test("have short cells in the tables of what an application sees, and the prose below them", () => {
+    const text = docs.find(({ path }) => path === "docs/reference/behaviour.md")?.text ?? "";
+    const cells = text.match(/^\|.*\|$/gm)?.flatMap((row) => row.split("|").map((cell) => cell.trim())) ?? [];
+    expect(cells.length).toBeGreaterThan(100);
+    expect(cells.filter((cell) => cell.length > 120)).toEqual([]);
+  });
+
   test("have one title each, at the top", () => {
     const titles = (text: string) => text.replace(/^```.*?^```/gms, "").match(/^# .+$/gm) ?? [];
     const ofRegistry = ["docs/_index.md", "docs/installation-configuration.md"];

@@ -3,6 +3,7 @@
  * What a newcomer types as the pages have it. Not proven here: that the registries have what an
  * install line asks for; test/package installs the versions beside this package.
  */
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -72,12 +73,19 @@ test("each variable in a command is set by a command of the same page", () => {
   expect(used.filter(({ isKnown }) => !isKnown).map(({ place }) => place)).toEqual([]);
 });
 
-test("a command that adds the package for another language asks for this version", () => {
-  const named = pages.flatMap(({ path, text }) =>
-    [...text.matchAll(/github\.com\/socket-bypass\/socket-bypass@(\d[\w.-]*\w)/g)].map(([, its]) => ({ path, its })),
+test("whatever names a version of this package names the version of package.json", () => {
+  const listed = execFileSync("git", ["ls-files"], { cwd: root, encoding: "utf8" }).split("\n");
+  // A test may make up other versions.
+  const texts = listed.filter((path) => /\.(md|ya?ml|json|ts|py|txt|sh)$/.test(path) && !path.startsWith("test/"));
+  const named = texts.flatMap((path) =>
+    [...read(path).matchAll(/\bsocket-bypass(?:@v?|==|": "\^)(\d+\.\d[\w.-]*\w)/g)].map(([, its]) => ({ path, its })),
   );
-  expect(named.length).toBeGreaterThan(4);
+  const folders = [...new Set(named.map(({ path }) => path.split("/")[0]))].sort();
+  expect(folders).toEqual(["docs", "examples"]);
+  expect(named.length).toBeGreaterThan(15);
   expect(named.filter(({ its }) => its !== version)).toEqual([]);
+  const made = ["schema.json", "package-lock.json"].map((path) => JSON.parse(read(path)).version);
+  expect(made).toEqual([version, version]);
 });
 
 test("the image of the pods has one name, that under which the workflow publishes it", () => {
@@ -98,4 +106,28 @@ test("the image of the pods has one name, that under which the workflow publishe
   );
   expect(others).toEqual([]);
   expect(read("SECURITY.md")).toContain("/.github/workflows/image.yml@refs/heads/main");
+});
+
+test("the page of versions claims what the tests run", () => {
+  const page = read("docs/reference/versioning.md");
+  const consumers = read("test/package/consumers.test.ts");
+  const newest = (name: string) => {
+    const [, its = ""] = new RegExp(`// npm: ${name}\\n\\s+\\w+: "([\\d.]+)"`).exec(consumers) ?? [];
+    expect(its, name).not.toBe("");
+    return its;
+  };
+  const minor = (its: string) => its.split(".").slice(0, 2).join(".");
+  const { peerDependencies, devDependencies: developed } = JSON.parse(read("package.json"));
+  const least = (name: string) => minor(peerDependencies[name].slice(1));
+  const lines = [...(/const lines = \[(.*), newest\.node\]/.exec(consumers)?.[1] ?? "").matchAll(/\d+/g)].join(", ");
+  const sdks = ["@pulumi/pulumi", "@pulumi/kubernetes"] as const;
+  const claims = [
+    `**Node.js** ${lines} or ${newest("node").split(".")[0]}, or 20 with \`@pulumi/pulumi\` ${developed[sdks[0]]} or older`,
+    `**\`${sdks[0]}\`** ${least(sdks[0])} and newer 3;`,
+    `**\`${sdks[1]}\`**, for node pools, ${least(sdks[1])} and newer 4,`,
+    `**TypeScript**, if you use it, ${minor(/typescript@([\d.]+)/.exec(consumers)?.[1] ?? "")} to ${minor(developed.typescript.slice(1))};`,
+    `**Bun**, instead of Node.js: ${minor(newest("bun"))} was tried`,
+    `\`@pulumi/pulumi\` ${developed[sdks[0]]} and \`@pulumi/kubernetes\` ${developed[sdks[1]]}.`,
+  ];
+  expect(claims.filter((claim) => !page.includes(claim))).toEqual([]);
 });

@@ -15,7 +15,7 @@ const newest = {
   // npm: @pulumi/kubernetes
   kubernetes: "4.34.2",
   // npm: node
-  node: "24.22.3",
+  node: "26.10.0",
   // npm: bun
   bun: "1.4.5",
 };
@@ -152,12 +152,25 @@ test("beside the oldest SDKs and the oldest TypeScript of the template before Ma
   });
 });
 
-test("beside the newest SDKs, in the Node that they ask for", { timeout: withDownloads }, async () => {
-  const node = `node-linux-${process.arch}`;
-  const sdks = [`@pulumi/pulumi@${newest.pulumi}`, `@pulumi/kubernetes@${newest.kubernetes}`];
-  const outside = await install(...sdks, developed("typescript"), developed("@types/node"), `${node}@${newest.node}`);
-  expect(await outside.compile(templates.now)).toBe("compiled");
-  expect(await outside.run(outside.find(`${node}/bin/node`), ["mocks.mjs", "pool"])).toEqual({
-    ...{ code: 0, stdout: withPool, stderr: "" },
+describe("beside the newest SDKs", () => {
+  const lines = ["22", "24", newest.node] as const;
+  let outside: Outside;
+  beforeAll(async () => {
+    const sdks = [`@pulumi/pulumi@${newest.pulumi}`, `@pulumi/kubernetes@${newest.kubernetes}`];
+    const nodes = lines.map((line) => `node-${line}@npm:node-linux-${process.arch}@${line}`);
+    outside = await install(...sdks, developed("typescript"), developed("@types/node"), ...nodes);
+  }, withDownloads);
+
+  test("a program compiles, with a TypeScript that the SDK takes", async () => {
+    expect(await outside.compile(templates.now)).toBe("compiled");
+    // docs/reference/versioning.md says the same.
+    const { peerDependencies } = JSON.parse(fs.readFileSync(outside.find("@pulumi/pulumi/package.json"), "utf8"));
+    expect(peerDependencies.typescript).toMatch(/ < 7$/);
+  });
+
+  test.each(lines)("a program runs in Node %s", async (line) => {
+    const node = outside.find(`node-${line}/bin/node`);
+    expect((await outside.run(node, ["--version"])).stdout).toMatch(new RegExp(`^v${line}\\b`));
+    expect(await outside.run(node, ["mocks.mjs", "pool"])).toEqual({ code: 0, stdout: withPool, stderr: "" });
   });
 });

@@ -65,11 +65,27 @@ describe("the tarball", () => {
     expect(fs.statSync(tarball).size).toBeLessThan(1_800_000);
   });
 
-  test("has every file that README links", () => {
-    const links = [...read("README.md").matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map(([, link = ""]) => link);
-    const ours = links.filter((link) => !/^[a-z]+:/.test(link));
-    expect(ours.length).toBeGreaterThan(5);
-    expect(ours.filter((link) => !isThere(link.replace(/\/$/, "")))).toEqual([]);
+  test("has every file that one of its pages links, and other links are whole addresses", () => {
+    const links = files.filter((path) => path.endsWith(".md")).flatMap(linksOf);
+    const ours = links.filter(([, link]) => !/^(?:[a-z]+:|#)/.test(link));
+    const pages = new Set(ours.map(([path]) => path));
+    expect([...pages].filter((path) => /^(README|CONTRIBUTING|SECURITY)\.md$/.test(path))).toHaveLength(3);
+    expect(ours.length).toBeGreaterThan(200);
+    const targetOf = (path: string, link: string) =>
+      posix.normalize(posix.join(posix.dirname(path), link.replace(/#.*/, ""))).replace(/\/$/, "");
+    expect(ours.filter(([path, link]) => !isThere(targetOf(path, link)))).toEqual([]);
+  });
+
+  test("links files of the repository that it leaves out by addresses that lead there", () => {
+    const links = files.filter((path) => path.endsWith(".md")).flatMap(linksOf);
+    const left = links.flatMap(([path, link]) => {
+      const [, name = ""] = /socket-bypass\/socket-bypass\/(?:blob|raw|tree)\/main\/([^#]*)/.exec(link) ?? [];
+      return name === "" ? [] : [[path, name] as const];
+    });
+    expect(left.map(([, name]) => name)).toContain("docs/how-to/monitoring/perses.png");
+    expect(left.filter(([, name]) => !tracked.some((path) => path === name || path.startsWith(`${name}/`)))).toEqual(
+      [],
+    );
   });
 
   test("has every path of the package that a message names", () => {
@@ -93,6 +109,15 @@ describe("the tarball", () => {
     expect([...foreign]).toEqual(["@pulumi/pulumi"]);
   });
 });
+
+/** What a page links, also by a name that it defines elsewhere, with the page. */
+function linksOf(path: string): (readonly [path: string, link: string])[] {
+  const text = read(path)
+    .replace(/^```.*?^```/gms, "")
+    .replace(/`[^`\n]*`/g, "");
+  const found = [/\]\(([^)\s]+)\)/g, /^\[[^\]]+\]: (\S+)$/gm, /(?:src|srcset|href)="([^"]+)"/g];
+  return found.flatMap((one) => [...text.matchAll(one)].map(([, link = ""]) => [path, link] as const));
+}
 
 /** Paths in the code of a source, without its comments. */
 function namedIn(path: string): string[] {

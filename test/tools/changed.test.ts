@@ -18,19 +18,19 @@ describe("the tests that a change can affect", () => {
       "bpf/track.bpf.c",
       ["bpf", "e2e/apps", "e2e/kubernetes", "e2e/local", "e2e/ssh", "host/pod", "host/script", "src/bundle"],
     ],
-    ["host/pod/pod.sh", ["e2e/kubernetes", "host/pod", "src/bundle"]],
+    ["host/pod/pod.sh", ["docs", "e2e/kubernetes", "host/pod", "src/bundle"]],
     [
       "src/args/host.ts",
       ["docs", "e2e/kubernetes", "e2e/languages", "e2e/local", "e2e/ssh", "examples", "package", "src"],
     ],
-    ["examples/ssh-fleet/index.ts", ["docs", "e2e/ssh/large-fleet.test.ts", "examples"]],
+    ["examples/ssh-fleet/index.ts", ["docs", "e2e/ssh/large-fleet.test.ts", "examples", "package/tarball.test.ts"]],
     ["test/e2e/languages/yaml/Pulumi.yaml", ["docs", "e2e/languages"]],
     ["test/bpf/cases/order.py", ["bpf", "e2e/apps"]],
     ["test/e2e/ssh/far.sh", ["e2e/ssh"]],
     ["test/host/script/flows.py", ["host/script"]],
     ["test/support/host.ts", []], // vitest knows who imports it
-    ["docs/explanation/limits.md", ["docs"]],
-    ["docs/_index.md", ["docs", "e2e/languages"]],
+    ["docs/explanation/limits.md", ["docs", "package/tarball.test.ts"]],
+    ["docs/_index.md", ["docs", "e2e/languages", "package/tarball.test.ts"]],
     ["monitoring/rules.yaml", ["monitoring"]],
     ["package-lock.json", "all"],
     ["vitest.config.ts", "all"],
@@ -45,6 +45,7 @@ describe("the tests that a change can affect", () => {
       "docs",
       "e2e/kubernetes",
       "e2e/ssh",
+      "package/tarball.test.ts",
       "tools/workflows.test.ts",
     ]);
     expect(findTouched([])).toEqual([]);

@@ -26,6 +26,16 @@ test("every action and image is pinned by its digest, and says its version", () 
   }
 });
 
+test("the versions of Node.js and Go are whole, and Renovate changes them within their line", () => {
+  const named = Object.values(texts).flatMap((text) => [...text.matchAll(/^ +(?:node|go)-version: (.*)$/gm)]);
+  expect(named.length).toBeGreaterThan(3);
+  for (const [, version] of named) expect(version).toMatch(/^"\d+\.\d+\.\d+"$/);
+  const { packageRules } = JSON.parse(fs.readFileSync(join(root, "renovate.json"), "utf8"));
+  expect(packageRules).toContainEqual(
+    expect.objectContaining({ matchDepTypes: ["uses-with"], matchUpdateTypes: ["major"], enabled: false }),
+  );
+});
+
 test("an action has one version in all of them, and the containers are the base of the image for pods", () => {
   const versions = new Map<string, Set<string>>();
   for (const { uses } of steps) {

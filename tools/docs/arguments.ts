@@ -15,6 +15,27 @@ interface Place {
   readonly path: Path;
 }
 
+/** What a newcomer cannot know, each with the page that explains it. */
+const words = [
+  "These words have a meaning of their own:",
+  "",
+  "- A *component* is what `new SocketBypass` and its like make: a resource of Pulumi that has others below it.",
+  "- Data *takes the bypass* when it goes from one socket of a host to the other without the TCP/IP stack.",
+  "  A socket is *enrolled* while its data may do so ([datapath.md](../explanation/datapath.md)).",
+  "- A *generation* is one version of what is installed on a host.",
+  "  A host is *handed over* when a new one takes the place of the old one, and connections stay open",
+  "  ([architecture.md](../explanation/architecture.md#the-states-of-a-host)).",
+  "- A *drained* host has everything installed, but all data goes over TCP",
+  "  ([datapath.md](../explanation/datapath.md#drain)).",
+  "- An *owner* is the stack and the component that installed something on a host.",
+  "- A *step* is one resource of a host, such as one that loads a program ([steps.md](../explanation/steps.md)).",
+  "- *cgroup v2* groups the processes of a host in a tree of directories, usually at /sys/fs/cgroup.",
+  "  *bpffs*, usually at /sys/fs/bpf, holds BPF programs and maps, such as the tables of sockets.",
+  "- To *splice* is to move data between a socket and a pipe by the system call `splice`",
+  "  ([splicing-programs.md](../how-to/splicing-programs.md)).",
+  "",
+];
+
 export function argumentsPage(all: Declarations): string {
   const places = placesOf(all);
   return [
@@ -36,6 +57,7 @@ export function argumentsPage(all: Declarations): string {
     "because such an object decides which resources there are.",
     "No error shows a secret, nor any part of a `connection`.",
     "",
+    ...words,
     ...places.flatMap((place) => interfaceText(place, places, all)),
     ...choicesText(
       all,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes the page of errors from the texts in the sources and from fixes.ts.
-import type { ErrorText } from "./error-texts";
 import { areas, fixes } from "./fixes";
 import { sentences, table } from "./markdown";
+import type { ErrorText } from "./shell-texts";
 
 interface Entry {
   readonly text: string;

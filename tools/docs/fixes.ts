@@ -32,7 +32,7 @@ export const areas: readonly Area[] = [
   {
     heading: "Loading and attaching",
     sources:
-      /^host\/script\/(lib\/(generation|bpftool|maps|splice-\w+|feeds|drain|say)|verbs\/(attach|selftest|adopt))\.sh$/,
+      /^host\/script\/(lib\/(generation|bpftool|maps|splice-\w+|listeners|feeds|drain|say)|verbs\/(attach|selftest|adopt))\.sh$/,
     about: "The text after `failed:` is that of bpftool or of the kernel's verifier.",
   },
   {
@@ -41,6 +41,12 @@ export const areas: readonly Area[] = [
     about:
       "A line of `socket-bypass status` that begins with `problem` says what differs from what is declared. `pulumi up` with `detectDrift: true` repairs exactly that step. Without `detectDrift`, run `socket-bypass boot start --instance NAME` on the host, which runs all steps again.",
     fix: "run `socket-bypass boot start --instance NAME` on the host, or `pulumi up` with `detectDrift: true`",
+  },
+  {
+    heading: "Pods of a node pool",
+    sources: /^host\/pod\//,
+    about:
+      "A pod prints these errors in its log (`kubectl logs`). `kubectl describe pod` shows the last one. A pod also prints the errors of the host script, which it runs. Where an error ends in `found the reason above`, the line before it names the reason. [troubleshoot-pool.md](../how-to/troubleshoot-pool.md) says more.",
   },
   {
     heading: "Boot",
@@ -54,19 +60,26 @@ export const areas: readonly Area[] = [
   },
   {
     heading: "Wrong usage of the host script",
-    sources: /^host\/script\/lib\/arguments\.sh$/,
+    sources: /^host\/script\/lib\/(arguments|encode-policy)\.sh$/,
     about: "The script exits with 2, and changes nothing. [host-script.md](host-script.md) lists all verbs and flags.",
     fix: "correct the command line",
   },
   {
+    heading: "Steps, deletes and the drift check",
+    sources: /^src\/(commands\/(delete|drift-report|staged|trust)|install\/left-out)\.ts$/,
+    about:
+      "These errors come from the lines that Pulumi runs on a host before they reach the host script. Those about drift are warnings of a preview with `detectDrift`.",
+  },
+  {
     heading: "Logging in and sending files",
-    sources: /^src\/(targets|install)\//,
+    sources: /^src\/(targets|install\/(?!left-out))/,
     about:
       "These errors come from previews with `detectDrift`, and from the hook that sends the files. The name of the host precedes each error. [troubleshoot-fleet.md](../how-to/troubleshoot-fleet.md) says more about each.",
   },
   {
     heading: "The package",
-    sources: /^src\/(plugin\.ts|(bundle|commands|components|args)\/)/,
+    sources:
+      /^(bpf\/build\.sh|src\/(plugin\.ts|(bundle|components|args)\/|commands\/(?!delete|drift-report|staged|trust)))/,
     about:
       "These errors come before any host is touched. [arguments.md](arguments.md) has the errors of each argument.",
   },
@@ -149,11 +162,34 @@ export const fixes: Readonly<Record<string, string>> = {
   "…: its files are not those that were installed":
     "run `pulumi up`; find out who has changed them, because root runs them",
   "the boot unit … is not there": "run `pulumi up`, or set `boot: false`",
+  // Pods of a node pool
+  "…: expected a folder of the pod's own (emptyDir), found the reason above":
+    "let no transform or webhook replace the volume `state` of the pod",
+  "…: expected to unpack it into …, found the reason above":
+    "raise the memory limit of the pod (`resources`) if there was no room",
+  "…: expected to write there, found the reason above":
+    "let no transform or webhook make the volume `state` of the pod read-only",
+  "…/probe-…: expected it to run, found: …; leave … in memory, because a disk may be mounted noexec (a transform must not take the medium of the volume 'state')":
+    "let no transform or webhook put the volume `state` on a disk, which may be mounted noexec",
+  "bpffs: expected to mount it, found the reason above":
+    "mount bpffs on the node at /sys/fs/bpf, as systemd does, and leave out `mountBpffs`",
+  "expected this pod to serve, found that its start has not ended":
+    "wait; if it stays, look at the log of the pod (`kubectl logs`)",
+  "not supported here, so this node goes on by plain TCP":
+    "update the kernel of the node, or leave the node out by `nodeSelector`; the lines before it say what is missing",
+  "owner: expected to become it, found the reason above":
+    "correct what the lines before it name; Kubernetes starts the pod again by itself",
   // Boot
   "note: systemctl disable … failed; its file is removed all the same":
     "do nothing: without its file the unit starts at no boot",
   "note: systemd …: expected 244 or newer, which can try a unit of this kind again; a boot start that fails is not tried again":
     "update systemd, or run `socket-bypass boot start --instance NAME` after a boot at which it failed",
+  // Loading: what listens, and how commands of bpftool fail
+  "bpftool … failed: …": "correct what bpftool says after the colon; if it says nothing of use, report it",
+  "note: …: expected a kernel whose FIONREAD counts what comes through the bypass (6.6.128, 6.12.75, 6.18.14, 7.0 or newer), found …":
+    "leave out the ports that the note names, or update the kernel",
+  "note: …: expected no program that splices where the kernel has no method for spliceGuard, found …":
+    "do what the note says: leave out its ports, or forbid it the call; [splicing-programs.md](../how-to/splicing-programs.md) explains both",
   // Reports and captures
   "--bench: expected a file with what 'socket-bypass bench --json' printed, found no file …":
     "run `socket-bypass bench --json >FILE` first",
@@ -168,9 +204,38 @@ export const fixes: Readonly<Record<string, string>> = {
   "…: listing who has which socket open failed for the reason above": "correct what the lines before it name",
   "instance …: expected a generation that serves, found none; nothing is bypassed":
     "run `socket-bypass boot start --instance NAME` on the host, or `pulumi up` with `detectDrift: true`",
+  "--textfile …": "make the folder writable for root, or make room in it: the words after the colon say which",
   "tap: expected an instance, found none installed": "install one: a tap shows what is bypassed",
   "tap: expected --instance, found several instances: …": "name one of them by `--instance`",
+  // Steps, deletes and the drift check
+  "…: expected root to own it and nobody else to write to it, found …":
+    "correct owner and mode of that folder or file (`chown root`, `chmod go-w`), or choose another `stateDir`",
+  "…: expected the script that removes it, found none, …":
+    "type the command that the next line shows, if it shows one; otherwise do nothing",
+  "expected what this stack made last, found something else: it was changed by hand or by another stack, or a snapshot was put back":
+    "run `pulumi up`, which makes it as declared; find out who has changed it",
   // Logging in and sending files
+  "cannot be asked: …": "correct what the words after the colon name",
+  "cannot be reached": "check the address, the network and its firewalls; see [host-gone.md](../how-to/host-gone.md)",
+  "cannot run …: …": "install that program on the machine that runs Pulumi, or correct `become`",
+  "has a name that cannot be resolved": "check the name of the host, and DNS on the machine that runs Pulumi",
+  "has no host key of the type that is declared, or no cipher that we take":
+    "declare a `hostKey` of a type that the host has (`ls /etc/ssh/*.pub` there), and update its sshd if it is very old",
+  "refuses this user with this key, password or agent": "correct the user, the key or the password",
+  "refuses the connection":
+    "check the address and the port, and whether sshd runs; see [host-gone.md](../how-to/host-gone.md)",
+  "socket-bypass: expected an engine that has resource hooks, by which the files reach a host: a Pulumi CLI of 3.182 or newer":
+    "install a newer Pulumi CLI",
+  "takes no files: …":
+    "do what the words after the colon say: this page lists them under [Files and root](#files-and-root)",
+  "does not answer within … s":
+    "check the address, the network and its firewalls; see [host-gone.md](../how-to/host-gone.md)",
+  "drift: …":
+    "run `pulumi up`, which repairs it; the words after the colon are those of [status](#problems-that-status-shows)",
+  "observe: …": "choose the ports anew: the words after the colon say which ones, and why",
+  "the host …": "do what this page says of the words that follow",
+  "the connection broke": "run `pulumi up` again; look at the log of sshd on the host if it stays",
+  "this machine …": "do what this page says of the words that follow; they are about the machine that runs Pulumi",
   "does not answer its bastion within … s": "check the address as the bastion sees it, and whether the host runs",
   "drift: not looked at, because the host …; …":
     "correct what the error says of the host; until then leave it out by `--exclude`, or see [host-gone.md](../how-to/host-gone.md)",
@@ -182,6 +247,7 @@ export const fixes: Readonly<Record<string, string>> = {
   "cannot be reached: its bastion ends the connection": "look at the log of sshd on the bastion",
   "prints more than … bytes": otherVersion,
   // The package
+  "…: expected a name of at most 99 bytes": "in a checkout, give that file of `dist/host` a shorter name",
   "expected a component of socket-bypass, found …":
     "use a type of the package's schema: `pulumi package get-schema` lists them",
   'socket-bypass: bpf.compile: expected clang and llvm-strip that compile bpf/ on this machine, found: … install clang and llvm, or use "prebuilt"':
@@ -191,6 +257,13 @@ export const fixes: Readonly<Record<string, string>> = {
   "socket-bypass: host: expected a machine of type x86_64 or aarch64, found …":
     "leave the host out: there are no programs for its processor",
   // The operator's command
+  "…: expected an installation, found none":
+    "check `--state-dir`; if it is right, nothing is installed there, and `pulumi up` installs it",
+  "…: expected this program on PATH, found none": "install that program: `ssh`, or `kubectl` for the nodes of a pool",
+  "--stack …: pulumi: …": "correct what the words of Pulumi after the second colon name",
+  "kubectl: …": "correct what the words of kubectl after the colon name",
+  "--output: …": "name a file that can be written: the words after the colon say why this one cannot",
+  "kubectl: expected this program on PATH, found none": "install kubectl on this machine",
   "expected a machine of type x86_64 or aarch64, found …": "leave the host out: there is no helper for its processor",
   "expected a verb (…), found …": usage,
   "…: expected --ssh USER@HOST or --stack NAME": usage,

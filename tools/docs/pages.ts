@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { helpText } from "../../src/cli/arguments";
 import { argumentsPage, outputsPage } from "./arguments";
 import { readDeclarations } from "./declarations";
-import { packageErrors, scriptErrors } from "./error-texts";
+import { packageErrors } from "./error-texts";
 import { errorsPage } from "./errors";
 import { flagsText, readFlags, readVerbs, verbsText } from "./host-script";
 import { withSection } from "./markdown";
 import { metricsText, readMetrics } from "./metrics";
 import { mockEngine } from "./refusals";
+import { scriptErrors } from "./shell-texts";
 
 /** The text of each page by its path. */
 export async function makePages(root: string): Promise<ReadonlyMap<string, string>> {
