@@ -27,8 +27,8 @@ join() { # IS-FOR-PODS
 
 write() { # FILE IS-FOR-PODS
 	mkdir -p "${1%/*}"
-	# Not in the pipeline below, whose exit status is that of its last command: a part that cannot
-	# be read must fail the build.
+	# Not in the pipeline below, whose exit status is that of its last command: a part that
+	# cannot be read must fail the build.
 	join "$2" >"$1.parts"
 	cat -s "$1.parts" | awk -v list="$here/../kernels.deny" -v short="$2" -v version="$version" '
 		/^set -u$/ { body = short }

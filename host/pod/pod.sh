@@ -48,17 +48,17 @@ err() {
 
 # Aside and then renamed, for a program that runs cannot be written to.
 unpack() {
-	mkdir -p "$files" || err "$state: expected to write there, found the reason above"
+	mkdir -p "$files" || err "$state: expected a volume that can be written to, found the reason above; leave the volume 'state' as the pool declares it (no transform)"
 	for packed in "$here"/*.gz; do
 		name=${packed##*/}
 		name=${name%.gz}
 		{ gzip -dc "$packed" >"$files/.new" && chmod 0700 "$files/.new" && mv -f "$files/.new" "$files/$name"; } ||
-			err "$packed: expected to unpack it into $files, found the reason above"
+			err "$packed: expected a gzip file and room for it in $files, found the reason above; leave the ConfigMap and the volume 'state' as the pool declares them"
 	done
-	[ -f "$probe" ] || err "$files/probe-$machine: expected this program, found none; a node must be of type x86_64 or aarch64"
+	[ -f "$probe" ] || err "$files/probe-$machine: expected the helper for this type of machine, found none; leave the node out by nodeSelector (a node must be of type x86_64 or aarch64)"
 	# Without arguments it says how it is used.
 	ran=$("$probe" 2>&1)
-	[ $? -ne 126 ] || err "$files/probe-$machine: expected it to run, found: ${ran##*: }; leave $state in memory, because a disk may be mounted noexec (a transform must not take the medium of the volume 'state')"
+	[ $? -ne 126 ] || err "$files/probe-$machine: expected a program that can run, found: ${ran##*: }; leave $state in memory, because a disk may be mounted noexec (a transform must not take the medium of the volume 'state')"
 	ln -sfn "$probe" "$state/probe"
 }
 
@@ -86,7 +86,7 @@ find_place() {
 close_mounts() {
 	ignore chmod 0700 "$bpffs"
 	case $(mount_of cgroup2 "$v2" 4) in
-	rw | rw,*) warn "note: $v2: expected to get the cgroups read-only, found that this pod may write to them; name cgroup v2 itself (cgroupRoot), not a folder above it" ;;
+	rw | rw,*) warn "note: $v2: expected cgroups that are mounted read-only, found that this pod may write to them; name cgroup v2 itself (cgroupRoot), not a folder above it" ;;
 	esac
 }
 
@@ -154,7 +154,7 @@ cmd_start() {
 	run_apply "$@"
 	[ -z "$stopping" ] || cmd_stop
 	case $code in
-	0) create policy set "$@" --owner "$owner" >/dev/null || err "owner: expected to become it, found the reason above" ;;
+	0) create policy set "$@" --owner "$owner" >/dev/null || err "owner: expected this pod to take over the node, found the reason above; its container is started again and tries once more" ;;
 	3)
 		drop_unserved
 		why=$(sed 's/^socket-bypass: //' "$state/said" | tr '\n' ' ')
@@ -206,7 +206,7 @@ cmd_report() {
 
 cmd_mount() {
 	[ "$(mount_of bpf /bpffs)" = /bpffs ] || mount -t bpf -o mode=0700,nosuid,nodev,noexec bpf /bpffs ||
-		err "bpffs: expected to mount it, found the reason above"
+		err "bpffs: expected a mount at /bpffs, found none and could not mount one for the reason above; mount bpffs on the node (systemd does), and leave mountBpffs out"
 }
 
 main() {

@@ -36,7 +36,7 @@ function compile(): Map<string, Buffer> {
     const printed = error instanceof Error && "stderr" in error && error.stderr ? `${error.stderr}`.trim() : "";
     const said = printed || `${error}`;
     throw new pulumi.RunError(
-      `socket-bypass: bpf.compile: expected clang to compile bpf/ on this machine, found:\n${said}\n` +
+      `socket-bypass: bpf.compile: expected clang and llvm-strip that compile bpf/ on this machine, found:\n${said}\n` +
         `install clang and llvm, or use "prebuilt"`,
     );
   } finally {

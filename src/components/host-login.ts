@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// These types have a file without imports, because a compiler that reads our declarations also reads
-// all that they import.
+// These types have a file without imports, because a compiler that reads our declarations also
+// reads all that they import.
 
 /** One machine to log in to. */
 export interface LoginAddress {

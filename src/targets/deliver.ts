@@ -166,4 +166,4 @@ export async function deliver(running: Running, files: Files): Promise<number> {
 }
 
 const strange =
-  "ran another command than it was told, and said that it was well; correct what makes sshd force one (ForceCommand, or command= in authorized_keys)";
+  "ran another command than the one it was sent, and reported success; correct what makes sshd force a command (ForceCommand, or command= in authorized_keys)";

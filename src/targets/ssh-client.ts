@@ -115,7 +115,7 @@ function forward(
 }
 
 const otherKey =
-  "shows another host key than is declared: it was made anew, or somebody is in between; correct hostKey only when you know which";
+  "has another host key than the declared one: it was installed anew, or somebody intercepts the connection; correct hostKey only when you know which";
 
 const silent = (seconds: number) => `does not answer within ${seconds} s`;
 
@@ -126,9 +126,10 @@ function errorOf(error: Error & { level?: string; code?: string }): Error {
 
 /** Says in our own words what failed, because the messages of ssh2 name addresses. */
 export function wordsOf(error: Error & { level?: string; code?: string }): string {
-  if (error.level === "client-authentication") return "lets nobody in with this user and key, password or agent";
+  if (error.level === "client-authentication") return "refuses this user with this key, password or agent";
   if (error.level === "client-timeout" || error.code === "ETIMEDOUT") return silent(loginSeconds);
-  if (error.level === "handshake") return "has no host key of the type that is declared, or no cipher that we take";
+  if (error.level === "handshake")
+    return "has no host key of the declared type, or no cipher that the SSH client supports";
   if (error.level === "protocol") return "ends the connection";
   const known: Record<string, string> = {
     ECONNREFUSED: "refuses the connection",

@@ -48,7 +48,7 @@ export function run(client: Client, line: string): Promise<string> {
     client.on("close", () => end(new Error("ends the connection")));
     client.on("error", (error) => end(new Error(wordsOf(error))));
     client.exec(line, (refused, stream) => {
-      if (refused) return end(new Error("lets us in but runs no command"));
+      if (refused) return end(new Error("accepts the login but runs no command"));
       const [printed, said]: [string[], string[]] = [[], []];
       let size = 0;
       const keep = (list: string[]) => (chunk: Buffer) => {

@@ -46,7 +46,7 @@ function start(client: Client, line: string): Promise<Running> {
     lost.catch(fail);
     client.exec(line, (refused, stream) => {
       clearTimeout(late);
-      if (refused) return fail(new Error("lets us in but runs no command"));
+      if (refused) return fail(new Error("accepts the login but runs no command"));
       const closed = new Promise<number | null | undefined>((tell) => stream.on("close", tell));
       done({ stdin: stream, stdout: stream, stderr: stream.stderr, ended: Promise.race([closed, lost]) });
     });

@@ -240,7 +240,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
       expect(await release(text)).toMatchObject({
         code: 3,
         stderr: expect.stringMatching(
-          `: adopt: expected a kernel with the fix of .*, as [\\d.]+ has it, found ${text}; update it, or say --force`,
+          `: adopt: expected a kernel with the fix of .* \\([\\d.]+ has it\\), found ${text}; update it, or give --force`,
         ),
       });
     }
@@ -252,7 +252,9 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     const path = await Datapath.make();
     const refuse = `case "$*" in *adopt.bpf.o*) echo '{"error":"no such iterator"}'; exit 255 ;; esac`;
     writeTool(path.host, "bpftool", `${refuse}; exec /usr/sbin/bpftool "$@"`);
-    const words = "expected it to load adopt.bpf.o (Linux 6.12 or newer), found: no such iterator\n";
+    const words =
+      "expected one that loads adopt.bpf.o (Linux 6.12 or newer), found: no such iterator; " +
+      "leave adopt out on this host, or update its kernel\n";
     expect(await path.host.verb("adopt", "--force")).toMatchObject({
       code: 3,
       stdout: "",
@@ -281,7 +283,7 @@ describe.skipIf(isSkipped)("adopted connections", () => {
     await path.ok("drain");
     expect(await path.host.verb("adopt", "--force")).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining("expected it to serve, found it drained"),
+      stderr: expect.stringContaining("expected one that is not drained, found it drained"),
     });
   });
 });

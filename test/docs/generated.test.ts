@@ -83,12 +83,12 @@ describe("the page of errors", () => {
     ["host/pod", "image: expected bpftool in it, found none; image/Dockerfile has it"],
     ["bpf", "expected … 14 or newer on PATH, found none; install clang and llvm"],
     ["src", "…: expected root to own it and nobody else to write to it, found …"],
-    ["src", "lets nobody in with this user and key, password or agent"],
+    ["src", "refuses this user with this key, password or agent"],
     ["src", "socket-bypass: …: expected the files of the bundle, found none; run `npm run build`"],
     ["src", "socket-bypass: reading the state of this stack failed: …; run it again"],
     [
       "src",
-      "shows another host key than is declared: it was made anew, or somebody is in between; correct hostKey only when you know which",
+      "has another host key than the declared one: it was installed anew, or somebody intercepts the connection; correct hostKey only when you know which",
     ],
   ])("is made from the texts of %s, such as %s", (folder, text) => {
     const texts = errors.filter(({ path }) => path.startsWith(folder)).map((error) => error.text);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from "node:child_process";
+import type { Status } from "../support/host";
 
 export const generation = "0123456789ab";
 
@@ -31,13 +32,4 @@ export class Remote {
   status(): Status {
     return JSON.parse(this.sh(`sh ${this.folder}/socket-bypass status --instance ${this.instance} --json`));
   }
-}
-
-export interface Status {
-  readonly generations: readonly { readonly counters: Record<string, number> }[];
-  readonly spliceGuard: {
-    readonly method: string;
-    readonly why: string;
-    readonly programs: readonly { readonly program: string; readonly kept: number; readonly refused: number }[];
-  };
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync, writeFileSync } from "node:fs";
+import { median } from "../../tools/bench/report/median";
 
 /** What a client and a server saw of one run. */
 export interface Outcome {
@@ -130,12 +131,6 @@ export function costText({ bypassed, plain }: Cell): string {
     return `${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)})`;
   };
   return pairs.length === 0 ? "" : `${ratio("rounds_us")} / ${ratio("stream_us")}`;
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const [low = 0, high = 0] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
-  return (low + high) / 2;
 }
 
 const marks = ["<!-- splicers -->", "<!-- end of splicers -->"] as const;

@@ -135,8 +135,6 @@ export const fixes: Readonly<Record<string, string>> = {
     "find out who removed the pins or unmounted bpffs",
   "…: listing what is attached in it failed: …":
     "run it with CAP_SYS_ADMIN, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
-  "…: expected to run in a cgroup of its own below …, found: …":
-    "run it as root with CAP_DAC_OVERRIDE, where the cgroup tree is writable",
   // Loading and attaching
   "bpftool prog load …/track-new failed: …": "report it with the kernel's version: its verifier refuses this program",
   "bpftool prog load …/redirect failed: …": "report it with the kernel's version: its verifier refuses this program",
@@ -150,8 +148,6 @@ export const fixes: Readonly<Record<string, string>> = {
   "selftest: expected redirected messages, found … in … pairs; nothing was attached to …":
     "report it with the kernel's version; until it is mended, leave the host out",
   "spliceGuard: attaching it by … failed: …": 'report it with the kernel\'s version; `spliceGuard: "off"` does without',
-  "kernel: expected it to load adopt.bpf.o (Linux 6.12 or newer), found: …":
-    "leave `adopt` out on this host, or update its kernel to 6.12.104, 6.18.45, 7.1.9 or newer",
   "kernel: expected Linux 6.12 or newer, which can call a sock_ops program for sockets that are established, found …":
     "leave `adopt` out on this host, or update its kernel to 6.12.104, 6.18.45, 7.1.9 or newer",
   "note: no policy is set yet, so nothing is bypassed": "run `policy set`; a stack does that in the step before",
@@ -225,7 +221,7 @@ export const fixes: Readonly<Record<string, string>> = {
   "has a name that cannot be resolved": "check the name of the host, and DNS on the machine that runs Pulumi",
   "has no host key of the type that is declared, or no cipher that we take":
     "declare a `hostKey` of a type that the host has (`ls /etc/ssh/*.pub` there), and update its sshd if it is very old",
-  "lets nobody in with this user and key, password or agent": "correct the user, the key or the password",
+  "refuses this user with this key, password or agent": "correct the user, the key or the password",
   "refuses the connection":
     "check the address and the port, and whether sshd runs; see [host-gone.md](../how-to/host-gone.md)",
   "socket-bypass: expected an engine that has resource hooks, by which the files reach a host: a Pulumi CLI of 3.182 or newer":
@@ -246,7 +242,7 @@ export const fixes: Readonly<Record<string, string>> = {
   "gives no answer within … s": hangs,
   "ends the connection": "look at the log of sshd on the host: fail2ban, `MaxStartups` or a crash end connections",
   "ends the command with …": "run `socket-bypass status` there by hand; `sudo` or a shell refused the command",
-  "lets us in but runs no command": "allow a session with a command for this user (`PermitTTY` is not needed)",
+  "accepts the login but runs no command": "allow a session with a command for this user (`PermitTTY` is not needed)",
   "cannot be reached from its bastion": "check the address as the bastion sees it, and `AllowTcpForwarding` there",
   "cannot be reached: its bastion ends the connection": "look at the log of sshd on the bastion",
   "prints more than … bytes": otherVersion,
@@ -254,7 +250,7 @@ export const fixes: Readonly<Record<string, string>> = {
   "…: expected a name of at most 99 bytes": "in a checkout, give that file of `dist/host` a shorter name",
   "expected a component of socket-bypass, found …":
     "use a type of the package's schema: `pulumi package get-schema` lists them",
-  'socket-bypass: bpf.compile: expected clang to compile bpf/ on this machine, found: … install clang and llvm, or use "prebuilt"':
+  'socket-bypass: bpf.compile: expected clang and llvm-strip that compile bpf/ on this machine, found: … install clang and llvm, or use "prebuilt"':
     "do so on the machine that runs Pulumi; if clang is there, correct what it reports",
   "socket-bypass: ConfigMap: expected at most … bytes, found …; leave something out of dist/host":
     'use `bpf: { compile: "prebuilt" }`; in a checkout, leave something out of dist/host',

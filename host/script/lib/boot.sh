@@ -23,7 +23,7 @@ check_boot() {
 	[ "$boot" = true ] && [ -d "$systemd" ] && [ -n "$instance" ] && ! has_unit || return 0
 	(boot_unit >"$unit_file-new") 2>/dev/null && [ "$(cat "$unit_file-new")" = "$(boot_unit)" ] && why= || why=1
 	ignore rm -f "$unit_file-new"
-	[ -z "$why" ] || err "$unit_folder: expected to write the boot unit $unit there, found it read-only or full; say --boot false (boot: false), and have '$home/socket-bypass boot start --instance $instance --state-dir $state_dir' run at boot by other means"
+	[ -z "$why" ] || err "$unit_folder: expected a folder that can hold the boot unit $unit, found it read-only or full; say --boot false (boot: false), and have '$home/socket-bypass boot start --instance $instance --state-dir $state_dir' run at boot by other means"
 }
 
 enable_boot() {
@@ -31,14 +31,14 @@ enable_boot() {
 	[ -d "$systemd" ] || return 0
 	if ! has_unit; then
 		{ (boot_unit >"$unit_file-new") 2>/dev/null && ensure mv "$unit_file-new" "$unit_file" && has_unit; } ||
-			err "$unit_file: expected to write it, found no room; it serves, but starts at no boot: make room and run this again"
+			err "$unit_file: expected room for the boot unit, found none; it serves, but starts at no boot: make room and run this again"
 		ensure systemctl daemon-reload
 		[ "$systemd_version" -ge 244 ] || warn "note: systemd $systemd_version: expected 244 or newer, which can try a unit of this kind again; a boot start that fails is not tried again"
 		changed=1
 	fi
 	systemctl is-enabled --quiet "$unit" 2>/dev/null || { ensure systemctl enable --quiet "$unit" && changed=1; }
 	case $(systemctl show --property=LoadState "$unit" 2>/dev/null) in
-	*=error | *=bad-setting | *=masked) err "$unit_file: expected systemd to take it, found: $(systemctl status "$unit" 2>&1 | sed -n '/^ *Loaded:/{s/^ *//;p;}'); it serves, but starts at no boot: say --boot false (boot: false), and have boot start run by other means" ;;
+	*=error | *=bad-setting | *=masked) err "$unit_file: expected a boot unit that systemd accepts, found: $(systemctl status "$unit" 2>&1 | sed -n '/^ *Loaded:/{s/^ *//;p;}'); it serves, but starts at no boot: say --boot false (boot: false), and have boot start run by other means" ;;
 	esac
 }
 

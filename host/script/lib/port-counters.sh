@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
-# Reads the counters by range of ports, and why messages go by TCP.
+# Reads the counters of each range of ports, and those of the reasons why messages go over TCP.
 
 # Name, type and help of a family of metrics.
 port_table() {
@@ -16,11 +16,11 @@ END
 # In the order of enum why in bpf/socket_bypass.h.
 reason_names='other peer-unknown first-message tcp-unread reader-busy reader-shared reader-behind memory refresh drain reader-locked small-messages much-by-tcp options reader-splices reader-waitall peer-gone'
 
-# A line for each range: its name, the messages and bytes redirected, those by TCP, and how many
-# connections are enrolled. A range of the policy in force is listed even if nothing has come yet;
-# `other`, for what found no room, only if something has. An end that was taken out of the sockhash
-# from outside notices that only when it sends or closes, so there cannot be more connections than
-# the sockhash has room for.
+# Prints a line for each range: its name, the messages and bytes that were redirected, those that
+# went over TCP, and the number of enrolled connections. Ranges of the policy in force are listed
+# even if they had no traffic. `other`, which counts the ranges that the map had no room for, is
+# listed only if it had some. If something else removes a socket from the sockhash, the socket
+# counts as enrolled until it sends or closes, so the sum is cut to what the sockhash can hold.
 count_ports() { # FOLDER RANGES SOCKETS -> $counts; empty if an earlier version has made the maps
 	counts=
 	[ -e "$1/maps/port_counters" ] || return 0
@@ -32,7 +32,7 @@ count_ports() { # FOLDER RANGES SOCKETS -> $counts; empty if an earlier version 
 			first = port(1); last = port(5)
 			if (!first) name = last == 1 ? "other" : "any"
 			else name = first == last ? first : first "-" last
-			# Not read at one moment: a connection may have ended in between.
+			# The two are read one after the other, and a connection may end in between.
 			open = $6 - $7 > 0 ? $6 - $7 : 0
 			if (name != "other" || $2 || $4 || $6) { row[++rows] = name " " $2 " " $3 " " $4 " " $5; enrolled[rows] = open }
 			total += open

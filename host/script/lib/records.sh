@@ -22,7 +22,7 @@ keep() { # NAME TEXT
 	[ "$(kept "$1")" != "$2" ] || return 0
 	# Not every shell reports a full disk, by a message or by its exit status.
 	why=$( (say "$2" >"$home/$1-new") 2>&1)
-	[ "$(cat "$home/$1-new" 2>/dev/null)" = "$2" ] || err "$home/$1: expected to write it, found: ${why:-less than was written}; free space on its disk, or choose another --state-dir"
+	[ "$(cat "$home/$1-new" 2>/dev/null)" = "$2" ] || err "$home/$1: expected a file that holds what was written, found: ${why:-less than that}; free space on its disk, or choose another --state-dir"
 	ensure mv -f "$home/$1-new" "$home/$1"
 	changed=1
 }

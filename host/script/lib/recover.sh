@@ -37,7 +37,7 @@ recover_lost() {
 		make_folder "$folder"
 		make_folder "$folder/maps"
 		for name in $map_names; do
-			id_by_name "$name" || err "map $name of program $lost: expected it to be there, found none; run this again"
+			id_by_name "$name" || err "program $lost: expected its map $name, found none; run this again"
 			[ -e "$folder/maps/$name" ] || must map pin id "$value" "$folder/maps/$name"
 			case $name in sockets | claims) [ -e "$folder/$name" ] || must map pin id "$value" "$folder/$name" ;; esac
 		done

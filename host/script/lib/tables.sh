@@ -26,7 +26,7 @@ report|status|shows what is declared, what is there, what differs
 report|metrics|prints state and counters as OpenMetrics text
 report|flows|shows each enrolled connection: its ends, processes, state, counts, and why it is not redirected
 report|advise|watches all TCP connections of this host and tells which services would gain, which would be harmed, and which ports to list; loads nothing into the datapath
-report|top|shows live, by port and by connection: what goes by bypass and by TCP, and why; q quits
+report|top|shows live, for each port and connection, how much takes the bypass, how much goes over TCP, and why; q quits
 report|tap|writes the messages of a port that take the bypass to a file for Wireshark, for a while
 report|bench|measures plain TCP, bypass and Unix sockets on this host, in a private cgroup
 switch|drain|puts everything back on TCP and keeps every connection

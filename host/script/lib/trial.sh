@@ -30,7 +30,7 @@ make_place() { # NAME
 		ignore rmdir "$place"
 		place=
 	done
-	[ -n "$place" ] || err "$1: expected to run in a cgroup of its own below $v2, found: $why"
+	[ -n "$place" ] || err "$1: expected a cgroup of its own below $v2, found: $why; run as root with CAP_DAC_OVERRIDE, where the cgroup tree is writable"
 }
 
 run_in_place() { # CGROUP-FOLDER COMMAND...

@@ -7,8 +7,8 @@ task_names='adopted seen enrolled other_cgroup policy special busy left noted fu
 
 check_iterator() {
 	find_release
-	what=$(list_faults | sed -n 's/^\([^|]*\)|refuse|iterator|\(.*\)/\2, as \1 has it/p')
-	[ -z "$what" ] || err "adopt: expected a kernel with $what, found $release; update it, or say --force where your vendor has fixed it" 3
+	what=$(list_faults | sed -n 's/^\([^|]*\)|refuse|iterator|\(.*\)/\2 (\1 has it)/p')
+	[ -z "$what" ] || err "adopt: expected a kernel with $what, found $release; update it, or give --force if your vendor has fixed it" 3
 }
 
 # Three passes over the sockets of every network namespace; see adopt.bpf.c.
@@ -16,7 +16,7 @@ adopt_open() { # -> $report: one line for each name=value
 	serving=$(recorded serving) mine=$B/$instance/$(recorded serving)
 	[ -n "$serving" ] || err "instance $instance: expected a generation that serves, found none; run attach first"
 	get_knob "$mine" "$drain_knob"
-	[ "$value" -eq 0 ] || err "instance $instance: expected it to serve, found it drained; run resume, or set enabled: true"
+	[ "$value" -eq 0 ] || err "instance $instance: expected one that is not drained, found it drained; run resume, or set enabled: true"
 	object=$home/$serving/adopt.bpf.o
 	[ -f "$object" ] || err "$object: expected the iterator that adopts connections, found none; declare adopt: true, with which it is sent"
 	cgroup_folder=$v2$(recorded cgroup)
@@ -27,7 +27,7 @@ adopt_open() { # -> $report: one line for each name=value
 	ignore rm -rf "$trial"
 	cleanup="rm -rf '$trial'; $cleanup"
 	make_folder "$trial"
-	load_beside "$mine" load "$object" "$trial/adopt" pinmaps "$trial/maps" || err "kernel: expected it to load adopt.bpf.o (Linux 6.12 or newer), found: $(explain)" 3
+	load_beside "$mine" load "$object" "$trial/adopt" pinmaps "$trial/maps" || err "kernel: expected one that loads adopt.bpf.o (Linux 6.12 or newer), found: $(explain); leave adopt out on this host, or update its kernel" 3
 	tasks=$trial/maps/tasks
 	# shellcheck disable=SC2086 # split on purpose: busybox ls prints blanks before the number
 	set -- $id

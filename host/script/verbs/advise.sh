@@ -2,9 +2,9 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share their variables
 # advise: tells which services of this host would gain from the bypass, and which would be harmed.
 
-# Reads what `bench --json` has printed. A file without a size that advise knows (rows in
-# host/helper/advise/gain.c) would change nothing, so it is refused. The bypass on one CPU and on two gives, for each mode and
-# size, the least and the most of what to expect.
+# Reads what `bench --json` has printed. The bypass on one CPU and on two gives, for each mode and
+# size, the least and the most of what to expect. A file without a size that advise compares with
+# (rows[] in host/helper/advise/gain.c) would change nothing, so it is refused.
 read_bench() { # FILE -> $gains: words by four, the ratios in hundredths
 	[ -f "$1" ] || err "--bench: expected a file with what 'socket-bypass bench --json' printed, found no file $1"
 	gains=$(head -c 65536 "$1" | tr -d ' \t\r\n' | tr '}' '\n' | awk '

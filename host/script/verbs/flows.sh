@@ -120,7 +120,7 @@ tell_of_more() { # $lines
 		$1 == "generation" { of = $2 " " $3 }
 		NF > 17 && length($1) == 16 { more[of] = NF - 17 }
 		END { for (of in more) print of, more[of] }' | while read -r instance generation more; do
-		warn "note: instance $instance: generation $generation is of a later version, and tells $more more of each socket than is shown; its own script shows all: sh $state_dir/$instance/socket-bypass flows"
+		warn "note: instance $instance: generation $generation is of a later version and has $more values of each socket that are not shown; its own script shows them: sh $state_dir/$instance/socket-bypass flows"
 	done
 }
 

@@ -27,7 +27,7 @@ install_object() {
 		[ -e "$new/$file" ] || ensure cp "$from/$file" "$new/$file"
 	done
 	ensure chmod 0700 "$new/probe-$(machine)"
-	"$new/probe-$(machine)" grace || err "$new/probe-$(machine): expected it to run, found the reason above; remount $state_dir without noexec, or choose another --state-dir"
+	"$new/probe-$(machine)" grace || err "$new/probe-$(machine): expected a program that can run there, found the reason above; remount $state_dir without noexec, or choose another --state-dir"
 	if [ "$(digest "$new")" != "$(digest "$home/$generation")" ]; then
 		ignore rm -rf "$home/$generation"
 		ensure mv -T "$new" "$home/$generation"

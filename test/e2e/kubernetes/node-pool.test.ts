@@ -101,7 +101,7 @@ describe.skipIf(isSkipped)("a node pool", () => {
     const { namespace } = await pool.outputs();
     const [{ name } = { name: "" }] = await pool.pods();
     expect(await cluster.kubectl("logs", "-n", namespace, name)).toContain(
-      "note: /sys/fs/cgroup/unified: expected to get the cgroups read-only, found that this pod may write to them; " +
+      "note: /sys/fs/cgroup/unified: expected cgroups that are mounted read-only, found that this pod may write to them; " +
         "name cgroup v2 itself (cgroupRoot), not a folder above it",
     );
   });

@@ -12,6 +12,7 @@ import { identify } from "../../../src/commands/identity.js";
 import { SocketBypass, type SocketBypassArgs } from "../../../src/index.js";
 import { createStack } from "../../../tools/pulumi/stack.js";
 import { findMount } from "../../../tools/setup/mounts.js";
+import type { Status } from "../../support/host.js";
 import { type Changes, type Ended, follow, type OnEvent, type RunFailed, stepWithout } from "./follow.js";
 
 const root = resolve(__dirname, "../../..");
@@ -243,17 +244,6 @@ export interface Resource {
   readonly type: string;
   readonly inputs?: Record<string, unknown>;
   readonly outputs?: Record<string, unknown>;
-}
-
-export interface Status {
-  readonly owner: string;
-  readonly serving: string;
-  readonly current: string;
-  readonly cgroup: string;
-  readonly policy?: Record<string, unknown>;
-  readonly healthy: boolean;
-  readonly problems: string[];
-  readonly generations: { generation: string; drain: boolean; counters: Record<string, number> }[];
 }
 
 const machines: Machine[] = [];

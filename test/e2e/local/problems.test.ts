@@ -58,7 +58,9 @@ describe.skipIf(isSkipped)("objects that cannot be compiled on this machine", ()
       const [, told = ""] = said.split("Diagnostics:");
       expect({ ok, told: told.match(/^ {4}error: .*/gm) }).toEqual({
         ok: false,
-        told: ["    error: socket-bypass: bpf.compile: expected clang to compile bpf/ on this machine, found:"],
+        told: [
+          "    error: socket-bypass: bpf.compile: expected clang and llvm-strip that compile bpf/ on this machine, found:",
+        ],
       });
       expect(told).toContain("no header");
       expect(told).toContain('install clang and llvm, or use "prebuilt"');

@@ -47,7 +47,7 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
     const { said } = await fleet.failure(fleet.up());
     expect(liar.dials).toBe(3);
     expect(liar.commands).toEqual([]);
-    expect(said).toContain("the host lets nobody in with this user and key, password or agent");
+    expect(said).toContain("the host refuses this user with this key, password or agent");
     expect(said + fleet.stateFile()).not.toContain("correct-horse");
     liar.isClosed = false;
   });

@@ -12,7 +12,7 @@ describe.skipIf(isSkipped)("the state of a host", () => {
     const far = await new Far({ keys: makeKeys() }).start();
     const fleet = new Fleet({
       hosts: { web: { connection: far.connection() } },
-      ...{ traffic: { ports: ["6379"] }, spliceGuard: "off", selfTest: { enabled: false } },
+      traffic: { ports: ["6379"] },
     });
     await fleet.up();
     const { resources } = JSON.parse(fleet.stateFile()).checkpoint.latest;

@@ -121,7 +121,7 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     });
     expect(good.status()).toMatchObject([{ healthy: true }]);
     expect(said).toContain("sudo: a password is required");
-    expect(said).toContain("the host lets nobody in with this user and key, password or agent");
+    expect(said).toContain("the host refuses this user with this key, password or agent");
     expect(said).toContain("the host refuses the connection");
     expect(said).toContain("the host does not answer within 2 s");
     expect(said).toContain("this host is of type x86_64: declare it so (machine)");
@@ -151,24 +151,24 @@ describe.skipIf(isSkipped)("hosts behind real sshds", () => {
     });
     const { said } = await fleet.failure(fleet.up({ continueOnError: true }));
     for (const [name, why] of [
-      ["key", "the host lets nobody in with this user and key, password or agent"],
-      ["hostkey", "the host shows another host key than is declared"],
+      ["key", "the host refuses this user with this key, password or agent"],
+      ["hostkey", "the host has another host key than the declared one"],
       ["closed", "the host cannot be reached from its bastion"],
-      ["bastion", "the host its bastion lets nobody in with this user and key, password or agent"],
-      ["bastionkey", "the host its bastion shows another host key than is declared"],
+      ["bastion", "the host its bastion refuses this user with this key, password or agent"],
+      ["bastionkey", "the host its bastion has another host key than the declared one"],
     ])
       expect(said).toContain(`before hook "files for edge-${name}" failed: ${why}`);
     expect(far.traces()).toEqual([]);
     await fleet.destroy();
   }, 120_000);
 
-  test("that show another host key than is declared get neither a password nor a command", async () => {
+  test("that have another host key than the declared one get neither a password nor a command", async () => {
     const far = await new Far({ password: "correct-horse" }).start();
     const connection = far.connection({ hostKey: makeKeys().publicKey, dialErrorLimit: 0 });
     const fleet = new Fleet({ traffic: everything, hosts: { web: { connection } } });
     const { said, changes } = await fleet.failure(fleet.up());
     expect(changes).toEqual({ "web-object": "create" });
-    expect(said).toContain("the host shows another host key than is declared");
+    expect(said).toContain("the host has another host key than the declared one");
     expect(far.log()).not.toMatch(/Accepted|Failed password/);
     expect(far.traces()).toEqual([]);
     await fleet.destroy();

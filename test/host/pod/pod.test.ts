@@ -91,7 +91,7 @@ test("a pod whose folder is mounted noexec says so", async () => {
   const pod = node.start("uid-1", first);
   expect(await pod.ended).toBe(1);
   expect(pod.message).toBe(
-    `/state/files/probe-${machine}: expected it to run, found: Permission denied; leave /state in memory, because a disk may be ` +
+    `/state/files/probe-${machine}: expected a program that can run, found: Permission denied; leave /state in memory, because a disk may be ` +
       "mounted noexec (a transform must not take the medium of the volume 'state')\n",
   );
   expect(node.traces()).toEqual([]);

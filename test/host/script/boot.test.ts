@@ -99,7 +99,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
       for (const answer of [preflight, refused, attach]) {
         expect(answer).toMatchObject({ code: 1, stdout: "" });
         expect(answer.stderr).toContain(
-          `socket-bypass: ${host.units}: expected to write the boot unit socket-bypass-${host.instance}.service there, found it read-only or full; say --boot false (boot: false)`,
+          `socket-bypass: ${host.units}: expected a folder that can hold the boot unit socket-bypass-${host.instance}.service, found it read-only or full; say --boot false (boot: false)`,
         );
       }
       expect(await host.apply("--boot", "false")).toMatchObject({ code: 0, stderr: "" });
@@ -155,7 +155,7 @@ describe.skipIf(isSkipped).each(shells)("the boot unit under %s", (shell) => {
       const refused = await host.apply();
       expect(refused).toMatchObject({ code: 1, stdout: "" });
       expect(refused.stderr).toContain(
-        `${host.unit}: expected systemd to take it, found: Loaded: ${state} (Reason: it says so); it serves, but starts at no boot`,
+        `${host.unit}: expected a boot unit that systemd accepts, found: Loaded: ${state} (Reason: it says so); it serves, but starts at no boot`,
       );
     },
   );

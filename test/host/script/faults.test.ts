@@ -205,11 +205,11 @@ describe.skipIf(isSkipped).each(shells)("under %s", (shell) => {
       return stderr.trimEnd().split("\n").at(-1);
     };
     expect(await mounted("noexec", call("object install"))).toMatch(
-      /\/probe-\w+: expected it to run, found the reason above; remount \S+\/state without noexec, or choose another --state-dir$/,
+      /\/probe-\w+: expected a program that can run there, found the reason above; remount \S+\/state without noexec, or choose another --state-dir$/,
     );
     const fill = `{ cat /dev/zero >${host.stateDir}/filled 2>/dev/null || true; }`;
     expect(await mounted("size=4m", call("object install"), fill, call("map create"))).toMatch(
-      /expected to write it, found: .*; free space on its disk, or choose another --state-dir$/,
+      /expected a file that holds what was written, found: .*; free space on its disk, or choose another --state-dir$/,
     );
     await host.end();
   });

@@ -156,7 +156,7 @@ describe.skipIf(isSkipped).each(shells)("flows under %s", (shell) => {
     expect({ code, flows: JSON.parse(stdout) }).toEqual({ code: 0, flows: before });
     expect(before.map(({ client }) => client?.port).sort()).toEqual(ports.sort());
     expect(stderr).toBe(
-      `socket-bypass: note: instance ${host.instance}: generation ${host.generation} is of a later version, and tells 2 more of each socket than is shown; its own script shows all: sh ${host.home}/socket-bypass flows\n`,
+      `socket-bypass: note: instance ${host.instance}: generation ${host.generation} is of a later version and has 2 values of each socket that are not shown; its own script shows them: sh ${host.home}/socket-bypass flows\n`,
     );
     const { stdout: top } = await host.raw("top", "--json", "--count", "1", ...host.common.slice(0, 4));
     expect(JSON.parse(top)).toMatchObject({ connections: 3 });

@@ -71,5 +71,5 @@ test("the error says why files did not reach this machine", async () => {
     );
   expect(await said("no-such-become -n")).toBe("this machine cannot run no-such-become: ENOENT");
   expect(await said("false")).toBe("this machine ends the command with 1");
-  expect(await said("true")).toContain("this machine ran another command than it was told");
+  expect(await said("true")).toContain("this machine ran another command than the one it was sent");
 });

@@ -16,16 +16,18 @@ afterEach(async () => {
 
 /**
  * An SSH server in this process that lets everybody in except those who say "wrong", and passes
- * each command to `act`. The user `asked` cannot give his password before it is asked for.
+ * each command to `act`, or refuses or ignores it. The user `asked` cannot give his password before
+ * it is asked for; the login of the user `ignored` is never answered.
  */
 export async function serve(
   act: (channel: ServerChannel, command: string, peer: Peer) => void,
-  isOpen = true,
+  isOpen: boolean | "ignores" = true,
   instead?: (peer: Peer) => void,
 ) {
   const server = new Server({ hostKeys: [hostKey] }, (peer) => {
     peer.on("error", () => undefined);
     peer.on("authentication", (context) => {
+      if (context.username === "ignored") return;
       const isEarly = context.method === "password" && context.username === "asked";
       const isWrong = context.username === "wrong" || (context.method === "password" && context.password === "wrong");
       if (context.method === "none" || isEarly || isWrong)
@@ -36,7 +38,11 @@ export async function serve(
     });
     peer.on("ready", () => {
       peer.on("session", (accept) =>
-        accept().on("exec", (take, refuse, { command }) => (isOpen ? act(take(), command, peer) : refuse?.())),
+        accept().on("exec", (take, refuse, { command }) => {
+          if (isOpen === "ignores") return;
+          if (isOpen) act(take(), command, peer);
+          else refuse?.();
+        }),
       );
       peer.on("tcpip", (accept, _refuse, { destPort }) => {
         if (instead) return instead(peer);

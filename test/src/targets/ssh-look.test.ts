@@ -30,11 +30,11 @@ describe("the output of a command is returned", () => {
 });
 
 describe("the error about a host shows nothing of its connection", () => {
-  test("that lets nobody in", async () => {
+  test("that refuses the login", async () => {
     const way = await serve(answer("x"));
-    expect(await failure({ ...way, user: "wrong" })).toBe("lets nobody in with this user and key, password or agent");
+    expect(await failure({ ...way, user: "wrong" })).toBe("refuses this user with this key, password or agent");
     expect(await failure({ ...way, proxy: { ...way, user: "wrong" } })).toBe(
-      "its bastion lets nobody in with this user and key, password or agent",
+      "its bastion refuses this user with this key, password or agent",
     );
   });
 
@@ -42,11 +42,11 @@ describe("the error about a host shows nothing of its connection", () => {
     const way = await serve(answer("x"));
     const other = makeKeyPair().public;
     expect(await failure({ ...way, hostKey: other, password: "hunter2" })).toContain(
-      "shows another host key than is declared",
+      "has another host key than the declared one",
     );
     const ofOtherType = utils.generateKeyPairSync("ecdsa", { bits: 256 }).public;
     expect(await failure({ ...way, hostKey: ofOtherType })).toBe(
-      "has no host key of the type that is declared, or no cipher that we take",
+      "has no host key of the declared type, or no cipher that the SSH client supports",
     );
   });
 
@@ -95,7 +95,7 @@ describe("the error about a host shows nothing of its connection", () => {
   });
 
   test("that runs nothing, drops the connection, floods it, or fails", async () => {
-    expect(await failure(await serve(answer("x"), false))).toBe("lets us in but runs no command");
+    expect(await failure(await serve(answer("x"), false))).toBe("accepts the login but runs no command");
     expect(await failure(await serve((_channel, _command, peer) => peer.end()))).toBe("ends the connection");
     const flood = await serve((channel) => {
       const more = () => {

@@ -63,7 +63,7 @@ describe("files over SSH", () => {
 
   test("are not reported as sent if the server ran another command, and the script's own error is passed on", async () => {
     expect(await failure(await serve(takes([], undefined, "all well\n")))).toContain(
-      "ran another command than it was told, and said that it was well",
+      "ran another command than the one it was sent, and reported success",
     );
     const refusing = await serve((channel) => {
       channel.stderr.write("Welcome!\nsocket-bypass: /var/lib/x: expected room, found none\n");
@@ -76,8 +76,38 @@ describe("files over SSH", () => {
   });
 });
 
+test("a host that stalls is given up within the bound of the part in which it stalls", async () => {
+  // A fifth of the usual limits.
+  vi.stubEnv("SOCKET_BYPASS_LOOK_PATIENCE", "0.2");
+  vi.resetModules();
+  const { sendBySsh: hasty } = await import("../../../src/targets/ssh-send.js");
+  vi.unstubAllEnvs();
+  const way = await serve(takes([]));
+  const writes = (...lines: string[]) => serve((channel) => void channel.write(lines.join("\n").concat("\n")));
+  const [wants, has] = [`wants ${files.digest}`, `has ${files.digest}`];
+  const stalls: [Connection, string][] = [
+    [{ ...way, user: "ignored" }, "does not answer within 2 s"],
+    [{ ...way, proxy: await serve(takes([]), true, () => undefined) }, "does not answer its bastion within 1 s"],
+    [{ ...way, user: "ignored", proxy: way }, "does not answer within 2 s"],
+    [await serve(takes([]), "ignores"), "gives no answer within 6 s"],
+    [await writes("Welcome!"), "gives no answer within 6 s"],
+    [await writes(wants), "gives no answer within 24 s"],
+    [await writes(has), "gives no answer within 6 s"],
+    [await writes(wants, has), "gives no answer within 24 s"],
+  ];
+  const said = await Promise.all(
+    stalls.map(([connection]) =>
+      hasty({ dialErrorLimit: 0, perDialTimeout: 1, ...connection }, "line", files).then(
+        (sent) => expect.fail(`expected a failure, found ${sent} bytes sent`),
+        (error: Error) => error.message,
+      ),
+    ),
+  );
+  expect(said).toEqual(stalls.map(([, words]) => words));
+}, 120_000);
+
 describe("a host that is just starting is dialled as often as dialErrorLimit says", () => {
-  test("while nobody listens, and while sshd lets nobody in", async () => {
+  test("while nobody listens, and while sshd refuses the login", async () => {
     const got: Buffer[] = [];
     const way = await serve(takes(got));
     const late = createServer((socket) => socket.on("error", () => undefined));
@@ -98,7 +128,7 @@ describe("a host that is just starting is dialled as often as dialErrorLimit say
       relay.listen(port, "127.0.0.1");
     }, 300);
     expect(await starting).toBe(files.packed.length);
-    expect(await failure({ ...way, user: "wrong" })).toBe("lets nobody in with this user and key, password or agent");
+    expect(await failure({ ...way, user: "wrong" })).toBe("refuses this user with this key, password or agent");
   });
 
   test("by default for 66 seconds if nothing answers, and for 11 if nobody listens, as the arguments say", async () => {

@@ -18,8 +18,8 @@ import { parseArgs } from "node:util";
 import { withGuest } from "../../../test/kernels/guest";
 import { getImage, kernels, say } from "../../../test/kernels/image";
 import { Remote } from "../../../test/kernels/remote";
-import { median } from "../report/cell";
 import { read, write, writeSection } from "../report/figures";
+import { median } from "../report/median";
 import { tools } from "./probe";
 
 interface Cell {

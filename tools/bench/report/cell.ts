@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { median as medianOf } from "../../../src/cli/median";
 import type { Way } from "../loopback/ways";
+import { median } from "./median";
 
 /** One measurement, which is taken once for each way and round. */
 export interface Cell {
@@ -54,10 +54,6 @@ export async function measure(cell: Cell, rounds: number): Promise<Result> {
     spread[way] = [rounded(Math.min(...each)), rounded(Math.max(...each))];
   }
   return { unit: cell.unit, isCost: cell.isCost ?? false, medians, ratios, spread };
-}
-
-export function median(values: readonly number[]): number {
-  return medianOf(values) ?? Number.NaN;
 }
 
 function rounded(value: number): number {
