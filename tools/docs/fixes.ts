@@ -165,20 +165,10 @@ export const fixes: Readonly<Record<string, string>> = {
   // Pods of a node pool
   "…: expected a folder of the pod's own (emptyDir), found the reason above":
     "let no transform or webhook replace the volume `state` of the pod",
-  "…: expected to unpack it into …, found the reason above":
-    "raise the memory limit of the pod (`resources`) if there was no room",
-  "…: expected to write there, found the reason above":
-    "let no transform or webhook make the volume `state` of the pod read-only",
-  "…/probe-…: expected it to run, found: …; leave … in memory, because a disk may be mounted noexec (a transform must not take the medium of the volume 'state')":
-    "let no transform or webhook put the volume `state` on a disk, which may be mounted noexec",
-  "bpffs: expected to mount it, found the reason above":
-    "mount bpffs on the node at /sys/fs/bpf, as systemd does, and leave out `mountBpffs`",
   "expected this pod to serve, found that its start has not ended":
     "wait; if it stays, look at the log of the pod (`kubectl logs`)",
   "not supported here, so this node goes on by plain TCP":
     "update the kernel of the node, or leave the node out by `nodeSelector`; the lines before it say what is missing",
-  "owner: expected to become it, found the reason above":
-    "correct what the lines before it name; Kubernetes starts the pod again by itself",
   // Boot
   "note: systemctl disable … failed; its file is removed all the same":
     "do nothing: without its file the unit starts at no boot",
@@ -219,7 +209,7 @@ export const fixes: Readonly<Record<string, string>> = {
   "cannot be reached": "check the address, the network and its firewalls; see [host-gone.md](../how-to/host-gone.md)",
   "cannot run …: …": "install that program on the machine that runs Pulumi, or correct `become`",
   "has a name that cannot be resolved": "check the name of the host, and DNS on the machine that runs Pulumi",
-  "has no host key of the type that is declared, or no cipher that we take":
+  "has no host key of the declared type, or no cipher that the SSH client supports":
     "declare a `hostKey` of a type that the host has (`ls /etc/ssh/*.pub` there), and update its sshd if it is very old",
   "refuses this user with this key, password or agent": "correct the user, the key or the password",
   "refuses the connection":
