@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// First looks which connections of this machine would gain, and loads nothing. Once the
-// configuration has ports, installs the bypass for them.
+// First looks which connections of this machine would gain, and loads nothing into the datapath.
+// Once the configuration has ports, installs the bypass for them.
 import * as pulumi from "@pulumi/pulumi";
 import { SocketBypass } from "socket-bypass";
 

@@ -47,11 +47,13 @@ finish() {
 	exit "$code"
 }
 
-# Some tools print two lines when they fail, and some print nothing.
+# Some tools print two lines when they fail, some begin with an empty one, and some print nothing.
+# A full disk is an I/O error for dash's printf, and may be a short write for tar.
 not_written() { # WHY
-	why=${1##*"$nl"}
-	case $why in
-	*[Ss]pace* | *[Qq]uota* | '') err "$staged: expected room for the files, found: ${why:-less than was sent}; make room there, or choose another stateDir" ;;
+	why=${1#"$nl"}
+	why=${why%%"$nl"*}
+	case $1 in
+	*'No space left'* | *'uota exceeded'* | *'Wrote only'* | *'I/O error'* | '') err "$staged: expected room for the files, found: ${why:-less than was sent}; make room there, or choose another stateDir" ;;
 	esac
 	err "$staged: expected a folder that root can write to, found: $why; correct that, or choose another stateDir"
 }

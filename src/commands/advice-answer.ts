@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { type Advice, GainSource, ServiceAdvice, ServiceKind } from "./advice";
-import { printable } from "./printable";
+import { printable, printableUpTo } from "./printable";
 
 /** A host tells of at most 1,024 services, in some 4 KB each. */
 export const largestAdvice = 8 * 1024 * 1024;
@@ -11,6 +11,11 @@ export const largestAdvice = 8 * 1024 * 1024;
 const number = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 const whole = number.int();
 const text = z.string().max(8192).transform(printable);
+/** A list of up to a dozen things. */
+const longText = z
+  .string()
+  .max(8192)
+  .transform((said) => printableUpTo(2000, said));
 const list = <T extends z.ZodType>(entry: T) => z.array(entry).max(4096);
 const rates = z.object({ inbound: number, outbound: number });
 /** null is what the host does not know. */
@@ -38,7 +43,7 @@ const service = z.object({
 export const adviceAnswer = z.object({
   ...{ version: z.literal(1), seconds: number, kernel: text, machine: text, gainFrom: z.enum(GainSource) },
   ...{ namespaces: whole, sockets: whole, services: list(service) },
-  ...{ traffic: z.object({ ports: list(listedPort) }), unseen: known(text) },
+  ...{ traffic: z.object({ ports: list(listedPort) }), unseen: known(longText) },
 });
 export type AdviceAnswer = z.infer<typeof adviceAnswer>;
 

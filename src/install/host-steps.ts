@@ -56,14 +56,6 @@ export interface Installed extends Ended {
   readonly selfTest: pulumi.Output<SelfTestResult | undefined>;
 }
 
-interface LinkOptions {
-  readonly dependsOn?: StepResource[];
-  /** Seconds. */
-  readonly limit?: pulumi.Input<number>;
-  /** Whether an update may run this step without those before it. */
-  readonly isAlone?: boolean;
-}
-
 type Words = (on: Installation) => readonly string[];
 
 /** What the steps of one host need. */
@@ -110,7 +102,7 @@ export function installSteps({ name, target, identity, args, files, opts, after 
     before: StepResource,
     converge: pulumi.Input<readonly string[]>,
     undoLine?: pulumi.Output<string>,
-    { dependsOn = [], limit = stepSeconds, isAlone = false }: LinkOptions = {},
+    { dependsOn = [], limit = stepSeconds }: { dependsOn?: StepResource[]; limit?: pulumi.Input<number> } = {},
   ): StepResource => {
     const leftOut = whatIsLeftOut(name, [before, ...dependsOn], generation);
     const made = target.run(
@@ -133,7 +125,7 @@ export function installSteps({ name, target, identity, args, files, opts, after 
         hides: [],
         seconds: limit,
       },
-      { ...(isAlone ? delivery.later : opts), dependsOn: [before, ...dependsOn, ...asList(opts.dependsOn)] },
+      { ...delivery.later, dependsOn: [before, ...dependsOn, ...asList(opts.dependsOn)] },
     );
     shown.push(isNotRefused(made, leftOut, opts.parent));
     return made;
@@ -189,15 +181,13 @@ export function installSteps({ name, target, identity, args, files, opts, after 
       .all([on, args.selfTest, args.spliceGuard])
       .apply(([installation, want, spliceGuard]) => runSelfTest(installation, { ...want, spliceGuard })),
     undefined,
-    { limit: args.selfTest.apply(({ timeoutSeconds }) => stepSeconds + timeoutSeconds), isAlone: true },
+    { limit: args.selfTest.apply(({ timeoutSeconds }) => stepSeconds + timeoutSeconds) },
   );
   shown.push(isSelfTest(selfTest, target.answerOf(selfTest)));
   const policy = link(
     "policy",
     selfTest,
     pulumi.all([on, args.policy]).apply(([installation, want]) => setPolicy(installation, want)),
-    undefined,
-    { isAlone: true },
   );
   // The attachment follows the self-test, not the policy: a changed policy is live at once, and
   // nothing has to be attached again.
@@ -210,7 +200,7 @@ export function installSteps({ name, target, identity, args, files, opts, after 
         attachCgroup(installation, { cgroup, takeOver, adopt, spliceGuard, boot }),
       ),
     removal(deleteLine, "detach"),
-    { dependsOn: [policy], isAlone: true },
+    { dependsOn: [policy] },
   );
   return {
     generation,

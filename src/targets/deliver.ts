@@ -39,13 +39,12 @@ export interface Running {
 export type Send = (files: Files) => Promise<number>;
 
 const inTurn = limitConcurrency((done) => `files: done with ${done} hosts`);
-const looksInTurn = limitConcurrency((done) => `looked whether ${done} hosts answer`);
 
 /**
  * Sends the files in a resource hook, which runs in this process and never in a preview. A destroy
  * does not need the program for it. An error of the hook names `name`. With `reach`, which finds
- * out whether a target answers within a bounded time, other steps that are updated look first: the
- * provider would wait forever for a target that hangs.
+ * out whether a target answers within a bounded time, a run in which the first step does not change
+ * looks before the first one that does: the provider would wait forever for a target that hangs.
  */
 export function deliverBefore(
   name: string,
@@ -68,13 +67,13 @@ export function deliverBefore(
   const sending = { ...opts, hooks: { beforeCreate: [hook], beforeUpdate: [hook] } };
   if (reach === undefined) return { opts: sending, later: opts, right: registered(hook, parent) };
   const look = makeHook(`look at ${name}`, async () => {
-    // One look is enough for all steps of a run.
-    if (!isReached) await looksInTurn(reach);
+    // One look is enough for all steps of a run. The engine bounds how many hooks run at once.
+    if (!isReached) await reach();
     isReached = true;
   });
   return {
     opts: sending,
-    later: { ...opts, hooks: { beforeUpdate: [look] } },
+    later: { ...opts, hooks: { beforeCreate: [look], beforeUpdate: [look] } },
     right: allRight([registered(hook, parent), registered(look, parent)]),
   };
 }

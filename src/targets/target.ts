@@ -38,7 +38,7 @@ export interface StepResource extends pulumi.CustomResource {
 
 export interface Delivery {
   readonly opts: pulumi.CustomResourceOptions;
-  /** For a step that may be updated alone: it then looks first whether the target answers. */
+  /** For the other steps: if the first one does not run, they look whether the target answers. */
   readonly later: pulumi.CustomResourceOptions;
   /** Gives an error if the engine has no hooks, or the files cannot be made. */
   readonly right: Right;

@@ -167,8 +167,10 @@ static void report(const struct tap *tap, enum reason reason, uint64_t lost, uin
 	put_text(" bytes; ");
 	put_number(lost);
 	put_text(" messages missing or cut ");
-	put_text(tap->is_held_back || !lost ? "because they came faster than --max-rate"
-					    : "for lack of room or memory");
+	/* Whether it was held back just when they were lost is not known. */
+	put_text(tap->is_held_back || !lost ? "because they came faster than --max-rate" : "");
+	put_text(tap->is_held_back && lost ? ", or " : "");
+	put_text(lost ? "for lack of room or memory" : "");
 	if (rest) {
 		put_text("; ");
 		put_number(rest);

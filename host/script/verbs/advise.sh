@@ -23,9 +23,15 @@ read_bench() { # FILE -> $gains: words by four, the ratios in hundredths
 			if (ratio > most[cell]) most[cell] = ratio
 		}
 		END {
-			if (bad || !known) exit 1
+			if (bad || !n) exit 1
+			if (!known) exit 2
 			for (i = 1; i <= n; i++) print order[i], least[order[i]], most[order[i]]
-		}') || err "--bench: expected what 'socket-bypass bench --json' printed, found something else in $1"
+		}')
+	case $? in
+	0) ;;
+	2) err "--bench: expected figures of a size that advise compares with (64, 1024, 16384, 65536 or 262144), found none in $1" ;;
+	*) err "--bench: expected what 'socket-bypass bench --json' printed, found something else in $1" ;;
+	esac
 }
 
 # What somebody else has installed may not be readable for this version; what else there is to tell

@@ -214,13 +214,20 @@ describe.skipIf(isSkipped).each(shells)("advise under %s", (shell) => {
     const refusal = (what: string) => expect.stringContaining(`socket-bypass: --bench: expected ${what}\n`);
     const otherSizes = JSON.stringify(rows.map((row) => ({ ...row, size: 100 })));
     const injected = JSON.stringify(rows).replaceAll("rr", "rr;reboot");
-    for (const text of ["", "[]", "nonsense", injected, '{"way":"bypass"}', otherSizes]) {
+    for (const text of ["", "[]", "nonsense", injected, '{"way":"bypass"}']) {
       fs.writeFileSync(file, text);
       expect(await host.raw("advise", "--seconds", "1", "--bench", file)).toMatchObject({
         ...{ code: 1, stdout: "" },
         stderr: refusal(`what 'socket-bypass bench --json' printed, found something else in ${file}`),
       });
     }
+    fs.writeFileSync(file, otherSizes);
+    expect(await host.raw("advise", "--bench", file)).toMatchObject({
+      ...{ code: 1, stdout: "" },
+      stderr: refusal(
+        `figures of a size that advise compares with (64, 1024, 16384, 65536 or 262144), found none in ${file}`,
+      ),
+    });
     expect(await host.raw("advise", "--bench", "/nowhere")).toMatchObject({
       ...{ code: 1, stdout: "" },
       stderr: refusal("a file with what 'socket-bypass bench --json' printed, found no file /nowhere"),

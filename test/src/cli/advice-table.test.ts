@@ -16,7 +16,7 @@ test("the advice of a host has all that decides: figures, reasons, dangers, what
       ...{ gain: null, reason: "haproxy: it splices" },
     },
   ];
-  expect(describe(services, { unseen: "processes that may not be looked at: 1" }).split("\n")).toEqual([
+  expect(describe(services, { unseen: "sockets that could not be asked for their options: 1" }).split("\n")).toEqual([
     "# web1 (Linux 6.1.0, 30 s)",
     "PORT  PROGRAM       CLIENTS                   CONNS  HERE  SHORT  IN/S  BYTES  OUT/S  BYTES  KIND     GAIN       ADVICE",
     "6379  redis-server  one another the-third-o+     12    12      3  5200     34   5200    5.2  request  1.20-1.60  include",
@@ -27,7 +27,7 @@ test("the advice of a host has all that decides: figures, reasons, dangers, what
     "    relay: gateway: it relays",
     "",
     "gain: ratio to plain TCP, by this host's own bench for the sizes that it has, else by a table that another host made",
-    "unseen: processes that may not be looked at: 1",
+    "unseen: sockets that could not be asked for their options: 1",
     "traffic: { ports: [6379] }",
   ]);
 });

@@ -75,7 +75,8 @@ describe("a hostile host", () => {
     const told = read(advice([service(its)], { kernel: bad, machine: bad, unseen: bad }));
     expect(told).toBeDefined();
     const good = `?[2J?${"x".repeat(295)}…`;
-    expect(told).toMatchObject({ kernel: good, machine: good, unseen: good });
+    expect(told).toMatchObject({ kernel: good, machine: good, unseen: `?[2J?${"x".repeat(1000)}?` });
+    expect(read(advice([], { unseen: "x".repeat(3000) }))?.unseen).toHaveLength(2001);
     const dangers = [{ kind: good, program: good, reason: good }];
     expect(told?.services).toEqual([
       expect.objectContaining({ program: good, clients: [good], reason: good, dangers }),
