@@ -139,7 +139,7 @@ describe.skipIf(isSkipped)("advise", () => {
 
   test("warns of nothing at a service of ordinary sockets", () => {
     expect(find("none", "backend")).toMatchObject({ advice: "include", dangers: [] });
-    expect(advice.traffic.ports).toContain(`${ports.none}`);
+    expect(advice.traffic.ports).toContain(ports.none);
   });
 
   test.skipIf(!isFionreadRight())("warns of nothing at a listener that defers, where FIONREAD is right", () => {
@@ -154,7 +154,7 @@ describe.skipIf(isSkipped)("advise", () => {
       const first = found.dangers.find(({ kind }) => kind === kinds[0]);
       expect(first?.program).toBe(program);
       expect(found).toMatchObject({ advice: word, gain: null, reason: expect.stringContaining(`${first?.reason}`) });
-      expect(advice.traffic.ports).not.toContain(`${ports[title]}`);
+      expect(advice.traffic.ports).not.toContain(ports[title]);
     });
   }
 
@@ -183,5 +183,5 @@ interface Service {
 }
 interface Advice {
   readonly services: readonly Service[];
-  readonly traffic: { readonly ports: readonly string[] };
+  readonly traffic: { readonly ports: readonly number[] };
 }

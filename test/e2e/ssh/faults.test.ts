@@ -88,6 +88,9 @@ describe.skipIf(isSkipped)("an SSH server that misbehaves", () => {
       const { changes } = await fleet.failure(fleet.up());
       expect(Object.keys(changes).at(-1)).toBe(`web-${step}`);
     }
+    liar.fault = { at: " true", fault: "stalls" };
+    const { said } = await fleet.failure(fleet.up());
+    expect(said).toContain('before hook "look at edge-web" failed: the host gives no answer within 15 s');
     expect(Object.keys((await fleet.up()).changes)).toEqual(["web-attachment"]);
     expect(far.status()).toMatchObject([{ healthy: true, problems: [] }]);
     expect((await fleet.preview()).changes).toEqual({});
