@@ -36,8 +36,12 @@ describe.skipIf(isSkippedWithout("nginx", "wrk", "python3"))("nginx", () => {
       "slow:30/200000",
       "get:5/60000",
     ];
+    const { facts } = JSON.parse(await path.ok("selftest"));
     expect(await ask(path, front, ...what, ...what)).toEqual({ missing: [] });
     await expectRedirected(path, 4, 100, 1_000_000);
+    // The first answers are many small messages, for which the direction to the client leaves. That
+    // to nginx must not leave where nginx would miss what comes over TCP.
+    if (facts.fionread_tcp === "zero") expect(path.counters().leaves).toBeLessThanOrEqual(1);
   });
 
   // After a read that filled its buffer, nginx asks FIONREAD how much is left, and if the answer is
