@@ -183,6 +183,8 @@ export const fixes: Readonly<Record<string, string>> = {
   // Reports and captures
   "--bench: expected a file with what 'socket-bypass bench --json' printed, found no file …":
     "run `socket-bypass bench --json >FILE` first",
+  "--bench: expected figures of a size that advise compares with (64, 1024, 16384, 65536 or 262144), found none in …":
+    "run `socket-bypass bench --json` of this version again, or leave `--bench` out",
   "--bench: expected what 'socket-bypass bench --json' printed, found something else in …":
     "run `socket-bypass bench --json >FILE` again, with the flag `--json`",
   "advise: failed for the reason above": "correct what the lines before it name",
